@@ -1,0 +1,73 @@
+# Interfaces that stay: setup, check, test, generate. `make help` lists everything.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := operator/src gateway/src cli/src
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: $(VENV)/.installed ## Make .venv with everything a checkout needs without a cluster
+
+$(VENV)/.installed: requirements/dev.txt operator/pyproject.toml gateway/pyproject.toml cli/pyproject.toml
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--editable operator --editable gateway --editable cli
+	touch $@
+
+.PHONY: check
+check: setup ## Lint, types, import contracts, unit, golden and contract tests: under two minutes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit tests/golden tests/contract
+
+.PHONY: test
+test: setup peers kubernetes ## Everything CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+.PHONY: peers
+peers: ## Install the DICOM software that the tests talk to (Debian packages, as root)
+	tests/install-peers
+
+.PHONY: kubernetes
+kubernetes: ## Build kube-apiserver, etcd and kubectl into the user's cache directory
+	tests/cluster/build
+
+.PHONY: generate
+generate: setup ## Write everything that is made from the sources: CRDs, schemas, reference documents
+	$(BIN)/python -m dicomroute_operator.api.generate crds docs
+	$(BIN)/dicomroute-gateway --print-schema > gateway/configuration.schema.json
+
+.PHONY: golden
+golden: setup ## Accept what the renderer makes today as the golden output
+	$(BIN)/pytest -q tests/golden --update-golden
+
+.PHONY: requirements
+requirements: setup ## Lock the requirements again, with hashes and without addresses
+	$(COMPILE) $(UPGRADE) operator/pyproject.toml -o requirements/operator.txt
+	$(COMPILE) $(UPGRADE) gateway/pyproject.toml -o requirements/gateway.txt
+	$(COMPILE) $(UPGRADE) operator/pyproject.toml gateway/pyproject.toml cli/pyproject.toml requirements/dev.in \
+		--constraints requirements/operator.txt --constraints requirements/gateway.txt \
+		--no-emit-package dicomroute-operator --no-emit-package dicomroute-gateway -o requirements/dev.txt
+
+.PHONY: format
+format: setup ## Format the sources
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## Remove what this checkout has made; the caches stay
+	rm -rf $(VENV) .dicomroute .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,92 @@
+"""The OpenAPI description of the admin API, made from its documents."""
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from dicomroute_gateway import __version__
+
+from . import model
+
+_DOCUMENTS = (
+    model.StatusDocument,
+    model.QueueDocument,
+    model.InstanceDocument,
+    model.QueueSelection,
+    model.QueueChange,
+    model.ErrorDocument,
+)
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the description that `/openapi.json` answers (OpenAPI 3.1)."""
+    _, definitions = models_json_schema(
+        [(document, "serialization") for document in _DOCUMENTS], ref_template="#/components/schemas/{model}"
+    )
+    text = {"text/plain": {"schema": {"type": "string"}}}
+    paths: dict[str, Any] = {
+        "/healthz": {"get": _operation("The process answers.", text, secured=False)},
+        "/readyz": {"get": _operation("The gateway receives; 503 says why it does not.", text, secured=False)},
+        "/metrics": {"get": _operation("Metrics in Prometheus' text format.", text, secured=False)},
+        "/api/v1/status": {"get": _operation("How the gateway stands.", _json("StatusDocument"))},
+        "/api/v1/queue": {
+            "get": _operation("Deliveries, oldest first.", _json("QueueDocument"))
+            | {
+                "parameters": [
+                    _query(
+                        "state",
+                        {
+                            "type": "string",
+                            "enum": ["Pending", "Held", "Skipped", "DeadLettered", "Delivered"],
+                        },
+                    ),
+                    _query("destination", {"type": "string"}),
+                    _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
+                ]
+            }
+        },
+        "/api/v1/queue/{instance}": {
+            "get": _operation("All that is known of an instance.", _json("InstanceDocument"))
+            | {"parameters": [{"name": "instance", "in": "path", "required": True, "schema": {"type": "integer"}}]}
+        },
+    }
+    for name, what in (
+        ("retry", "Attempt deliveries now, dead-lettered ones too."),
+        ("release", "Apply the rules in force to held instances."),
+        ("drop", "Give up deliveries and held instances, counted."),
+    ):
+        paths[f"/api/v1/queue/{name}"] = {
+            "post": _operation(what, _json("QueueChange"))
+            | {"requestBody": {"required": True, "content": _json("QueueSelection")}}
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "dicomroute gateway", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(summary: str, content: dict[str, Any], *, secured: bool = True) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "responses": {"200": {"description": summary, "content": content}},
+    }
+    if secured:
+        operation["security"] = [{"token": []}]
+        operation["responses"]["401"] = {
+            "description": "The token is missing or wrong.",
+            "content": _json("ErrorDocument"),
+        }
+    return operation
+
+
+def _json(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+
+
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}

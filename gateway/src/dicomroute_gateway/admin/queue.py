@@ -1,0 +1,138 @@
+"""The queue as people see it and what they may decide on: list, show, retry, release, drop."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.deliver.deliverer import Deliverer
+from dicomroute_gateway.deliver.holding import held
+from dicomroute_gateway.reception import Active
+from dicomroute_gateway.release import ReleaseError, release
+from dicomroute_gateway.spool.ledger import Entry
+from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
+from dicomroute_gateway.spool.spool import Owed, Spool
+
+from .model import InstanceDocument, QueueChange, QueueDocument, QueueItem, QueueSelection
+
+HELD = "Held"
+
+
+class Queue:
+    """The operations on the queue of one gateway."""
+
+    def __init__(self, spool: Spool, deliverer: Deliverer, active: Callable[[], Active]) -> None:
+        self._spool = spool
+        self._deliverer = deliverer
+        self._active = active
+
+    def page(self, state: str | None, destination: str | None, limit: int) -> QueueDocument:
+        """Return the deliveries in a state, to a destination, oldest first, at most `limit` of them."""
+        configuration = self._active().configuration
+
+        def items(entry: Entry) -> list[QueueItem]:
+            return [
+                item
+                for item in _items(entry, configuration)
+                if state in (None, item.state) and destination in (None, item.destination)
+            ]
+
+        found = [i for e in self._spool.entries(lambda e: bool(items(e)), limit + 1) for i in items(e)]
+        return QueueDocument(items=found[:limit], truncated=len(found) > limit)
+
+    def show(self, identifier: int) -> InstanceDocument | None:
+        """Return all that is known of an instance in the spool."""
+        entry = next(iter(self._spool.entries(lambda e: e.received.id == identifier, 1)), None)
+        if entry is None:
+            return None
+        received, sender = entry.received, entry.received.sender
+        return InstanceDocument(
+            instance=received.id,
+            received_time=_time(received.time),
+            sop_class_uid=received.sop_class_uid,
+            sop_instance_uid=received.sop_instance_uid,
+            series_instance_uid=received.series_instance_uid,
+            study_instance_uid=received.study_instance_uid,
+            transfer_syntax_uid=received.transfer_syntax_uid,
+            bytes=received.length,
+            sha256=received.digest,
+            association=sender.association,
+            listener=sender.listener,
+            calling_ae_title=sender.calling_ae_title,
+            called_ae_title=sender.called_ae_title,
+            address=sender.address,
+            generation=received.generation,
+            hold=entry.hold,
+            deliveries=_items(entry, self._active().configuration),
+        )
+
+    def retry(self, selection: QueueSelection) -> QueueChange:
+        """Make dead-lettered and waiting deliveries due now."""
+        retryable = (DeliveryState.DEAD_LETTERED, DeliveryState.PENDING)
+        owed = [
+            Owed(entry.received.id, delivery.destination)
+            for entry in self._selected(selection)
+            for delivery in entry.deliveries.values()
+            if delivery.state in retryable and selection.destination in (None, delivery.destination)
+        ]
+        return QueueChange(changed=self._spool.retry(owed))
+
+    def hurry(self, selection: QueueSelection) -> None:
+        """Let the workers of the selected destinations try again at once. For the event loop's thread."""
+        self._deliverer.hurry(selection.destination)
+
+    def release(self, selection: QueueSelection) -> QueueChange:
+        """Apply the rules in force to held instances."""
+        changed, messages = 0, []
+        for entry in self._selected(selection):
+            if not entry.hold:
+                continue
+            try:
+                if release(self._spool, self._active(), entry.received):
+                    changed += 1
+                else:
+                    messages.append(f"instance {entry.received.id} stays held: no rule takes it, or one has an error")
+            except ReleaseError as error:
+                messages.append(str(error))
+        return QueueChange(changed=changed, messages=messages[:100])
+
+    def drop(self, selection: QueueSelection) -> QueueChange:
+        """Give up deliveries and held instances, counted."""
+        selected = [entry.received.id for entry in self._selected(selection)]
+        return QueueChange(changed=sum(self._spool.drop(one, selection.destination) for one in selected))
+
+    def _selected(self, selection: QueueSelection) -> list[Entry]:
+        wanted = set(selection.instances)
+        return self._spool.entries(lambda entry: selection.all or entry.received.id in wanted)
+
+
+def _items(entry: Entry, configuration: Configuration) -> list[QueueItem]:
+    items = [_item(entry, delivery, configuration) for delivery in entry.deliveries.values()]
+    if entry.hold:
+        items.append(_queue_item(entry, "", HELD, entry.hold, None))
+    return items
+
+
+def _item(entry: Entry, delivery: DeliveryRecord, configuration: Configuration) -> QueueItem:
+    reason = held(delivery.destination, configuration) if delivery.state is DeliveryState.PENDING else ""
+    state = HELD if reason else str(delivery.state)
+    return _queue_item(entry, delivery.destination, state, reason or delivery.reason, delivery)
+
+
+def _queue_item(entry: Entry, destination: str, state: str, reason: str, delivery: DeliveryRecord | None) -> QueueItem:
+    return QueueItem(
+        instance=entry.received.id,
+        destination=destination,
+        state=state,
+        reason=reason,
+        attempts=delivery.attempts if delivery else 0,
+        status=delivery.status if delivery else None,
+        last_attempt_time=_time(delivery.time) if delivery and delivery.time else None,
+        received_time=_time(entry.received.time),
+        calling_ae_title=entry.received.sender.calling_ae_title,
+        sop_instance_uid=entry.received.sop_instance_uid,
+        bytes=entry.received.length,
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(round(seconds, 3), UTC)

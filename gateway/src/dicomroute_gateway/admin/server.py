@@ -1,0 +1,176 @@
+"""The HTTP server of the admin room: plain health and metrics, and the API behind a token."""
+
+import asyncio
+import hmac
+import json
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+from pydantic import ValidationError
+
+from .metrics import CONTENT_TYPE, metrics_text
+from .model import Document, ErrorDocument, QueueChange, QueueSelection
+from .openapi import openapi_document
+from .queue import Queue
+from .status import Observation, status_document
+
+_STATES = ("Pending", "Held", "Skipped", "DeadLettered", "Delivered")
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class AdminServer:
+    """Serves health, metrics and the API. `queue` returns None while there is no usable spool."""
+
+    def __init__(self, observe: Callable[[], Observation], queue: Callable[[], Queue | None], token_file: Path) -> None:
+        self._observe = observe
+        self._queue = queue
+        self._token_file = token_file
+        self._runners: list[web.AppRunner] = []
+
+    async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
+        """Listen on a port for health, the API, or both; return the port. Raises OSError."""
+        app = web.Application(middlewares=[_errors_as_json])
+        if health:
+            app.add_routes(
+                [
+                    web.get("/healthz", self._healthz),
+                    web.get("/readyz", self._readyz),
+                    web.get("/metrics", self._metrics),
+                    web.get("/openapi.json", self._openapi),
+                ]
+            )
+        if api:
+            app.add_routes(
+                [
+                    web.get("/api/v1/status", self._secured(self._status)),
+                    web.get("/api/v1/queue", self._secured(self._list)),
+                    web.get("/api/v1/queue/{instance}", self._secured(self._show)),
+                    web.post("/api/v1/queue/{operation}", self._secured(self._change)),
+                ]
+            )
+        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await runner.setup()
+        self._runners.append(runner)
+        site = web.TCPSite(runner, bind, port, ssl_context=tls, shutdown_timeout=1)
+        await site.start()
+        address: tuple[str, int] = runner.addresses[0]
+        return address[1]
+
+    async def stop(self) -> None:
+        """Stop serving."""
+        for runner in self._runners:
+            await runner.cleanup()
+
+    def _secured(self, handler: Handler) -> Handler:
+        async def check(request: web.Request) -> web.StreamResponse:
+            try:
+                token = self._token_file.read_text().strip()
+            except OSError:
+                token = ""
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            if not token or scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), token.encode()):
+                return _refuse(401, "send the route's admin token: Authorization: Bearer TOKEN")
+            return await handler(request)
+
+        return check
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        seen = self._observe()
+        if seen.ready:
+            return web.Response(text="ok\n")
+        why = "\n".join(f"{section}: {reason}: {message}" for section, reason, message in seen.problems)
+        return web.Response(status=503, text=f"not ready\n{why}\n")
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        body = metrics_text(status_document(self._observe()))
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _openapi(self, _request: web.Request) -> web.Response:
+        return web.json_response(openapi_document())
+
+    async def _status(self, _request: web.Request) -> web.Response:
+        return _answer(status_document(self._observe()))
+
+    async def _list(self, request: web.Request) -> web.Response:
+        queue = self._queue()
+        if queue is None:
+            return _no_spool()
+        state = request.query.get("state")
+        if state is not None and state not in _STATES:
+            return _refuse(400, f"state is one of {', '.join(_STATES)}, not {state!r}")
+        text = request.query.get("limit", "100")
+        if not text.isdecimal() or not 1 <= int(text) <= 1000:
+            return _refuse(400, f"limit is a number from 1 to 1000, not {text!r}")
+        return _answer(await asyncio.to_thread(queue.page, state, request.query.get("destination"), int(text)))
+
+    async def _show(self, request: web.Request) -> web.Response:
+        queue = self._queue()
+        if queue is None:
+            return _no_spool()
+        text = request.match_info["instance"]
+        if not text.isdecimal():
+            return _refuse(400, f"an instance is named by its number, not {text!r}: see the queue's list")
+        document = await asyncio.to_thread(queue.show, int(text))
+        if document is None:
+            return _refuse(404, f"instance {text} is not in the spool: it never was, or everybody has it")
+        return _answer(document)
+
+    async def _change(self, request: web.Request) -> web.Response:
+        queue = self._queue()
+        if queue is None:
+            return _no_spool()
+        operations: dict[str, Callable[[QueueSelection], QueueChange]] = {
+            "retry": queue.retry,
+            "release": queue.release,
+            "drop": queue.drop,
+        }
+        name = request.match_info["operation"]
+        if name not in operations:
+            return _refuse(404, f"there is no operation {name!r}: use {', '.join(operations)}")
+        try:
+            selection = QueueSelection.model_validate_json(await request.read())
+        except ValidationError as error:
+            first = error.errors()[0]
+            return _refuse(400, f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}")
+        if bool(selection.instances) == selection.all:
+            return _refuse(400, "name the instances, or say all: true, and not both")
+        change = await asyncio.to_thread(operations[name], selection)
+        if name == "retry":
+            queue.hurry(selection)
+        log.info("queue.changed", operation=name, changed=change.changed, destination=selection.destination)
+        return _answer(change)
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _refuse(error.status, f"{request.method} {request.path}: {error.reason}")
+    except Exception:
+        log.exception("admin.failed", path=request.path)
+        return _refuse(500, "the gateway failed to answer; its log says why")
+
+
+def _answer(document: Document) -> web.Response:
+    return web.Response(text=document.model_dump_json(by_alias=True) + "\n", content_type="application/json")
+
+
+def _refuse(status: int, sentence: str) -> web.Response:
+    body = json.dumps(ErrorDocument(error=sentence).model_dump()) + "\n"
+    return web.Response(status=status, text=body, content_type="application/json")
+
+
+def _no_spool() -> web.Response:
+    return _refuse(503, "the spool is not usable; /api/v1/status says why")

@@ -1,0 +1,158 @@
+"""Builds the status document and the metrics from one observation of the gateway. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dicomroute_gateway import __version__
+from dicomroute_gateway.configuration.load import Loaded
+from dicomroute_gateway.deliver.holding import held
+from dicomroute_gateway.deliver.worker import LastError
+from dicomroute_gateway.spool.records import DeliveryState
+from dicomroute_gateway.spool.spool import Snapshot
+
+from .model import (
+    AssociationsDocument,
+    ConfigurationDocument,
+    DeliveriesDocument,
+    DestinationDocument,
+    FindingDocument,
+    InstancesDocument,
+    LastErrorDocument,
+    ListenerDocument,
+    RouteDocument,
+    SpoolDocument,
+    StatusDocument,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationActivity:
+    """What a destination's worker knows and the spool does not."""
+
+    in_flight: int
+    last_error: LastError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The gateway at one moment. What it could not open or load is None."""
+
+    ready: bool
+    problems: Sequence[tuple[str, str, str]]
+    """Section, reason and message of each."""
+    started_time: float
+    now: float
+    loaded: Loaded | None
+    listeners: Sequence[tuple[str, int, int]]
+    """Name, port and associations of each."""
+    accepted: int
+    refused: Mapping[str, int]
+    aborted: Mapping[str, int]
+    snapshot: Snapshot | None
+    activity: Mapping[str, DestinationActivity]
+
+
+def status_document(seen: Observation) -> StatusDocument:
+    """Return the status as the API answers it."""
+    loaded, snapshot = seen.loaded, seen.snapshot
+    destinations = _destinations(seen)
+    configuration = loaded.configuration if loaded else None
+    return StatusDocument(
+        gateway_version=__version__,
+        route=RouteDocument(
+            namespace=configuration.route.namespace if configuration else "",
+            name=configuration.route.name if configuration else "",
+            uid=configuration.route.uid if configuration else "",
+        ),
+        ready=seen.ready,
+        problems=[FindingDocument(section=s, reason=r, message=m) for s, r, m in seen.problems],
+        started_time=_time(seen.started_time),
+        time=_time(seen.now),
+        configuration=ConfigurationDocument(
+            hash=loaded.hash,
+            generation=loaded.configuration.generation,
+            findings=[FindingDocument(section=f.section, reason=f.reason, message=f.message) for f in loaded.findings],
+        )
+        if loaded
+        else None,
+        listeners=[ListenerDocument(name=n, port=p, associations=a) for n, p, a in seen.listeners],
+        associations=AssociationsDocument(
+            open=sum(a for _, _, a in seen.listeners),
+            accepted_total=seen.accepted,
+            refused_total=dict(seen.refused),
+            aborted_total=dict(seen.aborted),
+        ),
+        instances=_instances(snapshot) if snapshot else None,
+        deliveries=_sum(destinations, snapshot.held_instances) if snapshot else None,
+        oldest_owed_time=_time(snapshot.oldest_owed_time) if snapshot and snapshot.oldest_owed_time else None,
+        destinations=destinations,
+        spool=SpoolDocument(
+            used_bytes=snapshot.level.used,
+            capacity_bytes=snapshot.level.capacity,
+            watermark_bytes=snapshot.level.watermark,
+        )
+        if snapshot
+        else None,
+    )
+
+
+def _instances(snapshot: Snapshot) -> InstancesDocument:
+    counts = snapshot.instances
+    return InstancesDocument(
+        received_total=counts.received,
+        owed=counts.owed,
+        dead_lettered=counts.dead_lettered,
+        skipped_total=counts.skipped,
+        delivered_total=counts.delivered,
+        discarded_total=counts.discarded,
+    )
+
+
+def _destinations(seen: Observation) -> list[DestinationDocument]:
+    if seen.snapshot is None or seen.loaded is None:
+        return []
+    configuration = seen.loaded.configuration
+    named = {str(d.key) for d in configuration.destinations} | seen.snapshot.deliveries.keys()
+    documents = []
+    for name in sorted(named):
+        counts = seen.snapshot.deliveries.get(name, {})
+        activity = seen.activity.get(name, DestinationActivity(0, None))
+        reason = held(name, configuration)
+        waiting = max(0, counts.get(DeliveryState.PENDING, 0) - activity.in_flight)
+        kind, _, plain = name.partition("/")
+        error = activity.last_error
+        documents.append(
+            DestinationDocument(
+                kind=kind,
+                name=plain,
+                pending=0 if reason else waiting,
+                in_flight=activity.in_flight,
+                held=waiting if reason else 0,
+                held_reason=reason,
+                skipped=counts.get(DeliveryState.SKIPPED, 0),
+                dead_lettered=counts.get(DeliveryState.DEAD_LETTERED, 0),
+                delivered_total=counts.get(DeliveryState.DELIVERED, 0),
+                last_error=LastErrorDocument(
+                    reason=error.reason, status=error.status, time=_time(error.time), message=error.message
+                )
+                if error
+                else None,
+            )
+        )
+    return documents
+
+
+def _sum(destinations: Sequence[DestinationDocument], held_instances: int) -> DeliveriesDocument:
+    return DeliveriesDocument(
+        pending=sum(d.pending for d in destinations),
+        in_flight=sum(d.in_flight for d in destinations),
+        held=sum(d.held for d in destinations) + held_instances,
+        skipped=sum(d.skipped for d in destinations),
+        dead_lettered=sum(d.dead_lettered for d in destinations),
+        delivered_total=sum(d.delivered_total for d in destinations),
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(round(seconds, 3), UTC)

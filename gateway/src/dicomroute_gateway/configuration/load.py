@@ -1,0 +1,117 @@
+"""Loads a configuration by sections, so that a mistake in one keeps the last good of that section alone."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from .model import SCHEMA_VERSION, CloudTargetDestination, Configuration, Listener, Rules
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used at all; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class SectionFinding:
+    """A section that was not taken over, and why; its last good content goes on."""
+
+    section: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A usable configuration, the hash of the text it came from, and what of that text was not usable."""
+
+    configuration: Configuration
+    hash: str
+    findings: tuple[SectionFinding, ...] = ()
+
+
+def configuration_hash(text: str) -> str:
+    """Return the identity of a configuration text, which status reports so that the operator can compare."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def configuration_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the configuration, as it is published with the gateway."""
+    return Configuration.model_json_schema(by_alias=True)
+
+
+def load(text: str, check_rules: Callable[[Rules], object], last_good: Configuration | None = None) -> Loaded:
+    """Return the configuration in `text`, with sections of `last_good` in the place of unusable ones.
+
+    `check_rules` raises ValueError with a sentence for rules that do not compile.
+
+    Raises ConfigurationError when there is nothing to fall back on.
+    """
+    document = _parse(text)
+    findings: list[SectionFinding] = []
+    sections: list[tuple[str, TypeAdapter[Any], str]] = [
+        ("listeners", TypeAdapter(list[Listener]), "ListenersInvalid"),
+        ("rules", TypeAdapter(Rules), "RuleInvalid"),
+    ]
+    for section, adapter, reason in sections:
+        try:
+            value = adapter.validate_python(document.get(section))
+            if isinstance(value, Rules):
+                check_rules(value)
+        except ValueError as error:
+            message = _sentence(section, error)
+            if last_good is None:
+                raise ConfigurationError(message) from error
+            findings.append(SectionFinding(section, reason, message))
+            document[section] = last_good.model_dump(by_alias=True, mode="json")[section]
+    document["destinations"] = _destinations(document.get("destinations", []), last_good, findings)
+    try:
+        configuration = Configuration.model_validate(document)
+    except ValidationError as error:
+        raise ConfigurationError(_sentence("configuration", error)) from error
+    return Loaded(configuration, configuration_hash(text), tuple(findings))
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"the configuration is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError("the configuration is not a JSON object")
+    version = document.get("schemaVersion")
+    if version != SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"the configuration has schemaVersion {version!r} and this gateway reads {SCHEMA_VERSION}: "
+            "let the operator render it again, or run the gateway image that belongs to it"
+        )
+    return document
+
+
+def _destinations(
+    documents: list[dict[str, Any]], last_good: Configuration | None, findings: list[SectionFinding]
+) -> list[dict[str, Any]]:
+    """Return the usable destinations; an unusable one goes on as it last was, or is left out."""
+    known = {str(d.key): d.model_dump(by_alias=True, mode="json") for d in last_good.destinations} if last_good else {}
+    usable = []
+    for document in documents:
+        try:
+            CloudTargetDestination.model_validate(document)
+            usable.append(document)
+        except ValidationError as error:
+            name = f"{document.get('kind')}/{document.get('name')}"
+            findings.append(SectionFinding(f"destinations[{name}]", "DestinationInvalid", _sentence(name, error)))
+            if name in known:
+                usable.append(known[name])
+    return usable
+
+
+def _sentence(section: str, error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    where = ".".join(str(step) for step in (section, *first["loc"]))
+    return f"{where}: {first['msg']}"

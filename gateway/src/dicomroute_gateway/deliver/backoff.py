@@ -1,0 +1,26 @@
+"""How long to wait before the next attempt. Pure: the random number is an argument."""
+
+from email.utils import parsedate_to_datetime
+
+
+def full_jitter(failures: int, initial_seconds: float, maximum_seconds: float, random: float) -> float:
+    """Return seconds to wait after `failures` in a row; `random` is in [0, 1).
+
+    Full jitter: anything up to an exponentially growing bound, so that many senders do not come back at once. Never
+    less than a tenth of the initial wait, so that a fast refusal is not asked for again without a pause.
+    """
+    doubled: float = initial_seconds * 2.0 ** min(failures - 1, 32)
+    bound = min(maximum_seconds, doubled)
+    return max(initial_seconds / 10, bound * random)
+
+
+def retry_after_seconds(value: str | None, now: float) -> float | None:
+    """Return how long a Retry-After header asks to wait: seconds or an HTTP date (RFC 9110 10.2.3), or None."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except ValueError:
+        return None

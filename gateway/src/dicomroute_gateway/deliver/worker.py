@@ -1,0 +1,289 @@
+"""One destination's deliveries, at its own pace: batches, attempts, backoff and dead letters.
+
+Two kinds of waiting are kept apart. A fault of the destination (no answer, throttling, a credential) makes the
+whole destination wait, and one delivery at a time tries whether it is back. A refusal of an instance makes that
+instance wait, alone, while the others go on.
+"""
+
+import asyncio
+import heapq
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import structlog
+
+from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
+from dicomroute_gateway.spool.spool import Owed, Spool, SpoolFailed
+
+from .backoff import full_jitter
+from .holding import held
+from .multipart import FileChanged, Part
+from .outcome import Outcome, Verdict, outcomes
+from .stow import CredentialMissing, TransportFailed, new_session, store
+
+LANES: Final = 8
+BATCH_INSTANCES: Final = 10
+BATCH_BYTES: Final = 32 << 20
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """The last fault of a destination, as a person is shown it; `time` is in seconds since 1970."""
+
+    reason: str
+    status: int | None
+    time: float
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A delivery that is being made."""
+
+    received: Received
+    delivery: DeliveryRecord
+    part: Part
+
+
+class Worker:
+    """Makes the deliveries to one destination. Lives in one event loop; nothing here is for other threads."""
+
+    def __init__(
+        self, destination: str, spool: Spool, configuration: Callable[[], Configuration], secrets: Path
+    ) -> None:
+        self.destination = destination
+        self.last_error: LastError | None = None
+        self._spool = spool
+        self._configuration = configuration
+        self._secrets = secrets
+        self._ready: deque[int] = deque()
+        self._alone: deque[int] = deque()
+        self._later: list[tuple[float, int]] = []
+        self._queued: set[int] = set()
+        self._in_flight: set[int] = set()
+        self._faults = 0
+        self._not_before = 0.0
+        self._changed = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many deliveries are being made at this moment."""
+        return len(self._in_flight)
+
+    def offer(self, identifiers: Sequence[int]) -> None:
+        """Add deliveries that have become pending."""
+        for identifier in identifiers:
+            if identifier not in self._queued and identifier not in self._in_flight:
+                self._queued.add(identifier)
+                self._ready.append(identifier)
+        self._changed.set()
+
+    def hurry(self) -> None:
+        """Look again at what holds this destination, and end every wait that an earlier fault began."""
+        self._faults, self._not_before = 0, 0.0
+        self._alone.extend(identifier for _, identifier in self._later)
+        self._later.clear()
+        self._changed.set()
+
+    def stop(self) -> None:
+        """Begin no further attempt."""
+        self._stopping = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Make deliveries until stopped."""
+        async with new_session() as session, asyncio.TaskGroup() as lanes:
+            for _ in range(LANES):
+                lanes.create_task(self._lane(session))
+
+    async def _lane(self, session: aiohttp.ClientSession) -> None:
+        while (batch := await self._next_batch()) is not None:
+            await self._attempt(session, batch)
+
+    async def _next_batch(self) -> list[_Item] | None:
+        """Return deliveries to attempt together; None when the worker is stopped."""
+        while not self._stopping:
+            self._changed.clear()
+            batch = self._take_batch()
+            if batch:
+                return batch
+            try:
+                await asyncio.wait_for(self._changed.wait(), self._seconds_to_wait())
+            except TimeoutError:
+                pass
+        return None
+
+    def _seconds_to_wait(self) -> float | None:
+        now = time.monotonic()
+        if self._not_before > now:
+            return self._not_before - now
+        return max(0.0, self._later[0][0] - now) if self._later else None
+
+    def _take_batch(self) -> list[_Item]:
+        now = time.monotonic()
+        if now < self._not_before or (self._faults and self._in_flight) or self._held():
+            return []
+        while self._later and self._later[0][0] <= now:
+            self._alone.append(heapq.heappop(self._later)[1])
+        while self._alone:
+            if item := self._item(self._alone.popleft()):
+                self._in_flight.add(item.received.id)
+                return [item]
+        batch: list[_Item] = []
+        size = 0
+        while self._ready and len(batch) < (1 if self._faults else BATCH_INSTANCES):
+            identifier = self._ready[0]
+            item = self._item(identifier)
+            if item is not None and batch and size + item.part.length > BATCH_BYTES:
+                self._queued.add(identifier)
+                break
+            self._ready.popleft()
+            if item is not None:
+                batch.append(item)
+                size += item.part.length
+        self._in_flight.update(item.received.id for item in batch)
+        return batch
+
+    def _held(self) -> str:
+        return held(self.destination, self._configuration())
+
+    def _item(self, identifier: int) -> _Item | None:
+        """Return a delivery if it is still to be made; a person may have dropped it meanwhile."""
+        self._queued.discard(identifier)
+        found = self._spool.pending(Owed(identifier, self.destination))
+        if found is None:
+            return None
+        received, delivery = found
+        return _Item(received, delivery, Part(self._spool.file(identifier), received.file_length))
+
+    async def _attempt(self, session: aiohttp.ClientSession, batch: list[_Item]) -> None:
+        results, wait, message = await self._send(session, batch)
+        stamp = time.time()
+        alone = len(batch) == 1
+        records = [
+            _after(item.delivery, outcome, stamp, alone, self._configuration().retry.content_attempts)
+            for item, outcome in zip(batch, results, strict=True)
+        ]
+        try:
+            await asyncio.to_thread(self._spool.settle, records)
+        except SpoolFailed as error:
+            # What is not written down is done again after the restart that a failed volume needs.
+            log.error("spool.settle_failed", error=str(error))
+        self._in_flight.difference_update(item.received.id for item in batch)
+        faults = [o for o in results if o.verdict in (Verdict.RETRY, Verdict.PAUSE)]
+        if len(faults) == len(results):
+            self._fault(faults[0], stamp, wait, message)
+        else:
+            self._faults = 0
+        for item, outcome, record in zip(batch, results, records, strict=True):
+            self._requeue(item, outcome, record, spread=len(faults) < len(results), was_alone=alone)
+            if outcome.verdict is not Verdict.DELIVERED:
+                self.last_error = LastError(outcome.reason, outcome.status, stamp, message)
+                log.warning(
+                    "delivery.failed",
+                    destination=self.destination,
+                    instance=item.received.id,
+                    association=item.received.sender.association,
+                    verdict=outcome.verdict.value,
+                    reason=outcome.reason,
+                    status=outcome.status,
+                    message=message,
+                    attempts=record.attempts,
+                    state=record.state,
+                )
+        self._changed.set()
+
+    async def _send(
+        self, session: aiohttp.ClientSession, batch: list[_Item]
+    ) -> tuple[list[Outcome], float | None, str]:
+        """Return the outcome of each delivery, how long the server asks to wait, and a sentence for a fault."""
+        target = self._target()
+        if target is None:
+            return [Outcome(Verdict.RETRY, "NoSuchDestination")] * len(batch), None, ""
+        try:
+            reply = await store(session, target, [item.part for item in batch], self._secrets, time.time())
+        except CredentialMissing as error:
+            return [Outcome(Verdict.PAUSE, "SecretMissing")] * len(batch), None, str(error)
+        except TransportFailed as error:
+            return [Outcome(Verdict.RETRY, error.reason)] * len(batch), None, str(error)
+        except (FileChanged, OSError) as error:
+            log.error("spool.unreadable", error=str(error), destination=self.destination)
+            return [Outcome(Verdict.RETRY, "SpoolUnreadable")] * len(batch), None, str(error)
+        sent = [item.received.sop_instance_uid for item in batch]
+        return outcomes(reply.answer, sent), reply.retry_after_seconds, f"HTTP {reply.answer.status}"
+
+    def _target(self) -> CloudTargetDestination | None:
+        return next((d for d in self._configuration().destinations if str(d.key) == self.destination), None)
+
+    def _fault(self, outcome: Outcome, stamp: float, wait: float | None, message: str) -> None:
+        self._faults += 1
+        self._not_before = time.monotonic() + max(self._backoff(self._faults), wait or 0.0)
+        log.warning(
+            "destination.waits",
+            destination=self.destination,
+            reason=outcome.reason,
+            status=outcome.status,
+            message=message,
+            seconds=round(self._not_before - time.monotonic(), 1),
+        )
+
+    def _requeue(self, item: _Item, outcome: Outcome, record: DeliveryRecord, *, spread: bool, was_alone: bool) -> None:
+        """Put a delivery that is still pending where its outcome says."""
+        if record.state is not DeliveryState.PENDING:
+            return
+        identifier = item.received.id
+        self._queued.add(identifier)
+        content = outcome.verdict in (Verdict.REFUSED, Verdict.DOUBTFUL)
+        if outcome.verdict is Verdict.ALONE or (content and not was_alone):
+            self._alone.append(identifier)
+        elif content or spread:
+            due = time.monotonic() + self._backoff(max(1, record.refusals))
+            heapq.heappush(self._later, (due, identifier))
+        else:
+            # Behind the others, so that an instance that breaks its server does not stand in front for ever.
+            self._ready.append(identifier)
+
+    def _backoff(self, failures: int) -> float:
+        retry = self._configuration().retry
+        return full_jitter(
+            failures,
+            retry.initial_backoff_seconds,
+            retry.max_backoff_seconds,
+            random.random(),  # noqa: S311
+        )
+
+
+def _after(
+    delivery: DeliveryRecord, outcome: Outcome, stamp: float, alone: bool, content_attempts: int
+) -> DeliveryRecord:
+    """Return the state of a delivery after an attempt with this outcome.
+
+    Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
+    second time, a doubtful one after `content_attempts`.
+    """
+    refused = alone and outcome.verdict in (Verdict.REFUSED, Verdict.DOUBTFUL)
+    refusals = delivery.refusals + refused
+    state = DeliveryState.PENDING
+    if outcome.verdict is Verdict.DELIVERED:
+        state = DeliveryState.DELIVERED
+    elif refused and refusals >= (2 if outcome.verdict is Verdict.REFUSED else content_attempts):
+        state = DeliveryState.DEAD_LETTERED
+    return replace(
+        delivery,
+        state=state,
+        attempts=delivery.attempts + 1,
+        refusals=refusals,
+        reason=outcome.reason,
+        status=outcome.status,
+        time=stamp,
+    )

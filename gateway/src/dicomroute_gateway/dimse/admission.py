@@ -1,0 +1,58 @@
+"""Who may associate: pure decisions over a listener's configuration (PS3.8 section 9.3.4)."""
+
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from dicomroute_gateway.configuration.model import Listener, Mode, SourcePolicy
+
+from .associate import APPLICATION_CONTEXT, AssociateRequest
+
+
+class Refusal(Enum):
+    """Why an association is refused: a name, and result, source, reason of the A-ASSOCIATE-RJ (table 9-21)."""
+
+    CALLED_AE_TITLE = ("CalledAETitle", 1, 1, 7)
+    CALLING_AE_TITLE = ("CallingAETitle", 1, 1, 3)
+    SOURCE_ADDRESS = ("SourceAddress", 1, 1, 3)
+    APPLICATION_CONTEXT = ("ApplicationContext", 1, 1, 2)
+    PROTOCOL_VERSION = ("ProtocolVersion", 1, 2, 2)
+    REFUSING_ASSOCIATIONS = ("RefusingAssociations", 2, 3, 1)
+    TOO_MANY_ASSOCIATIONS = ("TooManyAssociations", 2, 3, 2)
+
+    @property
+    def label(self) -> str:
+        """The name of this refusal in logs and metrics."""
+        return self.value[0]
+
+    @property
+    def answer(self) -> tuple[int, int, int]:
+        """Result, source and reason of the A-ASSOCIATE-RJ."""
+        return self.value[1:]
+
+
+def refusal(
+    request: AssociateRequest, address: IPv4Address | IPv6Address, listener: Listener, mode: Mode
+) -> Refusal | None:
+    """Return why `request`, from `address`, is not admitted to `listener`, or None when it is.
+
+    The caller is looked at before the called title: a stranger learns nothing about the titles served here.
+    """
+    if not request.protocol_version & 1:
+        return Refusal.PROTOCOL_VERSION
+    if request.application_context != APPLICATION_CONTEXT:
+        return Refusal.APPLICATION_CONTEXT
+    if listener.sources.policy is SourcePolicy.NODES:
+        callers = [c for c in listener.sources.callers if request.calling_ae_title in c.calling_ae_titles]
+        if not callers:
+            return Refusal.CALLING_AE_TITLE
+        if not any(c.any_address or _within(address, c.networks) for c in callers):
+            return Refusal.SOURCE_ADDRESS
+    if request.called_ae_title not in listener.ae_titles:
+        return Refusal.CALLED_AE_TITLE
+    if mode is Mode.REFUSE_ASSOCIATIONS:
+        return Refusal.REFUSING_ASSOCIATIONS
+    return None
+
+
+def _within(address: IPv4Address | IPv6Address, networks: list[IPv4Network | IPv6Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)

@@ -1,0 +1,306 @@
+"""One association as its acceptor: the part of the state machine that a storage SCP needs (PS3.8 section 9.2).
+
+A thread runs one connection from its first byte to its last. What the peer may do wrong ends this connection
+alone, with the A-ABORT that the standard names.
+"""
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from .admission import Refusal
+from .associate import (
+    MAX_ASSOCIATE_BYTES,
+    AssociateRequest,
+    decode_associate_request,
+    encode_associate_accept,
+    encode_associate_reject,
+)
+from .command import (
+    MAX_COMMAND_BYTES,
+    Command,
+    CommandError,
+    CommandField,
+    Status,
+    decode_command,
+    encode_response,
+)
+from .negotiation import VERIFICATION, ContextResult, NegotiatedContext, is_storage_class, negotiate
+from .service import AssociationFacts, StorageService, StoreRequest, StoreResult, StoreSink
+from .stream import (
+    AbortReason,
+    Draining,
+    DrainSignal,
+    Fragment,
+    PDUStream,
+    PDUType,
+    PeerGone,
+    PeerStalled,
+    ProtocolViolation,
+    encode_abort,
+    encode_command,
+    send_all,
+)
+
+_PROVIDER: Final = 2
+_USER: Final = 0
+_CLOSE_TIMEOUT_SECONDS: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time-outs in seconds and sizes in bytes of one association."""
+
+    max_pdu_bytes: int
+    acse_timeout_seconds: float
+    idle_timeout_seconds: float
+    stall_timeout_seconds: float
+
+
+class Watcher(Protocol):
+    """Is told what becomes of connections, for counts and logs."""
+
+    def refused(self, refusal: Refusal) -> None:
+        """An association was refused."""
+
+    def aborted(self, reason: str) -> None:
+        """An association was aborted by this side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The outcome of admission: who the peer is, or why it is refused."""
+
+    facts: AssociationFacts
+    refusal: Refusal | None
+
+
+class Association:
+    """A connection of one peer."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        limits: Limits,
+        admit: Callable[[AssociateRequest], Admission],
+        storage: StorageService,
+        watcher: Watcher,
+        drain: DrainSignal,
+    ) -> None:
+        self._socket = connection
+        self._limits = limits
+        self._admit = admit
+        self._storage = storage
+        self._watcher = watcher
+        self._drain = drain
+        self._stream = PDUStream(connection, drain.fileno())
+        self._contexts: dict[int, NegotiatedContext] = {}
+        self._peer_max_pdu_bytes = 0
+        self._message: _Message | None = None
+        self._log = log
+
+    def run(self) -> None:
+        """Serve the peer until the association ends; never raises for what a peer does."""
+        try:
+            if self._establish():
+                while self._serve_one_pdu():
+                    pass
+        except PeerGone as error:
+            self._log.info("association.peer_gone", reason=str(error), message_under_way=self._message is not None)
+        except PeerStalled:
+            self._abort(_USER, AbortReason.NOT_SPECIFIED, "PeerStalled", "the peer sent nothing in time")
+        except Draining:
+            self._abort(_USER, AbortReason.NOT_SPECIFIED, "Draining", "the gateway shuts down")
+        except ProtocolViolation as error:
+            self._abort(_PROVIDER, error.reason, error.reason.name.title().replace("_", ""), str(error))
+        finally:
+            if self._message is not None and self._message.sink is not None:
+                self._message.sink.discard()
+            self._socket.close()
+
+    def _establish(self) -> bool:
+        """Answer the A-ASSOCIATE-RQ; return whether an association stands.
+
+        A connection that ends before its first PDU is a probe of a load balancer, not an error.
+        """
+        deadline = time.monotonic() + self._limits.acse_timeout_seconds
+        try:
+            kind, length = self._stream.read_header(self._limits.acse_timeout_seconds, may_drain=True)
+        except (PeerGone, PeerStalled):
+            if self._stream.buffered:
+                raise
+            return False
+        if kind != PDUType.ASSOCIATE_RQ:
+            known = kind in set(PDUType)
+            reason = AbortReason.UNEXPECTED_PDU if known else AbortReason.UNRECOGNIZED_PDU
+            raise ProtocolViolation(reason, f"a PDU of type {kind:02X} in place of an A-ASSOCIATE-RQ")
+        if length > MAX_ASSOCIATE_BYTES:
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, f"an A-ASSOCIATE-RQ of {length} bytes")
+        request = decode_associate_request(self._stream.read_body(length, deadline))
+        admission = self._admit(request)
+        self._log = log.bind(association=admission.facts.identifier)
+        refusal = admission.refusal
+        if refusal is not None:
+            self._watcher.refused(refusal)
+            self._log.warning(
+                "association.refused",
+                reason=refusal.label,
+                calling_ae_title=request.calling_ae_title,
+                called_ae_title=request.called_ae_title,
+                address=str(admission.facts.address),
+                listener=admission.facts.listener,
+            )
+            self._send(encode_associate_reject(*refusal.answer))
+            self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
+            return False
+        contexts = negotiate(request.contexts)
+        self._facts = admission.facts
+        self._contexts = {c.context_id: c for c in contexts if c.result is ContextResult.ACCEPTANCE}
+        self._peer_max_pdu_bytes = request.max_pdu_bytes
+        self._send(encode_associate_accept(request, contexts, self._limits.max_pdu_bytes))
+        self._log.info(
+            "association.accepted",
+            calling_ae_title=request.calling_ae_title,
+            called_ae_title=request.called_ae_title,
+            address=str(admission.facts.address),
+            listener=admission.facts.listener,
+            contexts=len(self._contexts),
+        )
+        return True
+
+    def _serve_one_pdu(self) -> bool:
+        """Read one PDU and do what it asks; return whether the association goes on."""
+        between_messages = self._message is None
+        timeout = self._limits.idle_timeout_seconds if between_messages else self._limits.stall_timeout_seconds
+        kind, length = self._stream.read_header(timeout, may_drain=between_messages)
+        if kind == PDUType.P_DATA_TF:
+            if length > self._limits.max_pdu_bytes:
+                raise ProtocolViolation(
+                    AbortReason.INVALID_PARAMETER,
+                    f"a P-DATA-TF of {length} bytes where {self._limits.max_pdu_bytes} were agreed",
+                )
+            for fragment in self._stream.read_fragments(length, self._limits.stall_timeout_seconds):
+                self._take(fragment)
+            return True
+        if length > MAX_ASSOCIATE_BYTES:
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, f"a PDU of type {kind:02X} and {length} bytes")
+        self._stream.read_body(length, time.monotonic() + self._limits.stall_timeout_seconds)
+        if kind == PDUType.RELEASE_RQ:
+            self._send(b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00")
+            self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
+            self._log.info("association.released")
+            return False
+        if kind == PDUType.ABORT:
+            self._log.info("association.aborted_by_peer", message_under_way=self._message is not None)
+            return False
+        known = kind in set(PDUType)
+        reason = AbortReason.UNEXPECTED_PDU if known else AbortReason.UNRECOGNIZED_PDU
+        raise ProtocolViolation(reason, f"a PDU of type {kind:02X} on an established association")
+
+    def _take(self, fragment: Fragment) -> None:
+        """Add a fragment to the message it belongs to; answer the message when it is complete."""
+        if self._message is None:
+            context = self._contexts.get(fragment.context_id)
+            if context is None:
+                raise ProtocolViolation(
+                    AbortReason.INVALID_PARAMETER, f"context {fragment.context_id} was not accepted"
+                )
+            self._message = _Message(context)
+        message = self._message
+        if fragment.context_id != message.context.context_id:
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "one message came in two contexts")
+        if fragment.is_command != (message.command is None):
+            raise ProtocolViolation(AbortReason.UNEXPECTED_PARAMETER, "command and data set fragments are out of order")
+        if message.command is None:
+            message.command_bytes += fragment.data
+            if len(message.command_bytes) > MAX_COMMAND_BYTES:
+                raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "a command set of more than 64 KiB")
+            if not fragment.ends_message:
+                return
+            try:
+                message.command = decode_command(bytes(message.command_bytes))
+            except CommandError as error:
+                raise ProtocolViolation(AbortReason.INVALID_PARAMETER, str(error)) from error
+            message.sink = self._sink(message, message.command)
+            if message.command.has_data_set:
+                return
+        else:
+            if message.sink is not None:
+                message.sink.write(fragment.data)
+            if not fragment.ends_message:
+                return
+        self._answer(message, message.command)
+        self._message = None
+
+    def _sink(self, message: "_Message", command: Command) -> StoreSink | None:
+        """Return where the data set of a C-STORE goes, or None when the command has or wants none."""
+        if command.field != CommandField.C_STORE_RQ or not command.has_data_set:
+            return None
+        if command.affected_sop_class_uid != message.context.abstract_syntax:
+            return None
+        return self._storage.open(
+            StoreRequest(
+                association=self._facts,
+                sop_class_uid=command.affected_sop_class_uid,
+                sop_instance_uid=command.affected_sop_instance_uid,
+                transfer_syntax_uid=message.context.transfer_syntax,
+            )
+        )
+
+    def _answer(self, message: "_Message", command: Command) -> None:
+        if not command.is_request:
+            return
+        if command.field == CommandField.C_ECHO_RQ and message.context.abstract_syntax == VERIFICATION:
+            result = StoreResult(Status.SUCCESS)
+        elif command.field == CommandField.C_STORE_RQ and is_storage_class(message.context.abstract_syntax):
+            result = self._finish_store(message, command)
+        else:
+            result = StoreResult(Status.UNRECOGNIZED_OPERATION)
+        if result.status is not Status.SUCCESS:
+            self._log.warning(
+                "dimse.refused",
+                status=f"{result.status:04X}",
+                comment=result.comment,
+                sop_instance_uid=command.affected_sop_instance_uid,
+            )
+        response = encode_response(command, result.status, result.comment)
+        self._send(encode_command(message.context.context_id, response, self._peer_max_pdu_bytes))
+
+    @staticmethod
+    def _finish_store(message: "_Message", command: Command) -> StoreResult:
+        if message.sink is not None:
+            sink, message.sink = message.sink, None
+            return sink.finish()
+        if not command.has_data_set:
+            return StoreResult(Status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
+        return StoreResult(Status.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not the one of its context")
+
+    def _send(self, data: bytes) -> None:
+        send_all(self._socket, data, self._limits.stall_timeout_seconds)
+
+    def _abort(self, source: int, reason: AbortReason, label: str, why: str) -> None:
+        self._watcher.aborted(label)
+        self._log.warning("association.aborted", reason=label, why=why)
+        try:
+            self._send(encode_abort(source, reason))
+            self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
+        except (PeerGone, PeerStalled):
+            pass
+
+
+class _Message:
+    """A DIMSE message on its way in (PS3.7 section 6.3)."""
+
+    __slots__ = ("command", "command_bytes", "context", "sink")
+
+    def __init__(self, context: NegotiatedContext) -> None:
+        self.context = context
+        self.command_bytes = bytearray()
+        self.command: Command | None = None
+        self.sink: StoreSink | None = None

@@ -1,0 +1,122 @@
+"""Command sets: always Implicit VR Little Endian, group 0000 (PS3.7 section 6.3.1 and annex E)."""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+MAX_COMMAND_BYTES: Final = 1 << 16
+_NO_DATA_SET: Final = 0x0101
+
+
+class CommandField(IntEnum):
+    """Command Field (0000,0100) values that this gateway knows (PS3.7 table E.1-1)."""
+
+    C_STORE_RQ = 0x0001
+    C_ECHO_RQ = 0x0030
+    C_CANCEL_RQ = 0x0FFF
+
+
+class Status(IntEnum):
+    """Status (0000,0900) values of the responses (PS3.7 annex C, PS3.4 table B.2-1)."""
+
+    SUCCESS = 0x0000
+    PROCESSING_FAILURE = 0x0110
+    INVALID_SOP_INSTANCE = 0x0117
+    SOP_CLASS_NOT_SUPPORTED = 0x0122
+    NOT_AUTHORIZED = 0x0124
+    UNRECOGNIZED_OPERATION = 0x0211
+    OUT_OF_RESOURCES = 0xA700
+    DATA_SET_MISMATCH = 0xA900
+    CANNOT_UNDERSTAND = 0xC000
+
+
+class CommandError(Exception):
+    """The bytes are not a command set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What this gateway reads of a command set; an absent element is None or empty."""
+
+    field: int
+    message_id: int | None
+    has_data_set: bool
+    affected_sop_class_uid: str
+    affected_sop_instance_uid: str
+    move_originator_ae_title: str
+
+    @property
+    def is_request(self) -> bool:
+        """Whether the peer awaits a response (PS3.7 table E.1-1: responses have the high bit set)."""
+        return not self.field & 0x8000 and self.field != CommandField.C_CANCEL_RQ
+
+
+def decode_command(data: bytes) -> Command:
+    """Return the command set in `data`.
+
+    Raises CommandError when the elements do not fill `data` exactly or the Command Field is missing.
+    """
+    elements: dict[int, bytes] = {}
+    offset = 0
+    while offset < len(data):
+        if offset + 8 > len(data):
+            raise CommandError("a command element is cut off")
+        group, element, length = struct.unpack_from("<HHI", data, offset)
+        offset += 8
+        if group != 0x0000:
+            raise CommandError(f"group {group:04X} in a command set")
+        if length > len(data) - offset:
+            raise CommandError(f"element (0000,{element:04X}) is longer than its command set")
+        elements[element] = data[offset : offset + length]
+        offset += length
+    field = _us(elements, 0x0100)
+    if field is None:
+        raise CommandError("the command set has no Command Field (0000,0100)")
+    return Command(
+        field=field,
+        message_id=_us(elements, 0x0110),
+        has_data_set=_us(elements, 0x0800) not in (_NO_DATA_SET, None),
+        affected_sop_class_uid=_text(elements, 0x0002),
+        affected_sop_instance_uid=_text(elements, 0x1000),
+        move_originator_ae_title=_text(elements, 0x1030),
+    )
+
+
+def encode_response(command: Command, status: Status, comment: str = "") -> bytes:
+    """Return the response to `command` (PS3.7 sections 9.3.1.2 and 9.3.5.2).
+
+    `comment` becomes the Error Comment (0000,0902), LO: at most 64 characters.
+    """
+    elements = []
+    if command.affected_sop_class_uid:
+        elements.append((0x0002, _uid(command.affected_sop_class_uid)))
+    elements.append((0x0100, struct.pack("<H", command.field | 0x8000)))
+    elements.append((0x0120, struct.pack("<H", command.message_id or 0)))
+    elements.append((0x0800, struct.pack("<H", _NO_DATA_SET)))
+    elements.append((0x0900, struct.pack("<H", status)))
+    if comment:
+        text = comment[:64].encode("ascii", "replace")
+        elements.append((0x0902, text + b" " * (len(text) % 2)))
+    if command.affected_sop_instance_uid:
+        elements.append((0x1000, _uid(command.affected_sop_instance_uid)))
+    body = b"".join(struct.pack("<HHI", 0, element, len(value)) + value for element, value in elements)
+    return struct.pack("<HHII", 0, 0, 4, len(body)) + body
+
+
+def _us(elements: dict[int, bytes], element: int) -> int | None:
+    value = elements.get(element)
+    if value is None:
+        return None
+    if len(value) != 2:
+        raise CommandError(f"element (0000,{element:04X}) has {len(value)} bytes where US has 2")
+    return int.from_bytes(value, "little")
+
+
+def _text(elements: dict[int, bytes], element: int) -> str:
+    return elements.get(element, b"").rstrip(b"\0 ").decode("ascii", "backslashreplace")
+
+
+def _uid(value: str) -> bytes:
+    data = value.encode("ascii", "replace")
+    return data + b"\0" * (len(data) % 2)

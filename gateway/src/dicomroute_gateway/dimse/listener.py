@@ -1,0 +1,221 @@
+"""Listeners: accept connections on a port and give each a thread, within the limits of the configuration."""
+
+import itertools
+import secrets
+import select
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+
+import structlog
+
+from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
+from dicomroute_gateway.configuration.model import Mode
+
+from .admission import Refusal, refusal
+from .associate import AssociateRequest
+from .association import Admission, Association, Limits
+from .service import AssociationFacts, StorageService
+from .stream import DrainSignal
+
+_HALF_OPEN: Final = 200
+"""Connections of one listener that have not associated yet; more are closed at once."""
+
+log = structlog.get_logger(__name__)
+
+
+class ListenerError(Exception):
+    """A port cannot be listened on; the message says which and why."""
+
+
+@dataclass
+class Counts:
+    """What happened at the listeners since the process started. Only this module's threads write to it."""
+
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    aborted: Counter[str] = field(default_factory=Counter)
+
+
+class Listener:
+    """One listening port and the associations that came through it.
+
+    `settings` returns today's configuration of this listener and the gateway's mode; it is asked for each
+    association, so that a changed configuration holds from the next one on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Callable[[], tuple[ListenerConfiguration, Mode]],
+        storage: StorageService,
+        counts: Counts,
+        bind: str,
+        port: int,
+    ) -> None:
+        self.name = name
+        self._settings = settings
+        self._storage = storage
+        self._counts = counts
+        self._lock = threading.Lock()
+        self._drain = DrainSignal()
+        self._threads: set[threading.Thread] = set()
+        self._associated: set[threading.Thread] = set()
+        self._serials = itertools.count(1)
+        self._boot = secrets.token_hex(3)
+        self._socket = _listen(name, bind, port)
+        self.port: int = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._accept, name=f"listen-{name}", daemon=True)
+
+    @property
+    def associations(self) -> int:
+        """How many associations stand."""
+        with self._lock:
+            return len(self._associated)
+
+    def start(self) -> None:
+        """Begin to accept connections."""
+        self._thread.start()
+
+    def drain(self, deadline: float) -> None:
+        """Close the port, let each association finish the message under way, and wait until all are gone.
+
+        After `deadline`, on the monotonic clock, what is left is abandoned to the end of the process.
+        """
+        self._drain.set()
+        self._thread.join()
+        self._socket.close()
+        while True:
+            with self._lock:
+                threads = list(self._threads)
+            if not threads or time.monotonic() >= deadline:
+                break
+            threads[0].join(max(0.0, deadline - time.monotonic()))
+        if not threads:
+            self._drain.close()
+
+    def _accept(self) -> None:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        poll.register(self._drain, select.POLLIN)
+        while True:
+            poll.poll()
+            if self._drain.is_set:
+                return
+            try:
+                connection, address = self._socket.accept()
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                # Out of descriptors or memory: what is open goes on, and the peer finds a closed connection.
+                log.error("listener.accept_failed", listener=self.name, error=str(error))
+                threading.Event().wait(0.1)
+                continue
+            self._begin(connection, address[0])
+
+    def _begin(self, connection: socket.socket, address: str) -> None:
+        with self._lock:
+            half_open = len(self._threads) - len(self._associated)
+        if half_open >= _HALF_OPEN:
+            self._counts.refused["TooManyConnections"] += 1
+            connection.close()
+            return
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        thread = threading.Thread(
+            target=self._run,
+            args=(connection, _plain_address(address)),
+            name=f"association-{self.name}",
+            daemon=True,
+        )
+        with self._lock:
+            self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.error("listener.no_thread", listener=self.name, error=str(error))
+            with self._lock:
+                self._threads.discard(thread)
+            connection.close()
+
+    def _run(self, connection: socket.socket, address: IPv4Address | IPv6Address) -> None:
+        try:
+            configuration, _ = self._settings()
+            limits = Limits(
+                max_pdu_bytes=configuration.max_pdu_bytes,
+                acse_timeout_seconds=configuration.acse_timeout_seconds,
+                idle_timeout_seconds=configuration.idle_timeout_seconds,
+                stall_timeout_seconds=configuration.stall_timeout_seconds,
+            )
+            Association(
+                connection,
+                limits,
+                lambda request: self._admit(request, address),
+                self._storage,
+                self,
+                self._drain,
+            ).run()
+        except Exception:
+            log.exception("association.failed", listener=self.name)
+        finally:
+            connection.close()
+            with self._lock:
+                self._associated.discard(threading.current_thread())
+                self._threads.discard(threading.current_thread())
+
+    def _admit(self, request: AssociateRequest, address: IPv4Address | IPv6Address) -> Admission:
+        """Decide on a request; an admitted one takes one of the listener's places in the same step."""
+        configuration, mode = self._settings()
+        facts = AssociationFacts(
+            identifier=f"{self._boot}-{self.name}-{next(self._serials)}",
+            listener=self.name,
+            calling_ae_title=request.calling_ae_title,
+            called_ae_title=request.called_ae_title,
+            address=address,
+        )
+        reason = refusal(request, address, configuration, mode)
+        with self._lock:
+            if reason is None and len(self._associated) >= configuration.max_associations:
+                reason = Refusal.TOO_MANY_ASSOCIATIONS
+            if reason is None:
+                self._associated.add(threading.current_thread())
+                self._counts.accepted += 1
+        return Admission(facts, reason)
+
+    def refused(self, refusal: Refusal) -> None:
+        """Count a refused association."""
+        with self._lock:
+            self._counts.refused[refusal.label] += 1
+
+    def aborted(self, reason: str) -> None:
+        """Count an association that this side aborted."""
+        with self._lock:
+            self._counts.aborted[reason] += 1
+
+
+def _listen(name: str, bind: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and bind == "::":
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.bind((bind, port))
+        listening.listen(512)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        raise ListenerError(f"listener {name} cannot use {bind} port {port}: {error.strerror}") from error
+    return listening
+
+
+def _plain_address(text: str) -> IPv4Address | IPv6Address:
+    """Return the peer's address; an IPv4 address that came through an IPv6 socket is an IPv4 address."""
+    address = ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,127 @@
+"""Presentation context negotiation: which abstract and transfer syntaxes this gateway accepts (PS3.8 9.3.3)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from pydicom._uid_dict import UID_dictionary
+from pynetdicom.sop_class import _STORAGE_CLASSES as _STORAGE_CLASSES_OF_PYNETDICOM
+
+VERIFICATION: Final = "1.2.840.10008.1.1"
+
+_UNCOMPRESSED: Final = (
+    "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
+    "1.2.840.10008.1.2",  # Implicit VR Little Endian
+    "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
+    "1.2.840.10008.1.2.2",  # Explicit VR Big Endian
+    "1.2.840.10008.1.2.1.98",  # Encapsulated Uncompressed Explicit VR Little Endian
+)
+_LOSSLESS: Final = frozenset(
+    (
+        "1.2.840.10008.1.2.5",  # RLE Lossless
+        "1.2.840.10008.1.2.8.1",  # Deflated Image Frame Compression
+        "1.2.840.10008.1.2.4.57",  # JPEG Lossless, process 14
+        "1.2.840.10008.1.2.4.58",  # JPEG Lossless, process 15 (retired)
+        "1.2.840.10008.1.2.4.65",  # JPEG Lossless, process 28 (retired)
+        "1.2.840.10008.1.2.4.66",  # JPEG Lossless, process 29 (retired)
+        "1.2.840.10008.1.2.4.70",  # JPEG Lossless, process 14, selection value 1
+        "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
+        "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless Only
+        "1.2.840.10008.1.2.4.92",  # JPEG 2000 Part 2 Multi-component Lossless Only
+        "1.2.840.10008.1.2.4.110",  # JPEG XL Lossless
+        "1.2.840.10008.1.2.4.201",  # High-Throughput JPEG 2000 Lossless Only
+        "1.2.840.10008.1.2.4.202",  # High-Throughput JPEG 2000 with RPCL Options Lossless Only
+    )
+)
+_NOT_FOR_STORAGE: Final = frozenset(
+    (
+        "1.2.840.10008.1.2.6.1",  # RFC 2557 MIME encapsulation
+        "1.2.840.10008.1.2.6.2",  # XML Encoding
+        "1.2.840.10008.1.2.7.1",  # SMPTE ST 2110: real-time streams, not data sets (PS3.22)
+        "1.2.840.10008.1.2.7.2",
+        "1.2.840.10008.1.2.7.3",
+        "1.2.840.10008.1.20",  # Papyrus 3 Implicit VR Little Endian
+    )
+)
+_TRANSFER_SYNTAXES: Final = frozenset(
+    uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax" and uid not in _NOT_FOR_STORAGE
+)
+_STORAGE_CLASSES: Final = frozenset(
+    # pydicom's dictionary has the retired classes, pynetdicom's the newest ones.
+    [
+        uid
+        for uid, (name, kind, *_) in UID_dictionary.items()
+        if kind == "SOP Class" and "Storage" in name and "Storage Commitment" not in name
+    ]
+    + list(_STORAGE_CLASSES_OF_PYNETDICOM.values())
+) - {"1.2.840.10008.1.3.10"}  # Media Storage Directory: lives in files, never on an association (PS3.4 B.5)
+
+
+class ContextResult(IntEnum):
+    """Result of a presentation context (PS3.8 table 9-18)."""
+
+    ACCEPTANCE = 0
+    ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
+    TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedContext:
+    """A presentation context as the requestor proposes it."""
+
+    context_id: int
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NegotiatedContext:
+    """The answer to a proposed context; `transfer_syntax` is the accepted one, or the first when refused."""
+
+    context_id: int
+    abstract_syntax: str
+    transfer_syntax: str
+    result: ContextResult
+
+
+def is_storage_class(uid: str) -> bool:
+    """Return whether instances of this SOP class are stored with C-STORE.
+
+    All Storage SOP Classes of the standard, retired ones included, and every private SOP class: what a vendor
+    defines under its own root says nothing of its service, and a context costs nothing until it is used.
+    """
+    return uid in _STORAGE_CLASSES or bool(uid and not uid.startswith("1.2.840.10008."))
+
+
+def choose_transfer_syntax(proposed: Sequence[str]) -> str | None:
+    """Return the syntax to accept of those proposed in one context, or None.
+
+    The first lossless compressed one proposed; else, in this order, Explicit VR Little Endian, Implicit VR
+    Little Endian, Deflated, Big Endian; a lossy one only where nothing else is in the context, so that no
+    sender is led to compress lossily what it has in full quality.
+    """
+    usable = [uid for uid in proposed if uid in _TRANSFER_SYNTAXES]
+    lossless = next((uid for uid in usable if uid in _LOSSLESS), None)
+    uncompressed = next((uid for uid in _UNCOMPRESSED if uid in usable), None)
+    return lossless or uncompressed or next(iter(usable), None)
+
+
+def negotiate(proposed: Iterable[ProposedContext]) -> tuple[NegotiatedContext, ...]:
+    """Return the answer to each proposed context; an unsupported one is refused singly."""
+    return tuple(_negotiate_one(context) for context in proposed)
+
+
+def _negotiate_one(context: ProposedContext) -> NegotiatedContext:
+    syntaxes = context.transfer_syntaxes
+    first = syntaxes[0] if syntaxes else _UNCOMPRESSED[1]
+    if context.abstract_syntax == VERIFICATION:
+        chosen: str | None = next((uid for uid in _UNCOMPRESSED if uid in syntaxes), None)
+    elif is_storage_class(context.abstract_syntax):
+        chosen = choose_transfer_syntax(syntaxes)
+    else:
+        return NegotiatedContext(
+            context.context_id, context.abstract_syntax, first, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
+        )
+    result = ContextResult.ACCEPTANCE if chosen else ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
+    return NegotiatedContext(context.context_id, context.abstract_syntax, chosen or first, result)

@@ -1,0 +1,260 @@
+"""Reads PDUs from a connected socket without copying what they carry (PS3.8 section 9.3)."""
+
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+PDU_HEADER_BYTES: Final = 6
+PDV_HEADER_BYTES: Final = 6
+_BUFFER_BYTES: Final = 1 << 18
+_QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
+
+
+class PDUType(IntEnum):
+    """PDU types (PS3.8 section 9.3.1)."""
+
+    ASSOCIATE_RQ = 0x01
+    ASSOCIATE_AC = 0x02
+    ASSOCIATE_RJ = 0x03
+    P_DATA_TF = 0x04
+    RELEASE_RQ = 0x05
+    RELEASE_RP = 0x06
+    ABORT = 0x07
+
+
+class AbortReason(IntEnum):
+    """Reasons of an A-ABORT by the service provider (PS3.8 section 9.3.8)."""
+
+    NOT_SPECIFIED = 0
+    UNRECOGNIZED_PDU = 1
+    UNEXPECTED_PDU = 2
+    UNRECOGNIZED_PARAMETER = 4
+    UNEXPECTED_PARAMETER = 5
+    INVALID_PARAMETER = 6
+
+
+class PeerGone(Exception):
+    """The peer closed or reset the connection."""
+
+
+class PeerStalled(Exception):
+    """The peer sent no byte within the time it has."""
+
+
+class Draining(Exception):
+    """The gateway is shutting down and nothing is under way on this connection."""
+
+
+class ProtocolViolation(Exception):
+    """The peer sent what the standard does not allow here; the association is to be aborted."""
+
+    def __init__(self, reason: AbortReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of a presentation data value.
+
+    `data` is a view into the receive buffer: it is valid until the next fragment is asked for.
+    """
+
+    context_id: int
+    is_command: bool
+    ends_message: bool
+    data: memoryview
+
+
+class PDUStream:
+    """The receiving half of a connection, with its time-outs.
+
+    `draining` is a descriptor that becomes readable, and stays so, when the gateway shuts down.
+    """
+
+    def __init__(self, connection: socket.socket, draining: int) -> None:
+        self._socket = connection
+        self._draining = draining
+        self._view = memoryview(bytearray(_BUFFER_BYTES))
+        self._start = 0
+        self._end = 0
+        connection.setblocking(False)
+
+    @property
+    def buffered(self) -> int:
+        """How many received bytes have not been read yet."""
+        return self._end - self._start
+
+    def read_header(self, timeout_seconds: float, *, may_drain: bool) -> tuple[int, int]:
+        """Return type and length of the next PDU.
+
+        With `may_drain`, raises Draining in place of waiting for a PDU that has not begun.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while self.buffered < PDU_HEADER_BYTES:
+            self._fill(deadline, may_drain=may_drain and self.buffered == 0)
+        kind, length = struct.unpack_from(">BxI", self._view, self._start)
+        self._start += PDU_HEADER_BYTES
+        return kind, length
+
+    def read_body(self, length: int, deadline: float) -> bytes:
+        """Return the `length` bytes of a small PDU; `deadline` is on the monotonic clock."""
+        parts = bytearray()
+        while len(parts) < length:
+            if not self.buffered:
+                self._fill(deadline, may_drain=False)
+            parts += self._take(length - len(parts))
+        return bytes(parts)
+
+    def read_fragments(self, length: int, stall_timeout_seconds: float) -> Iterator[Fragment]:
+        """Yield what a P-DATA-TF of `length` bytes carries, in the pieces in which it arrives.
+
+        Raises ProtocolViolation for presentation data values that do not fit their PDU
+        (PS3.8 section 9.3.5.1 and annex E.2).
+        """
+        while length:
+            if length < PDV_HEADER_BYTES:
+                raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "a P-DATA-TF ends inside a PDV header")
+            while self.buffered < PDV_HEADER_BYTES:
+                self._fill(time.monotonic() + stall_timeout_seconds, may_drain=False)
+            item_length, context_id, flags = struct.unpack_from(">IBB", self._view, self._start)
+            self._start += PDV_HEADER_BYTES
+            length -= PDV_HEADER_BYTES
+            remaining = item_length - 2
+            if remaining < 0 or remaining > length:
+                raise ProtocolViolation(
+                    AbortReason.INVALID_PARAMETER, f"a PDV of {item_length} bytes does not fit its P-DATA-TF"
+                )
+            length -= remaining
+            is_command, is_last = bool(flags & 0x01), bool(flags & 0x02)
+            if not remaining:
+                yield Fragment(context_id, is_command, is_last, self._view[0:0])
+            while remaining:
+                if not self.buffered:
+                    self._fill(time.monotonic() + stall_timeout_seconds, may_drain=False)
+                data = self._take(remaining)
+                remaining -= len(data)
+                yield Fragment(context_id, is_command, is_last and not remaining, data)
+
+    def wait_closed(self, timeout_seconds: float) -> None:
+        """Wait for the peer to close, as the acceptor does after A-RELEASE-RP or A-ABORT (PS3.8 9.2.3, Sta13)."""
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            while True:
+                self._start = self._end = 0
+                self._fill(deadline, may_drain=False)
+        except (PeerGone, PeerStalled):
+            return
+
+    def _take(self, limit: int) -> memoryview:
+        stop = min(self._end, self._start + limit)
+        data = self._view[self._start : stop]
+        self._start = stop
+        return data
+
+    def _fill(self, deadline: float, *, may_drain: bool) -> None:
+        """Receive at least one byte more."""
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == len(self._view):
+            rest = bytes(self._view[self._start : self._end])
+            self._view[: len(rest)] = rest
+            self._start, self._end = 0, len(rest)
+        while True:
+            try:
+                received = self._socket.recv_into(self._view[self._end :])
+            except BlockingIOError:
+                self._wait(deadline, may_drain=may_drain)
+                continue
+            except OSError as error:
+                raise PeerGone(str(error)) from error
+            if not received:
+                raise PeerGone("the peer closed the connection")
+            self._end += received
+            return
+
+    def _wait(self, deadline: float, *, may_drain: bool) -> None:
+        """Wait until something can be received, letting the peer know at once what has been received so far.
+
+        Without the immediate acknowledgement a client that leaves Nagle's algorithm on waits 40 ms for our
+        delayed ACK before it sends the second segment of a message.
+        """
+        if _QUICKACK is not None:
+            try:
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+            except OSError as error:
+                raise PeerGone(str(error)) from error
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if may_drain:
+            poll.register(self._draining, select.POLLIN)
+        ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        if not ready:
+            raise PeerStalled
+        descriptors = {descriptor for descriptor, _ in ready}
+        if self._socket.fileno() not in descriptors:
+            raise Draining
+
+
+def send_all(connection: socket.socket, data: bytes, timeout_seconds: float) -> None:
+    """Send `data` in one write where the socket takes it; a peer that does not read raises PeerStalled."""
+    view = memoryview(data)
+    deadline = time.monotonic() + timeout_seconds
+    while view:
+        try:
+            view = view[connection.send(view) :]
+        except BlockingIOError as error:
+            poll = select.poll()
+            poll.register(connection, select.POLLOUT)
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise PeerStalled from error
+        except OSError as error:
+            raise PeerGone(str(error)) from error
+
+
+def encode_pdu(kind: PDUType, body: bytes) -> bytes:
+    """Return a PDU of the given type (PS3.8 section 9.3.1)."""
+    return struct.pack(">BxI", kind, len(body)) + body
+
+
+def encode_abort(source: int, reason: int) -> bytes:
+    """Return an A-ABORT: source 0 is the service user, 2 the service provider (PS3.8 section 9.3.8)."""
+    return encode_pdu(PDUType.ABORT, bytes((0, 0, source, reason)))
+
+
+def encode_command(context_id: int, command: bytes, max_pdu_bytes: int) -> bytes:
+    """Return a command set as P-DATA-TF PDUs no longer than the peer takes; 0 is without limit."""
+    room = (max_pdu_bytes or len(command) + PDV_HEADER_BYTES) - PDV_HEADER_BYTES
+    pdus = bytearray()
+    for start in range(0, len(command), room):
+        piece = command[start : start + room]
+        flags = 0x01 | (0x02 if start + room >= len(command) else 0)
+        pdus += encode_pdu(PDUType.P_DATA_TF, struct.pack(">IBB", len(piece) + 2, context_id, flags) + piece)
+    return bytes(pdus)
+
+
+class DrainSignal:
+    """Tells every idle connection at once that the gateway shuts down."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.is_set = False
+
+    def fileno(self) -> int:
+        """Return the descriptor that turns readable."""
+        return self._descriptor
+
+    def set(self) -> None:
+        """Begin to drain; it is never unset."""
+        self.is_set = True
+        os.eventfd_write(self._descriptor, 1)
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        os.close(self._descriptor)

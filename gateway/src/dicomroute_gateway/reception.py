@@ -1,0 +1,216 @@
+"""The way of one instance from its association into the spool: head, rules, one commit, then the answer."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from .configuration.model import Configuration, Unmatched
+from .dimse.command import Status
+from .dimse.service import AssociationFacts, StoreRequest, StoreResult, StoreSink
+from .rules.head import HeadError, RawElement, scan
+from .rules.routing import CompiledRules, Routing
+from .spool.incoming import Incoming
+from .spool.records import Received, Sender
+from .spool.spool import Spool, SpoolFailed, SpoolFull
+
+_SOP_CLASS_UID: Final = 0x00080016
+_SOP_INSTANCE_UID: Final = 0x00080018
+_STUDY_INSTANCE_UID: Final = 0x0020000D
+_SERIES_INSTANCE_UID: Final = 0x0020000E
+_UID: Final = re.compile(r"[0-9.]{1,64}")
+
+HOLD_UNMATCHED: Final = "Unmatched"
+HOLD_RULE_ERROR: Final = "RuleError"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """The configuration in force and its compiled rules: always a pair that belongs together."""
+
+    configuration: Configuration
+    rules: CompiledRules
+
+
+class Reception:
+    """Receives instances for the listeners. `active` returns what is in force at the moment it is asked."""
+
+    def __init__(self, spool: Spool, active: Callable[[], Active]) -> None:
+        self._spool = spool
+        self._active = active
+
+    def open(self, request: StoreRequest) -> StoreSink:
+        """Return the sink for one instance; it refuses in its answer, after the data set has passed."""
+        if not _UID.fullmatch(request.sop_instance_uid):
+            return _Refusal(Status.INVALID_SOP_INSTANCE, "the SOP Instance UID is not a UID (PS3.5 9.1)")
+        try:
+            incoming = self._spool.begin(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
+        except SpoolFull:
+            return _Refusal(Status.OUT_OF_RESOURCES, "the spool is above its high watermark")
+        except (SpoolFailed, OSError) as error:
+            log.error("spool.unusable", error=str(error), association=request.association.identifier)
+            return _Refusal(Status.OUT_OF_RESOURCES, "the spool cannot take it")
+        return _Sink(self._spool, self._active, request, incoming)
+
+
+class _Refusal:
+    """Lets a data set pass and answers that it was not taken."""
+
+    def __init__(self, status: Status, comment: str) -> None:
+        self._result = StoreResult(status, comment)
+
+    def write(self, data: memoryview) -> None:
+        """Let it pass."""
+
+    def finish(self) -> StoreResult:
+        """Return why it was not taken."""
+        return self._result
+
+    def discard(self) -> None:
+        """Nothing was kept."""
+
+
+class _Sink:
+    """Takes one data set into the spool."""
+
+    def __init__(self, spool: Spool, active: Callable[[], Active], request: StoreRequest, incoming: Incoming) -> None:
+        self._spool = spool
+        self._active = active
+        self._request = request
+        self._sender = sender(request.association)
+        self._incoming = incoming
+        self._failure: StoreResult | None = None
+        self._next_check = _CHECK_BYTES
+
+    def write(self, data: memoryview) -> None:
+        """Append to the file; a volume that takes no more makes the answer 0xA700."""
+        if self._failure is not None:
+            return
+        try:
+            self._incoming.write(data)
+            if self._incoming.length >= self._next_check:
+                self._next_check += _CHECK_BYTES
+                level = self._spool.level()
+                if level.used + self._incoming.length >= level.watermark:
+                    self._fail(StoreResult(Status.OUT_OF_RESOURCES, "the spool is above its high watermark"))
+        except OSError as error:
+            self._fail_on(error)
+
+    def finish(self) -> StoreResult:
+        """Route the instance and commit it; success means that it is safe."""
+        if self._failure is not None:
+            return self._failure
+        active = self._active()
+        try:
+            elements = scan(self._incoming.read, self._request.transfer_syntax_uid, active.rules.wanted)
+        except HeadError as error:
+            return self._fail(StoreResult(Status.CANNOT_UNDERSTAND, str(error)))
+        except OSError as error:
+            return self._fail_on(error)
+        mismatch = _mismatch(elements, self._request)
+        if mismatch:
+            return self._fail(StoreResult(Status.DATA_SET_MISMATCH, mismatch))
+        routing = active.rules.route(elements, self._request.transfer_syntax_uid, association_values(self._sender))
+        if not routing.destinations and not routing.error:
+            if routing.unmatched is Unmatched.REFUSE:
+                return self._fail(StoreResult(Status.NOT_AUTHORIZED, "no rule of the route takes this instance"))
+            if routing.unmatched is Unmatched.DISCARD:
+                self._incoming.discard()
+                self._spool.count_discarded()
+                return StoreResult(Status.SUCCESS)
+        return self._commit(elements, routing, active.configuration.generation)
+
+    def discard(self) -> None:
+        """Remove the file of a data set that will not be completed."""
+        try:
+            self._incoming.discard()
+        except OSError as error:
+            log.error("spool.discard_failed", error=str(error))
+
+    def _commit(self, elements: dict[int, RawElement], routing: Routing, generation: int) -> StoreResult:
+        received = Received(
+            id=self._incoming.id,
+            time=time.time(),
+            sop_class_uid=self._request.sop_class_uid,
+            sop_instance_uid=self._request.sop_instance_uid,
+            series_instance_uid=_uid(elements, _SERIES_INSTANCE_UID),
+            study_instance_uid=_uid(elements, _STUDY_INSTANCE_UID),
+            transfer_syntax_uid=self._request.transfer_syntax_uid,
+            length=self._incoming.length,
+            digest=self._incoming.digest,
+            sender=self._sender,
+            generation=generation,
+            destinations=tuple(str(destination) for destination in routing.destinations),
+            hold=hold_reason(routing),
+        )
+        if routing.error:
+            log.warning("rules.error", instance=received.id, error=routing.error)
+        try:
+            self._spool.receive(self._incoming, received)
+        except (SpoolFailed, OSError) as error:
+            return self._fail_on(error)
+        return StoreResult(Status.SUCCESS)
+
+    def _fail_on(self, error: Exception) -> StoreResult:
+        log.error("spool.write_failed", error=str(error), association=self._request.association.identifier)
+        return self._fail(StoreResult(Status.OUT_OF_RESOURCES, "the spool cannot take it"))
+
+    def _fail(self, result: StoreResult) -> StoreResult:
+        self._failure = result
+        self.discard()
+        return result
+
+
+_CHECK_BYTES: Final = 64 << 20
+
+
+def sender(facts: AssociationFacts) -> Sender:
+    """Return what is written down of an association."""
+    return Sender(
+        association=facts.identifier,
+        listener=facts.listener,
+        calling_ae_title=facts.calling_ae_title,
+        called_ae_title=facts.called_ae_title,
+        address=str(facts.address),
+    )
+
+
+def association_values(sender: Sender) -> dict[str, str]:
+    """Return what rules may ask of an association, by the names of `rules.attributes.ASSOCIATION_FACTS`."""
+    return {
+        "callingAETitle": sender.calling_ae_title,
+        "calledAETitle": sender.called_ae_title,
+        "address": sender.address,
+        "listener": sender.listener,
+    }
+
+
+def hold_reason(routing: Routing) -> str:
+    """Return why an instance is held after its routing, or "" when it is not."""
+    if routing.error:
+        return HOLD_RULE_ERROR
+    return "" if routing.destinations else HOLD_UNMATCHED
+
+
+def _mismatch(elements: dict[int, RawElement], request: StoreRequest) -> str:
+    """Return how the data set contradicts its C-STORE request (PS3.4 B.2.3: 0xA9xx), or ""."""
+    for tag, name, asked in (
+        (_SOP_CLASS_UID, "SOP Class UID", request.sop_class_uid),
+        (_SOP_INSTANCE_UID, "SOP Instance UID", request.sop_instance_uid),
+    ):
+        if tag not in elements:
+            return f"the data set has no {name}"
+        if _uid(elements, tag) != asked:
+            return f"the {name} is another than in the request"
+    return ""
+
+
+def _uid(elements: dict[int, RawElement], tag: int) -> str:
+    element = elements.get(tag)
+    text = element.value.rstrip(b"\0 ").decode("ascii", "replace") if element else ""
+    return text if _UID.fullmatch(text) else ""

@@ -1,0 +1,48 @@
+"""Gives held instances what today's rules say of them."""
+
+import os
+
+from .reception import Active, association_values, hold_reason
+from .rules.head import HeadError, scan
+from .rules.routing import Routing
+from .spool.records import Received
+from .spool.spool import Spool
+
+
+class ReleaseError(Exception):
+    """An instance cannot be released; the message says why."""
+
+
+def route_again(spool: Spool, active: Active, received: Received) -> Routing:
+    """Return what the rules in force say of an instance in the spool.
+
+    Raises ReleaseError when its file cannot be read.
+    """
+    path = spool.file(received.id)
+    head_bytes = received.file_length - received.length
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ReleaseError(f"instance {received.id}: {error.strerror}") from error
+    try:
+        elements = scan(
+            lambda offset, length: os.pread(descriptor, length, head_bytes + offset),
+            received.transfer_syntax_uid,
+            active.rules.wanted,
+        )
+    except (HeadError, OSError) as error:
+        raise ReleaseError(f"instance {received.id}: {error}") from error
+    finally:
+        os.close(descriptor)
+    return active.rules.route(elements, received.transfer_syntax_uid, association_values(received.sender))
+
+
+def release(spool: Spool, active: Active, received: Received) -> bool:
+    """Give a held instance the destinations of the rules in force; return whether anything holds it no longer.
+
+    An instance that no rule takes stays held. Raises ReleaseError.
+    """
+    routing = route_again(spool, active, received)
+    hold = hold_reason(routing)
+    spool.reroute(received.id, (str(d) for d in routing.destinations), hold)
+    return not hold

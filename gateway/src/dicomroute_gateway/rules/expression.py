@@ -1,0 +1,111 @@
+"""CEL expressions over `instance.KEYWORD` and `association.FACT`: compiled once, with types, then evaluated."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from cel_expr_python import cel
+
+from .attributes import ASSOCIATION_FACTS, ATTRIBUTES, Attribute, Form, Value
+
+MAX_EXPRESSION_CHARACTERS: Final = 2048
+_REFERENCE: Final = re.compile(r"\b(instance|association)\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
+_UNDECLARED: Final = re.compile(r"undeclared reference to '(instance|association)(?:\.([A-Za-z0-9_]+))?'")
+_POSITION: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
+
+_CHECKED: Final = {
+    Form.TEXT: cel.Type.STRING,
+    Form.INTEGER: cel.Type("google.protobuf.Int64Value"),
+    Form.DECIMAL: cel.Type("google.protobuf.DoubleValue"),
+}
+"""Numbers are nullable for the checker, so that `instance.Rows == null` passes and `== "512"` does not."""
+
+
+class ExpressionError(ValueError):
+    """An expression does not compile; the message says where and what to do."""
+
+
+class EvaluationError(Exception):
+    """An expression compiled, but has no answer for these values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression that answers true or false, and the attributes it speaks of."""
+
+    text: str
+    attributes: tuple[Attribute, ...]
+    _program: Any
+
+    def evaluate(self, instance: Mapping[str, Value], association: Mapping[str, str]) -> bool:
+        """Return the answer for these values; `instance` has a value for each of `attributes`.
+
+        Raises EvaluationError, for example for a comparison with null or an index past the end of a list.
+        """
+        data: dict[str, Any] = {f"association.{name}": value for name, value in association.items()}
+        data.update((f"instance.{a.keyword}", instance[a.keyword]) for a in self.attributes)
+        result = self._program.eval(data=data)
+        answer = result.value()
+        if result.type() != cel.Type.BOOL:
+            raise EvaluationError(_first_line(str(answer)))
+        return bool(answer)
+
+
+def compile_expression(text: str) -> Expression:
+    """Return the compiled form of a CEL expression.
+
+    Raises ExpressionError for syntax, unknown keywords, types that do not fit, and answers other than a bool.
+    """
+    if len(text) > MAX_EXPRESSION_CHARACTERS:
+        raise ExpressionError(f"an expression has at most {MAX_EXPRESSION_CHARACTERS} characters, this has {len(text)}")
+    try:
+        checked = _environment(checked=True).compile(text)
+        program = _environment(checked=False).compile(text)
+    except RuntimeError as error:
+        raise ExpressionError(_explain(str(error))) from error
+    if checked.return_type() != cel.Type.BOOL:
+        raise ExpressionError(f"the expression answers {checked.return_type().name()}; it has to answer true or false")
+    keywords = sorted({name for kind, name in _REFERENCE.findall(text) if kind == "instance"} & ATTRIBUTES.keys())
+    return Expression(text, tuple(ATTRIBUTES[keyword] for keyword in keywords), program)
+
+
+@cache
+def _environment(*, checked: bool) -> Any:
+    """Return the CEL environment in which each keyword is a variable of its own: a typo is an undeclared one.
+
+    Evaluation leaves numbers untyped, because the library does not bind null to the checker's nullable types.
+    """
+    variables = {f"association.{fact}": cel.Type.STRING for fact in ASSOCIATION_FACTS}
+    for attribute in ATTRIBUTES.values():
+        one = _CHECKED[attribute.form] if checked or attribute.form is Form.TEXT else cel.Type.DYN
+        variables[f"instance.{attribute.keyword}"] = cel.Type.List(one) if attribute.is_list else one
+    return cel.NewEnv(variables=variables)
+
+
+def _explain(message: str) -> str:
+    """Return a sentence for a compiler message: the place, the mistake, and what to write."""
+    undeclared = _UNDECLARED.search(message)
+    if undeclared:
+        kind, name = undeclared.groups()
+        if name is None:
+            return f"write {kind} with a period and a name behind it, such as instance.Modality"
+        names = list(ATTRIBUTES) if kind == "instance" else list(ASSOCIATION_FACTS)
+        if kind == "association":
+            return f"association.{name} is unknown; there are {', '.join(names)}"
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean instance.{near[0]}?" if near else "use a keyword of the data dictionary (PS3.6)"
+        return f"instance.{name} is not a DICOM keyword that rules can use (no sequences, no bulk data); {hint}"
+    position = _POSITION.search(message)
+    if not position:
+        return _first_line(message)
+    line, column, what = position.groups()
+    if "wrapper(double), int" in what or "int, wrapper(double)" in what:
+        what += ": a decimal attribute is compared with a decimal, such as 1.0"
+    return f"line {line}, column {column}: {what}"
+
+
+def _first_line(message: str) -> str:
+    return message.splitlines()[0][:300] if message else "no reason given"

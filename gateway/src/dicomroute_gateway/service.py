@@ -1,0 +1,310 @@
+"""One gateway: the rooms joined into a process, its configuration kept up to date, and its end."""
+
+import asyncio
+import os
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from .admin.queue import Queue
+from .admin.server import AdminServer
+from .admin.status import DestinationActivity, Observation
+from .configuration.load import ConfigurationError, Loaded, load
+from .configuration.model import Configuration, Mode
+from .configuration.model import Listener as ListenerConfiguration
+from .deliver.deliverer import Deliverer
+from .dimse.listener import Counts, Listener, ListenerError
+from .reception import Active, Reception
+from .rules.routing import compile_rules
+from .spool.spool import Spool, SpoolError
+
+_POLL_SECONDS: Final = 0.5
+_LAST_GOOD: Final = "configuration.json"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a gateway finds its things and where it listens; what the pod or `dicomroute run` decides.
+
+    `ports` replaces the configured port of a listener by name. An admin port serves health and API together in plain
+    HTTP; a health port and an API port serve them apart, the API over TLS.
+    """
+
+    configuration: Path
+    secrets: Path
+    spool: Path
+    admin_token: Path
+    bind: str = "0.0.0.0"
+    ports: Mapping[str, int] = field(default_factory=dict)
+    admin_port: int | None = None
+    health_port: int | None = None
+    api_port: int | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+
+class Gateway:
+    """The gateway of one route."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._started_time = time.time()
+        self._loaded: Loaded | None = None
+        self._active: Active | None = None
+        self._problems: dict[str, tuple[str, str]] = {}
+        self._spool: Spool | None = None
+        self._deliverer: Deliverer | None = None
+        self._queue: Queue | None = None
+        self._listeners: dict[str, Listener] = {}
+        self._leaving: list[threading.Thread] = []
+        self._counts = Counts()
+        self._text: str | None = None
+        self._draining = False
+        self._admin = AdminServer(self.observe, lambda: self._queue, settings.admin_token)
+        self.admin_port: int | None = None
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports that are listened on, by listener."""
+        return {name: listener.port for name, listener in self._listeners.items()}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the gateway receives: a configuration is loaded, its listeners are open, the spool is trusted.
+
+        Neither the level of the spool nor the health of a destination counts: a sender is better told 0xA700 than
+        left without an answer.
+        """
+        if self._active is None or self._spool is None or self._draining or self._spool.failure:
+            return False
+        return {listener.name for listener in self._active.configuration.listeners} <= self._listeners.keys()
+
+    async def start(self) -> None:
+        """Open everything that can be opened. What cannot is a problem that status and readiness report.
+
+        Raises OSError when the admin port is taken.
+        """
+        await self._start_admin()
+        self._reload()
+        if self._active is None:
+            return
+        configuration = self._active.configuration
+        try:
+            self._spool = await asyncio.to_thread(
+                Spool,
+                self._settings.spool,
+                configuration.spool.size_bytes,
+                configuration.spool.high_watermark_percent,
+            )
+        except SpoolError as error:
+            self._problem("spool", error.reason, str(error))
+            return
+        except OSError as error:
+            self._problem("spool", "SpoolUnusable", f"{self._settings.spool}: {error.strerror}")
+            return
+        self._keep_last_good()
+        self._deliverer = Deliverer(self._spool, self._configuration, self._settings.secrets)
+        self._queue = Queue(self._spool, self._deliverer, self._in_force)
+        self._deliverer.start()
+        self._fit_listeners()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow the configuration until `stop` is set, then drain."""
+        while not stop.is_set():
+            try:
+                await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
+            except TimeoutError:
+                await self._follow()
+        await self._drain()
+
+    def observe(self) -> Observation:
+        """Return how the gateway stands."""
+        spool = self._spool
+        problems = [(section, *problem) for section, problem in self._problems.items()]
+        if spool is not None and spool.failure:
+            problems.append(("spool", "SpoolFailed", f"{spool.failure}: mend the volume, then restart the gateway"))
+        return Observation(
+            ready=self.is_ready,
+            problems=problems,
+            started_time=self._started_time,
+            now=time.time(),
+            loaded=self._loaded,
+            listeners=[(one.name, one.port, one.associations) for one in self._listeners.values()],
+            accepted=self._counts.accepted,
+            refused=dict(self._counts.refused),
+            aborted=dict(self._counts.aborted),
+            snapshot=spool.snapshot() if spool is not None else None,
+            activity={
+                destination: DestinationActivity(worker.in_flight, worker.last_error)
+                for destination, worker in (self._deliverer.workers.items() if self._deliverer else ())
+            },
+        )
+
+    # -- configuration ---------------------------------------------------------------------------------------
+
+    def _in_force(self) -> Active:
+        assert self._active is not None
+        return self._active
+
+    def _configuration(self) -> Configuration:
+        return self._in_force().configuration
+
+    async def _follow(self) -> None:
+        """Take over a changed configuration; a gateway that could not start tries again."""
+        if not self._reload() or self._active is None:
+            return
+        if self._spool is None or self._deliverer is None:
+            return
+        configuration = self._active.configuration
+        self._spool.resize(configuration.spool.size_bytes, configuration.spool.high_watermark_percent)
+        self._keep_last_good()
+        self._fit_listeners()
+        self._deliverer.reconsider()
+
+    def _reload(self) -> bool:
+        """Load the mounted configuration if its text has changed; return whether something else is in force."""
+        try:
+            text = self._settings.configuration.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            self._problem("configuration", "ConfigurationMissing", f"{self._settings.configuration}: {error}")
+            return self._fall_back()
+        if text == self._text:
+            return False
+        self._text = text
+        last_good = self._active.configuration if self._active else self._stored_last_good()
+        try:
+            loaded = load(text, compile_rules, last_good)
+        except ConfigurationError as error:
+            self._problem("configuration", "ConfigurationInvalid", str(error))
+            return self._fall_back()
+        self._problems.pop("configuration", None)
+        self._take_over(loaded)
+        return True
+
+    def _take_over(self, loaded: Loaded) -> None:
+        self._active = Active(loaded.configuration, compile_rules(loaded.configuration.rules))
+        self._loaded = loaded
+        for finding in loaded.findings:
+            log.warning(
+                "configuration.section_kept",
+                section=finding.section,
+                reason=finding.reason,
+                message=finding.message,
+            )
+        log.info("configuration.loaded", hash=loaded.hash, generation=loaded.configuration.generation)
+
+    def _fall_back(self) -> bool:
+        """Start from the configuration that this spool last had, when the mounted one does not load."""
+        if self._active is not None:
+            return False
+        last_good = self._stored_last_good()
+        if last_good is None:
+            return False
+        self._take_over(load(last_good.model_dump_json(by_alias=True), compile_rules))
+        return True
+
+    def _stored_last_good(self) -> Configuration | None:
+        path = self._settings.spool / _LAST_GOOD
+        try:
+            return load(path.read_text(), compile_rules).configuration
+        except FileNotFoundError:
+            return None
+        except (OSError, ConfigurationError) as error:
+            log.warning("configuration.last_good_unusable", error=str(error))
+            return None
+
+    def _keep_last_good(self) -> None:
+        path = self._settings.spool / _LAST_GOOD
+        try:
+            temporary = path.with_suffix(".new")
+            temporary.write_text(self._configuration().model_dump_json(by_alias=True))
+            temporary.rename(path)
+        except OSError as error:
+            log.warning("configuration.last_good_not_kept", error=str(error))
+
+    def _problem(self, section: str, reason: str, message: str) -> None:
+        if self._problems.get(section) != (reason, message):
+            log.error("gateway.problem", section=section, reason=reason, message=message)
+        self._problems[section] = (reason, message)
+
+    # -- listeners -------------------------------------------------------------------------------------------
+
+    def _fit_listeners(self) -> None:
+        """Open the listeners that are configured and close the others; associations elsewhere go on."""
+        assert self._spool is not None
+        configuration = self._configuration()
+        wanted = {one.name: self._settings.ports.get(one.name, one.port) for one in configuration.listeners}
+        for name, listener in list(self._listeners.items()):
+            if name not in wanted or wanted[name] not in (listener.port, 0):
+                del self._listeners[name]
+                thread = threading.Thread(
+                    target=listener.drain,
+                    args=(time.monotonic() + configuration.drain_timeout_seconds,),
+                    name=f"drain-{name}",
+                    daemon=True,
+                )
+                thread.start()
+                self._leaving.append(thread)
+        reception = Reception(self._spool, self._in_force)
+        for name, port in wanted.items():
+            if name in self._listeners:
+                continue
+            try:
+                listener = Listener(
+                    name,
+                    partial(self._listener_settings, name),
+                    reception,
+                    self._counts,
+                    self._settings.bind,
+                    port,
+                )
+            except ListenerError as error:
+                self._problem(f"listeners[{name}]", "PortUnavailable", str(error))
+                continue
+            self._problems.pop(f"listeners[{name}]", None)
+            listener.start()
+            self._listeners[name] = listener
+            log.info("listener.open", listener=name, port=listener.port)
+
+    def _listener_settings(self, name: str) -> tuple[ListenerConfiguration, Mode]:
+        """Return the configuration of a listener; one that is being closed keeps the last it had."""
+        configuration = self._configuration()
+        found = next((one for one in configuration.listeners if one.name == name), None)
+        return (found or configuration.listeners[0], configuration.mode)
+
+    # -- admin and end ---------------------------------------------------------------------------------------
+
+    async def _start_admin(self) -> None:
+        settings = self._settings
+        if settings.admin_port is not None:
+            self.admin_port = await self._admin.start(settings.bind, settings.admin_port, health=True, api=True)
+        if settings.health_port is not None:
+            self.admin_port = await self._admin.start(settings.bind, settings.health_port, health=True, api=False)
+        if settings.api_port is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(settings.tls_certificate or "", settings.tls_key)
+            await self._admin.start(settings.bind, settings.api_port, health=False, api=True, tls=tls)
+
+    async def _drain(self) -> None:
+        """End in order: no new associations, each message under way answered, attempts ended, the spool closed."""
+        self._draining = True
+        timeout = self._active.configuration.drain_timeout_seconds if self._active else 0
+        deadline = time.monotonic() + timeout
+        log.info("gateway.draining", timeout_seconds=timeout)
+        endings = [asyncio.to_thread(listener.drain, deadline) for listener in self._listeners.values()]
+        if self._deliverer is not None:
+            endings.append(self._deliverer.stop(timeout))
+        await asyncio.gather(*endings)
+        await self._admin.stop()
+        if self._spool is not None:
+            await asyncio.to_thread(self._spool.close)
+        log.info("gateway.stopped", pid=os.getpid())

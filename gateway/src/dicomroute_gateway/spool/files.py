@@ -1,0 +1,123 @@
+"""Every file operation of the spool, in one narrow place: what can be traced, made to fail, and replayed.
+
+Paths are relative to the folder of the spool. All operations raise OSError.
+"""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class Files:
+    """The folder of one spool."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, name: str) -> Path:
+        """Return the full path of a file of the spool."""
+        return self.folder / name
+
+    def create(self, name: str) -> int:
+        """Create a file that does not exist yet and return its descriptor, open for appending and reading."""
+        return os.open(self.path(name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def open_append(self, name: str) -> int:
+        """Open a file for appending; it is created when missing."""
+        return os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def write(self, descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:
+        """Append all of `pieces`."""
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(descriptor, view) :]
+
+    def sync(self, descriptor: int) -> None:
+        """Return when what was written to the file is on stable storage."""
+        os.fdatasync(descriptor)
+
+    def sync_folder(self, name: str) -> None:
+        """Return when the names in a folder are on stable storage."""
+        descriptor = os.open(self.path(name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self, descriptor: int) -> None:
+        """Close a descriptor."""
+        os.close(descriptor)
+
+    def make_folder(self, name: str) -> None:
+        """Create a folder, durably, unless it is there."""
+        try:
+            self.path(name).mkdir()
+        except FileExistsError:
+            return
+        self.sync_folder(str(Path(name).parent))
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file, replacing what has the new name, durably."""
+        self.path(old).rename(self.path(new))
+        self.sync_folder(str(Path(new).parent))
+
+    def remove(self, name: str) -> None:
+        """Remove a file that may be gone already."""
+        self.path(name).unlink(missing_ok=True)
+
+    def remove_folder(self, name: str) -> bool:
+        """Remove a folder if it is empty; return whether it is gone."""
+        try:
+            self.path(name).rmdir()
+        except OSError:
+            return False
+        return True
+
+    def truncate(self, name: str, length: int) -> None:
+        """Cut a file to `length` bytes, durably."""
+        descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, length)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read(self, name: str) -> bytes:
+        """Return the whole content of a file."""
+        return self.path(name).read_bytes()
+
+    def read_at(self, descriptor: int, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes of an open file at `offset`."""
+        return os.pread(descriptor, length, offset)
+
+    def size(self, name: str) -> int | None:
+        """Return the length of a file, or None when there is none."""
+        try:
+            return self.path(name).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def list(self, name: str) -> list[str]:
+        """Return the names in a folder, sorted; none when there is no such folder."""
+        try:
+            return sorted(os.listdir(self.path(name)))
+        except FileNotFoundError:
+            return []
+
+    def lock(self, name: str) -> int | None:
+        """Take the lock file for this process; return its descriptor, or None when another process has it."""
+        descriptor = os.open(self.path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def file_system(self) -> tuple[int, int]:
+        """Return the size of the file system and how much of it is free to this process, in bytes."""
+        stat = os.statvfs(self.folder)
+        return stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize

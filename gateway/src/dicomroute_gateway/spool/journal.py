@@ -1,0 +1,217 @@
+"""The journal: an append-only file of records, synced in groups.
+
+Whoever needs a record to be safe calls `sync`; the first to come writes and syncs for all whose records have
+arrived meanwhile. There is no timer: a lone sender waits for its own sync and for nothing else.
+"""
+
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+from .files import Files
+from .records import BadRecord, Record, decode_record, encode_record
+
+FOLDER: Final = "journal"
+
+
+class JournalFailed(Exception):
+    """The journal could not be written; what it says can no longer be relied on until a restart."""
+
+
+class JournalCorrupt(Exception):
+    """The journal holds a broken record with whole ones behind it: bytes have changed that were once safe."""
+
+
+class Journal:
+    """The newest segment of the journal, open for appending."""
+
+    def __init__(self, files: Files, segment: int) -> None:
+        self._files = files
+        self._segment = segment
+        self._descriptor = files.open_append(_name(segment))
+        self._changed = threading.Condition()
+        self._writing = False
+        self._failure: OSError | None = None
+        self._buffer: list[bytes] = []
+        self._folders: set[str] = set()
+        self._appended = self._written = self._synced = 0
+        self.length = files.size(_name(segment)) or 0
+
+    @property
+    def failure(self) -> OSError | None:
+        """What made the journal fail, or None."""
+        return self._failure
+
+    def append(self, record: Record, folder: str | None = None) -> int:
+        """Take a record over; return the position that `sync` has to reach for it to be safe.
+
+        The names in `folder` are made safe before the record is written.
+        """
+        line = encode_record(record)
+        with self._changed:
+            self._buffer.append(line)
+            if folder is not None:
+                self._folders.add(folder)
+            self._appended += len(line)
+            return self._appended
+
+    def sync(self, position: int | None = None) -> None:
+        """Return when all records up to `position`, or all there are, are on stable storage.
+
+        Raises JournalFailed.
+        """
+        self._advance(position, durably=True)
+
+    def flush(self) -> None:
+        """Return when all records have been handed to the operating system: they survive this process.
+
+        Raises JournalFailed.
+        """
+        self._advance(None, durably=False)
+
+    def replace(self, records: Iterable[Record]) -> None:
+        """Begin a new segment with `records`, which say all that the journal said; then forget the old one.
+
+        No record may be appended meanwhile. Raises JournalFailed.
+        """
+        with self._changed:
+            while self._writing:
+                self._changed.wait()
+            self._writing = True
+            folders, self._folders = self._folders, set()
+        try:
+            for folder in folders:
+                self._files.sync_folder(folder)
+            length = write_segment(self._files, self._segment + 1, records)
+            old, self._descriptor = self._descriptor, self._files.open_append(_name(self._segment + 1))
+            self._files.close(old)
+            self._files.remove(_name(self._segment))
+        except OSError as error:
+            self._fail(error)
+            raise JournalFailed(str(error)) from error
+        with self._changed:
+            self._segment += 1
+            self.length = length
+            self._buffer.clear()
+            self._written = self._synced = self._appended
+            self._writing = False
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Make everything safe and close the file."""
+        self.sync()
+        self._files.close(self._descriptor)
+
+    def _advance(self, position: int | None, *, durably: bool) -> None:
+        with self._changed:
+            goal = self._appended if position is None else position
+            while (self._synced if durably else self._written) < goal:
+                if self._failure is not None:
+                    raise JournalFailed(str(self._failure))
+                if self._writing:
+                    self._changed.wait()
+                    continue
+                self._writing = True
+                lines, self._buffer = self._buffer, []
+                folders, self._folders = self._folders, set()
+                end = self._appended
+                self._changed.release()
+                try:
+                    self._write(lines, folders, durably=durably)
+                finally:
+                    self._changed.acquire()
+                self._written = end
+                self._synced = end if durably else self._synced
+                self._writing = False
+                self._changed.notify_all()
+
+    def _write(self, lines: list[bytes], folders: set[str], *, durably: bool) -> None:
+        data = b"".join(lines)
+        try:
+            for folder in folders:
+                self._files.sync_folder(folder)
+            self._files.write(self._descriptor, [data])
+            if durably:
+                self._files.sync(self._descriptor)
+        except OSError as error:
+            self._fail(error)
+            raise JournalFailed(str(error)) from error
+        self.length += len(data)
+
+    def _fail(self, error: OSError) -> None:
+        """Never trust the volume again: after a failed sync nobody knows what is on it (fsyncgate, 2018)."""
+        with self._changed:
+            self._failure = error
+            self._writing = False
+            self._changed.notify_all()
+
+
+def write_segment(files: Files, segment: int, records: Iterable[Record]) -> int:
+    """Write a whole segment so that it is there completely or not at all; return its length in bytes."""
+    temporary = f"{FOLDER}/new"
+    files.remove(temporary)
+    descriptor = files.create(temporary)
+    length = 0
+    try:
+        block: list[bytes] = []
+        for record in records:
+            block.append(encode_record(record))
+            if len(block) == 1000:
+                files.write(descriptor, [b"".join(block)])
+                length += sum(map(len, block))
+                block.clear()
+        files.write(descriptor, [b"".join(block)])
+        length += sum(map(len, block))
+        files.sync(descriptor)
+    finally:
+        files.close(descriptor)
+    files.rename(temporary, _name(segment))
+    return length
+
+
+def read_newest(files: Files) -> tuple[int, list[Record]]:
+    """Return the number of the newest segment and its records; 0 when there is no journal yet.
+
+    A record that the process did not finish writing ends the journal: it is cut off. Older segments, left by a
+    crash right after a new one was begun, are removed.
+
+    Raises JournalCorrupt.
+    """
+    segments = sorted(int(name.removesuffix(".jsonl")) for name in files.list(FOLDER) if name.endswith(".jsonl"))
+    if not segments:
+        return 0, []
+    newest = segments[-1]
+    data = files.read(_name(newest))
+    records, valid = _decode(data, _name(newest))
+    if valid < len(data):
+        files.truncate(_name(newest), valid)
+    for segment in segments[:-1]:
+        files.remove(_name(segment))
+    return newest, records
+
+
+def _decode(data: bytes, name: str) -> tuple[list[Record], int]:
+    """Return the records in `data` and where the last whole one ends."""
+    records: list[Record] = []
+    offset = valid = 0
+    broken: int | None = None
+    while offset < len(data):
+        end = data.find(b"\n", offset)
+        line, following = (data[offset:end], end + 1) if end >= 0 else (data[offset:], len(data))
+        try:
+            record = decode_record(line)
+            if end < 0:
+                raise BadRecord("no line feed")
+        except BadRecord:
+            broken = offset if broken is None else broken
+        else:
+            if broken is not None:
+                raise JournalCorrupt(f"{name} is broken at byte {broken} and goes on at byte {offset}")
+            records.append(record)
+            valid = following
+        offset = following
+    return records, valid
+
+
+def _name(segment: int) -> str:
+    return f"{FOLDER}/{segment:08d}.jsonl"

@@ -1,0 +1,30 @@
+"""The head of a DICOM file: preamble and File Meta Information (PS3.10 section 7.1).
+
+Constant for a data set: the same instance gives the same bytes whoever sent it, whenever. Facts of the peer
+are in the journal. The preamble is zero, so that a file can be nothing but DICOM (CVE-2019-11687).
+"""
+
+import struct
+from typing import Final
+
+PREAMBLE: Final = bytes(128) + b"DICM"
+IMPLEMENTATION_CLASS_UID: Final = "2.25.274389270962393168418366286542158386193"
+
+
+def file_head(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """Return everything that precedes the data set in its file."""
+    elements = (
+        struct.pack("<HH2sHI", 0x0002, 0x0001, b"OB", 0, 2)
+        + b"\0\1"
+        + _uid(0x0002, sop_class_uid)
+        + _uid(0x0003, sop_instance_uid)
+        + _uid(0x0010, transfer_syntax_uid)
+        + _uid(0x0012, IMPLEMENTATION_CLASS_UID)
+    )
+    return PREAMBLE + struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(elements)) + elements
+
+
+def _uid(element: int, uid: str) -> bytes:
+    value = uid.encode("ascii")
+    value += b"\0" * (len(value) % 2)
+    return struct.pack("<HH2sH", 0x0002, element, b"UI", len(value)) + value

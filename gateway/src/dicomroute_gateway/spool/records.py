@@ -1,0 +1,146 @@
+"""What the journal says: its records, and their form as lines of text.
+
+A line is the CRC-32 of its JSON in eight hexadecimal digits, a space, the JSON and a line feed. Text, because a
+person with a broken volume has `less`; lines, because a reader finds the next record behind a broken one.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from .part10 import file_head
+
+
+class DeliveryState(StrEnum):
+    """What has become of one instance at one destination, as it is written down.
+
+    InFlight is known in memory alone, and Held follows from the configuration of the moment.
+    """
+
+    PENDING = "Pending"
+    DELIVERED = "Delivered"
+    SKIPPED = "Skipped"
+    DEAD_LETTERED = "DeadLettered"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The association that an instance came through."""
+
+    association: str
+    listener: str
+    calling_ae_title: str
+    called_ae_title: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An instance was accepted: from here on it is owed to its destinations.
+
+    `length` and `digest` (SHA-256) are those of the data set as it came; `time` is in seconds since 1970.
+    """
+
+    id: int
+    time: float
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    transfer_syntax_uid: str
+    length: int
+    digest: str
+    sender: Sender
+    generation: int
+    destinations: tuple[str, ...]
+    hold: str = ""
+    record: Literal["received"] = "received"
+
+    @property
+    def file_length(self) -> int:
+        """The length of the instance's file: its head and its data set."""
+        head = file_head(self.sop_class_uid, self.sop_instance_uid, self.transfer_syntax_uid)
+        return len(head) + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """The state of a delivery; every value is what it is now, none a difference."""
+
+    id: int
+    destination: str
+    state: DeliveryState
+    attempts: int = 0
+    refusals: int = 0
+    reason: str = ""
+    status: int | None = None
+    time: float | None = None
+    record: Literal["delivery"] = "delivery"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRecord:
+    """An instance is held for a reason, or with an empty one no longer."""
+
+    id: int
+    reason: str
+    record: Literal["hold"] = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedRecord:
+    """A person dropped an instance that had no destination."""
+
+    id: int
+    record: Literal["dropped"] = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardedRecord:
+    """An instance was discarded on arrival, as the route says of what no rule takes."""
+
+    record: Literal["discarded"] = "discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsRecord:
+    """What is finished and no longer in the journal; the first record of a segment."""
+
+    next_id: int = 1
+    delivered: int = 0
+    skipped: int = 0
+    discarded: int = 0
+    delivered_to: dict[str, int] = field(default_factory=dict)
+    record: Literal["totals"] = "totals"
+
+
+Record = Received | DeliveryRecord | HoldRecord | DroppedRecord | DiscardedRecord | TotalsRecord
+
+_ADAPTER: Final[TypeAdapter[Record]] = TypeAdapter(Annotated[Record, Field(discriminator="record")])
+
+
+class BadRecord(Exception):
+    """A line is not a record."""
+
+
+def encode_record(record: Record) -> bytes:
+    """Return the line of a record."""
+    text = _ADAPTER.dump_json(record)
+    return b"%08x %b\n" % (zlib.crc32(text), text)
+
+
+def decode_record(line: bytes) -> Record:
+    """Return the record in a line without its line feed.
+
+    Raises BadRecord when the line was not written whole or has changed since.
+    """
+    checksum, _, text = line.partition(b" ")
+    if len(checksum) != 8 or checksum != b"%08x" % zlib.crc32(text):
+        raise BadRecord("the checksum does not fit")
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValueError as error:
+        raise BadRecord(str(error)) from error

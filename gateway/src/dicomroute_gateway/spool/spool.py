@@ -1,0 +1,435 @@
+"""The spool: takes instances in, answers what is owed, and forgets what is done, in an order that loses nothing.
+
+The order of an acceptance: data synced, name synced, record synced, then the answer to the sender. The order of
+a removal: record of the last delivery synced, then the file removed. docs/durability.md argues each step.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from . import journal as journals
+from .files import Files
+from .incoming import IDS_PER_FOLDER, Incoming, file_of, folder_of
+from .journal import Journal, JournalCorrupt, JournalFailed
+from .ledger import Entry, InstanceCounts, Ledger
+from .records import (
+    DeliveryRecord,
+    DeliveryState,
+    DiscardedRecord,
+    DroppedRecord,
+    HoldRecord,
+    Received,
+    Record,
+    TotalsRecord,
+)
+
+FORMAT: Final = 1
+_COMPACT_BYTES: Final = 64 << 20
+_REAP_SECONDS: Final = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+class SpoolError(Exception):
+    """The spool cannot be used; `reason` names the condition, the message says what to do."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SpoolFull(Exception):
+    """There is no room for another instance at present."""
+
+
+class SpoolFailed(Exception):
+    """The volume did not keep what it was given; nothing is accepted until the gateway is restarted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How full the spool is, in bytes; above `watermark` nothing is accepted."""
+
+    used: int
+    capacity: int
+    watermark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A delivery that is waiting to be made."""
+
+    id: int
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Counts of one moment, consistent with each other."""
+
+    instances: InstanceCounts
+    held_instances: int
+    deliveries: dict[str, dict[DeliveryState, int]]
+    oldest_owed_time: float | None
+    level: Level
+
+
+class Spool:
+    """The open spool of one gateway. Safe to use from several threads."""
+
+    def __init__(self, folder: Path, size_bytes: int, high_watermark_percent: int) -> None:
+        """Open the spool in `folder`, and finish what a crash interrupted.
+
+        Raises SpoolError when another gateway has it, a newer one wrote it, or its bytes are not trustworthy.
+        """
+        self._files = Files(folder)
+        self._size_bytes = size_bytes
+        self._percent = high_watermark_percent
+        lock = self._files.lock("lock")
+        if lock is None:
+            raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
+        self._lock_descriptor = lock
+        self._check_format()
+        for name in (journals.FOLDER, "instances"):
+            self._files.make_folder(name)
+        self._ledger, segment = self._recover()
+        self._journal = Journal(self._files, segment)
+        self._mutex = threading.RLock()
+        self._next_id = self._ledger.totals.next_id
+        self._bytes = 0
+        self._folders: set[str] = set()
+        self._compact_at = _COMPACT_BYTES
+        self._fresh: list[Owed] = []
+        self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._clear_orphans()
+        for entry in self._ledger.entries.values():
+            self._bytes += entry.received.file_length
+            self._announce(entry)
+        self._closing = threading.Event()
+        self._reaper = threading.Thread(target=self._reap_until_closed, name="spool-reaper", daemon=True)
+        self._reaper.start()
+
+    # -- taking in -------------------------------------------------------------------------------------------
+
+    def begin(self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> Incoming:
+        """Return the file for an instance that is about to come.
+
+        Raises SpoolFull above the watermark, SpoolFailed when the volume is no longer trusted, OSError.
+        """
+        self._raise_if_failed()
+        level = self.level()
+        if level.used >= level.watermark:
+            raise SpoolFull(f"{level.used} of {level.capacity} bytes are used")
+        with self._mutex:
+            identifier = self._next_id
+            self._next_id += 1
+            if folder_of(identifier) not in self._folders:
+                self._files.make_folder(folder_of(identifier))
+                self._folders.add(folder_of(identifier))
+        return Incoming(self._files, identifier, sop_class_uid, sop_instance_uid, transfer_syntax_uid)
+
+    def receive(self, incoming: Incoming, received: Received) -> None:
+        """Make an instance and what is owed of it safe. When this returns, it will not be lost.
+
+        Raises SpoolFailed, OSError; the instance is then not accepted.
+        """
+        self._raise_if_failed()
+        incoming.sync()
+        try:
+            with self._mutex:
+                self._ledger.apply(received)
+                self._bytes += received.file_length
+                position = self._journal.append(received, folder_of(incoming.id))
+            self._journal.sync(position)
+        except JournalFailed as error:
+            raise SpoolFailed(str(error)) from error
+        with self._mutex:
+            entry = self._ledger.entries.get(received.id)
+            if entry is not None:
+                self._announce(entry)
+
+    def count_discarded(self) -> None:
+        """Count an instance that was answered with success and not kept, as the route says."""
+        with self._mutex:
+            self._take_over(DiscardedRecord())
+
+    # -- giving out ------------------------------------------------------------------------------------------
+
+    @property
+    def fresh_descriptor(self) -> int:
+        """A descriptor that is readable while `take_fresh` has something to return."""
+        return self._signal
+
+    def take_fresh(self) -> list[Owed]:
+        """Return the deliveries that have become pending since the last call; at first all there are."""
+        with self._mutex:
+            fresh, self._fresh = self._fresh, []
+            try:
+                os.eventfd_read(self._signal)
+            except BlockingIOError:
+                pass
+        return fresh
+
+    def pending(self, owed: Owed) -> tuple[Received, DeliveryRecord] | None:
+        """Return a delivery and its instance if it is still to be made."""
+        with self._mutex:
+            entry = self._ledger.entries.get(owed.id)
+            delivery = entry.deliveries.get(owed.destination) if entry else None
+            if entry is None or delivery is None or delivery.state is not DeliveryState.PENDING:
+                return None
+            return entry.received, delivery
+
+    def file(self, identifier: int) -> Path:
+        """Return the file of an instance."""
+        return self._files.path(file_of(identifier))
+
+    def settle(self, records: Iterable[DeliveryRecord]) -> None:
+        """Write down what became of attempts; it survives the process at once and a power loss soon.
+
+        A delivery whose success is lost with the power is made again, which its destination takes as the same
+        instance. Raises SpoolFailed.
+        """
+        with self._mutex:
+            self._take_over(*records)
+        try:
+            self._journal.flush()
+        except JournalFailed as error:
+            raise SpoolFailed(str(error)) from error
+
+    # -- what a person decides -------------------------------------------------------------------------------
+
+    def entries(self, keep: Callable[[Entry], bool], limit: int | None = None) -> list[Entry]:
+        """Return copies of the entries that `keep` accepts, oldest first."""
+        found: list[Entry] = []
+        with self._mutex:
+            for entry in self._ledger.entries.values():
+                if keep(entry):
+                    found.append(Entry(entry.received, entry.hold, dict(entry.deliveries)))
+                    if limit is not None and len(found) == limit:
+                        break
+        return found
+
+    def retry(self, owed: Iterable[Owed]) -> int:
+        """Make dead-lettered deliveries pending again, and pending ones due now; return how many."""
+        count = 0
+        with self._mutex:
+            for one in owed:
+                entry = self._ledger.entries.get(one.id)
+                delivery = entry.deliveries.get(one.destination) if entry else None
+                if delivery is None or delivery.state not in (
+                    DeliveryState.DEAD_LETTERED,
+                    DeliveryState.PENDING,
+                ):
+                    continue
+                count += 1
+                record = replace(delivery, state=DeliveryState.PENDING, refusals=0)
+                self._take_over(record)
+                self._offer([one])
+        self._sync()
+        return count
+
+    def reroute(self, identifier: int, destinations: Iterable[str], hold: str) -> bool:
+        """Give a held instance the destinations that today's rules name; return whether it was held.
+
+        Deliveries it already has stay as they are.
+        """
+        with self._mutex:
+            entry = self._ledger.entries.get(identifier)
+            if entry is None or not entry.hold:
+                return False
+            fresh = [d for d in destinations if d not in entry.deliveries]
+            records = [DeliveryRecord(identifier, d, DeliveryState.PENDING) for d in fresh]
+            self._take_over(*records, HoldRecord(identifier, hold))
+            self._offer([Owed(identifier, d) for d in fresh])
+        self._sync()
+        return True
+
+    def drop(self, identifier: int, destination: str | None) -> int:
+        """Give up deliveries of an instance, to one destination or to all; return how many things were dropped.
+
+        A held instance without any delivery is dropped itself. What is dropped is counted, as skipped or
+        discarded.
+        """
+        with self._mutex:
+            entry = self._ledger.entries.get(identifier)
+            if entry is None:
+                return 0
+            dropped = 0
+            records: list[DeliveryRecord | HoldRecord | DroppedRecord] = []
+            for name, delivery in entry.deliveries.items():
+                if destination in (None, name) and delivery.state in (
+                    DeliveryState.PENDING,
+                    DeliveryState.DEAD_LETTERED,
+                ):
+                    records.append(replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time()))
+                    dropped += 1
+            if destination is None and entry.hold:
+                dropped += 1
+                records.append(HoldRecord(identifier, "") if entry.deliveries else DroppedRecord(identifier))
+            self._take_over(*records)
+        self._sync()
+        return dropped
+
+    # -- how it stands ---------------------------------------------------------------------------------------
+
+    @property
+    def failure(self) -> str:
+        """Why the volume is no longer trusted; "" while it is."""
+        error = self._journal.failure
+        return "" if error is None else f"the journal could not be written: {error.strerror or error}"
+
+    def resize(self, size_bytes: int, high_watermark_percent: int) -> None:
+        """Take over changed limits."""
+        self._size_bytes = size_bytes
+        self._percent = high_watermark_percent
+
+    def level(self) -> Level:
+        """Return how full the spool is: of its own size, or of the file system where that is smaller."""
+        total, free = self._files.file_system()
+        if total < self._size_bytes:
+            used, capacity = total - free, total
+        else:
+            used, capacity = self._bytes, self._size_bytes
+        return Level(used, capacity, capacity * self._percent // 100)
+
+    def snapshot(self) -> Snapshot:
+        """Return the counts of this moment."""
+        with self._mutex:
+            deliveries = {
+                destination: {s: self._ledger.delivery_count(destination, s) for s in DeliveryState}
+                for destination in self._ledger.destinations() | self._ledger.totals.delivered_to.keys()
+            }
+            counts, oldest = self._ledger.counts(), self._ledger.oldest_owed_time()
+            held = self._ledger.held
+        return Snapshot(counts, held, deliveries, oldest, self.level())
+
+    def close(self) -> None:
+        """Make everything safe and let another gateway have the spool."""
+        self._closing.set()
+        self._reaper.join()
+        try:
+            self._reap()
+            self._journal.close()
+        except (JournalFailed, OSError) as error:
+            log.error("spool.close_failed", error=str(error))
+        os.close(self._signal)
+        self._files.close(self._lock_descriptor)
+
+    # -- within ----------------------------------------------------------------------------------------------
+
+    def _check_format(self) -> None:
+        if "format" not in self._files.list("."):
+            descriptor = self._files.create("format.new")
+            self._files.write(descriptor, [json.dumps({"format": FORMAT}).encode()])
+            self._files.sync(descriptor)
+            self._files.close(descriptor)
+            self._files.rename("format.new", "format")
+            return
+        try:
+            written = int(json.loads(self._files.read("format"))["format"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise SpoolError("SpoolCorrupt", f"the file {self._files.path('format')} is not readable") from error
+        if written > FORMAT:
+            raise SpoolError(
+                "SpoolTooNew",
+                f"the spool has format {written} and this gateway knows {FORMAT}: run the gateway that wrote it",
+            )
+
+    def _recover(self) -> tuple[Ledger, int]:
+        try:
+            segment, records = journals.read_newest(self._files)
+        except JournalCorrupt as error:
+            raise SpoolError(
+                "SpoolCorrupt",
+                f"{error}: bytes that were safe have changed. Nothing was touched; copy the volume, then restore it "
+                "or ask for help",
+            ) from error
+        ledger = Ledger()
+        if segment == 0:
+            journals.write_segment(self._files, 1, [TotalsRecord()])
+            return ledger, 1
+        for record in records:
+            ledger.apply(record)
+        for entry in ledger.entries.values():
+            name = file_of(entry.received.id)
+            if self._files.size(name) != entry.received.file_length:
+                raise SpoolError(
+                    "SpoolCorrupt",
+                    f"{name} is missing or not {entry.received.file_length} bytes long, although it was accepted",
+                )
+        return ledger, segment
+
+    def _clear_orphans(self) -> None:
+        """Remove files that nothing speaks of: never acknowledged, or finished right before a crash."""
+        for folder in self._files.list("instances"):
+            for name in self._files.list(f"instances/{folder}"):
+                identifier = int(name.removesuffix(".dcm"))
+                self._next_id = max(self._next_id, identifier + 1)
+                if identifier not in self._ledger.entries:
+                    self._files.remove(f"instances/{folder}/{name}")
+        self._ledger.finished.clear()
+
+    def _take_over(self, *records: Record) -> None:
+        """Apply records and put them on their way to the journal."""
+        for record in records:
+            self._ledger.apply(record)
+            self._journal.append(record)
+
+    def _announce(self, entry: Entry) -> None:
+        pending = [d for d, r in entry.deliveries.items() if r.state is DeliveryState.PENDING]
+        self._offer([Owed(entry.received.id, destination) for destination in pending])
+
+    def _offer(self, owed: list[Owed]) -> None:
+        if owed and not self._fresh:
+            os.eventfd_write(self._signal, 1)
+        self._fresh += owed
+
+    def _raise_if_failed(self) -> None:
+        if self.failure:
+            raise SpoolFailed(self.failure)
+
+    def _sync(self) -> None:
+        try:
+            self._journal.sync()
+        except JournalFailed as error:
+            raise SpoolFailed(str(error)) from error
+
+    def _reap_until_closed(self) -> None:
+        while not self._closing.wait(_REAP_SECONDS):
+            try:
+                self._reap()
+                if self._journal.length > self._compact_at:
+                    self._compact()
+            except (JournalFailed, OSError) as error:
+                log.error("spool.reap_failed", error=str(error))
+
+    def _reap(self) -> None:
+        """Make what is written down safe, then remove the files of what is finished."""
+        with self._mutex:
+            finished, self._ledger.finished = self._ledger.finished, {}
+        self._journal.sync()
+        folders = set()
+        for identifier, entry in finished.items():
+            self._files.remove(file_of(identifier))
+            folders.add(folder_of(identifier))
+            with self._mutex:
+                self._bytes -= entry.received.file_length
+        # A folder right behind the newest may still be about to get a file whose number is already given out.
+        kept = {folder_of(self._next_id), folder_of(max(0, self._next_id - IDS_PER_FOLDER))}
+        for folder in folders - kept:
+            if self._files.remove_folder(folder):
+                self._folders.discard(folder)
+
+    def _compact(self) -> None:
+        """Begin a new segment that says what is still to be known, and forget how it came to be."""
+        with self._mutex:
+            self._journal.replace(self._ledger.records())
+        self._compact_at = max(_COMPACT_BYTES, 2 * self._journal.length)
