@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import ctypes
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -18,6 +20,8 @@ def main() -> None:
     if arguments.print_schema:
         print(json.dumps(configuration_schema(), indent=2))
         return
+    if arguments.parent is not None:
+        _die_with(arguments.parent)
     log.configure(arguments.log_level)
     settings = Settings(
         configuration=arguments.configuration,
@@ -83,8 +87,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--api-port", type=int, help="the API alone, over TLS")
     parser.add_argument("--tls-certificate", type=Path)
     parser.add_argument("--tls-key", type=Path)
+    parser.add_argument("--parent", type=int, metavar="PID", help="end at once when this process, the parent, ends")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser
+
+
+def _die_with(parent: int) -> None:
+    """Let the kernel end this process when its parent is gone, so that the spool's lock is not left behind."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
 
 
 def _port(text: str) -> tuple[str, int]:

@@ -139,9 +139,7 @@ class Gateway:
             now=time.time(),
             loaded=self._loaded,
             listeners=[(one.name, one.port, one.associations) for one in self._listeners.values()],
-            accepted=self._counts.accepted,
-            refused=dict(self._counts.refused),
-            aborted=dict(self._counts.aborted),
+            associations=self._counts.snapshot(),
             snapshot=spool.snapshot() if spool is not None else None,
             activity={
                 destination: DestinationActivity(worker.in_flight, worker.last_error)

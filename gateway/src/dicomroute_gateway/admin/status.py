@@ -8,6 +8,7 @@ from dicomroute_gateway import __version__
 from dicomroute_gateway.configuration.load import Loaded
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.deliver.worker import LastError
+from dicomroute_gateway.dimse.listener import CountsSnapshot
 from dicomroute_gateway.spool.records import DeliveryState
 from dicomroute_gateway.spool.spool import Snapshot
 
@@ -46,9 +47,7 @@ class Observation:
     loaded: Loaded | None
     listeners: Sequence[tuple[str, int, int]]
     """Name, port and associations of each."""
-    accepted: int
-    refused: Mapping[str, int]
-    aborted: Mapping[str, int]
+    associations: CountsSnapshot
     snapshot: Snapshot | None
     activity: Mapping[str, DestinationActivity]
 
@@ -79,9 +78,9 @@ def status_document(seen: Observation) -> StatusDocument:
         listeners=[ListenerDocument(name=n, port=p, associations=a) for n, p, a in seen.listeners],
         associations=AssociationsDocument(
             open=sum(a for _, _, a in seen.listeners),
-            accepted_total=seen.accepted,
-            refused_total=dict(seen.refused),
-            aborted_total=dict(seen.aborted),
+            accepted_total=seen.associations.accepted,
+            refused_total=seen.associations.refused,
+            aborted_total=seen.associations.aborted,
         ),
         instances=_instances(snapshot) if snapshot else None,
         deliveries=_sum(destinations, snapshot.held_instances) if snapshot else None,

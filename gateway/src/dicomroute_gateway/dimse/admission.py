@@ -33,21 +33,28 @@ class Refusal(Enum):
 def refusal(
     request: AssociateRequest, address: IPv4Address | IPv6Address, listener: Listener, mode: Mode
 ) -> Refusal | None:
-    """Return why `request`, from `address`, is not admitted to `listener`, or None when it is.
-
-    The caller is looked at before the called title: a stranger learns nothing about the titles served here.
-    """
+    """Return why `request`, from `address`, is not admitted to `listener`, or None when it is."""
     if not request.protocol_version & 1:
         return Refusal.PROTOCOL_VERSION
     if request.application_context != APPLICATION_CONTEXT:
         return Refusal.APPLICATION_CONTEXT
+    return caller_refusal(request.calling_ae_title, request.called_ae_title, address, listener, mode)
+
+
+def caller_refusal(
+    calling_ae_title: str, called_ae_title: str, address: IPv4Address | IPv6Address, listener: Listener, mode: Mode
+) -> Refusal | None:
+    """Return why a caller is not admitted to `listener`, or None when it is.
+
+    The caller is looked at before the called title: a stranger learns nothing about the titles served here.
+    """
     if listener.sources.policy is SourcePolicy.NODES:
-        callers = [c for c in listener.sources.callers if request.calling_ae_title in c.calling_ae_titles]
+        callers = [c for c in listener.sources.callers if calling_ae_title in c.calling_ae_titles]
         if not callers:
             return Refusal.CALLING_AE_TITLE
         if not any(c.any_address or _within(address, c.networks) for c in callers):
             return Refusal.SOURCE_ADDRESS
-    if request.called_ae_title not in listener.ae_titles:
+    if called_ae_title not in listener.ae_titles:
         return Refusal.CALLED_AE_TITLE
     if mode is Mode.REFUSE_ASSOCIATIONS:
         return Refusal.REFUSING_ASSOCIATIONS

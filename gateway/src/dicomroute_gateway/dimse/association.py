@@ -66,7 +66,7 @@ class Limits:
 class Watcher(Protocol):
     """Is told what becomes of connections, for counts and logs."""
 
-    def refused(self, refusal: Refusal) -> None:
+    def refused(self, reason: str) -> None:
         """An association was refused."""
 
     def aborted(self, reason: str) -> None:
@@ -147,7 +147,7 @@ class Association:
         self._log = log.bind(association=admission.facts.identifier)
         refusal = admission.refusal
         if refusal is not None:
-            self._watcher.refused(refusal)
+            self._watcher.refused(refusal.label)
             self._log.warning(
                 "association.refused",
                 reason=refusal.label,

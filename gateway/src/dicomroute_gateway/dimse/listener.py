@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -33,13 +33,43 @@ class ListenerError(Exception):
     """A port cannot be listened on; the message says which and why."""
 
 
-@dataclass
-class Counts:
-    """What happened at the listeners since the process started. Only this module's threads write to it."""
+@dataclass(frozen=True, slots=True)
+class CountsSnapshot:
+    """What happened at the listeners since the process started; refusals and aborts by reason."""
 
-    accepted: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    aborted: Counter[str] = field(default_factory=Counter)
+    accepted: int
+    refused: dict[str, int]
+    aborted: dict[str, int]
+
+
+class Counts:
+    """Counts what happens at the listeners. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._accepted = 0
+        self._refused: Counter[str] = Counter()
+        self._aborted: Counter[str] = Counter()
+
+    def accepted(self) -> None:
+        """Count an association that was accepted."""
+        with self._lock:
+            self._accepted += 1
+
+    def refused(self, reason: str) -> None:
+        """Count an association that was refused."""
+        with self._lock:
+            self._refused[reason] += 1
+
+    def aborted(self, reason: str) -> None:
+        """Count an association that this side aborted."""
+        with self._lock:
+            self._aborted[reason] += 1
+
+    def snapshot(self) -> CountsSnapshot:
+        """Return the counts of this moment."""
+        with self._lock:
+            return CountsSnapshot(self._accepted, dict(self._refused), dict(self._aborted))
 
 
 class Listener:
@@ -122,7 +152,7 @@ class Listener:
         with self._lock:
             half_open = len(self._threads) - len(self._associated)
         if half_open >= _HALF_OPEN:
-            self._counts.refused["TooManyConnections"] += 1
+            self._counts.refused("TooManyConnections")
             connection.close()
             return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -157,7 +187,7 @@ class Listener:
                 limits,
                 lambda request: self._admit(request, address),
                 self._storage,
-                self,
+                self._counts,
                 self._drain,
             ).run()
         except Exception:
@@ -184,18 +214,8 @@ class Listener:
                 reason = Refusal.TOO_MANY_ASSOCIATIONS
             if reason is None:
                 self._associated.add(threading.current_thread())
-                self._counts.accepted += 1
+                self._counts.accepted()
         return Admission(facts, reason)
-
-    def refused(self, refusal: Refusal) -> None:
-        """Count a refused association."""
-        with self._lock:
-            self._counts.refused[refusal.label] += 1
-
-    def aborted(self, reason: str) -> None:
-        """Count an association that this side aborted."""
-        with self._lock:
-            self._counts.aborted[reason] += 1
 
 
 def _listen(name: str, bind: str, port: int) -> socket.socket:

@@ -1,0 +1,73 @@
+"""A client of a gateway's admin API."""
+
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any, Final
+
+from .output import Failure
+from .state import find_token
+
+TOKEN_FILE_VARIABLE: Final = "DICOMROUTE_ADMIN_TOKEN_FILE"  # noqa: S105  names a file
+
+
+class AdminClient:
+    """The admin API at a base URL."""
+
+    def __init__(self, url: str, token_file: Path | None, state: Path) -> None:
+        """Find the token: the file that is named, that of the environment, or that of the state folder.
+
+        Raises Failure.
+        """
+        self._url = (url if "://" in url else f"http://{url}").rstrip("/")
+        self._token = _token(self._url, token_file, state)
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        """Return the document at a path. Raises Failure."""
+        words = urllib.parse.urlencode({key: value for key, value in query.items() if value is not None})
+        return self._request("GET", f"{path}?{words}" if words else path)
+
+    def post(self, path: str, document: dict[str, Any]) -> Any:
+        """Send a document to a path and return the answer. Raises Failure."""
+        return self._request("POST", path, json.dumps(document).encode())
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> Any:
+        request = urllib.request.Request(  # noqa: S310  the URL is the caller's own
+            f"{self._url}{path}",
+            method=method,
+            data=body,
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+                return json.loads(response.read())
+        except urllib.error.HTTPError as error:
+            raise Failure(_sentence(error)) from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise Failure(f"{self._url} does not answer as a gateway: {reason}") from error
+
+
+def _token(url: str, token_file: Path | None, state: Path) -> str:
+    named = token_file or (Path(os.environ[TOKEN_FILE_VARIABLE]) if TOKEN_FILE_VARIABLE in os.environ else None)
+    path = named or find_token(state, urllib.parse.urlsplit(url).netloc)
+    if path is None:
+        raise Failure(
+            f"no token for {url}: name its file with --token-file or {TOKEN_FILE_VARIABLE}, or the state folder of "
+            "`dicomroute run` with --state",
+            2,
+        )
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise Failure(f"the token file {path} cannot be read: {error.strerror}", 2) from error
+
+
+def _sentence(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.loads(error.read())["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {error.code} {error.reason}"

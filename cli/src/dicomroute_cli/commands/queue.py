@@ -1,0 +1,170 @@
+"""`dicomroute queue`: looks into the queue of a gateway and decides on what is in it."""
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from dicomroute_cli.admin_client import AdminClient
+from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
+
+from .options import DEFAULT_STATE, Output, State
+
+queue = typer.Typer(no_args_is_help=True, help="Look into the queue of a gateway, and decide on what is in it.")
+
+_HTTP: Final = frozenset(int(status) for status in HTTPStatus)
+
+Admin = Annotated[str, typer.Option(help="Address of the gateway's admin API, such as 127.0.0.1:8080.", metavar="URL")]
+TokenFile = Annotated[
+    Path | None, typer.Option(help="File with the admin token. Default: that of the state folder.", metavar="FILE")
+]
+Instances = Annotated[list[int] | None, typer.Argument(help="Numbers of instances, as `queue list` shows them.")]
+All = Annotated[bool, typer.Option("--all", help="Every instance.")]
+Destination = Annotated[
+    str | None,
+    typer.Option(help="Only deliveries to this destination, such as CloudTarget/azure.", metavar="KIND/NAME"),
+]
+
+
+@queue.command("list")
+def list_(
+    admin: Admin,
+    queue_state: Annotated[
+        str | None, typer.Option("--in", help="Only deliveries in this state: Pending, Held, DeadLettered, ...")
+    ] = None,
+    destination: Destination = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
+    token_file: TokenFile = None,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
+    """List deliveries, oldest first."""
+    client = AdminClient(admin, token_file, state)
+    page = client.get("/api/v1/queue", state=queue_state, destination=destination, limit=limit)
+    if output is not Format.TABLE:
+        print_data(page, output)
+        return
+    print_table(
+        ["instance", "state", "destination", "reason", "attempts", "last attempt", "received", "from", "bytes"],
+        [_row(item) for item in page["items"]],
+    )
+    if page["truncated"]:
+        print_error(f"there are more than {limit}: use --limit, --in or --destination")
+
+
+@queue.command()
+def show(
+    instance: Annotated[int, typer.Argument(help="Number of the instance.")],
+    admin: Admin,
+    token_file: TokenFile = None,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show all that is known of an instance."""
+    document = AdminClient(admin, token_file, state).get(f"/api/v1/queue/{instance}")
+    if output is not Format.TABLE:
+        print_data(document, output)
+        return
+    deliveries = document.pop("deliveries")
+    print_table(["field", "value"], [[key, value] for key, value in document.items()])
+    print()
+    print_table(
+        ["destination", "state", "reason", "status", "attempts", "last attempt"],
+        [
+            [
+                one["destination"] or "-",
+                one["state"],
+                one["reason"] or "-",
+                _code(one["status"]),
+                one["attempts"],
+                one["lastAttemptTime"] or "-",
+            ]
+            for one in deliveries
+        ],
+    )
+
+
+@queue.command()
+def retry(
+    admin: Admin,
+    instances: Instances = None,
+    all_: All = False,
+    destination: Destination = None,
+    token_file: TokenFile = None,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
+    """Attempt deliveries now, dead-lettered ones too."""
+    _change("retry", "due now", AdminClient(admin, token_file, state), instances, all_, destination, output)
+
+
+@queue.command()
+def release(
+    admin: Admin,
+    instances: Instances = None,
+    all_: All = False,
+    token_file: TokenFile = None,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
+    """Apply the rules in force to instances that are held because none took them, or one had an error."""
+    _change("release", "released", AdminClient(admin, token_file, state), instances, all_, None, output)
+
+
+@queue.command()
+def drop(
+    admin: Admin,
+    instances: Instances = None,
+    all_: All = False,
+    destination: Destination = None,
+    token_file: TokenFile = None,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
+    """Give up deliveries and held instances. Their bytes are removed; they stay counted."""
+    _change("drop", "dropped", AdminClient(admin, token_file, state), instances, all_, destination, output)
+
+
+def _change(
+    operation: str,
+    done: str,
+    client: AdminClient,
+    instances: list[int] | None,
+    all_: bool,
+    destination: str | None,
+    output: Format,
+) -> None:
+    if bool(instances) == all_:
+        raise Failure(f"queue {operation}: name instances, or say --all, and not both", 2)
+    change = client.post(
+        f"/api/v1/queue/{operation}", {"instances": instances or [], "all": all_, "destination": destination}
+    )
+    if output is not Format.TABLE:
+        print_data(change, output)
+        return
+    for message in change["messages"]:
+        print_error(message)
+    print(f"{change['changed']} {done}")
+
+
+def _row(item: dict[str, Any]) -> list[Any]:
+    reason = item["reason"] + (f" ({_code(item['status'])})" if item["status"] else "")
+    return [
+        item["instance"],
+        item["state"],
+        item["destination"] or "-",
+        reason or "-",
+        item["attempts"],
+        item["lastAttemptTime"] or "-",
+        item["receivedTime"],
+        item["callingAETitle"],
+        item["bytes"],
+    ]
+
+
+def _code(status: int | None) -> str:
+    """Return an HTTP status in decimal, a DICOM failure reason as the standard writes it."""
+    if status is None:
+        return "-"
+    return str(status) if status in _HTTP else f"0x{status:04X}"

@@ -1,0 +1,52 @@
+"""`dicomroute run`: runs the routes of manifests on this machine."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicomroute_cli.output import Failure
+from dicomroute_cli.supervise import RunSettings
+from dicomroute_cli.supervise import run as supervise
+
+from .options import DEFAULT_STATE, Manifests, State
+
+
+def run(
+    filename: Manifests,
+    state: State = DEFAULT_STATE,
+    bind: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    admin_port: Annotated[
+        int,
+        typer.Option(help="Admin port of the first route; the others count up. 0: any free ones.", min=0, max=65535),
+    ] = 8080,
+    port: Annotated[
+        list[str] | None,
+        typer.Option(help="Replace the port of a listener; 0: any free one.", metavar="NAMESPACE/ROUTE/LISTENER=N"),
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run every DicomRoute of the manifests on this machine, until SIGTERM.
+
+    When all listen, one line of JSON on standard output says where. Logs go to standard error. Changed manifests are
+    taken over without a restart.
+    """
+    settings = RunSettings(
+        paths=filename,
+        state=Path(state).absolute(),
+        bind=bind,
+        admin_port=admin_port,
+        ports=dict(_port(text) for text in port or []),
+        log_level=log_level,
+    )
+    code = asyncio.run(supervise(settings))
+    if code:
+        raise typer.Exit(code)
+
+
+def _port(text: str) -> tuple[str, int]:
+    name, _, number = text.rpartition("=")
+    if name.count("/") != 2 or not number.isdecimal() or int(number) > 65535:
+        raise Failure(f"--port {text}: write NAMESPACE/ROUTE/LISTENER=N, such as default/ct/dicom=11112", 2)
+    return name, int(number)

@@ -1,0 +1,57 @@
+"""Examines manifests as a whole: the operator's checks of each object, and the gateway's compiler of rules."""
+
+from dicomroute_gateway.rules.expression import ExpressionError, compile_expression
+from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.checks.finding import Finding as Check
+from dicomroute_operator.checks.node import check_node
+from dicomroute_operator.checks.route import check_route
+from dicomroute_operator.checks.target import check_target
+from dicomroute_operator.gather.route import gather_route
+
+from .manifests.read import Finding
+from .manifests.world import Key, World
+
+
+def inputs_of(world: World, key: Key) -> RouteInputs:
+    """Return the inputs of a route, Secrets included: on this machine they are in the files."""
+    secrets = {where: frozenset(values) for where, values in world.secrets.items()}
+    return gather_route(world.routes[key], world.nodes.values(), world.targets.values(), secrets)
+
+
+def examine(world: World) -> list[Finding]:
+    """Return everything that is wrong with the manifests, and what somebody should look at."""
+    findings = list(world.findings)
+    for (namespace, _), node in world.nodes.items():
+        findings += [_shown(world, namespace, one) for one in check_node(node) if one.is_fault or one.is_warning]
+    for (namespace, _), target in world.targets.items():
+        findings += [_shown(world, namespace, one) for one in check_target(target) if one.is_fault or one.is_warning]
+    for key in world.routes:
+        checks = check_route(inputs_of(world, key))
+        findings += [_shown(world, key[0], one) for one in checks if one.is_fault or one.is_warning]
+        findings += _rule_findings(world, key)
+    return findings
+
+
+def _rule_findings(world: World, key: Key) -> list[Finding]:
+    route = world.routes[key]
+    file = world.file_of(key[0], "DicomRoute", key[1])
+    findings = []
+    for rule in route.spec.rules:
+        try:
+            if rule.when:
+                compile_expression(rule.when)
+        except ExpressionError as error:
+            findings.append(
+                Finding(file, f"DicomRoute/{key[1]}", f"spec.rules[{rule.name}].when", f"RuleInvalid: {error}")
+            )
+    return findings
+
+
+def _shown(world: World, namespace: str, finding: Check) -> Finding:
+    return Finding(
+        world.file_of(namespace, finding.kind, finding.name),
+        f"{finding.kind}/{finding.name}",
+        finding.field,
+        f"{finding.reason}: {finding.message}",
+        is_error=finding.is_fault,
+    )

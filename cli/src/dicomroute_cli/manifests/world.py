@@ -1,0 +1,134 @@
+"""All that a set of manifests says, as typed objects, and everything that is wrong with it."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dicomroute_operator.api.crd import model_of, open_api_schema
+from dicomroute_operator.api.meta import API_VERSION, GROUP
+from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.route import DicomRoute
+from dicomroute_operator.api.target import CloudTarget
+
+from .read import Document, Finding, read
+from .schema import schema_errors, with_defaults
+from .validations import rule_errors
+
+_METADATA_SCHEMA = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 253, "description": "Name of the object."},
+        "namespace": {"type": "string", "minLength": 1, "maxLength": 63},
+        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
+        "uid": {"type": "string"},
+        "generation": {"type": "integer"},
+    },
+}
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+@dataclass
+class World:
+    """The objects of a set of manifests, by namespace and name."""
+
+    routes: dict[Key, DicomRoute] = field(default_factory=dict)
+    nodes: dict[Key, DicomNode] = field(default_factory=dict)
+    targets: dict[Key, CloudTarget] = field(default_factory=dict)
+    secrets: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    """Where each object, NAMESPACE/KIND/NAME, was read from."""
+    findings: list[Finding] = field(default_factory=list)
+
+    def file_of(self, namespace: str, kind: str, name: str) -> str:
+        """Return the file that an object was read from."""
+        return self.files.get(f"{namespace}/{kind}/{name}", "")
+
+
+def load_world(paths: Iterable[Path]) -> World:
+    """Read manifests and check each as the API server would. Never raises for what a file holds."""
+    documents, findings = read(paths)
+    world = World(findings=findings)
+    for document in documents:
+        if document.data.get("apiVersion") == "v1" and document.kind == "Secret":
+            _take_secret(world, document)
+        elif str(document.data.get("apiVersion", "")).startswith(f"{GROUP}/"):
+            _take_resource(world, document)
+        elif "apiVersion" not in document.data or not document.kind:
+            world.findings.append(
+                Finding(document.file, document.name, "", "apiVersion and kind are missing: say what the object is")
+            )
+    return world
+
+
+def _take_resource(world: World, document: Document) -> None:
+    model = model_of(document.kind)
+    if document.data["apiVersion"] != API_VERSION or model is None:
+        what = f"{document.data['apiVersion']} {document.kind}"
+        message = f"there is no {what}: use {API_VERSION} with the kind DicomRoute, DicomNode or CloudTarget"
+        world.findings.append(Finding(document.file, document.name, "kind", message))
+        return
+    assert issubclass(model, DicomRoute | DicomNode | CloudTarget)
+    schema = open_api_schema(model)
+    schema["properties"]["metadata"] = _METADATA_SCHEMA
+    schema["required"] = ["metadata", "spec"]
+    errors = list(schema_errors(document.data, schema))
+    if not errors:
+        data = with_defaults(document.data, schema)
+        errors = list(rule_errors(data, schema))
+    if errors:
+        world.findings += [Finding(document.file, document.name, where, what) for where, what in errors]
+        return
+    resource = model.model_validate(data)
+    key = (resource.metadata.namespace, resource.metadata.name)
+    if not _is_first(world, document, key):
+        return
+    match resource:
+        case DicomRoute():
+            world.routes[key] = resource
+        case DicomNode():
+            world.nodes[key] = resource
+        case CloudTarget():
+            world.targets[key] = resource
+
+
+def _take_secret(world: World, document: Document) -> None:
+    errors = list(
+        schema_errors({"metadata": document.data.get("metadata")}, {"properties": {"metadata": _METADATA_SCHEMA}})
+    )
+    if errors:
+        world.findings += [Finding(document.file, document.name, where, what) for where, what in errors]
+        return
+    metadata = document.data["metadata"]
+    values: dict[str, bytes] = {}
+    for key, value in _mapping(document.data.get("data")).items():
+        try:
+            values[key] = base64.b64decode("".join(str(value).split()), validate=True)
+        except (binascii.Error, ValueError):
+            message = "is not base64: encode the value, or write it in stringData"
+            world.findings.append(Finding(document.file, document.name, f"data.{key}", message))
+    for key, value in _mapping(document.data.get("stringData")).items():
+        values[key] = str(value).encode()
+    where = (metadata.get("namespace", "default"), metadata["name"])
+    if _is_first(world, document, where):
+        world.secrets[where] = values
+
+
+def _is_first(world: World, document: Document, key: Key) -> bool:
+    identity = f"{key[0]}/{document.kind}/{key[1]}"
+    if identity in world.files:
+        message = f"is also in {world.files[identity]}: remove one of them, or rename it"
+        world.findings.append(Finding(document.file, document.name, "metadata.name", message))
+        return False
+    world.files[identity] = document.file
+    return True
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

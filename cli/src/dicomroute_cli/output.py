@@ -1,0 +1,55 @@
+"""What the commands print: tables for people, JSON and YAML for programs."""
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+
+class Format(StrEnum):
+    """How a command prints its result."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class Failure(Exception):
+    """A command cannot do what it was asked; the message says why and what to do, the code is its exit code."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def print_data(data: Any, form: Format) -> None:
+    """Print a document as JSON or YAML."""
+    if form is Format.JSON:
+        print(json.dumps(data, indent=2))
+    else:
+        print(yaml.safe_dump(data, sort_keys=False, width=120), end="")
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under headers, as kubectl does: columns of text, no lines, nothing cut off."""
+    table = Table(box=None, show_edge=False, pad_edge=False, header_style="")
+    for header in headers:
+        table.add_column(header.upper(), no_wrap=True, overflow="ignore")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console = Console(
+        highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000
+    )
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def print_error(message: str) -> None:
+    """Print a sentence on standard error."""
+    print(message, file=sys.stderr)

@@ -1,0 +1,231 @@
+"""The platform team's half of a DicomRoute: how its gateway runs."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from .meta import ATOMIC, Model, ObjectName, Text, keyed_by, rules
+from .quantity import PATTERN
+
+ResourceAmount = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 32})]
+Amounts = Annotated[dict[str, ResourceAmount], Field(max_length=16)]
+ShortText = Annotated[str, Field(max_length=63)]
+LongText = Annotated[str, Field(max_length=4096)]
+
+
+class ServiceType(StrEnum):
+    """How a Service is reached."""
+
+    LOAD_BALANCER = "LoadBalancer"
+    NODE_PORT = "NodePort"
+    CLUSTER_IP = "ClusterIP"
+
+
+class TrafficPolicy(StrEnum):
+    """Whether a Service keeps the address of its callers."""
+
+    LOCAL = "Local"
+    CLUSTER = "Cluster"
+
+
+class ServicePort(Model):
+    """How one listener is published."""
+
+    listener: Annotated[str, Field(min_length=1, max_length=15)] = Field(description="Name of the listener.")
+    port: int = Field(ge=1, le=65535, description="Port of the Service, such as 104.")
+
+
+class Service(Model):
+    """The Service that modalities connect to. Changed without a restart."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.type == 'LoadBalancer' || !has(self.loadBalancerIP) || self.loadBalancerIP == ''",
+                "loadBalancerIP needs type LoadBalancer",
+            ),
+            (
+                "!has(self.ports) || self.ports.all(p, self.ports.exists_one(q, q.port == p.port))",
+                "two listeners are published on one port: give each its own",
+            ),
+        )
+    )
+
+    type: ServiceType = Field(
+        default=ServiceType.LOAD_BALANCER, description="How the Service is reached: LoadBalancer, NodePort, ClusterIP."
+    )
+    external_traffic_policy: TrafficPolicy = Field(
+        default=TrafficPolicy.LOCAL,
+        description="Local keeps the address of the caller, which allowedSources needs; Cluster hides it. Without "
+        "effect for type ClusterIP.",
+    )
+    annotations: Annotated[dict[str, LongText], Field(max_length=32)] = Field(
+        default={}, description="Annotations of the Service, as load balancers ask for them."
+    )
+    load_balancer_ip: Annotated[
+        str,
+        Field(
+            max_length=45,
+            json_schema_extra=rules(
+                ("self == '' || isIP(self)", "write an IP address, such as 203.0.113.7, or leave it empty")
+            ),
+        ),
+    ] = Field(default="", alias="loadBalancerIP", description="Address to ask of the load balancer. Empty: any.")
+    ports: Annotated[list[ServicePort], Field(max_length=16, json_schema_extra=keyed_by("listener"))] = Field(
+        default=[], description="Ports of the Service by listener. A listener that is absent has its own port."
+    )
+
+
+class Spool(Model):
+    """The volume that keeps what the gateway has accepted and still owes."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.storageClassName) == has(oldSelf.storageClassName) && "
+                "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+                "storageClassName cannot change: the claim of the spool exists; make a new route and let this one "
+                "run empty",
+            )
+        )
+    )
+
+    size: Annotated[
+        str,
+        Field(
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    {
+                        "rule": f"!self.matches(r'{PATTERN}') || !oldSelf.matches(r'{PATTERN}') || "
+                        "quantity(self).compareTo(quantity(oldSelf)) >= 0",
+                        "message": "a volume cannot shrink: keep the size or make it larger",
+                    },
+                    {
+                        "rule": f"self.matches(r'{PATTERN}') && quantity(self).isGreaterThan(quantity('0'))",
+                        "message": "write an amount of bytes greater than zero, such as 50Gi",
+                    },
+                ]
+            },
+            max_length=32,
+        ),
+    ] = Field(default="50Gi", description="Size of the volume, such as 50Gi. It can grow, never shrink.")
+    storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
+        default=None,
+        description="Storage class of the volume. Absent: the cluster's default. What is acknowledged is as safe as "
+        "this class makes it. Cannot change.",
+    )
+    high_watermark_percent: int = Field(
+        default=90,
+        ge=1,
+        le=99,
+        description="How full the spool may be, in percent of its size or of the file system if that is smaller, "
+        "before the gateway answers 0xA700, out of resources. Changed without a restart.",
+    )
+
+
+class ResourceRequirements(Model):
+    """What the gateway's container asks for and may use."""
+
+    requests: Amounts = Field(default={}, description="What is reserved, by resource, such as cpu: 500m.")
+    limits: Amounts = Field(default={}, description="What is allowed at most, by resource, such as memory: 1Gi.")
+
+
+class TemplateMeta(Model):
+    """Labels and annotations of the pods."""
+
+    labels: Annotated[
+        dict[str, ShortText],
+        Field(
+            max_length=32,
+            json_schema_extra=rules(
+                (
+                    "self.all(k, !k.startsWith('dicomroute.dev/') && !k.startsWith('app.kubernetes.io/'))",
+                    "labels of dicomroute.dev/ and app.kubernetes.io/ are the operator's own: use another prefix",
+                )
+            ),
+        ),
+    ] = Field(default={}, description="Further labels of the pods.")
+    annotations: Annotated[dict[str, LongText], Field(max_length=32)] = Field(
+        default={}, description="Annotations of the pods."
+    )
+
+
+class Toleration(Model):
+    """Lets the pods run on nodes with a matching taint (as in core/v1)."""
+
+    key: Text = Field(default="", description="Taint that is tolerated. Empty with operator Exists: all.")
+    operator: Annotated[str, Field(json_schema_extra={"enum": ["Exists", "Equal"]}, max_length=6)] = Field(
+        default="Equal", description="Exists or Equal."
+    )
+    value: Text = Field(default="", description="Value of the taint, for operator Equal.")
+    effect: Annotated[
+        str, Field(json_schema_extra={"enum": ["", "NoSchedule", "PreferNoSchedule", "NoExecute"]}, max_length=16)
+    ] = Field(default="", description="Effect that is tolerated. Empty: all.")
+    toleration_seconds: int | None = Field(
+        default=None, ge=0, description="How long a NoExecute taint is tolerated, in seconds. Absent: for ever."
+    )
+
+
+class PullSecret(Model):
+    """A Secret with the credentials of an image registry."""
+
+    name: ObjectName = Field(description="Name of the Secret.")
+
+
+class TemplateSpec(Model):
+    """The fields of a pod's spec that a route may set."""
+
+    node_selector: Annotated[dict[str, ShortText], Field(max_length=32)] = Field(
+        default={}, description="Labels that a node has to carry."
+    )
+    tolerations: Annotated[list[Toleration], Field(max_length=32, json_schema_extra=ATOMIC)] = Field(
+        default=[], description="Taints that are tolerated."
+    )
+    affinity: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = (
+        Field(default={}, description="Affinity as in core/v1.")
+    )
+    priority_class_name: Text = Field(default="", description="Priority class of the pods.")
+    image_pull_secrets: Annotated[list[PullSecret], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
+        default=[], description="Secrets with which the image is pulled."
+    )
+
+
+class PodTemplate(Model):
+    """What a route may say of its pods. Every field rolls them."""
+
+    metadata: TemplateMeta = Field(default=TemplateMeta(), description="Labels and annotations of the pods.")
+    spec: TemplateSpec = Field(default=TemplateSpec(), description="Where the pods run.")
+
+
+class Gateway(Model):
+    """How the gateway of a route runs."""
+
+    replicas: Annotated[
+        int,
+        Field(
+            ge=0,
+            json_schema_extra=rules(
+                (
+                    "self <= 1",
+                    "replicas is at most 1: a second one, removed again, would strand the spool of a removed pod",
+                )
+            ),
+        ),
+    ] = Field(default=1, description="Gateway pods: 1, or 0 to stop receiving and delivering; the spool stays.")
+    image: Annotated[str, Field(max_length=1024)] = Field(
+        default="", description="Image of the gateway. Empty: the operator's default. Another image rolls the pods."
+    )
+    service: Service = Field(default=Service(), description="The Service that modalities connect to.")
+    spool: Spool = Field(default=Spool(), description="The volume that keeps what is owed.")
+    drain_timeout_seconds: int = Field(
+        default=20,
+        ge=0,
+        le=3600,
+        description="How long a gateway that ends may take to finish the instances it is receiving, in seconds. "
+        "Rolls the pods.",
+    )
+    resources: ResourceRequirements = Field(
+        default=ResourceRequirements(), description="What the container asks for and may use. Rolls the pods."
+    )
+    pod_template: PodTemplate = Field(default=PodTemplate(), description="What else is said of the pods.")

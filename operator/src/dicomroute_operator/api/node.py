@@ -1,0 +1,79 @@
+"""DicomNode: a DIMSE peer, such as a modality, a PACS or a workstation."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from .meta import SET, AETitle, Conditions, Model, OwnerMeta, rules
+
+Network = Annotated[
+    str,
+    Field(
+        max_length=43,
+        json_schema_extra=rules(
+            ("isCIDR(self)", "write a network in CIDR notation, such as 192.0.2.0/24 or 2001:db8::/64"),
+            (
+                "!isCIDR(self) || cidr(self) == cidr(self).masked()",
+                "the address has bits set behind its prefix: write the network's own address, such as 192.0.2.0/24",
+            ),
+        ),
+    ),
+]
+
+
+class DicomNodeSpec(Model):
+    """What is known of a DIMSE peer."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.anyAddress) && self.anyAddress || has(self.allowedSources) && size(self.allowedSources) > 0",
+                "say where the node may call from: allowedSources with its networks, or anyAddress: true",
+            ),
+            (
+                "!(has(self.anyAddress) && self.anyAddress && has(self.allowedSources) && "
+                "size(self.allowedSources) > 0)",
+                "anyAddress: true makes allowedSources without effect: remove one of them",
+            ),
+        )
+    )
+
+    ae_title: AETitle = Field(
+        description="The AE title of the node. It also calls with this title unless callingAETitles says otherwise."
+    )
+    calling_ae_titles: Annotated[list[AETitle], Field(max_length=32, json_schema_extra=SET)] = Field(
+        default=[], description="The AE titles that the node calls with. Empty: aeTitle alone."
+    )
+    allowed_sources: Annotated[list[Network], Field(max_length=64, json_schema_extra=SET)] = Field(
+        default=[],
+        description="The networks that the node may call from, in CIDR notation. AE titles are easily forged; "
+        "addresses are not.",
+    )
+    any_address: bool = Field(
+        default=False,
+        description="Let the node call from any address. The AE title is then all that tells it from a stranger.",
+    )
+
+    @property
+    def callers(self) -> list[str]:
+        """The AE titles that the node calls with."""
+        return self.calling_ae_titles or [self.ae_title]
+
+
+class DicomNodeStatus(Model):
+    """What the operator says of a node."""
+
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="The metadata.generation that this status speaks of."
+    )
+    conditions: Conditions = Field(default=[], description="How the node stands: see docs/conditions.md.")
+
+
+class DicomNode(Model):
+    """A DIMSE peer: a modality, a PACS or a workstation."""
+
+    kind: ClassVar[str] = "DicomNode"
+
+    metadata: OwnerMeta
+    spec: DicomNodeSpec = Field(description="What is known of the peer.")
+    status: DicomNodeStatus | None = Field(default=None, description="What the operator found.")

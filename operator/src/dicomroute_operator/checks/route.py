@@ -1,0 +1,185 @@
+"""The checks of a DicomRoute."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from dicomroute_operator.api.conditions import Accepted, Reason, ResolvedRefs
+from dicomroute_operator.api.gateway import ServiceType, TrafficPolicy
+from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.listener import SourcePolicy
+from dicomroute_operator.api.route import RuleMatching
+from dicomroute_operator.api.target import CloudTarget
+
+from .finding import Check, Finding, run_chain
+
+
+def check_route(inputs: RouteInputs) -> list[Finding]:
+    """Return the findings of a route; a chain that finds nothing says so with its positive reason."""
+    findings = []
+    for chain, fine, sentence in (
+        (ACCEPTED, Accepted.ACCEPTED, "the manifest contradicts nothing"),
+        (RESOLVED_REFS, ResolvedRefs.RESOLVED_REFS, "all that the manifest names exists"),
+    ):
+        found = run_chain(chain, inputs)
+        findings += found or [Finding("DicomRoute", inputs.route.metadata.name, fine, True, sentence)]
+    return findings
+
+
+def _fault(inputs: RouteInputs, reason: Reason, field: str, message: str) -> Finding:
+    return Finding("DicomRoute", inputs.route.metadata.name, reason, False, message, field)
+
+
+def source_address_hidden(inputs: RouteInputs) -> Iterator[Finding]:
+    """Behind a Service that hides its callers, every address is that of a cluster node."""
+    service = inputs.route.spec.gateway.service
+    if service.type is ServiceType.CLUSTER_IP or service.external_traffic_policy is TrafficPolicy.LOCAL:
+        return
+    for listener in inputs.route.spec.listeners:
+        restricted = [node for node in inputs.nodes_of(listener) if not node.spec.any_address]
+        if restricted:
+            yield _fault(
+                inputs,
+                Accepted.SOURCE_ADDRESS_HIDDEN,
+                "spec.gateway.service.externalTrafficPolicy",
+                f"DicomNode {restricted[0].metadata.name} may call listener {listener.name} from its allowedSources "
+                "alone, but externalTrafficPolicy: Cluster hides the address of callers: set it to Local",
+            )
+            return
+
+
+def allowed_sources_bypassed(inputs: RouteInputs) -> Iterator[Finding]:
+    """A title that one node may use from anywhere is open to every stranger, whatever another node says."""
+    for listener in inputs.route.spec.listeners:
+        for one, other in combinations(inputs.nodes_of(listener), 2):
+            shared = sorted(set(one.spec.callers) & set(other.spec.callers))
+            if shared and one.spec.any_address != other.spec.any_address:
+                open_, closed = (one, other) if one.spec.any_address else (other, one)
+                yield _fault(
+                    inputs,
+                    Accepted.ALLOWED_SOURCES_BYPASSED,
+                    f"spec.listeners[{listener.name}].sources",
+                    f"AE title {shared[0]} is allowed from certain networks by DicomNode {closed.metadata.name} and "
+                    f"from anywhere by DicomNode {open_.metadata.name}: restrict both, or give them different titles",
+                )
+
+
+def service_port_conflict(inputs: RouteInputs) -> Iterator[Finding]:
+    """A listener without a published port keeps its own, which another may have been given."""
+    ports: dict[int, str] = {}
+    published = {one.listener: one.port for one in inputs.route.spec.gateway.service.ports}
+    for listener in inputs.route.spec.listeners:
+        port = published.get(listener.name, listener.port)
+        if port in ports:
+            yield _fault(
+                inputs,
+                Accepted.SERVICE_PORT_CONFLICT,
+                "spec.gateway.service.ports",
+                f"listeners {ports[port]} and {listener.name} would both be published on port {port}: give one of "
+                "them another in gateway.service.ports",
+            )
+        ports.setdefault(port, listener.name)
+
+
+def rule_unreachable(inputs: RouteInputs) -> Iterator[Finding]:
+    """With First, nothing comes past a rule that takes everything."""
+    spec = inputs.route.spec
+    if spec.rule_matching is not RuleMatching.FIRST:
+        return
+    for rule in spec.rules[:-1]:
+        if not rule.when:
+            yield _fault(
+                inputs,
+                Accepted.RULE_UNREACHABLE,
+                f"spec.rules[{rule.name}]",
+                f"rule {rule.name} has no condition, and with ruleMatching: First the rules behind it never apply: "
+                "move it to the end",
+            )
+            return
+
+
+def node_not_found(inputs: RouteInputs) -> Iterator[Finding]:
+    """Every node that a listener names exists."""
+    for listener in inputs.route.spec.listeners:
+        for reference in listener.sources.nodes:
+            if reference.name not in inputs.nodes:
+                yield _fault(
+                    inputs,
+                    ResolvedRefs.NODE_NOT_FOUND,
+                    f"spec.listeners[{listener.name}].sources.nodes[{reference.name}]",
+                    f"there is no DicomNode {reference.name} in the namespace: create it, or correct the name",
+                )
+
+
+def no_node_selected(inputs: RouteInputs) -> Iterator[Finding]:
+    """A listener that admits nodes alone has at least one."""
+    for listener in inputs.route.spec.listeners:
+        sources = listener.sources
+        if sources.policy is SourcePolicy.NODES and not sources.nodes and not inputs.nodes_of(listener):
+            yield _fault(
+                inputs,
+                ResolvedRefs.NO_NODE_SELECTED,
+                f"spec.listeners[{listener.name}].sources.selector",
+                f"no DicomNode has the labels that listener {listener.name} selects, so that nobody may associate: "
+                "label one, or name one in nodes",
+            )
+
+
+def target_not_found(inputs: RouteInputs) -> Iterator[Finding]:
+    """Every target that a rule names exists."""
+    for rule in inputs.route.spec.rules:
+        for destination in rule.destinations:
+            if destination.name not in inputs.targets:
+                yield _fault(
+                    inputs,
+                    ResolvedRefs.TARGET_NOT_FOUND,
+                    f"spec.rules[{rule.name}].destinations[{destination.name}]",
+                    f"there is no CloudTarget {destination.name} in the namespace: create it, or correct the name; "
+                    "its deliveries are Held until then",
+                )
+
+
+def secret_missing(inputs: RouteInputs) -> Iterator[Finding]:
+    """Every Secret and key that the credential of a target names exists, as far as anybody may look."""
+    if inputs.secrets is None:
+        return
+    for destination in inputs.destinations():
+        target = inputs.targets.get(destination.name)
+        if target is not None:
+            yield from _secret_of(inputs, target, inputs.secrets)
+
+
+def _secret_of(inputs: RouteInputs, target: CloudTarget, secrets: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
+    basic = target.spec.auth.basic
+    if basic is None:
+        return
+    reference, name = basic.password_secret_ref, target.metadata.name
+    field = f"CloudTarget/{name}: spec.auth.basic.passwordSecretRef"
+    if reference.name not in secrets:
+        yield _fault(
+            inputs,
+            ResolvedRefs.SECRET_NOT_FOUND,
+            f"{field}.name",
+            f"CloudTarget {name} needs the Secret {reference.name}, which does not exist: create it",
+        )
+    elif reference.key not in secrets[reference.name]:
+        yield _fault(
+            inputs,
+            ResolvedRefs.SECRET_KEY_MISSING,
+            f"{field}.key",
+            f"CloudTarget {name} needs the key {reference.key} of Secret {reference.name}, which has "
+            f"{', '.join(sorted(secrets[reference.name])) or 'none'}: add it, or correct the key",
+        )
+
+
+ACCEPTED: Sequence[Check[RouteInputs]] = (
+    source_address_hidden,  # a gateway behind it would refuse every node
+    allowed_sources_bypassed,  # and one with this would refuse nobody
+    service_port_conflict,
+    rule_unreachable,
+)
+RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
+    node_not_found,
+    no_node_selected,
+    target_not_found,
+    secret_missing,  # a target that does not exist needs no Secret yet
+)

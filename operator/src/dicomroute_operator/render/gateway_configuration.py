@@ -1,0 +1,103 @@
+"""Renders the gateway configuration, schema version 1: what a gateway is told of its route.
+
+The gateway publishes the schema; nothing is shared with it but this document, so that an operator and a gateway of
+different versions understand each other.
+"""
+
+import json
+from typing import Any
+
+from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.listener import Listener
+from dicomroute_operator.api.quantity import quantity_bytes
+from dicomroute_operator.api.target import CloudTarget
+
+from . import names
+
+
+def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
+    """Return the configuration of a route's gateway. Destinations that do not exist are left out of it."""
+    route, spec = inputs.route, inputs.route.spec
+    return {
+        "schemaVersion": names.CONFIGURATION_VERSION,
+        "route": {
+            "namespace": route.metadata.namespace,
+            "name": route.metadata.name,
+            "uid": route.metadata.uid,
+        },
+        "generation": route.metadata.generation,
+        "mode": str(spec.mode),
+        "listeners": [_listener(inputs, listener) for listener in spec.listeners],
+        "rules": {
+            "matching": str(spec.rule_matching),
+            "unmatched": str(spec.unmatched),
+            "rules": [
+                {
+                    "name": rule.name,
+                    "when": rule.when,
+                    "destinations": [{"kind": str(d.kind), "name": d.name} for d in rule.destinations],
+                }
+                for rule in spec.rules
+            ],
+        },
+        "destinations": [
+            _cloud_target(inputs.targets[destination.name])
+            for destination in inputs.destinations()
+            if destination.name in inputs.targets
+        ],
+        "retry": {
+            "initialBackoffSeconds": spec.retry.initial_backoff_seconds,
+            "maxBackoffSeconds": spec.retry.max_backoff_seconds,
+            "contentAttempts": spec.retry.content_attempts,
+        },
+        "spool": {
+            "sizeBytes": quantity_bytes(spec.gateway.spool.size),
+            "highWatermarkPercent": spec.gateway.spool.high_watermark_percent,
+        },
+        "drainTimeoutSeconds": spec.gateway.drain_timeout_seconds,
+    }
+
+
+def configuration_text(configuration: dict[str, Any]) -> str:
+    """Return the configuration as it is written down; equal configurations give equal texts."""
+    return json.dumps(configuration, indent=1, sort_keys=True) + "\n"
+
+
+def _listener(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
+    return {
+        "name": listener.name,
+        "port": listener.port,
+        "aeTitles": listener.ae_titles,
+        "sources": {
+            "policy": str(listener.sources.policy),
+            "callers": [
+                {
+                    "node": node.metadata.name,
+                    "callingAETitles": node.spec.callers,
+                    "anyAddress": node.spec.any_address,
+                    "networks": node.spec.allowed_sources,
+                }
+                for node in inputs.nodes_of(listener)
+            ],
+        },
+        "maxAssociations": listener.max_associations,
+        "maxPDUBytes": listener.max_pdu_bytes,
+        "acseTimeoutSeconds": listener.acse_timeout_seconds,
+        "idleTimeoutSeconds": listener.idle_timeout_seconds,
+        "stallTimeoutSeconds": listener.stall_timeout_seconds,
+    }
+
+
+def _cloud_target(target: CloudTarget) -> dict[str, Any]:
+    auth: dict[str, Any] = {"type": str(target.spec.auth.type)}
+    if target.spec.auth.basic is not None:
+        reference = target.spec.auth.basic.password_secret_ref
+        auth["username"] = target.spec.auth.basic.username
+        auth["passwordFile"] = names.password_file(reference.name, reference.key)
+    return {
+        "kind": "CloudTarget",
+        "name": target.metadata.name,
+        "url": target.spec.url,
+        "auth": auth,
+        "accepts": str(target.spec.accepts),
+    }

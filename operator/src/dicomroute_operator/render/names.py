@@ -1,0 +1,47 @@
+"""The names of everything that belongs to a route: objects, labels, ports, paths. Nothing is named elsewhere."""
+
+from typing import Final
+
+CONFIGURATION_VERSION: Final = 1
+CONFIGURATION_KEY: Final = f"v{CONFIGURATION_VERSION}.json"
+
+HEALTH_PORT: Final = 8080
+API_PORT: Final = 8443
+
+CONFIGURATION_FOLDER: Final = "/etc/dicomroute/configuration"
+SECRETS_FOLDER: Final = "/etc/dicomroute/secrets"
+ADMIN_FOLDER: Final = "/etc/dicomroute/admin"
+SPOOL_FOLDER: Final = "/var/lib/dicomroute"
+
+ROUTE_LABEL: Final = "dicomroute.dev/route"
+ROUTE_UID_LABEL: Final = "dicomroute.dev/route-uid"
+
+
+def gateway(route: str) -> str:
+    """Return the name of the StatefulSet: at most 48 characters, as the label of its revision adds 11."""
+    return f"{route}-gw"
+
+
+def configuration(route: str) -> str:
+    """Return the name of the ConfigMap: a new schema version is a new object, so that old pods keep theirs."""
+    return f"{route}-gw-v{CONFIGURATION_VERSION}"
+
+
+def service(route: str) -> str:
+    """Return the name of the Service that modalities connect to."""
+    return f"{route}-dicom"
+
+
+def headless_service(route: str) -> str:
+    """Return the name of the headless Service that gives the pods their names."""
+    return f"{route}-pods"
+
+
+def admin_secret(route: str) -> str:
+    """Return the name of the Secret with the credential of the admin API."""
+    return f"{route}-admin"
+
+
+def password_file(secret: str, key: str) -> str:
+    """Return where a key of a Secret is, within the folder of the mounted Secrets."""
+    return f"{secret}/{key}"

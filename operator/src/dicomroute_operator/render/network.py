@@ -1,0 +1,101 @@
+"""Renders how a gateway is reached: its Services, and the policy of who may reach it."""
+
+from typing import Any
+
+from dicomroute_operator.api.gateway import ServiceType
+from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.listener import Listener, SourcePolicy
+from dicomroute_operator.api.route import DicomRoute
+
+from . import names
+from .objects import Manifest, RenderSettings, metadata
+
+
+def service(route: DicomRoute) -> Manifest:
+    """Return the Service that modalities connect to.
+
+    The application protocol is not said: no proxy on the way understands DICOM, and none should try.
+    """
+    wanted = route.spec.gateway.service
+    published = {port.listener: port.port for port in wanted.ports}
+    spec: Manifest = {
+        "type": str(wanted.type),
+        "selector": {names.ROUTE_LABEL: route.metadata.name},
+        "ports": [
+            {
+                "name": listener.name,
+                "port": published.get(listener.name, listener.port),
+                "targetPort": listener.name,
+                "protocol": "TCP",
+            }
+            for listener in route.spec.listeners
+        ],
+    }
+    if wanted.type is not ServiceType.CLUSTER_IP:
+        spec["externalTrafficPolicy"] = str(wanted.external_traffic_policy)
+    if wanted.load_balancer_ip:
+        spec["loadBalancerIP"] = wanted.load_balancer_ip
+    meta = metadata(route, names.service(route.metadata.name))
+    if wanted.annotations:
+        meta["annotations"] = dict(wanted.annotations)
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}
+
+
+def headless_service(route: DicomRoute) -> Manifest:
+    """Return the headless Service of the pods; the operator asks each by name, ready or not."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(route, names.headless_service(route.metadata.name)),
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {names.ROUTE_LABEL: route.metadata.name},
+            "ports": [{"name": "api", "port": names.API_PORT, "targetPort": "api", "protocol": "TCP"}],
+        },
+    }
+
+
+def network_policy(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
+    """Return the policy of who may reach the gateway: callers its listeners, the operator its API, all its health."""
+    route = inputs.route
+    ingress = [_from_callers(inputs, listener) for listener in route.spec.listeners]
+    operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.operator_namespace}}}
+    ingress.append({"from": [operator], "ports": [_port("api")]})
+    ingress.append({"ports": [_port("health")]})
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(route, names.gateway(route.metadata.name)),
+        "spec": {
+            "podSelector": {"matchLabels": {names.ROUTE_LABEL: route.metadata.name}},
+            "policyTypes": ["Ingress"],
+            "ingress": ingress,
+        },
+    }
+
+
+def pod_disruption_budget(route: DicomRoute) -> Manifest:
+    """Return the budget: one pod may always go, as a minimum of one would keep its node from being drained."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": metadata(route, names.gateway(route.metadata.name)),
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {names.ROUTE_LABEL: route.metadata.name}}},
+    }
+
+
+def _from_callers(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
+    """Return who may reach a listener: the networks of its nodes, or everybody where one may call from anywhere."""
+    rule: dict[str, Any] = {"ports": [_port(listener.name)]}
+    nodes = inputs.nodes_of(listener)
+    everybody = listener.sources.policy is SourcePolicy.ANY or any(node.spec.any_address for node in nodes)
+    if not everybody:
+        networks = sorted({network for node in nodes for network in node.spec.allowed_sources})
+        # An empty list would let everybody in; nobody may call, so that no address is allowed.
+        rule["from"] = [{"ipBlock": {"cidr": network}} for network in networks or ["255.255.255.255/32"]]
+    return rule
+
+
+def _port(name: str) -> Manifest:
+    return {"port": name, "protocol": "TCP"}

@@ -1,0 +1,176 @@
+"""Renders the StatefulSet of a gateway: one pod, its claim, and its way to end."""
+
+from typing import Any
+
+from dicomroute_operator.api.gateway import TemplateSpec
+from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.route import DicomRoute
+
+from . import names
+from .objects import Manifest, RenderSettings, labels, metadata
+
+_GRACE_SECONDS = 10
+"""What the pod has beyond the drain: time to close the spool and to start the process that ends it."""
+
+
+def stateful_set(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
+    """Return the StatefulSet.
+
+    Parallel, because an ordered one waits for a broken pod before it rolls out what mends it (kubernetes#60164). The
+    claim is retained whatever happens to the set: it holds what is still owed.
+    """
+    route = inputs.route
+    gateway = route.spec.gateway
+    selector = {names.ROUTE_LABEL: route.metadata.name}
+    template = gateway.pod_template
+    claim: Manifest = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": gateway.spool.size}},
+    }
+    if gateway.spool.storage_class_name is not None:
+        claim["storageClassName"] = gateway.spool.storage_class_name
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": metadata(route, names.gateway(route.metadata.name)),
+        "spec": {
+            "replicas": gateway.replicas,
+            "serviceName": names.headless_service(route.metadata.name),
+            "podManagementPolicy": "Parallel",
+            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+            "selector": {"matchLabels": selector},
+            "template": {
+                "metadata": _without_empty(
+                    {
+                        "labels": {**template.metadata.labels, **labels(route)},
+                        "annotations": template.metadata.annotations,
+                    }
+                ),
+                "spec": {**_template_spec(template.spec), **_pod_spec(inputs, settings)},
+            },
+            "volumeClaimTemplates": [
+                {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "metadata": {
+                        "name": "spool",
+                        "labels": {**selector, names.ROUTE_UID_LABEL: route.metadata.uid},
+                    },
+                    "spec": claim,
+                }
+            ],
+        },
+    }
+
+
+def _pod_spec(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
+    route = inputs.route
+    gateway = route.spec.gateway
+    return {
+        "serviceAccountName": names.gateway(route.metadata.name),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": gateway.drain_timeout_seconds + _GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            # A spool of many files is not walked at each start.
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(route, gateway.image or settings.gateway_image)],
+        "volumes": [
+            {
+                "name": "configuration",
+                "configMap": {"name": names.configuration(route.metadata.name)},
+            },
+            {"name": "admin", "secret": {"secretName": names.admin_secret(route.metadata.name)}},
+            {"name": "secrets", "projected": {"sources": _secret_sources(inputs)}},
+        ],
+    }
+
+
+def _container(route: DicomRoute, image: str) -> Manifest:
+    probe = {"port": "health", "scheme": "HTTP"}
+    return {
+        "name": "gateway",
+        "image": image,
+        "args": [
+            f"--configuration={names.CONFIGURATION_FOLDER}/{names.CONFIGURATION_KEY}",
+            f"--secrets={names.SECRETS_FOLDER}",
+            f"--spool={names.SPOOL_FOLDER}/spool",
+            f"--admin-token={names.ADMIN_FOLDER}/token",
+            f"--health-port={names.HEALTH_PORT}",
+            f"--api-port={names.API_PORT}",
+            f"--tls-certificate={names.ADMIN_FOLDER}/tls.crt",
+            f"--tls-key={names.ADMIN_FOLDER}/tls.key",
+        ],
+        "ports": [
+            *({"name": one.name, "containerPort": one.port} for one in route.spec.listeners),
+            {"name": "health", "containerPort": names.HEALTH_PORT},
+            {"name": "api", "containerPort": names.API_PORT},
+        ],
+        "resources": _without_empty(
+            {
+                "requests": route.spec.gateway.resources.requests,
+                "limits": route.spec.gateway.resources.limits,
+            }
+        ),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        # Never the DICOM port: each probe would be a connection without an association.
+        "startupProbe": {"httpGet": {"path": "/healthz", **probe}, "periodSeconds": 1, "failureThreshold": 120},
+        "livenessProbe": {"httpGet": {"path": "/healthz", **probe}, "periodSeconds": 10, "failureThreshold": 6},
+        "readinessProbe": {"httpGet": {"path": "/readyz", **probe}, "periodSeconds": 2, "failureThreshold": 1},
+        "volumeMounts": [
+            {"name": "configuration", "mountPath": names.CONFIGURATION_FOLDER, "readOnly": True},
+            {"name": "admin", "mountPath": names.ADMIN_FOLDER, "readOnly": True},
+            {"name": "secrets", "mountPath": names.SECRETS_FOLDER, "readOnly": True},
+            {"name": "spool", "mountPath": names.SPOOL_FOLDER},
+        ],
+    }
+
+
+def _secret_sources(inputs: RouteInputs) -> list[Manifest]:
+    """Return the Secrets that the route's targets name, each optional: a missing one must not stop the pod."""
+    wanted = set()
+    for destination in inputs.destinations():
+        target = inputs.targets.get(destination.name)
+        basic = target.spec.auth.basic if target else None
+        if basic is not None:
+            wanted.add((basic.password_secret_ref.name, basic.password_secret_ref.key))
+    return [
+        {
+            "secret": {
+                "name": name,
+                "optional": True,
+                "items": [{"key": key, "path": names.password_file(name, key)}],
+            }
+        }
+        for name, key in sorted(wanted)
+    ]
+
+
+def _template_spec(spec: TemplateSpec) -> Manifest:
+    tolerations = [
+        {key: value for key, value in one.model_dump(by_alias=True).items() if value not in ("", None)}
+        for one in spec.tolerations
+    ]
+    return _without_empty(
+        {
+            "nodeSelector": spec.node_selector,
+            "tolerations": tolerations,
+            "affinity": spec.affinity,
+            "priorityClassName": spec.priority_class_name,
+            "imagePullSecrets": [{"name": one.name} for one in spec.image_pull_secrets],
+        }
+    )
+
+
+def _without_empty(document: dict[str, Any]) -> Manifest:
+    return {key: value for key, value in document.items() if value}
