@@ -1,0 +1,293 @@
+"""Manifests at the boundaries of every rule: what is accepted, and with which sentence the rest is refused.
+
+The same table is held against a real kube-apiserver and against `dicomroute validate`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from manifests import BASES, REMOVED, Json, changed
+
+LISTENER = "spec.listeners.0"
+GATEWAY = "spec.gateway"
+BASIC = {"username": "u", "passwordSecretRef": {"name": "archive", "key": "password"}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change to the smallest manifest of a kind. `refused` is a part of the sentence; "" means accepted."""
+
+    kind: str
+    path: str
+    value: Any
+    refused: str = ""
+
+    @property
+    def document(self) -> Json:
+        return changed(BASES[self.kind](), self.path, self.value)
+
+    @property
+    def label(self) -> str:
+        shown = "absent" if self.value is REMOVED else repr(self.value)
+        return f"{self.kind} {self.path}={shown[:60]}"
+
+
+def _table(kind: str, path: str, accepted: list[Any], refused: list[Any], sentence: str) -> list[Case]:
+    return [Case(kind, path, value) for value in accepted] + [Case(kind, path, value, sentence) for value in refused]
+
+
+def _listener(name: str, port: int, **fields: Any) -> Json:
+    return {"name": name, "port": port, "aeTitles": ["A"], "sources": {"policy": "Any"}, **fields}
+
+
+CHARACTERS = "remove the others"
+SPACES = "leave them out"
+OBJECT_NAME = "an object's name has lower case letters"
+
+CASES: list[Case] = [
+    # AE titles: PS3.5 6.2, 1 to 16 characters of ISO 646 without backslash and control characters.
+    *_table(
+        "DicomNode", "spec.aeTitle", ["A", "SIXTEEN_CHARS_16", "a~!#(x)", "CT 1"], ["A\\B", "A\tB", "Ä"], CHARACTERS
+    ),
+    *_table("DicomNode", "spec.aeTitle", [], [" A", "A ", " "], SPACES),
+    Case("DicomNode", "spec.aeTitle", "SEVENTEEN_CHARS_7", "16"),
+    Case("DicomNode", "spec.aeTitle", "", "1"),
+    *_table("DicomNode", "spec.callingAETitles", [["A", "B"], []], [["A\\"]], CHARACTERS),
+    Case("DicomNode", "spec.callingAETitles", ["A", "A"], "A"),
+    *_table("DicomRoute", f"{LISTENER}.aeTitles", [["GATE"], ["A", "B"]], [["Ä"]], CHARACTERS),
+    Case("DicomRoute", f"{LISTENER}.aeTitles", [], "least 1"),
+    # Where a node may call from.
+    *_table(
+        "DicomNode",
+        "spec.allowedSources",
+        [["192.0.2.0/24"], ["192.0.2.1/32", "2001:db8::/32"], ["0.0.0.0/0"]],
+        [["192.0.2.1"], ["192.0.2.0/33"], ["ct-1.example"]],
+        "write a network in CIDR notation",
+    ),
+    *_table(
+        "DicomNode", "spec.allowedSources", [], [["192.0.2.1/24"], ["2001:db8::1/64"]], "bits set behind its prefix"
+    ),
+    *_table(
+        "DicomNode",
+        "spec",
+        [{"aeTitle": "A", "anyAddress": True}],
+        [{"aeTitle": "A"}],
+        "say where the node may call from",
+    ),
+    Case("DicomNode", "spec", {"aeTitle": "A", "anyAddress": False}, "say where the node may call from"),
+    Case("DicomNode", "spec.anyAddress", True, "allowedSources without effect"),
+    # Listeners.
+    *_table(
+        "DicomRoute",
+        f"{LISTENER}.name",
+        ["dicom", "d", "ct-1", "exactly-15-char"],
+        ["1", "CT", "-a", "a-", "a--b"],
+        "becomes a port name",
+    ),
+    Case("DicomRoute", f"{LISTENER}.name", "sixteen-characte", "15"),
+    *_table("DicomRoute", f"{LISTENER}.name", [], ["health", "api"], "the gateway's own ports"),
+    *_table("DicomRoute", f"{LISTENER}.port", [1024, 65535], [1023], "1024"),
+    Case("DicomRoute", f"{LISTENER}.port", 65536, "65535"),
+    *_table("DicomRoute", f"{LISTENER}.port", [8081], [8080, 8443], "the gateway's own ports"),
+    Case("DicomRoute", "spec.listeners.1", _listener("two", 11113)),
+    Case("DicomRoute", "spec.listeners.1", _listener("two", 11112), "two listeners have one port"),
+    Case("DicomRoute", "spec.listeners.1", _listener("dicom", 11113), "dicom"),
+    Case("DicomRoute", "spec.listeners", [], "least 1"),
+    *_table("DicomRoute", f"{LISTENER}.maxAssociations", [1, 1000], [0], "1"),
+    Case("DicomRoute", f"{LISTENER}.maxAssociations", 1001, "1000"),
+    *_table("DicomRoute", f"{LISTENER}.maxPDUBytes", [4096, 1048576], [4095], "4096"),
+    Case("DicomRoute", f"{LISTENER}.maxPDUBytes", 1048577, "1048576"),
+    *_table("DicomRoute", f"{LISTENER}.acseTimeoutSeconds", [1, 300], [301], "300"),
+    *_table("DicomRoute", f"{LISTENER}.idleTimeoutSeconds", [1, 86400], [86401], "86400"),
+    *_table("DicomRoute", f"{LISTENER}.stallTimeoutSeconds", [1, 3600], [3601], "3600"),
+    # Sources.
+    *_table(
+        "DicomRoute",
+        f"{LISTENER}.sources",
+        [{"nodes": [{"name": "a"}]}, {"policy": "Nodes", "selector": {"matchLabels": {"a": "b"}}}],
+        [{}, {"policy": "Nodes"}, {"nodes": []}],
+        "policy Nodes needs nodes or a selector",
+    ),
+    *_table(
+        "DicomRoute",
+        f"{LISTENER}.sources",
+        [{"policy": "Any"}],
+        [{"policy": "Any", "nodes": [{"name": "a"}]}, {"policy": "Any", "selector": {"matchLabels": {"a": "b"}}}],
+        "policy Any makes nodes and selector without effect",
+    ),
+    Case("DicomRoute", f"{LISTENER}.sources", {"policy": "Some"}, "Nodes"),
+    Case("DicomRoute", f"{LISTENER}.sources", {"selector": {"matchLabels": {}}}, "least 1"),
+    *_table(
+        "DicomRoute",
+        f"{LISTENER}.sources.nodes.0.name",
+        ["a", "ct-1.north", "1"],
+        ["CT1", "-a", "a.", "a_b"],
+        OBJECT_NAME,
+    ),
+    # Rules.
+    *_table("DicomRoute", "spec.rules.0.name", ["a", "r-1", "x" * 63], ["A", "-a", "a-"], "a rule's name"),
+    Case("DicomRoute", "spec.rules.0.name", "x" * 64, "63"),
+    *_table("DicomRoute", "spec.rules.0.when", ["", "instance.Modality == 'CT'", "x" * 2048], ["x" * 2049], "2048"),
+    Case("DicomRoute", "spec.rules.0.destinations", [], "least 1"),
+    Case("DicomRoute", "spec.rules.0.destinations.0.kind", "DicomNode", "CloudTarget"),
+    *_table("DicomRoute", "spec.rules.0.destinations.0.name", ["azure"], ["Azure"], OBJECT_NAME),
+    Case("DicomRoute", "spec.rules.0.destinations.1", {"kind": "CloudTarget", "name": "archive"}, "archive"),
+    Case("DicomRoute", "spec.rules", [], "least 1"),
+    *_table("DicomRoute", "spec.ruleMatching", ["All", "First"], ["Any"], "First"),
+    *_table("DicomRoute", "spec.unmatched", ["Hold", "Discard", "Refuse"], ["Drop"], "Hold"),
+    *_table("DicomRoute", "spec.mode", ["Running", "HoldDeliveries", "RefuseAssociations"], ["Paused"], "Running"),
+    # Retries.
+    *_table(
+        "DicomRoute",
+        "spec.retry",
+        [{}, {"initialBackoffSeconds": 300}, {"initialBackoffSeconds": 5, "maxBackoffSeconds": 5}],
+        [{"initialBackoffSeconds": 301}, {"maxBackoffSeconds": 1, "initialBackoffSeconds": 2}],
+        "initialBackoffSeconds is greater than maxBackoffSeconds",
+    ),
+    *_table("DicomRoute", "spec.retry.contentAttempts", [1, 100], [0], "1"),
+    # The gateway.
+    *_table("DicomRoute", f"{GATEWAY}.replicas", [0, 1], [2], "would strand the spool of a removed pod"),
+    Case("DicomRoute", f"{GATEWAY}.replicas", -1, "0"),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.service.type",
+        ["LoadBalancer", "NodePort", "ClusterIP"],
+        ["ExternalName"],
+        "ClusterIP",
+    ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.service.loadBalancerIP",
+        ["", "203.0.113.7", "2001:db8::7"],
+        ["203.0.113", "x"],
+        "write an IP address",
+    ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.service",
+        [{"type": "LoadBalancer", "loadBalancerIP": "203.0.113.7"}, {"type": "ClusterIP", "loadBalancerIP": ""}],
+        [{"type": "ClusterIP", "loadBalancerIP": "203.0.113.7"}],
+        "loadBalancerIP needs type LoadBalancer",
+    ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.service.ports",
+        [[{"listener": "dicom", "port": 104}], []],
+        [[{"listener": "dicom", "port": 104}, {"listener": "other", "port": 104}]],
+        "two listeners are published on one port",
+    ),
+    Case(
+        "DicomRoute",
+        f"{GATEWAY}.service.ports",
+        [{"listener": "other", "port": 104}],
+        "names a listener that does not exist",
+    ),
+    *_table("DicomRoute", f"{GATEWAY}.service.ports", [], [[{"listener": "dicom", "port": 0}]], "1"),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.spool.size",
+        ["1Gi", "500M", "1.5Ti", "1"],
+        ["0", "", "10GB", "-1Gi", "many"],
+        "greater than zero, such as 50Gi",
+    ),
+    *_table("DicomRoute", f"{GATEWAY}.spool.highWatermarkPercent", [1, 99], [100], "99"),
+    *_table("DicomRoute", f"{GATEWAY}.drainTimeoutSeconds", [0, 3600], [3601], "3600"),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.podTemplate.metadata.labels",
+        [{"team": "pacs"}, {"example.com/team": "x"}],
+        [{"dicomroute.dev/route": "x"}, {"app.kubernetes.io/name": "x"}],
+        "are the operator's own",
+    ),
+    Case("DicomRoute", f"{GATEWAY}.podTemplate.spec", {"hostNetwork": True}, "hostNetwork"),
+    Case("DicomRoute", f"{GATEWAY}.resources", {"limits": {"cpu": 2, "memory": "1Gi"}}),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.podTemplate.spec.imagePullSecrets",
+        [[{"name": "pull"}]],
+        [[{"name": "Pull"}]],
+        OBJECT_NAME,
+    ),
+    # Names.
+    *_table(
+        "DicomRoute",
+        "metadata.name",
+        ["a", "a" * 45, "ct-2"],
+        ["a" * 46, "1ct", "ct.north"],
+        "the name of a route has at most 45",
+    ),
+    # Targets.
+    *_table(
+        "CloudTarget",
+        "spec.url",
+        [
+            "https://a.example",
+            "http://127.0.0.1:8042/dicom-web",
+            "https://a.example/v2/partitions/x/",
+            "https://[2001:db8::7]:8443/dicom-web",
+        ],
+        [
+            "a.example",
+            "ftp://a.example",
+            "https://",
+            "https://u:p@a.example",
+            "https://a.example/?x=1",
+            "https://a.example/a b",
+            "",
+        ],
+        "write the base URL of the DICOMweb service",
+    ),
+    *_table(
+        "CloudTarget",
+        "spec.url",
+        [],
+        ["https://a.example/dicom-web/studies", "https://a.example/studies/"],
+        "leave /studies out",
+    ),
+    *_table(
+        "CloudTarget",
+        "spec.auth",
+        [{"type": "None"}, {"type": "Basic", "basic": BASIC}],
+        [{"type": "Basic"}, {"type": "None", "basic": BASIC}],
+        "give exactly the member of the type",
+    ),
+    Case("CloudTarget", "spec.auth", {"type": "Kerberos"}, "Basic"),
+    Case("CloudTarget", "spec.auth", {"type": "Basic", "basic": {**BASIC, "username": "a:b"}}, "no colon"),
+    Case("CloudTarget", "spec.auth", {"type": "Basic", "basic": {"username": "u"}}, "passwordSecretRef"),
+    *_table(
+        "CloudTarget",
+        "spec.auth",
+        [],
+        [{"type": "Basic", "basic": {"username": "u", "passwordSecretRef": {"name": "s", "key": "a/b"}}}],
+        "a Secret's key has letters",
+    ),
+    *_table("CloudTarget", "spec.accepts", ["Any", "DeidentifiedOnly"], ["All"], "DeidentifiedOnly"),
+    # What is missing or unknown.
+    Case("CloudTarget", "spec.auth", REMOVED, "auth"),
+    Case("CloudTarget", "spec.url", REMOVED, "url"),
+    Case("CloudTarget", "spec.ulr", "https://a.example", "ulr"),
+    Case("DicomNode", "spec.aeTitel", "CT", "aeTitel"),
+    Case("DicomRoute", "spec.rules", REMOVED, "rules"),
+    Case("DicomRoute", "spec.gateway.spool.sise", "1Gi", "sise"),
+    Case("DicomRoute", f"{LISTENER}.port", "eleven", "integer"),
+]
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A change of an existing DicomRoute from one value to another. `refused` as in Case."""
+
+    path: str
+    before: Any
+    after: Any
+    refused: str = ""
+
+
+TRANSITIONS: list[Transition] = [
+    Transition("spec.gateway.spool.size", "10Gi", "10Gi"),
+    Transition("spec.gateway.spool.size", "10Gi", "10241Mi"),
+    Transition("spec.gateway.spool.size", "10Gi", "10239Mi", "a volume cannot shrink"),
+    Transition("spec.gateway.spool.storageClassName", "fast", "fast"),
+    Transition("spec.gateway.spool.storageClassName", "fast", "slow", "storageClassName cannot change"),
+    Transition("spec.gateway.spool.storageClassName", "fast", REMOVED, "storageClassName cannot change"),
+]

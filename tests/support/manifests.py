@@ -1,0 +1,69 @@
+"""Manifests to start from, and a way to change one field of them."""
+
+import copy
+from typing import Any
+
+Json = dict[str, Any]
+
+API_VERSION = "dicomroute.dev/v1alpha1"
+PLURALS = {"DicomRoute": "dicomroutes", "DicomNode": "dicomnodes", "CloudTarget": "cloudtargets"}
+
+
+def route(**spec: Any) -> Json:
+    """Return a small DicomRoute; `spec` replaces fields of its spec."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "DicomRoute",
+        "metadata": {"name": "ct-to-cloud"},
+        "spec": {
+            "listeners": [
+                {"name": "dicom", "port": 11112, "aeTitles": ["CTGATE"], "sources": {"nodes": [{"name": "ct-1"}]}}
+            ],
+            "rules": [{"name": "everything", "destinations": [{"kind": "CloudTarget", "name": "archive"}]}],
+            **spec,
+        },
+    }
+
+
+def node(**spec: Any) -> Json:
+    """Return a small DicomNode; `spec` replaces its spec."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "DicomNode",
+        "metadata": {"name": "ct-1", "labels": {"site": "north"}},
+        "spec": spec or {"aeTitle": "CT1", "allowedSources": ["192.0.2.0/24"]},
+    }
+
+
+def target(**spec: Any) -> Json:
+    """Return a small CloudTarget; `spec` replaces fields of its spec."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "CloudTarget",
+        "metadata": {"name": "archive"},
+        "spec": {"url": "https://archive.example/dicom-web", "auth": {"type": "None"}, **spec},
+    }
+
+
+BASES = {"DicomRoute": route, "DicomNode": node, "CloudTarget": target}
+
+REMOVED = object()
+
+
+def changed(document: Json, path: str, value: Any) -> Json:
+    """Return a copy of a document with another value at a path such as spec.listeners.0.port."""
+    result = copy.deepcopy(document)
+    here: Any = result
+    *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    for step in steps:
+        if isinstance(here, dict):
+            here = here.setdefault(step, {})
+        else:
+            here = here[step]
+    if value is REMOVED:
+        del here[last]
+    elif isinstance(here, list) and last == len(here):
+        here.append(value)
+    else:
+        here[last] = value
+    return result
