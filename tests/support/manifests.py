@@ -56,10 +56,7 @@ def changed(document: Json, path: str, value: Any) -> Json:
     here: Any = result
     *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
     for step in steps:
-        if isinstance(here, dict):
-            here = here.setdefault(step, {})
-        else:
-            here = here[step]
+        here = here.setdefault(step, {}) if isinstance(here, dict) else here[step]
     if value is REMOVED:
         del here[last]
     elif isinstance(here, list) and last == len(here):

@@ -186,8 +186,9 @@ def _inflate(read: Read) -> Read:
 
 
 def _dictionary_vr(tag: int) -> str:
+    """Return the VR of the data dictionary, of several the first: pixel values are no matter of routing."""
     try:
-        return dictionary_VR(tag)
+        return dictionary_VR(tag).split(" or ")[0]
     except KeyError:
         return "UN"
 

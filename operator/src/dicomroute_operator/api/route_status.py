@@ -35,9 +35,9 @@ class Deliveries(Model):
 
     pending: Count = Field(default=0, description="Waiting for an attempt or under way.")
     held: Count = Field(default=0, description="Held by the configuration, a rule's error or for want of a rule.")
-    skipped: Count = Field(default=0, description="Given up.")
+    skipped: Count = Field(default=0, description="Those that were given up.")
     dead_lettered: Count = Field(default=0, description="Refused for their content.")
-    delivered_total: Count = Field(default=0, description="Made.")
+    delivered_total: Count = Field(default=0, description="Those that were made.")
 
 
 class LastError(Model):
@@ -45,7 +45,7 @@ class LastError(Model):
 
     reason: Annotated[str, Field(max_length=128)] = Field(description="Why, in one word.")
     status: int | None = Field(default=None, ge=0, le=65535, description="HTTP status or DICOM failure reason.")
-    time: Time = Field(description="When.")
+    time: Time = Field(description="When that was.")
 
 
 class DestinationStatus(Deliveries):

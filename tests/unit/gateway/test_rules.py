@@ -1,0 +1,140 @@
+"""Rules: what compiles, what each mistake is told, and where instances go."""
+
+import struct
+
+import pytest
+
+from dicomroute_gateway.configuration.model import DestinationKey, Rule, Rules
+from dicomroute_gateway.rules.attributes import ATTRIBUTES
+from dicomroute_gateway.rules.expression import EvaluationError, ExpressionError, compile_expression
+from dicomroute_gateway.rules.head import RawElement
+from dicomroute_gateway.rules.routing import Routing, compile_rules
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+def rules(*pairs: tuple[str, str], matching: str = "All") -> Rules:
+    return Rules.model_validate(
+        {
+            "matching": matching,
+            "unmatched": "Hold",
+            "rules": [
+                Rule(name=f"r{number}", when=when, destinations=[DestinationKey(kind="CloudTarget", name=name)])
+                for number, (when, name) in enumerate(pairs)
+            ],
+        }
+    )
+
+
+def elements(**values: str | int) -> dict[int, RawElement]:
+    found = {}
+    for keyword, value in values.items():
+        attribute = ATTRIBUTES[keyword]
+        data = struct.pack("<H", value) if isinstance(value, int) else value.encode()
+        found[attribute.tag] = RawElement(attribute.vr, data)
+    return found
+
+
+def route(some_rules: Rules, calling: str = "CT1", **values: str | int) -> Routing:
+    association = {"callingAETitle": calling, "calledAETitle": "GATE", "address": "192.0.2.1", "listener": "dicom"}
+    return compile_rules(some_rules).route(elements(**values), EXPLICIT, association)
+
+
+def names(routing: Routing) -> list[str]:
+    return [destination.name for destination in routing.destinations]
+
+
+@pytest.mark.parametrize(
+    "when, matches",
+    [
+        ('instance.Modality == "CT"', True),
+        ('instance.Modality in ["MR", "CT"]', True),
+        ('instance.StudyDescription.contains("RESEARCH")', False),
+        ('instance.StudyDescription == ""', True),
+        ('"ORIGINAL" in instance.ImageType', True),
+        ("size(instance.OtherPatientIDs) == 0", True),
+        ("instance.Rows > 256 && instance.Rows <= 512", True),
+        ("instance.Columns == null", True),
+        ("instance.SliceThickness != null && instance.SliceThickness < 2.0", True),
+        ('association.callingAETitle.startsWith("CT")', True),
+        ('association.listener == "dicom" && association.address == "192.0.2.1"', True),
+        ('instance.TransferSyntaxUID == "1.2.840.10008.1.2.1"', True),
+        ('instance.PatientName.matches("^M[uü]ller")', True),
+    ],
+)
+def test_conditions_over_keywords_and_facts(when: str, matches: bool) -> None:
+    routing = route(
+        rules((when, "a")),
+        Modality="CT",
+        ImageType="ORIGINAL\\PRIMARY",
+        Rows=512,
+        SliceThickness="1.25 ",
+        PatientName="Müller^Eva",
+        SpecificCharacterSet="ISO_IR 192",
+    )
+    assert routing.outcomes[0].error == ""
+    assert routing.outcomes[0].matched is matches
+
+
+@pytest.mark.parametrize(
+    "when, sentence",
+    [
+        ('instance.Modalty == "CT"', "did you mean instance.Modality?"),
+        ('instance.PixelData == ""', "no bulk data"),
+        ("instance.ProcedureCodeSequence == 1", "no sequences"),
+        ('instance.Rows == "512"', "line 1, column 15"),
+        ("instance.SliceThickness > 1", "such as 1.0"),
+        ("instance.Rows", "has to answer true or false"),
+        ('instance["Modality"] == "CT"', "such as instance.Modality"),
+        ('association.aet == ""', "callingAETitle"),
+        ("1 +", "Syntax error"),
+        ("", "Syntax error"),
+        ("x" * 2049, "at most 2048 characters"),
+    ],
+)
+def test_a_mistake_in_a_condition_is_told_with_what_to_do(when: str, sentence: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        compile_expression(when)
+    assert sentence in str(caught.value)
+
+
+def test_a_mistake_names_its_rule() -> None:
+    with pytest.raises(ExpressionError, match=r"rule r1: instance\.Modalty"):
+        compile_rules(rules(("", "a"), ("instance.Modalty == ''", "b")))
+
+
+def test_all_rules_that_match_name_destinations_each_once() -> None:
+    some = rules(("", "a"), ('instance.Modality == "CT"', "b"), ('instance.Modality == "MR"', "c"), ("", "a"))
+    assert names(route(some, Modality="CT")) == ["a", "b"]
+
+
+def test_only_the_first_rule_that_matches_counts() -> None:
+    some = rules(('instance.Modality == "MR"', "a"), ('instance.Modality == "CT"', "b"), ("", "c"), matching="First")
+    assert names(route(some, Modality="CT")) == ["b"]
+    assert names(route(some, Modality="US")) == ["c"]
+
+
+def test_a_rule_without_an_answer_stops_itself_alone() -> None:
+    some = rules(("instance.Rows > 5", "a"), ("", "b"))
+    routing = route(some, Modality="CT")
+    assert names(routing) == ["b"]
+    assert routing.error.startswith("rule r0:")
+
+
+def test_where_the_first_match_counts_nothing_behind_a_rule_without_an_answer_is_asked() -> None:
+    some = rules(("instance.Rows > 5", "a"), ("", "b"), matching="First")
+    routing = route(some, Modality="CT")
+    assert names(routing) == []
+    assert routing.error.startswith("rule r0:")
+
+
+@pytest.mark.parametrize("value", ["abc", "1\\2"])
+def test_a_value_that_does_not_fit_is_an_error_not_a_wrong_answer(value: str) -> None:
+    routing = route(rules(("instance.InstanceNumber == 1", "a")), InstanceNumber=value)
+    assert "InstanceNumber" in routing.error
+
+
+def test_an_index_past_the_end_has_no_answer() -> None:
+    expression = compile_expression('instance.ImageType[3] == "X"')
+    with pytest.raises(EvaluationError):
+        expression.evaluate({"ImageType": ["A"]}, {})

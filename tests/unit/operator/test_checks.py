@@ -1,0 +1,126 @@
+"""What the checks find across objects, and what they leave alone."""
+
+from typing import Any
+
+from manifests import Json, changed, node, route, target
+
+from dicomroute_operator.api.conditions import CONDITIONS
+from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.route import DicomRoute
+from dicomroute_operator.api.target import CloudTarget
+from dicomroute_operator.checks.finding import Finding
+from dicomroute_operator.checks.route import check_route
+from dicomroute_operator.checks.target import check_target
+from dicomroute_operator.gather.route import gather_route
+
+BASIC = {"type": "Basic", "basic": {"username": "u", "passwordSecretRef": {"name": "archive", "key": "password"}}}
+
+
+def findings(
+    a_route: Json, nodes: list[Json] | None = None, targets: list[Json] | None = None, secrets: Any = None
+) -> list[Finding]:
+    inputs = gather_route(
+        DicomRoute.model_validate(a_route),
+        [DicomNode.model_validate(one) for one in ([node()] if nodes is None else nodes)],
+        [CloudTarget.model_validate(one) for one in ([target()] if targets is None else targets)],
+        secrets,
+    )
+    return check_route(inputs)
+
+
+def reasons(found: list[Finding]) -> list[str]:
+    return [f"{one.type}={one.status}/{one.reason}" for one in found]
+
+
+FINE = ["Accepted=True/Accepted", "ResolvedRefs=True/ResolvedRefs"]
+
+
+def test_a_route_whose_objects_are_there_is_accepted_and_resolved() -> None:
+    assert reasons(findings(route())) == FINE
+
+
+def test_allowed_sources_behind_a_service_that_hides_addresses() -> None:
+    hidden = changed(route(), "spec.gateway.service.externalTrafficPolicy", "Cluster")
+    (finding, _) = findings(hidden)
+    assert f"{finding.reason}" == "SourceAddressHidden"
+    assert "set it to Local" in finding.message
+    assert finding.field == "spec.gateway.service.externalTrafficPolicy"
+    anybody = node(aeTitle="CT1", anyAddress=True)
+    assert reasons(findings(hidden, nodes=[anybody])) == FINE
+    inside = changed(hidden, "spec.gateway.service.type", "ClusterIP")
+    assert reasons(findings(inside)) == FINE
+
+
+def test_a_title_that_another_node_may_use_from_anywhere() -> None:
+    both = changed(route(), "spec.listeners.0.sources.nodes.1", {"name": "ct-2"})
+    open_ = changed(node(aeTitle="CT1", anyAddress=True), "metadata.name", "ct-2")
+    (finding, _) = findings(both, nodes=[node(), open_])
+    assert f"{finding.reason}" == "AllowedSourcesBypassed"
+    assert "CT1" in finding.message
+    other_title = changed(open_, "spec.aeTitle", "CT2")
+    assert reasons(findings(both, nodes=[node(), other_title])) == FINE
+
+
+def test_rules_behind_one_that_takes_everything() -> None:
+    last = {
+        "name": "last",
+        "when": "instance.Modality == 'CT'",
+        "destinations": [{"kind": "CloudTarget", "name": "archive"}],
+    }
+    two = changed(changed(route(), "spec.rules.1", last), "spec.ruleMatching", "First")
+    (finding, _) = findings(two)
+    assert f"{finding.reason}" == "RuleUnreachable"
+    assert reasons(findings(changed(two, "spec.ruleMatching", "All"))) == FINE
+
+
+def test_a_port_that_two_listeners_would_be_published_on() -> None:
+    second = {"name": "two", "port": 11113, "aeTitles": ["B"], "sources": {"policy": "Any"}}
+    two = changed(route(), "spec.listeners.1", second)
+    assert reasons(findings(two)) == FINE
+    clash = changed(two, "spec.gateway.service.ports", [{"listener": "two", "port": 11112}])
+    (finding, _) = findings(clash)
+    assert f"{finding.reason}" == "ServicePortConflict"
+    assert "dicom and two" in finding.message
+
+
+def test_what_is_named_and_missing() -> None:
+    assert reasons(findings(route(), nodes=[]))[1] == "ResolvedRefs=False/NodeNotFound"
+    assert reasons(findings(route(), targets=[]))[1] == "ResolvedRefs=False/TargetNotFound"
+    selecting = changed(route(), "spec.listeners.0.sources", {"selector": {"matchLabels": {"site": "south"}}})
+    assert reasons(findings(selecting))[1] == "ResolvedRefs=False/NoNodeSelected"
+    assert reasons(findings(selecting, nodes=[changed(node(), "metadata.labels.site", "south")])) == FINE
+
+
+def test_secrets_are_looked_for_where_they_may_be_read() -> None:
+    targets = [target(auth=BASIC)]
+    assert reasons(findings(route(), targets=targets)) == FINE
+    assert reasons(findings(route(), targets=targets, secrets={}))[1] == "ResolvedRefs=False/SecretNotFound"
+    (_, finding) = findings(route(), targets=targets, secrets={("default", "archive"): frozenset(["pass"])})
+    assert f"{finding.reason}" == "SecretKeyMissing"
+    assert "which has pass" in finding.message
+    elsewhere = {("other", "archive"): frozenset(["password"])}
+    assert reasons(findings(route(), targets=targets, secrets=elsewhere))[1] == "ResolvedRefs=False/SecretNotFound"
+
+
+def test_objects_of_other_namespaces_are_not_there() -> None:
+    elsewhere = changed(target(), "metadata.namespace", "other")
+    assert reasons(findings(route(), targets=[elsewhere]))[1] == "ResolvedRefs=False/TargetNotFound"
+
+
+def test_a_password_over_plain_http_is_warned_of_unless_it_stays_on_the_machine() -> None:
+    def warnings(url: str, auth: Json) -> list[str]:
+        found = check_target(CloudTarget.model_validate(target(url=url, auth=auth)))
+        return [str(one.reason) for one in found if one.is_warning]
+
+    assert warnings("http://archive.example", BASIC) == ["PlainHTTP"]
+    assert warnings("https://archive.example", BASIC) == []
+    assert warnings("http://127.0.0.1:8042", BASIC) == []
+    assert warnings("http://archive.example", {"type": "None"}) == []
+
+
+def test_every_reason_is_declared_with_its_meaning_and_used() -> None:
+    for reasons_, kinds in CONDITIONS:
+        assert kinds
+        assert reasons_.__doc__
+        for reason in reasons_:
+            assert reason.meaning.endswith("."), reason

@@ -1,0 +1,117 @@
+"""A field without effect is not in the schema: changing any one changes an object, the configuration or a finding."""
+
+from typing import Any
+
+import pytest
+from manifests import Json, changed, node, route, target
+
+from dicomroute_operator.api.crd import RESOURCES, open_api_schema
+from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.route import DicomRoute
+from dicomroute_operator.api.target import CloudTarget
+from dicomroute_operator.checks.route import check_route
+from dicomroute_operator.checks.target import check_target
+from dicomroute_operator.gather.route import gather_route
+from dicomroute_operator.render.objects import RenderSettings
+from dicomroute_operator.render.route import render_route
+
+SETTINGS = RenderSettings("registry.example/gateway:1", "dicomroute-system", b"key")
+SECRET = {"name": "archive", "key": "password"}
+TOLERATION = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}
+
+BASES: dict[str, Json] = {
+    "DicomRoute": route(
+        listeners=[
+            {
+                "name": "dicom",
+                "port": 11112,
+                "aeTitles": ["CTGATE"],
+                "sources": {"policy": "Nodes", "nodes": [{"name": "ct-1"}], "selector": {"matchLabels": {"site": "x"}}},
+            }
+        ],
+        gateway={
+            "service": {"ports": [{"listener": "dicom", "port": 104}]},
+            "podTemplate": {"spec": {"tolerations": [TOLERATION], "imagePullSecrets": [{"name": "pull"}]}},
+        },
+    ),
+    "DicomNode": node(),
+    "CloudTarget": target(auth={"type": "Basic", "basic": {"username": "u", "passwordSecretRef": SECRET}}),
+}
+
+# Another value for fields of which the type alone does not say one.
+OTHER: dict[str, Any] = {
+    "spec.listeners.0.sources.selector.matchLabels": {"site": "north"},
+    "spec.listeners.0.sources.policy": "Any",
+    "spec.gateway.service.loadBalancerIP": "203.0.113.7",
+    "spec.gateway.spool.size": "60Gi",
+    "spec.gateway.podTemplate.spec.affinity": {"nodeAffinity": {}},
+    "spec.gateway.podTemplate.spec.tolerations.0.operator": "Exists",
+    "spec.gateway.podTemplate.spec.tolerations.0.effect": "NoSchedule",
+    "spec.allowedSources": ["198.51.100.0/24"],
+    "spec.url": "http://archive.example/",
+    "spec.auth.type": "None",
+    # There is one kind of destination as yet; the field says which kind a name belongs to.
+    "spec.rules.0.destinations.0.kind": None,
+}
+
+
+def leaves(schema: Json, path: str) -> list[tuple[str, Json]]:
+    if schema.get("type") == "object" and "properties" in schema:
+        return [leaf for name, inner in schema["properties"].items() for leaf in leaves(inner, f"{path}.{name}")]
+    if schema.get("type") == "array" and "properties" in schema["items"]:
+        return leaves(schema["items"], f"{path}.0")
+    return [(path, schema)]
+
+
+def fields() -> list[tuple[str, str, Json]]:
+    return [
+        (one.model.kind, path, schema)
+        for one in RESOURCES
+        for path, schema in leaves(open_api_schema(one.model)["properties"]["spec"], "spec")
+        if OTHER.get(path, "") is not None
+    ]
+
+
+def other_value(path: str, schema: Json) -> Any:
+    if path in OTHER:
+        return OTHER[path]
+    if "enum" in schema:
+        return next(one for one in schema["enum"] if one not in ("", schema.get("default")))
+    match schema.get("type"):
+        case "string":
+            return "another"
+        case "integer":
+            return schema["default"] + 1 if "default" in schema else 7
+        case "boolean":
+            return not schema["default"]
+        case "array":
+            return ["OTHER"]
+        case "object":
+            return {"other": "5"}
+    raise AssertionError(f"no other value for {path}")
+
+
+def effects(documents: dict[str, Json]) -> Any:
+    a_route = DicomRoute.model_validate(documents["DicomRoute"])
+    a_target = CloudTarget.model_validate(documents["CloudTarget"])
+    inputs = gather_route(
+        a_route,
+        [DicomNode.model_validate(documents["DicomNode"]), DicomNode.model_validate(OTHER_NODE)],
+        [a_target],
+        {("default", "archive"): frozenset(["password"])},
+    )
+    return (
+        list(render_route(inputs, SETTINGS).manifests()),
+        check_route(inputs),
+        check_target(a_target),
+    )
+
+
+OTHER_NODE = changed(changed(node(), "metadata.name", "ct-2"), "spec.aeTitle", "CT2")
+
+
+@pytest.mark.parametrize("kind, path, schema", fields(), ids=[f"{kind} {path}" for kind, path, _ in fields()])
+def test_a_field_has_an_effect(kind: str, path: str, schema: Json) -> None:
+    value = other_value(path, schema)
+    documents = {**BASES, kind: changed(BASES[kind], path, value)}
+    assert effects(documents) != effects(BASES), f"{kind} {path}: {value!r} changes nothing"

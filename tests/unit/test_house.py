@@ -1,0 +1,42 @@
+"""The house is as it says: generated files are fresh, nothing shadows the standard library."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from dicomroute_gateway.configuration.load import configuration_schema
+from dicomroute_operator.api.generate import generated
+
+
+def test_generated_files_are_what_the_sources_make(root: Path) -> None:
+    for path, content in generated(root / "crds", root / "docs").items():
+        assert path.read_text() == content, f"{path.name} is stale: run `make generate`"
+    schema = json.loads((root / "gateway" / "configuration.schema.json").read_text())
+    assert schema == configuration_schema(), "gateway/configuration.schema.json is stale: run `make generate`"
+
+
+def test_the_folder_operator_is_no_package(root: Path) -> None:
+    shadowing = [path for path in root.glob("operator/**/*.py") if path.name == "operator.py"]
+    assert not (root / "operator" / "__init__.py").exists()
+    assert shadowing == []
+
+
+def test_requirements_are_hashed_and_name_no_address(root: Path) -> None:
+    for path in root.glob("requirements/*.txt"):
+        text = path.read_text()
+        pinned = re.findall(r"^[a-z0-9._-]+==\S+", text, re.MULTILINE)
+        assert pinned
+        assert len(pinned) <= text.count("--hash=sha256:")
+        assert "://" not in text
+        assert not re.search(r"^-", text, re.MULTILINE), "options do not belong into a lock file"
+
+
+def test_source_files_are_rooms_with_one_purpose(root: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=root, check=True, capture_output=True, text=True).stdout
+    sources = [root / name for name in tracked.split() if "/src/" in name]
+    long = {path.name: lines for path in sources if (lines := len(path.read_text().splitlines())) > 500}
+    assert long == {}
+    for folder in {path.parent for path in sources}:
+        purpose = (folder / "__init__.py").read_text()
+        assert purpose.startswith('"""'), f"{folder}/__init__.py does not say what lives there"
