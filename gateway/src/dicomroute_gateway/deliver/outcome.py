@@ -54,7 +54,7 @@ class Answer:
 def outcomes(answer: Answer, sent: Sequence[str]) -> list[Outcome]:
     """Return the outcome of each SOP Instance UID in `sent`, in that order."""
     result = parse_result(answer) if answer.status < 500 else None
-    if result is None or not (result.stored or result.failed):
+    if result is None or not (result.stored or result.failed or result.nameless):
         whole = _without_result(answer.status, alone=len(sent) == 1, has_body=result is not None)
         return [whole] * len(sent)
     return [_of_one(uid, result, answer.status, alone=len(sent) == 1) for uid in sent]

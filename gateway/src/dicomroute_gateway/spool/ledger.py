@@ -124,7 +124,8 @@ class Ledger:
         for entry in self.entries.values():
             yield replace(entry.received, hold=entry.hold)
             for destination, delivery in entry.deliveries.items():
-                if delivery != DeliveryRecord(entry.received.id, destination, DeliveryState.PENDING):
+                untouched = DeliveryRecord(entry.received.id, destination, DeliveryState.PENDING)
+                if delivery != untouched or destination not in entry.received.destinations:
                     yield delivery
 
     def _take(self, identifier: int) -> Entry | None:

@@ -1,0 +1,76 @@
+"""Loading a configuration: what one mistake costs, and what it does not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dicomroute_gateway.configuration.load import ConfigurationError, load
+from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.rules.routing import compile_rules
+
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden/full/configuration.json").read_text())
+GOOD = Configuration.model_validate(GOLDEN)
+
+
+def text(**changes: Any) -> str:
+    return json.dumps({**GOLDEN, **changes})
+
+
+def test_a_broken_rule_keeps_the_last_good_rules_and_takes_the_rest_over() -> None:
+    broken = {**GOLDEN["rules"], "rules": [{**GOLDEN["rules"]["rules"][0], "when": "instance.Modalty == 'CT'"}]}
+    loaded = load(text(rules=broken, mode="Running"), compile_rules, GOOD)
+    assert loaded.configuration.rules == GOOD.rules
+    assert loaded.configuration.mode == "Running"
+    (finding,) = loaded.findings
+    assert finding.reason == "RuleInvalid"
+    assert "did you mean instance.Modality?" in finding.message
+
+
+def test_a_broken_listener_keeps_the_last_good_listeners() -> None:
+    loaded = load(text(listeners=[{"name": "x"}]), compile_rules, GOOD)
+    assert loaded.configuration.listeners == GOOD.listeners
+    assert [finding.section for finding in loaded.findings] == ["listeners"]
+
+
+def test_a_broken_destination_keeps_its_last_good_self_and_no_other() -> None:
+    archive, research = sorted(GOLDEN["destinations"], key=lambda one: str(one["name"]))
+    unknown = {**archive, "name": "new", "auth": {"type": "Kerberos"}}
+    loaded = load(
+        text(destinations=[{**archive, "url": 5}, unknown, {**research, "accepts": "Any"}]), compile_rules, GOOD
+    )
+    assert {d.name: (d.url, d.accepts) for d in loaded.configuration.destinations} == {
+        "archive": ("https://archive.example/dicom-web", "Any"),
+        "research": ("http://research.example/dicom-web", "Any"),
+    }
+    assert sorted(finding.section for finding in loaded.findings) == [
+        "destinations[CloudTarget/archive]",
+        "destinations[CloudTarget/new]",
+    ]
+
+
+def test_a_removed_destination_is_gone_at_once() -> None:
+    loaded = load(text(destinations=[]), compile_rules, GOOD)
+    assert loaded.configuration.destinations == []
+    assert loaded.findings == ()
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        (text(schemaVersion=2), "run the gateway image that belongs to it"),
+        (text(unknownField=1), "unknownField"),
+        (text(mode="Sleeping"), "mode"),
+    ],
+)
+def test_what_cannot_be_loaded_at_all_says_why(content: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        load(content, compile_rules, GOOD)
+
+
+def test_without_a_last_good_a_broken_section_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="listeners"):
+        load(text(listeners=[]), compile_rules)

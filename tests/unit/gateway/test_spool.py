@@ -1,0 +1,334 @@
+"""The spool: what it keeps over restarts, torn ends and broken bytes, and how it counts."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomroute_gateway.spool.files import Files
+from dicomroute_gateway.spool.incoming import file_of
+from dicomroute_gateway.spool.ledger import InstanceCounts, Ledger
+from dicomroute_gateway.spool.records import (
+    BadRecord,
+    DeliveryRecord,
+    DeliveryState,
+    DiscardedRecord,
+    DroppedRecord,
+    HoldRecord,
+    Received,
+    Record,
+    Sender,
+    decode_record,
+    encode_record,
+)
+from dicomroute_gateway.spool.spool import Owed, Spool, SpoolError, SpoolFailed, SpoolFull
+
+CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
+SENDER = Sender("a-1", "dicom", "CT1", "GATE", "192.0.2.1")
+
+
+def open_spool(folder: Path, size: int = 1 << 30, percent: int = 90) -> Spool:
+    return Spool(folder / "spool", size, percent)
+
+
+def received(identifier: int, destinations: tuple[str, ...] = ("CloudTarget/a",), hold: str = "") -> Received:
+    return Received(
+        id=identifier,
+        time=1000.0 + identifier,
+        sop_class_uid=CT,
+        sop_instance_uid=f"1.2.{identifier}",
+        series_instance_uid="1.2.3",
+        study_instance_uid="1.2.4",
+        transfer_syntax_uid=EXPLICIT,
+        length=100,
+        digest="0" * 64,
+        sender=SENDER,
+        generation=1,
+        destinations=destinations,
+        hold=hold,
+    )
+
+
+def store(spool: Spool, destinations: tuple[str, ...] = ("CloudTarget/a",), hold: str = "", size: int = 100) -> int:
+    incoming = spool.begin(CT, "1.2.3", EXPLICIT)
+    incoming.write(memoryview(bytes(size)))
+    record = Received(
+        **{
+            **{name: getattr(received(incoming.id, destinations, hold), name) for name in Received.__slots__},
+            "sop_instance_uid": "1.2.3",
+            "length": size,
+            "digest": incoming.digest,
+        }
+    )
+    spool.receive(incoming, record)
+    return incoming.id
+
+
+def delivered(identifier: int, destination: str = "CloudTarget/a") -> DeliveryRecord:
+    return DeliveryRecord(identifier, destination, DeliveryState.DELIVERED, attempts=1)
+
+
+def counts(spool: Spool) -> InstanceCounts:
+    return spool.snapshot().instances
+
+
+def test_what_is_owed_is_owed_after_a_restart(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    first, second = store(spool, ("CloudTarget/a", "CloudTarget/b")), store(spool)
+    spool.settle([delivered(first, "CloudTarget/b"), delivered(second)])
+    spool.close()
+    again = open_spool(tmp_path)
+    assert again.take_fresh() == [Owed(first, "CloudTarget/a")]
+    assert counts(again) == InstanceCounts(owed=1, dead_lettered=0, skipped=0, delivered=1, discarded=0)
+    assert again.file(first).stat().st_size > 100
+    assert not again.file(second).exists()
+    again.close()
+
+
+def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    first = store(spool)
+    spool.settle([delivered(first)])
+    spool.close()
+    again = open_spool(tmp_path)
+    assert store(again) > first
+    again.close()
+
+
+def test_a_file_without_a_record_was_never_acknowledged(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    incoming = spool.begin(CT, "1.2.3", EXPLICIT)
+    incoming.write(memoryview(b"half"))
+    path = spool.file(incoming.id)
+    spool.close()
+    assert path.exists()
+    again = open_spool(tmp_path)
+    assert not path.exists()
+    assert counts(again).received == 0
+    again.close()
+
+
+def journal(folder: Path) -> Path:
+    (path,) = (folder / "spool" / "journal").glob("*.jsonl")
+    return path
+
+
+def test_a_record_that_was_not_written_whole_is_cut_off(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    first = store(spool)
+    spool.close()
+    whole = journal(tmp_path).read_bytes()
+    for cut in range(1, len(encode_record(received(2)))):
+        journal(tmp_path).write_bytes(whole + encode_record(received(2))[:cut])
+        again = open_spool(tmp_path)
+        assert counts(again).owed == 1
+        assert again.take_fresh() == [Owed(first, "CloudTarget/a")]
+        again.close()
+    assert journal(tmp_path).read_bytes() == whole
+
+
+def test_a_broken_record_with_whole_ones_behind_it_is_corruption(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    store(spool)
+    store(spool)
+    spool.close()
+    data = bytearray(journal(tmp_path).read_bytes())
+    middle = data.index(b'"id":1')
+    data[middle + 5] ^= 1
+    journal(tmp_path).write_bytes(data)
+    with pytest.raises(SpoolError) as caught:
+        open_spool(tmp_path)
+    assert caught.value.reason == "SpoolCorrupt"
+    assert journal(tmp_path).read_bytes() == data, "nothing was touched"
+
+
+def test_bytes_that_went_missing_are_corruption(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    identifier = store(spool)
+    path = spool.file(identifier)
+    spool.close()
+    path.unlink()
+    with pytest.raises(SpoolError, match="missing"):
+        open_spool(tmp_path)
+
+
+def test_two_gateways_do_not_share_a_spool(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    with pytest.raises(SpoolError) as caught:
+        open_spool(tmp_path)
+    assert caught.value.reason == "SpoolInUse"
+    spool.close()
+    open_spool(tmp_path).close()
+
+
+def test_an_older_gateway_refuses_the_spool_of_a_newer_one(tmp_path: Path) -> None:
+    open_spool(tmp_path).close()
+    (tmp_path / "spool" / "format").write_text('{"format": 2}')
+    with pytest.raises(SpoolError, match="run the gateway that wrote it"):
+        open_spool(tmp_path)
+
+
+def test_above_the_watermark_nothing_more_is_taken_until_something_has_gone(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, size=10_000, percent=50)
+    first = store(spool, size=6_000)
+    with pytest.raises(SpoolFull):
+        spool.begin(CT, "1.2.3", EXPLICIT)
+    spool.settle([delivered(first)])
+    deadline = threading.Event()
+    while spool.level().used and not deadline.wait(0.05):
+        pass
+    store(spool)
+    spool.close()
+
+
+def test_after_a_failed_sync_the_volume_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = open_spool(tmp_path)
+    incoming = spool.begin(CT, "1.2.3", EXPLICIT)
+    incoming.write(memoryview(b"x" * 100))
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Files, "sync_folder", fail)
+    with pytest.raises(SpoolFailed):
+        spool.receive(incoming, received(incoming.id))
+    monkeypatch.undo()
+    with pytest.raises(SpoolFailed):
+        spool.begin(CT, "1.2.4", EXPLICIT)
+    assert "Input/output error" in spool.failure
+    spool.close()
+
+
+def test_many_threads_at_once_lose_nothing(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda: found.extend(store(spool) for _ in range(25))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    spool.close()
+    again = open_spool(tmp_path)
+    assert sorted(owed.id for owed in again.take_fresh()) == sorted(found)
+    assert len(set(found)) == 200
+    again.close()
+
+
+def test_compaction_forgets_what_is_done_and_nothing_else(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    keep, hold, gone = store(spool, ("CloudTarget/a", "CloudTarget/b")), store(spool, (), "Unmatched"), store(spool)
+    spool.settle([delivered(keep), delivered(gone)])
+    before = spool.snapshot()
+    spool._compact()
+    store(spool)
+    spool.close()
+    assert len(list((tmp_path / "spool" / "journal").iterdir())) == 1
+    again = open_spool(tmp_path)
+    after = again.snapshot()
+    assert (after.instances.received, after.held_instances) == (before.instances.received + 1, 1)
+    assert after.deliveries["CloudTarget/a"][DeliveryState.DELIVERED] == 2
+    assert Owed(keep, "CloudTarget/b") in again.take_fresh()
+    assert again.file(hold).exists()
+    again.close()
+
+
+def test_what_a_person_decides_is_counted(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    refused, unmatched, owed = (
+        store(spool),
+        store(spool, (), "Unmatched"),
+        store(spool, ("CloudTarget/a", "CloudTarget/b")),
+    )
+    spool.settle([DeliveryRecord(refused, "CloudTarget/a", DeliveryState.DEAD_LETTERED, refusals=2, reason="Conflict")])
+    assert counts(spool).dead_lettered == 1
+    assert spool.retry([Owed(refused, "CloudTarget/a")]) == 1
+    assert counts(spool) == InstanceCounts(owed=3, dead_lettered=0, skipped=0, delivered=0, discarded=0)
+    assert spool.reroute(unmatched, ["CloudTarget/b"], "")
+    assert not spool.reroute(unmatched, ["CloudTarget/b"], "")
+    assert spool.drop(owed, "CloudTarget/a") == 1
+    spool.settle([delivered(owed, "CloudTarget/b"), delivered(refused), delivered(unmatched, "CloudTarget/b")])
+    assert counts(spool) == InstanceCounts(owed=0, dead_lettered=0, skipped=1, delivered=2, discarded=0)
+    held = store(spool, (), "Unmatched")
+    assert spool.drop(held, None) == 1
+    assert counts(spool).discarded == 1
+    assert counts(spool).received == 4
+    spool.close()
+    again = open_spool(tmp_path)
+    assert counts(again) == InstanceCounts(owed=0, dead_lettered=0, skipped=1, delivered=2, discarded=1)
+    again.close()
+
+
+@given(st.binary(max_size=200), st.integers(0, 300))
+def test_any_line_is_a_record_or_refused(junk: bytes, position: int) -> None:
+    line = encode_record(received(1))[:-1]
+    changed = line[: position % len(line)] + junk + line[position % len(line) :]
+    for candidate in (junk, changed):
+        try:
+            record = decode_record(candidate)
+        except BadRecord:
+            continue
+        assert record == received(1)
+        assert candidate == line
+
+
+DESTINATIONS = ("CloudTarget/a", "CloudTarget/b")
+RECORDS = st.one_of(
+    st.builds(
+        DeliveryRecord,
+        id=st.integers(1, 4),
+        destination=st.sampled_from(DESTINATIONS),
+        state=st.sampled_from(DeliveryState),
+        attempts=st.integers(0, 3),
+    ),
+    st.builds(HoldRecord, id=st.integers(1, 4), reason=st.sampled_from(["", "Unmatched"])),
+    st.builds(DiscardedRecord),
+    st.builds(DroppedRecord, id=st.integers(1, 4)),
+)
+
+
+@given(st.lists(RECORDS, max_size=30), st.integers(0, 30))
+def test_a_ledger_read_back_from_its_records_is_the_same(records: list[Record], at: int) -> None:
+    """Compaction at any moment changes nothing of what is owed, held and counted."""
+    starts: list[Record] = [
+        received(1),
+        received(2, DESTINATIONS),
+        received(3, (), "Unmatched"),
+        received(4, hold="RuleError"),
+    ]
+    straight, compacted = Ledger(), Ledger()
+    for number, record in enumerate([*starts, *records]):
+        if number == len(starts) + at:
+            again = Ledger()
+            for one in compacted.records():
+                again.apply(one)
+            compacted = again
+        for ledger in (straight, compacted):
+            ledger.apply(record)
+        assert straight.counts().received == min(number + 1, 4) + sum(
+            isinstance(r, DiscardedRecord) for r in records[: max(0, number - 3)]
+        )
+    assert compacted.counts() == straight.counts()
+    assert compacted.held == straight.held
+    assert {i: (e.hold, e.deliveries) for i, e in compacted.entries.items()} == {
+        i: (e.hold, e.deliveries) for i, e in straight.entries.items()
+    }
+    for destination in DESTINATIONS:
+        for state in (DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.DEAD_LETTERED):
+            assert compacted.delivery_count(destination, state) == straight.delivery_count(destination, state)
+
+
+def test_a_file_is_what_part_10_describes(tmp_path: Path) -> None:
+    import pydicom
+
+    spool = open_spool(tmp_path)
+    identifier = store(spool, size=0)
+    data = spool.file(identifier).read_bytes()
+    meta = pydicom.filereader.read_file_meta_info(spool.file(identifier))
+    spool.close()
+    assert data[:132] == bytes(128) + b"DICM"
+    assert meta.MediaStorageSOPClassUID == CT
+    assert meta.TransferSyntaxUID == EXPLICIT
+    assert meta.FileMetaInformationGroupLength == len(data) - 144
+    assert file_of(identifier).endswith(f"{identifier:012d}.dcm")
