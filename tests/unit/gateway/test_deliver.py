@@ -114,7 +114,8 @@ def test_reasons_that_old_servers_send_as_text(reason: str) -> None:
 
 XML = """<?xml version="1.0"?><NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">
 <DicomAttribute tag="00081199" vr="SQ"><Item number="1">
-<DicomAttribute tag="00081155" vr="UI"><Value number="1">1.1</Value></DicomAttribute></Item></DicomAttribute><DicomAttribute tag="00081198" vr="SQ"><Item number="1">
+<DicomAttribute tag="00081155" vr="UI"><Value number="1">1.1</Value></DicomAttribute></Item></DicomAttribute>
+<DicomAttribute tag="00081198" vr="SQ"><Item number="1">
 <DicomAttribute tag="00081155" vr="UI"><Value number="1">1.2</Value></DicomAttribute>
 <DicomAttribute tag="00081197" vr="US"><Value number="1">43264</Value></DicomAttribute></Item></DicomAttribute>
 </NativeDicomModel>"""

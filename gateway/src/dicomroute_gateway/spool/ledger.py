@@ -122,10 +122,10 @@ class Ledger:
         """Yield the records from which a new ledger becomes equal to this one."""
         yield self.totals
         for entry in self.entries.values():
-            yield replace(entry.received, hold=entry.hold)
+            # With the destinations of now: one that a release added must be there before its delivery is judged.
+            yield replace(entry.received, hold=entry.hold, destinations=tuple(entry.deliveries))
             for destination, delivery in entry.deliveries.items():
-                untouched = DeliveryRecord(entry.received.id, destination, DeliveryState.PENDING)
-                if delivery != untouched or destination not in entry.received.destinations:
+                if delivery != DeliveryRecord(entry.received.id, destination, DeliveryState.PENDING):
                     yield delivery
 
     def _take(self, identifier: int) -> Entry | None:
