@@ -1,0 +1,46 @@
+"""Real peers for the integration tests."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from manifests import Json
+from orthanc import Orthanc
+from running import Running
+from tap import Tap
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
+    archive = Orthanc(tmp_path / "orthanc")
+    yield archive
+    archive.stop()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Start `dicomroute run` with manifests; it is stopped at the end."""
+    started: list[Running] = []
+
+    def start(*documents: Json, **options: Any) -> Running:
+        running = Running(tmp_path / f"run-{len(started)}", documents, **options)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture
+def tap() -> Iterator[Callable[[int], Tap]]:
+    taps: list[Tap] = []
+
+    def start(port: int) -> Tap:
+        taps.append(Tap(port))
+        return taps[-1]
+
+    yield start
+    for one in taps:
+        one.close()

@@ -1,0 +1,32 @@
+"""Manifests of routes on this machine, as the integration tests run them."""
+
+from typing import Any
+
+from manifests import Json, changed, node, route, target
+from orthanc import USER
+
+
+def local_node() -> Json:
+    """Return the node that the tests send as."""
+    return node(aeTitle="CT1", allowedSources=["127.0.0.0/8"])
+
+
+def to(url: str, **spec: Any) -> Json:
+    """Return a target at a URL."""
+    return target(url=url, **spec)
+
+
+def with_password(document: Json, secret: str = "archive") -> Json:
+    """Return a target that authenticates with a password from a Secret."""
+    basic = {"username": USER, "passwordSecretRef": {"name": secret, "key": "password"}}
+    return changed(document, "spec.auth", {"type": "Basic", "basic": basic})
+
+
+def secret(password: str, name: str = "archive") -> Json:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"password": password}}
+
+
+def local_route(**spec: Any) -> Json:
+    """Return a route with short waits between attempts."""
+    retry = {"initialBackoffSeconds": 1, "maxBackoffSeconds": 1, "contentAttempts": 2}
+    return route(**{"retry": retry, **spec})
