@@ -1,6 +1,5 @@
 """What is rendered of the golden inputs; `make golden` accepts a change, and its diff is to be read."""
 
-import base64
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from dicomroute_cli.manifests.world import load_world
 from dicomroute_operator.checks.route import check_route
 from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.render.gateway_configuration import configuration_text
-from dicomroute_operator.render.objects import RenderSettings
+from dicomroute_operator.render.objects import RenderSettings, ServingCertificate
 from dicomroute_operator.render.route import render_route
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/input.yaml"))
@@ -19,6 +18,7 @@ SETTINGS = RenderSettings(
     gateway_image="registry.example/dicomroute-gateway:0.1.0",
     operator_namespace="dicomroute-system",
     admin_key=b"a key that the chart makes once",
+    serving_certificate=ServingCertificate("a certificate in PEM", "its key in PEM"),
 )
 
 
@@ -54,7 +54,7 @@ def test_rendering_twice_gives_the_same() -> None:
 
 def test_a_route_tells_nothing_of_the_token_of_another() -> None:
     tokens = {
-        base64.b64encode(objects.admin_secret["stringData"]["token"].encode())
+        objects.admin_secret["data"]["token"]
         for case in CASES
         for world in [load_world([case / "input.yaml"])]
         for key in world.routes

@@ -78,7 +78,6 @@ def test_a_gateway_killed_in_the_midst_of_a_study_loses_nothing_acknowledged(
         )
         running.kill_gateway()
         sender.join()
-        running.start()
         wire.redirect(running.port)
     acknowledged = set(wire.witness.acknowledged)
     assert len(acknowledged) > 15

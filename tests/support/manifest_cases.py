@@ -61,7 +61,7 @@ CASES: list[Case] = [
         "DicomNode",
         "spec.allowedSources",
         [["192.0.2.0/24"], ["192.0.2.1/32", "2001:db8::/32"], ["0.0.0.0/0"]],
-        [["192.0.2.1"], ["192.0.2.0/33"], ["ct-1.example"]],
+        [["192.0.2.1"], ["192.0.2.0/33"], ["ct-1.example"], ["192.0.2.0/255.255.255.0"], ["::ffff:192.0.2.0/120"]],
         "write a network in CIDR notation",
     ),
     *_table(
@@ -186,9 +186,9 @@ CASES: list[Case] = [
     *_table(
         "DicomRoute",
         f"{GATEWAY}.spool.size",
-        ["1Gi", "500M", "1.5Ti", "1"],
-        ["0", "", "10GB", "-1Gi", "many"],
-        "greater than zero, such as 50Gi",
+        ["1Mi", "500M", "1.5Ti", "1048576"],
+        ["1023Ki", "50", "0", "", "10GB", "-1Gi", "many"],
+        "at least 1Mi",
     ),
     *_table("DicomRoute", f"{GATEWAY}.spool.highWatermarkPercent", [1, 99], [100], "99"),
     *_table("DicomRoute", f"{GATEWAY}.drainTimeoutSeconds", [0, 3600], [3601], "3600"),
@@ -208,6 +208,64 @@ CASES: list[Case] = [
         [[{"name": "Pull"}]],
         OBJECT_NAME,
     ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.spool.storageClassName",
+        ["fast", "fast.example"],
+        ["Fast", "-fast"],
+        "a name has lower case letters",
+    ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.resources.limits",
+        [{"cpu": 2, "memory": "1Gi"}, {"cpu": "500m"}, {"cpu": "0"}],
+        [{"cpu": "lots"}, {"cpu": -1}, {"cpu": "-1"}],
+        "an amount is a quantity of zero or more",
+    ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.image",
+        ["", "registry.example:5000/a/b:1.0", "a@sha256:ab"],
+        ["A B", "-a"],
+        "an image is written",
+    ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.podTemplate.metadata.labels",
+        [],
+        [{"a b": "x"}, {"a/b/c": "x"}],
+        "a key is a name of letters",
+    ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.podTemplate.metadata.labels",
+        [{"a": ""}],
+        [{"a": "x y"}, {"a": "-x"}],
+        "a label's value has",
+    ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.podTemplate.spec.tolerations",
+        [
+            [{"key": "a", "value": "b"}],
+            [{"operator": "Exists"}],
+            [{"key": "a", "effect": "NoExecute", "tolerationSeconds": 5}],
+        ],
+        [[{"key": "a", "operator": "Exists", "value": "b"}]],
+        "a toleration with operator Exists has no value",
+    ),
+    *_table(
+        "DicomRoute", f"{GATEWAY}.podTemplate.spec.tolerations", [], [[{"value": "b"}], [{}]], "tolerates every taint"
+    ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.podTemplate.spec.tolerations",
+        [],
+        [[{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 5}]],
+        "tolerationSeconds needs effect NoExecute",
+    ),
+    Case("DicomRoute", f"{GATEWAY}.podTemplate.spec.affinity", {"nodeAffinity": {"anything": 1}}),
+    Case("DicomRoute", f"{GATEWAY}.podTemplate.spec.affinity", {"nodeAfinity": {}}, "nodeAfinity"),
     # Names.
     *_table(
         "DicomRoute",
@@ -233,6 +291,9 @@ CASES: list[Case] = [
             "https://u:p@a.example",
             "https://a.example/?x=1",
             "https://a.example/a b",
+            "https://[2001:db8::7/x",
+            "https://a.example:99999/",
+            "https://ex\u2100mple/",
             "",
         ],
         "write the base URL of the DICOMweb service",
@@ -258,7 +319,10 @@ CASES: list[Case] = [
         "CloudTarget",
         "spec.auth",
         [],
-        [{"type": "Basic", "basic": {"username": "u", "passwordSecretRef": {"name": "s", "key": "a/b"}}}],
+        [
+            {"type": "Basic", "basic": {"username": "u", "passwordSecretRef": {"name": "s", "key": key}}}
+            for key in ("a/b", "..", ".", "..data")
+        ],
         "a Secret's key has letters",
     ),
     *_table("CloudTarget", "spec.accepts", ["Any", "DeidentifiedOnly"], ["All"], "DeidentifiedOnly"),

@@ -64,7 +64,7 @@ class Running:
 
     @property
     def port(self) -> int:
-        return int(self.addresses[self.route]["dicom"].rpartition(":")[2])
+        return int(self.status()["listeners"][0]["port"])
 
     @property
     def admin(self) -> str:
@@ -73,8 +73,7 @@ class Running:
     @property
     def gateway_pid(self) -> int:
         """The process of the one gateway."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        (pid,) = [int(child) for child in children]
+        (pid,) = self._children()
         return pid
 
     def status(self) -> Json:
@@ -105,15 +104,23 @@ class Running:
         return str(self.status()["configuration"]["hash"])
 
     def kill_gateway(self) -> None:
-        """End the gateway as a power failure would; its supervisor then ends too."""
-        os.kill(self.gateway_pid, signal.SIGKILL)
-        wait_until(lambda: not Path(f"/proc/{self.process.pid}/fd").exists() or self._is_over(), "run goes on")
+        """End the gateway as a power failure would, and wait until its supervisor has started it again."""
+        killed = self.gateway_pid
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: self._children() not in ([], [killed]) and self._answers(), "the gateway is not back", 60)
 
     def stop(self) -> int:
         return self.process.stop()
 
-    def _is_over(self) -> bool:
-        return self.process._popen.poll() is not None
+    def _children(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(child) for child in children]
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.status()["ready"])
+        except OSError:
+            return False
 
 
 def cli(*words: str | Path, check: bool = False, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

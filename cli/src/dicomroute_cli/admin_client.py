@@ -1,5 +1,6 @@
 """A client of a gateway's admin API."""
 
+import http.client
 import json
 import os
 import urllib.error
@@ -14,6 +15,10 @@ from .state import find_token
 TOKEN_FILE_VARIABLE: Final = "DICOMROUTE_ADMIN_TOKEN_FILE"  # noqa: S105  names a file
 
 
+_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""A proxy of the environment is not for the gateway: it would be sent the token."""
+
+
 class AdminClient:
     """The admin API at a base URL."""
 
@@ -23,7 +28,12 @@ class AdminClient:
         Raises Failure.
         """
         self._url = (url if "://" in url else f"http://{url}").rstrip("/")
-        self._token = _token(self._url, token_file, state)
+        try:
+            address = urllib.parse.urlsplit(self._url)
+            port = address.port
+        except ValueError as error:
+            raise Failure(f"--admin {url}: write HOST:PORT, such as 127.0.0.1:8080", 2) from error
+        self._token = _token(self._url, address.hostname or "", port, token_file, state)
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """Return the document at a path. Raises Failure."""
@@ -42,18 +52,18 @@ class AdminClient:
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            with _DIRECT.open(request, timeout=60) as response:
                 return json.loads(response.read())
         except urllib.error.HTTPError as error:
             raise Failure(_sentence(error)) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise Failure(f"{self._url} does not answer as a gateway: {reason}") from error
 
 
-def _token(url: str, token_file: Path | None, state: Path) -> str:
+def _token(url: str, host: str, port: int | None, token_file: Path | None, state: Path) -> str:
     named = token_file or (Path(os.environ[TOKEN_FILE_VARIABLE]) if TOKEN_FILE_VARIABLE in os.environ else None)
-    path = named or find_token(state, urllib.parse.urlsplit(url).netloc)
+    path = named or (find_token(state, host, port) if port else None)
     if path is None:
         raise Failure(
             f"no token for {url}: name its file with --token-file or {TOKEN_FILE_VARIABLE}, or the state folder of "

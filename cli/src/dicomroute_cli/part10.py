@@ -32,7 +32,10 @@ def open_instance(path: Path) -> InstanceFile:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise Failure(f"{path} cannot be read: {error.strerror}", 2) from error
-    head = os.pread(descriptor, 144, 0)
+    try:
+        head = os.pread(descriptor, 144, 0)
+    except OSError as error:
+        raise Failure(f"{path} cannot be read: {error.strerror}", 2) from error
     if head[128:132] != b"DICM" or head[132:140] != b"\x02\x00\x00\x00UL\x04\x00":
         raise Failure(f"{path} is not a DICOM file: it has no File Meta Information (PS3.10 7.1)", 2)
     end = 144 + int.from_bytes(head[140:144], "little")

@@ -1,10 +1,12 @@
 """The state folder of `dicomroute run`: where each route's gateway finds its configuration, Secrets and spool."""
 
+import fcntl
 import json
 import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 
@@ -70,12 +72,20 @@ def route_state(state: Path, namespace: str, route: str) -> RouteState:
     return RouteState(state / namespace / route)
 
 
-def find_token(state: Path, address: str) -> Path | None:
-    """Return the token of the gateway whose admin API listens at HOST:PORT, if it was started from this state."""
+def find_token(state: Path, host: str, port: int) -> Path | None:
+    """Return the token of the gateway whose admin API listens at a port of this machine, started from this state."""
     for file in state.glob("*/*/admin-address"):
-        if file.read_text().strip() == address:
+        bound, _, number = file.read_text().strip().rpartition(":")
+        if number == str(port) and (bound.strip("[]") in (host, "0.0.0.0", "::") or _is_loopback(host)):
             return file.parent / "admin-token"
     return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def write_private(path: Path, content: str | bytes) -> None:
@@ -88,11 +98,24 @@ def write_private(path: Path, content: str | bytes) -> None:
     temporary.replace(path)
 
 
-def write_address(state: RouteState, bind: str, port: int) -> str:
-    """Note where the admin API listens; return it."""
-    address = f"[{bind}]:{port}" if ":" in bind else f"{bind}:{port}"
-    write_private(state.admin_address, address + "\n")
-    return address
+def write_address(state: RouteState, bind: str, port: int) -> None:
+    """Note where the admin API listens, so that `dicomroute queue` finds its token."""
+    write_private(state.admin_address, f"[{bind}]:{port}\n" if ":" in bind else f"{bind}:{port}\n")
+
+
+def lock_state(folder: Path) -> int:
+    """Take the state folder for this process, until it ends; return the descriptor of the lock.
+
+    Raises OSError, also when another `dicomroute run` has it: it would have its gateways configured by two.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise OSError("another `dicomroute run` is using it: stop that, or use another --state") from None
+    return descriptor
 
 
 def event_line(routes: Mapping[str, Mapping[str, str]]) -> str:

@@ -1,10 +1,11 @@
-"""Runs the gateways of all routes as processes of this machine, and keeps their configuration up to date."""
+"""Runs the gateways of all routes as processes of this machine, and keeps them as the manifests say."""
 
 import asyncio
 import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,16 @@ from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.render.gateway_configuration import configuration_text, gateway_configuration
 
 from .examine import examine, inputs_of
-from .manifests.read import files_of
+from .manifests.read import Finding, files_of
 from .manifests.world import Key, World, load_world
 from .output import Failure, print_error
-from .state import RouteState, event_line, route_state, write_address
+from .state import RouteState, event_line, lock_state, route_state, write_address
 
 _POLL_SECONDS: Final = 0.5
+_RESTART_SECONDS: Final = (1, 2, 5, 10, 30)
+_GRACE_SECONDS: Final = 10
+_MISSING: Final = ("NodeNotFound:", "NoNodeSelected:", "TargetNotFound:", "SecretNotFound:", "SecretKeyMissing:")
+"""Findings that do not keep a change from being taken over: deliveries to a removed target are to be Held."""
 
 
 @dataclass(frozen=True)
@@ -35,63 +40,232 @@ class RunSettings:
 
 
 @dataclass
-class _Child:
-    """One gateway process."""
+class _Gateway:
+    """The gateway of one route: its process, and what it said when it was ready."""
 
     key: Key
     state: RouteState
-    process: asyncio.subprocess.Process
+    admin_port: int
+    process: asyncio.subprocess.Process | None = None
     event: dict[str, Any] = field(default_factory=dict)
+    failures: int = 0
+    restart_at: float = 0.0
 
     @property
     def name(self) -> str:
         return "/".join(self.key)
 
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
 
 async def run(settings: RunSettings) -> int:
     """Run every route until SIGTERM or SIGINT; return the exit code. Raises Failure."""
-    world = load_world(settings.paths)
-    _refuse_findings(world)
-    if not world.routes:
-        raise Failure("the manifests have no DicomRoute: add one", 2)
-    ports = _ports(world, settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    children: list[_Child] = []
+    supervisor = _Supervisor(settings)
+    running = asyncio.create_task(supervisor.run())
+    stopping = asyncio.create_task(stop.wait())
     try:
-        for offset, key in enumerate(sorted(world.routes)):
-            admin_port = settings.admin_port + offset if settings.admin_port else 0
-            children.append(await _start(world, key, settings, ports, admin_port))
-        announced = {child.name: _announcement(child, world, settings) for child in children}
-        print(event_line(announced), flush=True)
-        return await _supervise(children, world, settings, stop)
+        await asyncio.wait({running, stopping}, return_when="FIRST_COMPLETED")
+        if running.done():
+            running.result()
+        return 0
     finally:
-        await _stop(children)
+        running.cancel()
+        stopping.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await supervisor.stop()
 
 
-def _refuse_findings(world: World) -> None:
-    findings = examine(world)
+class _Supervisor:
+    """Follows the manifests: a gateway a route, restarted when it ends by itself."""
+
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings = settings
+        self._gateways: dict[Key, _Gateway] = {}
+        self._world = World()
+
+    async def run(self) -> None:
+        """Start everything, say so, and keep it up; ends by cancellation alone. Raises Failure."""
+        settings = self._settings
+        seen = taken = _fingerprint(settings.paths)
+        self._world = load_world(settings.paths)
+        findings = examine(self._world)
+        _print(findings)
+        errors = sum(one.is_error for one in findings)
+        if errors:
+            raise Failure(f"{errors} finding{'s' if errors > 1 else ''}: nothing was started", 2)
+        if not self._world.routes:
+            raise Failure("the manifests have no DicomRoute: add one", 2)
+        _check_ports(self._world, settings)
+        try:
+            lock_state(settings.state)
+        except OSError as error:
+            raise Failure(f"the state folder {settings.state} cannot be used: {error.strerror or error}", 2) from error
+        for offset, key in enumerate(sorted(self._world.routes)):
+            gateway = self._add(key, settings.admin_port + offset if settings.admin_port else 0)
+            problem = await self._start(gateway)
+            if problem:
+                raise Failure(problem, 2)
+        print(event_line({one.name: self._announcement(one) for one in self._gateways.values()}), flush=True)
+        while True:
+            await asyncio.sleep(_POLL_SECONDS)
+            await self._restart()
+            now = _fingerprint(settings.paths)
+            # Twice the same: an editor may still be writing.
+            if now == seen != taken:
+                taken = now
+                await self._follow()
+            seen = now
+
+    async def stop(self) -> None:
+        """Let every gateway drain; one that does not end in its time is ended."""
+        await asyncio.gather(*(self._stop(gateway) for gateway in self._gateways.values()))
+
+    def _add(self, key: Key, admin_port: int) -> _Gateway:
+        gateway = _Gateway(key, route_state(self._settings.state, *key), admin_port)
+        self._gateways[key] = gateway
+        return gateway
+
+    async def _start(self, gateway: _Gateway) -> str:
+        """Start a gateway and wait for what it says; return why it is not ready, or ""."""
+        settings = self._settings
+        try:
+            gateway.state.prepare()
+            self._write(gateway)
+        except OSError as error:
+            return f"the state folder {gateway.state.folder} cannot be used: {error.strerror}"
+        listeners = self._world.routes[gateway.key].spec.listeners
+        replaced = {one.name: settings.ports.get(f"{gateway.name}/{one.name}") for one in listeners}
+        gateway.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "dicomroute_gateway",
+            f"--configuration={gateway.state.configuration}",
+            f"--secrets={gateway.state.secrets}",
+            f"--spool={gateway.state.spool}",
+            f"--admin-token={gateway.state.admin_token}",
+            f"--bind={settings.bind}",
+            f"--admin-port={gateway.admin_port}",
+            f"--log-level={settings.log_level}",
+            f"--parent={os.getpid()}",
+            *(f"--listen={name}={port}" for name, port in replaced.items() if port is not None),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert gateway.process.stdout is not None
+        line = await gateway.process.stdout.readline()
+        if not line:
+            code = await gateway.process.wait()
+            return f"the gateway of {gateway.name} ended with code {code} before it was ready; its log says why"
+        gateway.event = json.loads(line)
+        gateway.admin_port = gateway.event["admin"]
+        write_address(gateway.state, settings.bind, gateway.admin_port)
+        if gateway.event["event"] == "ready":
+            return ""
+        problems = "; ".join(
+            f"{section}: {reason}: {message}" for section, reason, message in gateway.event["problems"]
+        )
+        return f"the gateway of {gateway.name} is not ready: {problems}"
+
+    async def _restart(self) -> None:
+        """Start gateways again that have ended by themselves, later each time they do."""
+        now = time.monotonic()
+        for gateway in self._gateways.values():
+            if gateway.is_running:
+                continue
+            if not gateway.restart_at:
+                code = gateway.process.returncode if gateway.process else None
+                wait = _RESTART_SECONDS[min(gateway.failures, len(_RESTART_SECONDS) - 1)]
+                gateway.failures, gateway.restart_at = gateway.failures + 1, now + wait
+                print_error(f"the gateway of {gateway.name} ended with code {code}; it is started again in {wait} s")
+            elif now >= gateway.restart_at:
+                gateway.restart_at = 0.0
+                problem = await self._start(gateway)
+                print_error(problem or f"the gateway of {gateway.name} is ready again")
+
+    async def _follow(self) -> None:
+        """Take changed manifests over; with an error in one of them, everything goes on as it is."""
+        changed = load_world(self._settings.paths)
+        findings = examine(changed)
+        _print(findings)
+        try:
+            _check_ports(changed, self._settings)
+        except Failure as failure:
+            findings.append(Finding("", "", "", str(failure)))
+            print_error(str(failure))
+        if any(one.is_error and not one.message.startswith(_MISSING) for one in findings):
+            print_error("the manifests have changed and do not pass: the gateways keep what they had")
+            return
+        self._world = changed
+        for key in self._gateways.keys() - changed.routes.keys():
+            gateway = self._gateways.pop(key)
+            print_error(f"{gateway.name} was removed: its gateway ends, its spool stays in {gateway.state.folder}")
+            await self._stop(gateway)
+        for key in sorted(changed.routes):
+            if key not in self._gateways:
+                gateway = self._add(key, 0)
+                problem = await self._start(gateway)
+                print_error(problem or f"{gateway.name} was added: {json.dumps(self._announcement(gateway))}")
+                continue
+            try:
+                self._write(self._gateways[key])
+            except OSError as error:
+                folder = self._gateways[key].state.folder
+                print_error(f"{folder}: {error.strerror}: {'/'.join(key)} keeps what it had until the next change")
+
+    async def _stop(self, gateway: _Gateway) -> None:
+        process = gateway.process
+        if process is not None and process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            route = self._world.routes.get(gateway.key)
+            timeout = (route.spec.gateway.drain_timeout_seconds if route else 20) + _GRACE_SECONDS
+            try:
+                await asyncio.wait_for(process.wait(), timeout)
+            except TimeoutError:
+                print_error(f"the gateway of {gateway.name} did not end within {timeout} s: it is killed")
+                process.kill()
+                await process.wait()
+        gateway.state.admin_address.unlink(missing_ok=True)
+
+    def _write(self, gateway: _Gateway) -> None:
+        """Write what the gateway reads: as the operator would render it, as the kubelet would mount it."""
+        inputs = inputs_of(self._world, gateway.key)
+        gateway.state.write_secrets(_secrets(self._world, inputs))
+        gateway.state.write_configuration(configuration_text(gateway_configuration(inputs)))
+
+    def _announcement(self, gateway: _Gateway) -> dict[str, str]:
+        first = self._world.routes[gateway.key].spec.listeners[0].name
+        bind = f"[{self._settings.bind}]" if ":" in self._settings.bind else self._settings.bind
+        return {
+            "dicom": f"{bind}:{gateway.event['listeners'][first]}",
+            "admin": f"{bind}:{gateway.admin_port}",
+        }
+
+
+def _print(findings: Sequence[Finding]) -> None:
     for finding in findings:
         print_error(f"{'' if finding.is_error else 'warning: '}{finding}")
-    errors = sum(one.is_error for one in findings)
-    if errors:
-        raise Failure(f"{errors} finding{'s' if errors > 1 else ''}: nothing was started", 2)
 
 
-def _ports(world: World, settings: RunSettings) -> dict[str, int]:
-    """Return the port of every listener by NAMESPACE/ROUTE/LISTENER. Raises Failure for a collision."""
+def _check_ports(world: World, settings: RunSettings) -> None:
+    """Raise Failure when two listeners or admin APIs want one port, naming both."""
     taken: dict[int, str] = {}
-    ports: dict[str, int] = {}
     known = set()
     for offset, key in enumerate(sorted(world.routes)):
         route = "/".join(key)
-        wanted = [(f"the admin API of {route}", settings.admin_port + offset if settings.admin_port else 0)]
+        admin = settings.admin_port + offset if settings.admin_port else 0
+        if admin > 65535:
+            raise Failure(f"--admin-port {settings.admin_port} leaves no port for the admin API of {route}", 2)
+        wanted = [(f"the admin API of {route}", admin)]
         for listener in world.routes[key].spec.listeners:
             name = f"{route}/{listener.name}"
             known.add(name)
-            ports[name] = settings.ports.get(name, listener.port)
-            wanted.append((f"listener {name}", ports[name]))
+            wanted.append((f"listener {name}", settings.ports.get(name, listener.port)))
         for what, port in wanted:
             if port and port in taken:
                 raise Failure(
@@ -102,122 +276,21 @@ def _ports(world: World, settings: RunSettings) -> dict[str, int]:
             taken[port] = what
     for name in settings.ports.keys() - known:
         raise Failure(f"--port {name}: there is no such listener; there are {', '.join(sorted(known))}", 2)
-    return ports
-
-
-async def _start(world: World, key: Key, settings: RunSettings, ports: Mapping[str, int], admin_port: int) -> _Child:
-    state = route_state(settings.state, *key)
-    try:
-        state.prepare()
-        _write(world, key, state)
-    except OSError as error:
-        raise Failure(f"the state folder {settings.state} cannot be used: {error.strerror}", 2) from error
-    route = "/".join(key)
-    listen = [f"--listen={one.name}={ports[f'{route}/{one.name}']}" for one in world.routes[key].spec.listeners]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "dicomroute_gateway",
-        f"--configuration={state.configuration}",
-        f"--secrets={state.secrets}",
-        f"--spool={state.spool}",
-        f"--admin-token={state.admin_token}",
-        f"--bind={settings.bind}",
-        f"--admin-port={admin_port}",
-        f"--log-level={settings.log_level}",
-        f"--parent={os.getpid()}",
-        *listen,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    child = _Child(key, state, process)
-    assert process.stdout is not None
-    line = await process.stdout.readline()
-    if not line:
-        code = await process.wait()
-        raise Failure(f"the gateway of {route} ended with code {code} before it was ready; its log says why", 2)
-    child.event = json.loads(line)
-    if child.event["event"] != "ready":
-        await _stop([child])
-        problems = "; ".join(f"{section}: {reason}: {message}" for section, reason, message in child.event["problems"])
-        raise Failure(f"the gateway of {route} is not ready: {problems}", 2)
-    return child
-
-
-def _write(world: World, key: Key, state: RouteState) -> None:
-    """Write what the gateway reads: as the operator would render it, as the kubelet would mount it."""
-    inputs = inputs_of(world, key)
-    state.write_secrets(_secrets(world, inputs))
-    state.write_configuration(configuration_text(gateway_configuration(inputs)))
 
 
 def _secrets(world: World, inputs: RouteInputs) -> dict[str, dict[str, bytes]]:
+    """Return the Secrets that a gateway of this route would have mounted, by name and key."""
     wanted: dict[str, dict[str, bytes]] = {}
-    for target in inputs.targets.values():
-        if target.spec.auth.basic is None:
+    for destination in inputs.destinations():
+        target = inputs.targets.get(destination.name)
+        basic = target.spec.auth.basic if target else None
+        if basic is None:
             continue
-        reference = target.spec.auth.basic.password_secret_ref
+        reference = basic.password_secret_ref
         value = world.secrets.get((inputs.route.metadata.namespace, reference.name), {}).get(reference.key)
         if value is not None:
             wanted.setdefault(reference.name, {})[reference.key] = value
     return wanted
-
-
-def _announcement(child: _Child, world: World, settings: RunSettings) -> dict[str, str]:
-    first = world.routes[child.key].spec.listeners[0].name
-    bind = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
-    return {
-        "dicom": f"{bind}:{child.event['listeners'][first]}",
-        "admin": write_address(child.state, settings.bind, child.event["admin"]),
-    }
-
-
-async def _supervise(children: list[_Child], world: World, settings: RunSettings, stop: asyncio.Event) -> int:
-    """Follow the manifests until `stop`, or until a gateway ends by itself, which is a failure."""
-    ends = {asyncio.create_task(child.process.wait()): child for child in children}
-    stopping = asyncio.create_task(stop.wait())
-    seen = _fingerprint(settings.paths)
-    try:
-        while True:
-            done, _ = await asyncio.wait({stopping, *ends}, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
-            if stopping in done:
-                return 0
-            for task in done:
-                child = ends[task]
-                print_error(f"the gateway of {child.name} ended with code {child.process.returncode}; its log says why")
-                return 1
-            now = _fingerprint(settings.paths)
-            if now != seen:
-                seen = now
-                world = _follow(children, world, settings)
-    finally:
-        for task in (stopping, *ends):
-            task.cancel()
-
-
-def _follow(children: list[_Child], world: World, settings: RunSettings) -> World:
-    """Take changed manifests over; with an error in one of them, everything goes on as it is."""
-    changed = load_world(settings.paths)
-    findings = examine(changed)
-    for finding in findings:
-        print_error(f"{'' if finding.is_error else 'warning: '}{finding}")
-    # What is only missing is taken over: deliveries to a removed target are to be Held, not made.
-    if any(one.is_error and not one.message.startswith(_MISSING) for one in findings):
-        print_error("the manifests have changed and do not pass: the gateways keep what they had")
-        return world
-    for key in changed.routes.keys() ^ world.routes.keys():
-        print_error(f"{'/'.join(key)} was added or removed: restart `dicomroute run` for that")
-    for child in children:
-        if child.key in changed.routes:
-            try:
-                _write(changed, child.key, child.state)
-            except OSError as error:
-                print_error(f"{child.state.folder}: {error.strerror}: {child.name} keeps what it had")
-    return changed
-
-
-_MISSING: Final = ("NodeNotFound:", "NoNodeSelected:", "TargetNotFound:", "SecretNotFound:", "SecretKeyMissing:")
 
 
 def _fingerprint(paths: Sequence[Path]) -> list[tuple[str, int, int, int]]:
@@ -229,12 +302,3 @@ def _fingerprint(paths: Sequence[Path]) -> list[tuple[str, int, int, int]]:
             continue
         found.append((str(file), stat.st_ino, stat.st_mtime_ns, stat.st_size))
     return found
-
-
-async def _stop(children: Sequence[_Child]) -> None:
-    """Let every gateway drain."""
-    for child in children:
-        if child.process.returncode is None:
-            child.process.send_signal(signal.SIGTERM)
-    for child in children:
-        await child.process.wait()

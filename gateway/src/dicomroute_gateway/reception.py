@@ -15,7 +15,7 @@ from .rules.head import HeadError, RawElement, scan
 from .rules.routing import CompiledRules, Routing
 from .spool.incoming import Incoming
 from .spool.records import Received, Sender
-from .spool.spool import Spool, SpoolFailed, SpoolFull
+from .spool.spool import Spool, SpoolFailed, SpoolFull, SpoolUncertain
 
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
@@ -105,7 +105,14 @@ class _Sink:
         """Route the instance and commit it; success means that it is safe."""
         if self._failure is not None:
             return self._failure
-        active = self._active()
+        try:
+            return self._decide(self._active())
+        except Exception:
+            # Nothing is written down yet: an error of ours must not keep the file or its descriptor.
+            log.exception("reception.failed", association=self._request.association.identifier)
+            return self._fail(StoreResult(Status.PROCESSING_FAILURE, "the gateway failed; its log says why"))
+
+    def _decide(self, active: Active) -> StoreResult:
         try:
             elements = scan(self._incoming.read, self._request.transfer_syntax_uid, active.rules.wanted)
         except HeadError as error:
@@ -152,6 +159,10 @@ class _Sink:
             log.warning("rules.error", instance=received.id, error=routing.error)
         try:
             self._spool.receive(self._incoming, received)
+        except SpoolUncertain as error:
+            # Its record may be on the volume: without its bytes that would look like a loss.
+            log.error("spool.uncertain", error=str(error), instance=received.id)
+            return StoreResult(Status.OUT_OF_RESOURCES, "the spool cannot take it")
         except (SpoolFailed, OSError) as error:
             return self._fail_on(error)
         return StoreResult(Status.SUCCESS)

@@ -65,6 +65,7 @@ class Gateway:
         self._deliverer: Deliverer | None = None
         self._queue: Queue | None = None
         self._listeners: dict[str, Listener] = {}
+        self._last_settings: dict[str, ListenerConfiguration] = {}
         self._leaving: list[threading.Thread] = []
         self._counts = Counts()
         self._text: str | None = None
@@ -94,28 +95,7 @@ class Gateway:
         Raises OSError when the admin port is taken.
         """
         await self._start_admin()
-        self._reload()
-        if self._active is None:
-            return
-        configuration = self._active.configuration
-        try:
-            self._spool = await asyncio.to_thread(
-                Spool,
-                self._settings.spool,
-                configuration.spool.size_bytes,
-                configuration.spool.high_watermark_percent,
-            )
-        except SpoolError as error:
-            self._problem("spool", error.reason, str(error))
-            return
-        except OSError as error:
-            self._problem("spool", "SpoolUnusable", f"{self._settings.spool}: {error.strerror}")
-            return
-        self._keep_last_good()
-        self._deliverer = Deliverer(self._spool, self._configuration, self._settings.secrets)
-        self._queue = Queue(self._spool, self._deliverer, self._in_force)
-        self._deliverer.start()
-        self._fit_listeners()
+        await self._follow()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the configuration until `stop` is set, then drain."""
@@ -123,7 +103,11 @@ class Gateway:
             try:
                 await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
             except TimeoutError:
-                await self._follow()
+                try:
+                    await self._follow()
+                except Exception as error:
+                    log.exception("configuration.failed")
+                    self._problem("configuration", "GatewayError", f"{type(error).__name__}: the log says more")
         await self._drain()
 
     def observe(self) -> Observation:
@@ -157,16 +141,41 @@ class Gateway:
         return self._in_force().configuration
 
     async def _follow(self) -> None:
-        """Take over a changed configuration; a gateway that could not start tries again."""
-        if not self._reload() or self._active is None:
+        """Take over a changed configuration, and open what could not be opened before."""
+        changed = self._reload()
+        if self._active is None:
             return
+        if self._spool is None:
+            changed = await self._open_spool()
         if self._spool is None or self._deliverer is None:
             return
-        configuration = self._active.configuration
-        self._spool.resize(configuration.spool.size_bytes, configuration.spool.high_watermark_percent)
-        self._keep_last_good()
-        self._fit_listeners()
-        self._deliverer.reconsider()
+        if changed:
+            configuration = self._active.configuration
+            self._spool.resize(configuration.spool.size_bytes, configuration.spool.high_watermark_percent)
+            self._keep_last_good()
+            self._deliverer.reconsider()
+        if changed or not self.is_ready:
+            self._fit_listeners()
+
+    async def _open_spool(self) -> bool:
+        """Open the spool and what stands on it; return whether it is open. It is tried again while it is not."""
+        limits = self._configuration().spool
+        try:
+            spool = await asyncio.to_thread(
+                Spool, self._settings.spool, limits.size_bytes, limits.high_watermark_percent
+            )
+        except SpoolError as error:
+            self._problem("spool", error.reason, str(error))
+            return False
+        except OSError as error:
+            self._problem("spool", "SpoolUnusable", f"{self._settings.spool}: {error.strerror}")
+            return False
+        self._problems.pop("spool", None)
+        self._spool = spool
+        self._deliverer = Deliverer(spool, self._configuration, self._settings.secrets)
+        self._queue = Queue(spool, self._deliverer, self._in_force)
+        self._deliverer.start()
+        return True
 
     def _reload(self) -> bool:
         """Load the mounted configuration if its text has changed; return whether something else is in force."""
@@ -244,6 +253,7 @@ class Gateway:
         for name, listener in list(self._listeners.items()):
             if name not in wanted or wanted[name] not in (listener.port, 0):
                 del self._listeners[name]
+                listener.close()
                 thread = threading.Thread(
                     target=listener.drain,
                     args=(time.monotonic() + configuration.drain_timeout_seconds,),
@@ -274,10 +284,12 @@ class Gateway:
             log.info("listener.open", listener=name, port=listener.port)
 
     def _listener_settings(self, name: str) -> tuple[ListenerConfiguration, Mode]:
-        """Return the configuration of a listener; one that is being closed keeps the last it had."""
+        """Return the configuration of a listener; one that is being closed keeps the last that it had."""
         configuration = self._configuration()
         found = next((one for one in configuration.listeners if one.name == name), None)
-        return (found or configuration.listeners[0], configuration.mode)
+        if found is not None:
+            self._last_settings[name] = found
+        return (found or self._last_settings[name], configuration.mode)
 
     # -- admin and end ---------------------------------------------------------------------------------------
 
@@ -299,6 +311,7 @@ class Gateway:
         deadline = time.monotonic() + timeout
         log.info("gateway.draining", timeout_seconds=timeout)
         endings = [asyncio.to_thread(listener.drain, deadline) for listener in self._listeners.values()]
+        endings += [asyncio.to_thread(thread.join, timeout) for thread in self._leaving]
         if self._deliverer is not None:
             endings.append(self._deliverer.stop(timeout))
         await asyncio.gather(*endings)

@@ -56,7 +56,9 @@ def test_the_list_of_the_body_counts_whatever_the_status(status: int) -> None:
         (0x0122, V.REFUSED),
         (0x0110, V.DOUBTFUL),
         (0, V.DOUBTFUL),
-        (45070, V.DOUBTFUL),
+        (45070, V.DUPLICATE),
+        (45071, V.RETRY),
+        (273, V.RETRY),
     ],
 )
 def test_failure_reasons(reason: int, verdict: Verdict) -> None:
@@ -180,6 +182,10 @@ def test_backoff_grows_to_its_bound_and_never_beyond(failures: int, random: floa
         ("Thu, 01 Jan 1970 00:16:50 GMT", 10.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
         ("soon", None),
+        ("9" * 400, 3600.0),
+        ("²", None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3600.0),
+        ("Thu, 01 Jan 1970 00:16:50 +99999999999999999999", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:

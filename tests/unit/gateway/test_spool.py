@@ -1,6 +1,8 @@
 """The spool: what it keeps over restarts, torn ends and broken bytes, and how it counts."""
 
+import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from dicomroute_gateway.spool.records import (
     DeliveryState,
     DiscardedRecord,
     DroppedRecord,
+    GroupRecord,
     HoldRecord,
     Received,
     Record,
@@ -23,7 +26,7 @@ from dicomroute_gateway.spool.records import (
     decode_record,
     encode_record,
 )
-from dicomroute_gateway.spool.spool import Owed, Spool, SpoolError, SpoolFailed, SpoolFull
+from dicomroute_gateway.spool.spool import Owed, Spool, SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 SENDER = Sender("a-1", "dicom", "CT1", "GATE", "192.0.2.1")
@@ -54,13 +57,8 @@ def received(identifier: int, destinations: tuple[str, ...] = ("CloudTarget/a",)
 def store(spool: Spool, destinations: tuple[str, ...] = ("CloudTarget/a",), hold: str = "", size: int = 100) -> int:
     incoming = spool.begin(CT, "1.2.3", EXPLICIT)
     incoming.write(memoryview(bytes(size)))
-    record = Received(
-        **{
-            **{name: getattr(received(incoming.id, destinations, hold), name) for name in Received.__slots__},
-            "sop_instance_uid": "1.2.3",
-            "length": size,
-            "digest": incoming.digest,
-        }
+    record = replace(
+        received(incoming.id, destinations, hold), sop_instance_uid="1.2.3", length=size, digest=incoming.digest
     )
     spool.receive(incoming, record)
     return incoming.id
@@ -142,6 +140,85 @@ def test_a_broken_record_with_whole_ones_behind_it_is_corruption(tmp_path: Path)
         open_spool(tmp_path)
     assert caught.value.reason == "SpoolCorrupt"
     assert journal(tmp_path).read_bytes() == data, "nothing was touched"
+
+
+def test_a_group_that_the_power_cut_tore_is_no_corruption(tmp_path: Path) -> None:
+    """Pages of an unsynced group reach the volume in any order: what was not synced was not acknowledged."""
+    spool = open_spool(tmp_path)
+    kept = store(spool)
+    spool.close()
+    data = journal(tmp_path).read_bytes()
+    lost = encode_record(GroupRecord(len(data))) + encode_record(received(kept + 1)) + encode_record(received(kept + 2))
+    torn = bytearray(data + lost)
+    torn[len(data) + 40 : len(data) + 60] = bytes(20)
+    journal(tmp_path).write_bytes(torn)
+    again = open_spool(tmp_path)
+    assert again.take_fresh() == [Owed(kept, "CloudTarget/a")]
+    again.close()
+
+
+def test_an_emptied_journal_does_not_cost_the_instances(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    identifier = store(spool)
+    path = spool.file(identifier)
+    spool.close()
+    for empty in (lambda: journal(tmp_path).write_bytes(b""), lambda: journal(tmp_path).unlink()):
+        empty()
+        with pytest.raises(SpoolError, match="restore the journal"):
+            open_spool(tmp_path)
+        assert path.exists()
+
+
+def test_an_instance_whose_record_may_be_on_the_volume_keeps_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = open_spool(tmp_path)
+    incoming = spool.begin(CT, "1.2.1", EXPLICIT)
+    incoming.write(memoryview(bytes(100)))
+    record = replace(received(incoming.id), length=100, digest=incoming.digest)
+    calls = []
+
+    def fail_second(_: Files, descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        os.fdatasync(descriptor)
+
+    monkeypatch.setattr(Files, "sync", fail_second)
+    with pytest.raises(SpoolUncertain):
+        spool.receive(incoming, record)
+    monkeypatch.undo()
+    spool.close()
+    again = open_spool(tmp_path)
+    assert again.take_fresh() == [Owed(incoming.id, "CloudTarget/a")]
+    again.close()
+
+
+def test_what_a_person_dropped_during_an_attempt_stays_dropped(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    both = store(spool, ("CloudTarget/a", "CloudTarget/b"))
+    spool.drop(both, "CloudTarget/a")
+    spool.settle([DeliveryRecord(both, "CloudTarget/a", DeliveryState.PENDING, attempts=1)])
+    assert spool.pending(Owed(both, "CloudTarget/a")) is None
+    spool.close()
+
+
+def test_a_closed_spool_takes_nothing_more(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    incoming = spool.begin(CT, "1.2.3", EXPLICIT)
+    spool.close()
+    with pytest.raises(SpoolFailed):
+        spool.receive(incoming, received(incoming.id))
+
+
+def test_foreign_files_and_an_interrupted_first_start_stop_nothing(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "format.new").write_text("{")
+    spool = open_spool(tmp_path)
+    store(spool)
+    spool.close()
+    (next((tmp_path / "spool" / "instances").iterdir()) / ".nfs0001").write_text("")
+    open_spool(tmp_path).close()
 
 
 def test_bytes_that_went_missing_are_corruption(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from dicomroute_operator.api.crd import crds
 
 Node = tuple[str, dict[str, Any]]
-MAPS_OF_STRINGS = ("labels", "annotations", "nodeSelector", "matchLabels", "requests", "limits", "affinity")
+MAPS_OF_STRINGS = ("labels", "annotations", "nodeSelector", "matchLabels", "requests", "limits")
 NOT_OUR_OWN = ("apiVersion", "kind", "metadata")
 
 

@@ -12,10 +12,10 @@ from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.checks.route import check_route
 from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.gather.route import gather_route
-from dicomroute_operator.render.objects import RenderSettings
+from dicomroute_operator.render.objects import RenderSettings, ServingCertificate
 from dicomroute_operator.render.route import render_route
 
-SETTINGS = RenderSettings("registry.example/gateway:1", "dicomroute-system", b"key")
+SETTINGS = RenderSettings("registry.example/gateway:1", "dicomroute-system", b"key", ServingCertificate("c", "k"))
 SECRET = {"name": "archive", "key": "password"}
 TOLERATION = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}
 
@@ -44,7 +44,6 @@ OTHER: dict[str, Any] = {
     "spec.listeners.0.sources.policy": "Any",
     "spec.gateway.service.loadBalancerIP": "203.0.113.7",
     "spec.gateway.spool.size": "60Gi",
-    "spec.gateway.podTemplate.spec.affinity": {"nodeAffinity": {}},
     "spec.gateway.podTemplate.spec.tolerations.0.operator": "Exists",
     "spec.gateway.podTemplate.spec.tolerations.0.effect": "NoSchedule",
     "spec.allowedSources": ["198.51.100.0/24"],

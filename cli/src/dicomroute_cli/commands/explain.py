@@ -11,8 +11,9 @@ from dicomroute_cli.examine import examine, inputs_of
 from dicomroute_cli.manifests.world import Key, World, load_world
 from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
 from dicomroute_cli.part10 import InstanceFile, open_instance
-from dicomroute_gateway.configuration.load import load
+from dicomroute_gateway.configuration.load import ConfigurationError, load
 from dicomroute_gateway.configuration.model import Configuration, Listener
+from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.dimse.admission import caller_refusal
 from dicomroute_gateway.reception import association_values, hold_reason
 from dicomroute_gateway.rules.attributes import ValueUnusable
@@ -78,7 +79,7 @@ def _configuration(world: World, key: Key) -> Configuration:
     text = configuration_text(gateway_configuration(inputs_of(world, key)))
     try:
         return load(text, compile_rules).configuration
-    except Exception as error:
+    except ConfigurationError as error:
         raise Failure(f"the route cannot be explained: {error}", 2) from error
 
 
@@ -95,8 +96,11 @@ def _explanation(configuration: Configuration, caller: Caller, instance: Instanc
     return {
         "listeners": listeners,
         "rules": [_rule(configuration, routing, index, elements, instance) for index in range(len(routing.outcomes))],
-        "destinations": [str(destination) for destination in routing.destinations],
-        "outcome": _outcome(routing),
+        "destinations": [
+            {"name": str(destination), "held": held(str(destination), configuration)}
+            for destination in routing.destinations
+        ],
+        "outcome": _outcome(routing) if any(one["admits"] for one in listeners) else "refused: no listener admits it",
     }
 
 
@@ -140,7 +144,7 @@ def _outcome(routing: Routing) -> str:
     reason = hold_reason(routing)
     if reason and routing.error:
         return f"held as {reason}: {routing.error}"
-    return f"no rule takes it: {routing.unmatched}" if reason else "delivered"
+    return f"no rule takes it: {routing.unmatched}" if reason else "accepted"
 
 
 def _print(document: dict[str, Any]) -> None:
@@ -158,7 +162,7 @@ def _print(document: dict[str, Any]) -> None:
     print()
     print(f"outcome: {document['outcome']}")
     for destination in document["destinations"]:
-        print(f"  to {destination}")
+        print(f"  to {destination['name']}{', Held as ' + destination['held'] if destination['held'] else ''}")
 
 
 def _yes(value: bool) -> str:

@@ -10,7 +10,7 @@ from dicomroute_cli.output import Format
 Manifests = Annotated[
     list[Path],
     typer.Option(
-        "-f", "--filename", help="A manifest, or a folder of manifests; may be repeated.", metavar="FILE|FOLDER"
+        "-f", "--filename", help="A manifest, or a folder of manifests. Repeat -f for more.", metavar="FILE|FOLDER"
     ),
 ]
 Output = Annotated[Format, typer.Option("-o", "--output", help="How to print the result.")]

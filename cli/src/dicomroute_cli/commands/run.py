@@ -1,6 +1,7 @@
 """`dicomroute run`: runs the routes of manifests on this machine."""
 
 import asyncio
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,15 @@ from dicomroute_cli.supervise import RunSettings
 from dicomroute_cli.supervise import run as supervise
 
 from .options import DEFAULT_STATE, Manifests, State
+
+
+class LogLevel(StrEnum):
+    """What is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 def run(
@@ -25,7 +35,7 @@ def run(
         list[str] | None,
         typer.Option(help="Replace the port of a listener; 0: any free one.", metavar="NAMESPACE/ROUTE/LISTENER=N"),
     ] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(help="From which level on to log.")] = LogLevel.INFO,
 ) -> None:
     """Run every DicomRoute of the manifests on this machine, until SIGTERM.
 
@@ -38,7 +48,7 @@ def run(
         bind=bind,
         admin_port=admin_port,
         ports=dict(_port(text) for text in port or []),
-        log_level=log_level,
+        log_level=str(log_level),
     )
     code = asyncio.run(supervise(settings))
     if code:

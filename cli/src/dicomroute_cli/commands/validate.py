@@ -29,6 +29,8 @@ def validate(filename: Manifests, output: Output = Format.TABLE) -> None:
     else:
         for one in findings:
             print(f"{'' if one.is_error else 'warning: '}{one}")
+    if not errors and not (world.routes or world.nodes or world.targets):
+        raise Failure("there is nothing to validate: no DicomRoute, DicomNode or CloudTarget", 2)
     if errors:
         raise Failure(f"{len(errors)} finding{'s' if len(errors) > 1 else ''}", 2)
     if output is Format.TABLE:

@@ -72,7 +72,7 @@ def _sentences(error: ValidationError, document: Json) -> Iterator[tuple[str, st
     match error.validator:
         case "additionalProperties":
             known = list(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
-            for name in sorted(set(value) - set(known)):
+            for name in sorted(map(str, set(value) - set(known))):
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
                 hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
                 yield path_of(document, [*steps, name]), f"unknown field {name}: {hint}"

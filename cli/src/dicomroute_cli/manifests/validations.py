@@ -4,9 +4,10 @@ Rules over `oldSelf` are left out, as there is no older object. The functions th
 provided as far as the CRDs use them.
 """
 
+import re
 from collections.abc import Iterator
 from functools import cache
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import IPv6Network, ip_address, ip_interface, ip_network
 from typing import Any
 
 from cel_expr_python import cel
@@ -16,6 +17,8 @@ from dicomroute_operator.api.quantity import quantity_bytes
 from .schema import path_of
 
 Json = dict[str, Any]
+
+_QUANTITY = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?")
 
 
 def rule_errors(document: Json, schema: Json) -> Iterator[tuple[str, str]]:
@@ -67,7 +70,7 @@ def _environment() -> Any:
             function("cidr", False, [string], string, lambda text: str(ip_interface(text))),
             function("masked", True, [string], string, lambda text: str(ip_interface(text).network)),
             function("quantity", False, [string], number, lambda text: float(quantity_bytes(text))),
-            function("isGreaterThan", True, [number, number], boolean, lambda one, other: one > other),
+            function("isQuantity", False, [string], boolean, _is_quantity),
             function("compareTo", True, [number, number], integer, lambda one, other: (one > other) - (one < other)),
         ],
     )
@@ -81,9 +84,16 @@ def _is_ip(text: str) -> bool:
     return True
 
 
+def _is_quantity(text: str) -> bool:
+    return bool(_QUANTITY.fullmatch(text))
+
+
 def _is_cidr(text: str) -> bool:
+    address, _, prefix = text.partition("/")
+    if not (prefix.isascii() and prefix.isdecimal()) or str(int(prefix)) != prefix or "%" in address:
+        return False
     try:
-        ip_network(text, strict=False)
+        network = ip_network(text, strict=False)
     except ValueError:
         return False
-    return "/" in text
+    return not (isinstance(network, IPv6Network) and network.network_address.ipv4_mapped)

@@ -5,10 +5,9 @@ import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dicomroute_operator.api.crd import model_of, open_api_schema
-from dicomroute_operator.api.meta import API_VERSION, GROUP
+from dicomroute_operator.api.meta import API_VERSION, GROUP, rules
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
@@ -17,16 +16,41 @@ from .read import Document, Finding, read
 from .schema import schema_errors, with_defaults
 from .validations import rule_errors
 
+NAME_RULE = r"self.matches(r'^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')"
+LABEL_RULE = r"self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')"
+_TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 _METADATA_SCHEMA = {
     "type": "object",
     "required": ["name"],
     "properties": {
-        "name": {"type": "string", "minLength": 1, "maxLength": 253, "description": "Name of the object."},
-        "namespace": {"type": "string", "minLength": 1, "maxLength": 63},
-        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-        "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
+        "name": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 253,
+            "description": "Name of the object.",
+            **rules(
+                (
+                    NAME_RULE,
+                    "a name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit",
+                )
+            ),
+        },
+        "namespace": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 63,
+            **rules((LABEL_RULE, "a namespace has lower case letters, digits and '-'")),
+        },
+        "labels": _TEXTS,
+        "annotations": _TEXTS,
         "uid": {"type": "string"},
         "generation": {"type": "integer"},
+        # What the API server adds, and `kubectl get -o yaml` shows.
+        "creationTimestamp": {"type": "string"},
+        "resourceVersion": {"type": "string"},
+        "managedFields": {"type": "array"},
+        "finalizers": {"type": "array"},
+        "ownerReferences": {"type": "array"},
     },
 }
 
@@ -58,7 +82,7 @@ def load_world(paths: Iterable[Path]) -> World:
     for document in documents:
         if document.data.get("apiVersion") == "v1" and document.kind == "Secret":
             _take_secret(world, document)
-        elif str(document.data.get("apiVersion", "")).startswith(f"{GROUP}/"):
+        elif model_of(document.kind) or str(document.data.get("apiVersion", "")).startswith(GROUP):
             _take_resource(world, document)
         elif "apiVersion" not in document.data or not document.kind:
             world.findings.append(
@@ -69,8 +93,9 @@ def load_world(paths: Iterable[Path]) -> World:
 
 def _take_resource(world: World, document: Document) -> None:
     model = model_of(document.kind)
-    if document.data["apiVersion"] != API_VERSION or model is None:
-        what = f"{document.data['apiVersion']} {document.kind}"
+    version = document.data.get("apiVersion", "(no apiVersion)")
+    if version != API_VERSION or model is None:
+        what = f"{version} {document.kind}"
         message = f"there is no {what}: use {API_VERSION} with the kind DicomRoute, DicomNode or CloudTarget"
         world.findings.append(Finding(document.file, document.name, "kind", message))
         return
@@ -99,22 +124,22 @@ def _take_resource(world: World, document: Document) -> None:
 
 
 def _take_secret(world: World, document: Document) -> None:
-    errors = list(
-        schema_errors({"metadata": document.data.get("metadata")}, {"properties": {"metadata": _METADATA_SCHEMA}})
-    )
+    schema = {"properties": {"metadata": _METADATA_SCHEMA, "data": _TEXTS, "stringData": _TEXTS}}
+    content = {field: document.data.get(field, {}) for field in schema["properties"]}
+    errors = list(schema_errors(content, schema)) or list(rule_errors(content, schema))
     if errors:
         world.findings += [Finding(document.file, document.name, where, what) for where, what in errors]
         return
     metadata = document.data["metadata"]
     values: dict[str, bytes] = {}
-    for key, value in _mapping(document.data.get("data")).items():
+    for key, value in content["data"].items():
         try:
-            values[key] = base64.b64decode("".join(str(value).split()), validate=True)
+            values[key] = base64.b64decode("".join(value.split()), validate=True)
         except (binascii.Error, ValueError):
             message = "is not base64: encode the value, or write it in stringData"
             world.findings.append(Finding(document.file, document.name, f"data.{key}", message))
-    for key, value in _mapping(document.data.get("stringData")).items():
-        values[key] = str(value).encode()
+    for key, value in content["stringData"].items():
+        values[key] = value.encode()
     where = (metadata.get("namespace", "default"), metadata["name"])
     if _is_first(world, document, where):
         world.secrets[where] = values
@@ -128,7 +153,3 @@ def _is_first(world: World, document: Document, key: Key) -> bool:
         return False
     world.files[identity] = document.file
     return True
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -78,7 +78,7 @@ def load(text: str, check_rules: Callable[[Rules], object], last_good: Configura
 def _parse(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"the configuration is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ConfigurationError("the configuration is not a JSON object")
@@ -92,12 +92,17 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def _destinations(
-    documents: list[dict[str, Any]], last_good: Configuration | None, findings: list[SectionFinding]
+    documents: Any, last_good: Configuration | None, findings: list[SectionFinding]
 ) -> list[dict[str, Any]]:
     """Return the usable destinations; an unusable one goes on as it last was, or is left out."""
     known = {str(d.key): d.model_dump(by_alias=True, mode="json") for d in last_good.destinations} if last_good else {}
     usable = []
+    if not isinstance(documents, list):
+        raise ConfigurationError("destinations is not a list: let the operator render the configuration again")
     for document in documents:
+        if not isinstance(document, dict):
+            findings.append(SectionFinding("destinations", "DestinationInvalid", "a destination is not an object"))
+            continue
         try:
             CloudTargetDestination.model_validate(document)
             usable.append(document)

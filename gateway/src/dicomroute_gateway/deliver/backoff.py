@@ -1,6 +1,9 @@
 """How long to wait before the next attempt. Pure: the random number is an argument."""
 
 from email.utils import parsedate_to_datetime
+from typing import Final
+
+MAX_RETRY_AFTER_SECONDS: Final = 3600.0
 
 
 def full_jitter(failures: int, initial_seconds: float, maximum_seconds: float, random: float) -> float:
@@ -15,12 +18,16 @@ def full_jitter(failures: int, initial_seconds: float, maximum_seconds: float, r
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:
-    """Return how long a Retry-After header asks to wait: seconds or an HTTP date (RFC 9110 10.2.3), or None."""
-    if not value:
-        return None
-    if value.strip().isdigit():
-        return float(value)
+    """Return how long a Retry-After header asks to wait: seconds or an HTTP date (RFC 9110 10.2.3), or None.
+
+    At most an hour: a server's mistake must not put deliveries off for years.
+    """
+    text = (value or "").strip()
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except ValueError:
+        if text.isascii() and text.isdecimal():
+            seconds = float(text[:12])
+        else:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, OverflowError):
         return None
+    return min(MAX_RETRY_AFTER_SECONDS, max(0.0, seconds))

@@ -4,6 +4,7 @@ The body is made anew for each attempt from the same files, so that a retry send
 """
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,13 @@ class Part:
 
     path: Path
     length: int
+
+    def is_readable(self) -> bool:
+        """Return whether the file is there, in its whole length."""
+        try:
+            return self.path.stat().st_size == self.length and os.access(self.path, os.R_OK)
+        except OSError:
+            return False
 
 
 class FileChanged(Exception):

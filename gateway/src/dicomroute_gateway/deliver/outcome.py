@@ -29,6 +29,8 @@ class Verdict(Enum):
     """The content was refused for a reason that will not change."""
     DOUBTFUL = "doubtful"
     """The content was refused for a reason that may pass."""
+    DUPLICATE = "duplicate"
+    """The destination has an instance of this UID: our own, if an earlier attempt was made."""
     PAUSE = "pause"
     """The destination takes nothing as it is configured: wait for a change, try again now and then."""
 
@@ -103,6 +105,10 @@ def _failure(reason: int) -> Outcome:
         return Outcome(Verdict.RETRY, "OutOfResources", reason)
     if reason >> 8 == 0xA9:
         return Outcome(Verdict.REFUSED, "DataSetDoesNotMatchSOPClass", reason)
+    if reason in (_BEING_CREATED, _BLOB_NOT_FOUND):
+        return Outcome(Verdict.RETRY, "Busy", reason)
+    if reason == _EXISTS:
+        return Outcome(Verdict.DUPLICATE, "InstanceExists", reason)
     if reason == 0x0122:
         return Outcome(Verdict.REFUSED, "SOPClassNotSupported", reason)
     if reason == 0xC122:
@@ -111,6 +117,11 @@ def _failure(reason: int) -> Outcome:
         return Outcome(Verdict.REFUSED, "CannotUnderstand", reason)
     return Outcome(Verdict.DOUBTFUL, "ProcessingFailure", reason)
 
+
+# Microsoft's DICOM service, FailureReasonCodes.cs; no other server gives these numbers another meaning.
+_EXISTS: Final = 45070
+_BEING_CREATED: Final = 45071
+_BLOB_NOT_FOUND: Final = 273
 
 _PAUSING: Final = {
     401: "Unauthorized",
@@ -184,9 +195,9 @@ def _json_uid(item: dict[str, Any]) -> str:
 
 def _parse_xml(body: bytes) -> StoreResult | None:
     """Return the result in Native DICOM Model XML (PS3.19 A.1). A document type, which entities need, is refused."""
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        return None
-    root = ElementTree.fromstring(body)  # noqa: S314  without a document type there are no entities to expand
+    parser = ElementTree.XMLParser(target=_NoDocumentType())  # noqa: S314  without a document type no entities
+    parser.feed(body)
+    root: ElementTree.Element = parser.close()
     stored = frozenset(
         uid
         for item in _xml_items(root, _REFERENCED_SOP_SEQUENCE)
@@ -202,6 +213,14 @@ def _parse_xml(body: bytes) -> StoreResult | None:
         else:
             nameless.append(reason)
     return StoreResult(stored - failed.keys(), failed, tuple(nameless))
+
+
+class _NoDocumentType(ElementTree.TreeBuilder):
+    """Builds a tree, and refuses a document type before an entity can be declared in it."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        """Refuse."""
+        raise ValueError(f"a document type {name} {pubid} {system}")
 
 
 def _xml_items(root: ElementTree.Element, tag: str) -> Iterator[ElementTree.Element]:

@@ -1,7 +1,8 @@
 """One STOW-RS request to a CloudTarget: its headers, its credential, its answer or its failure."""
 
+import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,8 +15,10 @@ from .backoff import retry_after_seconds
 from .multipart import MultipartBody, Part
 from .outcome import Answer
 
-_MAX_ANSWER_BYTES: Final = 16 << 20
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
+_MAX_ANSWER_BYTES: Final = 1 << 20
+_STALL_SECONDS: Final = 120.0
+"""How long a destination may take no byte of a request, and how long its whole answer may take."""
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_STALL_SECONDS)
 
 
 class CredentialMissing(Exception):
@@ -75,20 +78,21 @@ async def store(
         **_authorization(destination, secrets),
     }
     try:
-        async with session.post(
-            f"{destination.url.rstrip('/')}/studies",
-            data=body.blocks(),
-            headers=headers,
-            allow_redirects=False,
-        ) as response:
-            content = await response.content.read(_MAX_ANSWER_BYTES)
-            while len(content) < _MAX_ANSWER_BYTES:
-                more = await response.content.read(_MAX_ANSWER_BYTES - len(content))
-                if not more:
-                    break
+        async with (
+            asyncio.timeout(_STALL_SECONDS) as stall,
+            session.post(
+                f"{destination.url.rstrip('/')}/studies",
+                data=_watched(body.blocks(), stall),
+                headers=headers,
+                allow_redirects=False,
+            ) as response,
+        ):
+            _go_on(stall)  # for the answer as a whole: it is small, and a byte now and then is a stall too
+            content = bytearray()
+            while len(content) < _MAX_ANSWER_BYTES and (more := await response.content.read(1 << 16)):
                 content += more
             wait = retry_after_seconds(response.headers.get("Retry-After"), now)
-            return Reply(Answer(response.status, response.headers.get("Content-Type", ""), content), wait)
+            return Reply(Answer(response.status, response.headers.get("Content-Type", ""), bytes(content)), wait)
     except aiohttp.ClientConnectorDNSError as error:
         raise TransportFailed("DNSFailed", f"the name in {destination.url} cannot be resolved") from error
     except aiohttp.ClientConnectorCertificateError as error:
@@ -99,8 +103,21 @@ async def store(
         raise TransportFailed("ConnectionFailed", error.os_error.strerror or str(error)) from error
     except TimeoutError as error:
         raise TransportFailed("TimedOut", "the destination neither took nor sent a byte in time") from error
+    except (aiohttp.InvalidURL, UnicodeError) as error:
+        raise TransportFailed("URLInvalid", f"{destination.url} cannot be connected to: correct the URL") from error
     except aiohttp.ClientError as error:
         raise TransportFailed("ConnectionLost", f"{type(error).__name__} before an answer came") from error
+
+
+async def _watched(blocks: AsyncIterator[bytes], stall: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """Yield `blocks`; each that the destination has taken puts the end of its patience off."""
+    async for block in blocks:
+        yield block
+        _go_on(stall)
+
+
+def _go_on(stall: asyncio.Timeout) -> None:
+    stall.reschedule(asyncio.get_running_loop().time() + _STALL_SECONDS)
 
 
 def _authorization(destination: CloudTargetDestination, secrets: Path) -> dict[str, str]:

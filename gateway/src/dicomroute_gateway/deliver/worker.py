@@ -24,13 +24,14 @@ from dicomroute_gateway.spool.spool import Owed, Spool, SpoolFailed
 
 from .backoff import full_jitter
 from .holding import held
-from .multipart import FileChanged, Part
+from .multipart import Part
 from .outcome import Outcome, Verdict, outcomes
 from .stow import CredentialMissing, TransportFailed, new_session, store
 
 LANES: Final = 8
 BATCH_INSTANCES: Final = 10
 BATCH_BYTES: Final = 32 << 20
+UNREADABLE: Final = "SpoolUnreadable"
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +70,10 @@ class Worker:
         self._alone: deque[int] = deque()
         self._later: list[tuple[float, int]] = []
         self._queued: set[int] = set()
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, str] = {}
+        """SOP Instance UIDs by the number of the instance."""
+        self._works = True
+        """Whether the destination took something since its last fault."""
         self._faults = 0
         self._not_before = 0.0
         self._changed = asyncio.Event()
@@ -108,7 +112,14 @@ class Worker:
 
     async def _lane(self, session: aiohttp.ClientSession) -> None:
         while (batch := await self._next_batch()) is not None:
-            await self._attempt(session, batch)
+            try:
+                await self._attempt(session, batch)
+            except Exception:
+                # An error of ours must not end the lane: what was under way is tried again like after any fault.
+                log.exception("delivery.error", destination=self.destination)
+                self._fault(Outcome(Verdict.RETRY, "GatewayError"), None, "the gateway failed; its log says why")
+            finally:
+                self._give_back(batch)
 
     async def _next_batch(self) -> list[_Item] | None:
         """Return deliveries to attempt together; None when the worker is stopped."""
@@ -124,7 +135,10 @@ class Worker:
         return None
 
     def _seconds_to_wait(self) -> float | None:
+        """Return when to look again by itself; None where only a change can bring something to do."""
         now = time.monotonic()
+        if self._held() or (self._faults and self._in_flight):
+            return None
         if self._not_before > now:
             return self._not_before - now
         return max(0.0, self._later[0][0] - now) if self._later else None
@@ -135,23 +149,36 @@ class Worker:
             return []
         while self._later and self._later[0][0] <= now:
             self._alone.append(heapq.heappop(self._later)[1])
-        while self._alone:
-            if item := self._item(self._alone.popleft()):
-                self._in_flight.add(item.received.id)
-                return [item]
+        batch = self._collect(self._alone, 1)
+        return batch or self._collect(self._ready, 1 if self._faults else BATCH_INSTANCES)
+
+    def _collect(self, queue: deque[int], most: int) -> list[_Item]:
+        """Take up to `most` deliveries from the front of a queue, as far as they fit into one request.
+
+        Never two of one SOP Instance UID at a time: an answer could not say which of them it means, and the later
+        one must not be overtaken. The second waits behind the first.
+        """
         batch: list[_Item] = []
         size = 0
-        while self._ready and len(batch) < (1 if self._faults else BATCH_INSTANCES):
-            identifier = self._ready[0]
-            item = self._item(identifier)
-            if item is not None and batch and size + item.part.length > BATCH_BYTES:
-                self._queued.add(identifier)
+        for _ in range(len(queue)):
+            if len(batch) == most:
                 break
-            self._ready.popleft()
-            if item is not None:
-                batch.append(item)
-                size += item.part.length
-        self._in_flight.update(item.received.id for item in batch)
+            identifier = queue.popleft()
+            item = self._item(identifier)
+            if item is None:
+                self._queued.discard(identifier)
+                continue
+            uid = item.received.sop_instance_uid
+            if uid in self._in_flight.values():
+                queue.append(identifier)
+                continue
+            if batch and size + item.part.length > BATCH_BYTES:
+                queue.appendleft(identifier)
+                break
+            self._queued.discard(identifier)
+            self._in_flight[identifier] = uid
+            batch.append(item)
+            size += item.part.length
         return batch
 
     def _held(self) -> str:
@@ -159,7 +186,6 @@ class Worker:
 
     def _item(self, identifier: int) -> _Item | None:
         """Return a delivery if it is still to be made; a person may have dropped it meanwhile."""
-        self._queued.discard(identifier)
         found = self._spool.pending(Owed(identifier, self.destination))
         if found is None:
             return None
@@ -179,15 +205,18 @@ class Worker:
         except SpoolFailed as error:
             # What is not written down is done again after the restart that a failed volume needs.
             log.error("spool.settle_failed", error=str(error))
-        self._in_flight.difference_update(item.received.id for item in batch)
         faults = [o for o in results if o.verdict in (Verdict.RETRY, Verdict.PAUSE)]
-        if len(faults) == len(results):
-            self._fault(faults[0], stamp, wait, message)
-        else:
-            self._faults = 0
+        # A fault that an instance has alone, at a destination that takes others, is that instance's own.
+        own = alone and bool(faults) and self._works and _answered(faults[0])
+        if own:
+            self._works = False  # until another gets through; if the next one fails too, it is the destination
+        elif len(faults) == len(results):
+            self._fault(faults[0], wait, message)
+        if len(faults) < len(results):
+            self._faults, self._works = 0, True
         for item, outcome, record in zip(batch, results, records, strict=True):
-            self._requeue(item, outcome, record, spread=len(faults) < len(results), was_alone=alone)
-            if outcome.verdict is not Verdict.DELIVERED:
+            self._requeue(item, outcome, record, spread=own or len(faults) < len(results), was_alone=alone)
+            if record.state is not DeliveryState.DELIVERED:
                 self.last_error = LastError(outcome.reason, outcome.status, stamp, message)
                 log.warning(
                     "delivery.failed",
@@ -201,6 +230,16 @@ class Worker:
                     attempts=record.attempts,
                     state=record.state,
                 )
+
+    def _give_back(self, batch: list[_Item]) -> None:
+        """End an attempt: whatever is still to be made and waits nowhere else waits for the next one."""
+        for item in batch:
+            identifier = item.received.id
+            self._in_flight.pop(identifier, None)
+            pending = self._spool.pending(Owed(identifier, self.destination)) is not None
+            if pending and identifier not in self._queued:
+                self._queued.add(identifier)
+                self._ready.append(identifier)
         self._changed.set()
 
     async def _send(
@@ -210,31 +249,39 @@ class Worker:
         target = self._target()
         if target is None:
             return [Outcome(Verdict.RETRY, "NoSuchDestination")] * len(batch), None, ""
+        if unreadable := [item.received.id for item in batch if not item.part.is_readable()]:
+            log.error("spool.unreadable", destination=self.destination, instances=unreadable)
+            verdicts = [Verdict.RETRY if item.received.id in unreadable else Verdict.ALONE for item in batch]
+            sentence = "the file of an instance cannot be read from the spool"
+            return [Outcome(verdict, UNREADABLE) for verdict in verdicts], None, sentence
         try:
             reply = await store(session, target, [item.part for item in batch], self._secrets, time.time())
         except CredentialMissing as error:
             return [Outcome(Verdict.PAUSE, "SecretMissing")] * len(batch), None, str(error)
         except TransportFailed as error:
             return [Outcome(Verdict.RETRY, error.reason)] * len(batch), None, str(error)
-        except (FileChanged, OSError) as error:
-            log.error("spool.unreadable", error=str(error), destination=self.destination)
-            return [Outcome(Verdict.RETRY, "SpoolUnreadable")] * len(batch), None, str(error)
         sent = [item.received.sop_instance_uid for item in batch]
         return outcomes(reply.answer, sent), reply.retry_after_seconds, f"HTTP {reply.answer.status}"
 
     def _target(self) -> CloudTargetDestination | None:
         return next((d for d in self._configuration().destinations if str(d.key) == self.destination), None)
 
-    def _fault(self, outcome: Outcome, stamp: float, wait: float | None, message: str) -> None:
-        self._faults += 1
-        self._not_before = time.monotonic() + max(self._backoff(self._faults), wait or 0.0)
+    def _fault(self, outcome: Outcome, wait: float | None, message: str) -> None:
+        """Let the destination wait; several attempts that failed at the same time are one fault."""
+        now = time.monotonic()
+        self._works = False
+        if now >= self._not_before:
+            self._faults += 1
+            self._not_before = now + self._backoff(self._faults)
+        self._not_before = max(self._not_before, now + (wait or 0.0))
+        self.last_error = LastError(outcome.reason, outcome.status, time.time(), message)
         log.warning(
             "destination.waits",
             destination=self.destination,
             reason=outcome.reason,
             status=outcome.status,
             message=message,
-            seconds=round(self._not_before - time.monotonic(), 1),
+            seconds=round(self._not_before - now, 1),
         )
 
     def _requeue(self, item: _Item, outcome: Outcome, record: DeliveryRecord, *, spread: bool, was_alone: bool) -> None:
@@ -243,12 +290,13 @@ class Worker:
             return
         identifier = item.received.id
         self._queued.add(identifier)
-        content = outcome.verdict in (Verdict.REFUSED, Verdict.DOUBTFUL)
-        if outcome.verdict is Verdict.ALONE or (content and not was_alone):
+        content = outcome.verdict in (Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE)
+        suspect = content or _answered(outcome)
+        if outcome.verdict is Verdict.ALONE or (suspect and not was_alone):
             self._alone.append(identifier)
         elif content or spread:
-            due = time.monotonic() + self._backoff(max(1, record.refusals))
-            heapq.heappush(self._later, (due, identifier))
+            failures = record.refusals if content else record.attempts
+            heapq.heappush(self._later, (time.monotonic() + self._backoff(max(1, failures)), identifier))
         else:
             # Behind the others, so that an instance that breaks its server does not stand in front for ever.
             self._ready.append(identifier)
@@ -263,18 +311,26 @@ class Worker:
         )
 
 
+def _answered(outcome: Outcome) -> bool:
+    """Return whether a fault may be an instance's own: the destination answered, or our file is unreadable."""
+    busy = outcome.verdict is Verdict.PAUSE or outcome.status in (None, 408, 425, 429, 503)
+    return not busy or outcome.reason == UNREADABLE
+
+
 def _after(
     delivery: DeliveryRecord, outcome: Outcome, stamp: float, alone: bool, content_attempts: int
 ) -> DeliveryRecord:
     """Return the state of a delivery after an attempt with this outcome.
 
     Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
-    second time, a doubtful one after `content_attempts`.
+    second time, a doubtful one after `content_attempts`. A duplicate is our own if an earlier attempt ended without
+    a refusal: its answer was lost.
     """
-    refused = alone and outcome.verdict in (Verdict.REFUSED, Verdict.DOUBTFUL)
+    refused = alone and outcome.verdict in (Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE)
     refusals = delivery.refusals + refused
     state = DeliveryState.PENDING
-    if outcome.verdict is Verdict.DELIVERED:
+    own = outcome.verdict is Verdict.DUPLICATE and delivery.attempts > delivery.refusals
+    if outcome.verdict is Verdict.DELIVERED or own:
         state = DeliveryState.DELIVERED
     elif refused and refusals >= (2 if outcome.verdict is Verdict.REFUSED else content_attempts):
         state = DeliveryState.DEAD_LETTERED

@@ -41,6 +41,14 @@ def refusal(
     return caller_refusal(request.calling_ae_title, request.called_ae_title, address, listener, mode)
 
 
+def may_connect(address: IPv4Address | IPv6Address, listener: Listener) -> bool:
+    """Return whether anybody who may associate calls from this address."""
+    sources = listener.sources
+    return sources.policy is SourcePolicy.ANY or any(
+        c.any_address or _within(address, c.networks) for c in sources.callers
+    )
+
+
 def caller_refusal(
     calling_ae_title: str, called_ae_title: str, address: IPv4Address | IPv6Address, listener: Listener, mode: Mode
 ) -> Refusal | None:

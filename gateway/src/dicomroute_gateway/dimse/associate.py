@@ -53,9 +53,8 @@ class AssociateRequest:
     """SOP class UID, and whether the requestor proposes itself as SCU and as SCP of it."""
     extended: tuple[str, ...]
     """SOP class UIDs for which extended negotiation is proposed."""
-    called_field: bytes
-    calling_field: bytes
-    """The 16 bytes of each title as they came, to be sent back unchanged."""
+    echoed: bytes
+    """Both titles and the reserved bytes behind them as they came, to be sent back unchanged (PS3.8 table 9-17)."""
 
 
 def decode_associate_request(body: bytes) -> AssociateRequest:
@@ -110,8 +109,7 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
         proposes_window=window,
         roles=tuple(roles),
         extended=tuple(extended),
-        called_field=body[4:20],
-        calling_field=body[20:36],
+        echoed=body[4:68],
     )
 
 
@@ -128,11 +126,11 @@ def encode_associate_accept(
     user.append(_item(Item.IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode()))
     if request.proposes_window:
         user.append(_item(Item.ASYNCHRONOUS_OPERATIONS_WINDOW, struct.pack(">HH", 1, 1)))
-    for uid, as_scu, _as_scp in request.roles:
+    for uid, as_scu in {uid: as_scu for uid, as_scu, _ in request.roles}.items():
         if uid in accepted:
             user.append(_item(Item.ROLE_SELECTION, _count(uid) + bytes((as_scu, 0))))
     user.append(_item(Item.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode()))
-    for uid in request.extended:
+    for uid in dict.fromkeys(request.extended):
         if uid in accepted:
             user.append(_item(Item.EXTENDED_NEGOTIATION, _count(uid) + _STORAGE_LEVEL_2_FULL))
     items = [_item(Item.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode())]
@@ -141,7 +139,7 @@ def encode_associate_accept(
         head = bytes((context.context_id, 0, context.result, 0))
         items.append(_item(Item.PRESENTATION_CONTEXT_AC, head + transfer_syntax))
     items.append(_item(Item.USER_INFORMATION, b"".join(user)))
-    fixed = struct.pack(">HH", 1, 0) + request.called_field + request.calling_field + bytes(32)
+    fixed = struct.pack(">HH", 1, 0) + request.echoed
     return encode_pdu(PDUType.ASSOCIATE_AC, fixed + b"".join(items))
 
 

@@ -63,6 +63,10 @@ class Limits:
     stall_timeout_seconds: float
 
 
+class NoLongerAdmitted(Exception):
+    """The sources of the listener have changed, and the peer is no longer among them."""
+
+
 class Watcher(Protocol):
     """Is told what becomes of connections, for counts and logs."""
 
@@ -79,6 +83,8 @@ class Admission:
 
     facts: AssociationFacts
     refusal: Refusal | None
+    is_still_admitted: Callable[[], bool]
+    """Asked before each message: the configuration may have changed since."""
 
 
 class Association:
@@ -117,6 +123,8 @@ class Association:
             self._abort(_USER, AbortReason.NOT_SPECIFIED, "PeerStalled", "the peer sent nothing in time")
         except Draining:
             self._abort(_USER, AbortReason.NOT_SPECIFIED, "Draining", "the gateway shuts down")
+        except NoLongerAdmitted:
+            self._abort(_USER, AbortReason.NOT_SPECIFIED, "SourceRemoved", "the listener's sources no longer admit it")
         except ProtocolViolation as error:
             self._abort(_PROVIDER, error.reason, error.reason.name.title().replace("_", ""), str(error))
         finally:
@@ -161,6 +169,7 @@ class Association:
             return False
         contexts = negotiate(request.contexts)
         self._facts = admission.facts
+        self._is_still_admitted = admission.is_still_admitted
         self._contexts = {c.context_id: c for c in contexts if c.result is ContextResult.ACCEPTANCE}
         self._peer_max_pdu_bytes = request.max_pdu_bytes
         self._send(encode_associate_accept(request, contexts, self._limits.max_pdu_bytes))
@@ -211,6 +220,8 @@ class Association:
                 raise ProtocolViolation(
                     AbortReason.INVALID_PARAMETER, f"context {fragment.context_id} was not accepted"
                 )
+            if not self._is_still_admitted():
+                raise NoLongerAdmitted
             self._message = _Message(context)
         message = self._message
         if fragment.context_id != message.context.context_id:
@@ -267,7 +278,7 @@ class Association:
                 "dimse.refused",
                 status=f"{result.status:04X}",
                 comment=result.comment,
-                sop_instance_uid=command.affected_sop_instance_uid,
+                sop_class_uid=command.affected_sop_class_uid[:64],
             )
         response = encode_response(command, result.status, result.comment)
         self._send(encode_command(message.context.context_id, response, self._peer_max_pdu_bytes))

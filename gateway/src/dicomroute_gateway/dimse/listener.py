@@ -17,7 +17,7 @@ import structlog
 from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
 from dicomroute_gateway.configuration.model import Mode
 
-from .admission import Refusal, refusal
+from .admission import Refusal, caller_refusal, may_connect, refusal
 from .associate import AssociateRequest
 from .association import Admission, Association, Limits
 from .service import AssociationFacts, StorageService
@@ -112,14 +112,18 @@ class Listener:
         """Begin to accept connections."""
         self._thread.start()
 
-    def drain(self, deadline: float) -> None:
-        """Close the port, let each association finish the message under way, and wait until all are gone.
-
-        After `deadline`, on the monotonic clock, what is left is abandoned to the end of the process.
-        """
+    def close(self) -> None:
+        """Close the port at once, and let each association end after the message under way."""
         self._drain.set()
         self._thread.join()
         self._socket.close()
+
+    def drain(self, deadline: float) -> None:
+        """Close the port and wait until all associations have ended.
+
+        After `deadline`, on the monotonic clock, what is left is abandoned to the end of the process.
+        """
+        self.close()
         while True:
             with self._lock:
                 threads = list(self._threads)
@@ -146,9 +150,14 @@ class Listener:
                 log.error("listener.accept_failed", listener=self.name, error=str(error))
                 threading.Event().wait(0.1)
                 continue
-            self._begin(connection, address[0])
+            self._begin(connection, _plain_address(address[0]))
 
-    def _begin(self, connection: socket.socket, address: str) -> None:
+    def _begin(self, connection: socket.socket, address: IPv4Address | IPv6Address) -> None:
+        if not may_connect(address, self._settings()[0]):
+            # Before a byte is read: strangers take neither a thread nor a place.
+            self._counts.refused(Refusal.SOURCE_ADDRESS.label)
+            connection.close()
+            return
         with self._lock:
             half_open = len(self._threads) - len(self._associated)
         if half_open >= _HALF_OPEN:
@@ -159,7 +168,7 @@ class Listener:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         thread = threading.Thread(
             target=self._run,
-            args=(connection, _plain_address(address)),
+            args=(connection, address),
             name=f"association-{self.name}",
             daemon=True,
         )
@@ -215,7 +224,14 @@ class Listener:
             if reason is None:
                 self._associated.add(threading.current_thread())
                 self._counts.accepted()
-        return Admission(facts, reason)
+        return Admission(facts, reason, lambda: self._is_still_admitted(facts))
+
+    def _is_still_admitted(self, facts: AssociationFacts) -> bool:
+        """Return whether the sources of today still admit the peer: one that was removed is refused at once."""
+        configuration, _ = self._settings()
+        running = Mode.RUNNING  # what refuses new associations leaves those that stand
+        titles = (facts.calling_ae_title, facts.called_ae_title)
+        return caller_refusal(*titles, facts.address, configuration, running) is None
 
 
 def _listen(name: str, bind: str, port: int) -> socket.socket:

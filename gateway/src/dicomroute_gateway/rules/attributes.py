@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from pydicom._dicom_dict import DicomDictionary
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
 from .head import RawElement
@@ -133,6 +133,8 @@ def _text(value: bytes, vr: str, elements: Mapping[int, RawElement]) -> str:
     if vr not in _DECODED:
         return value.decode("latin-1")
     charset = elements.get(SPECIFIC_CHARACTER_SET)
-    names = [name.strip() for name in charset.value.decode("latin-1").split("\\")] if charset else [""]
-    encodings = convert_encodings([name.strip("\0") for name in names])
+    names = [name.strip(" \0") for name in charset.value.decode("latin-1").split("\\")] if charset else [""]
+    if unknown := [name for name in names if name not in python_encoding]:
+        raise ValueError(f"{len(unknown)} unknown character sets")
+    encodings = convert_encodings(names)
     return decode_bytes(value, encodings, PN_DELIMS if vr == "PN" else TEXT_VR_DELIMS)

@@ -16,6 +16,8 @@ _REFERENCE: Final = re.compile(r"\b(instance|association)\s*\.\s*([A-Za-z_][A-Za
 _UNDECLARED: Final = re.compile(r"undeclared reference to '(instance|association)(?:\.([A-Za-z0-9_]+))?'")
 _POSITION: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
+_KINDS: Final = ("No matching overloads", "Index error", "Key not found", "cannot convert", "divide by zero")
+
 _CHECKED: Final = {
     Form.TEXT: cel.Type.STRING,
     Form.INTEGER: cel.Type("google.protobuf.Int64Value"),
@@ -47,11 +49,15 @@ class Expression:
         """
         data: dict[str, Any] = {f"association.{name}": value for name, value in association.items()}
         data.update((f"instance.{a.keyword}", instance[a.keyword]) for a in self.attributes)
-        result = self._program.eval(data=data)
-        answer = result.value()
+        try:
+            result = self._program.eval(data=data)
+        except Exception as error:
+            raise EvaluationError("the values cannot be compared") from error
         if result.type() != cel.Type.BOOL:
-            raise EvaluationError(_first_line(str(answer)))
-        return bool(answer)
+            # The library's message may quote a value, and values are patient data: only its kind goes further.
+            kind = next((kind for kind in _KINDS if kind in str(result.value())), "no answer for these values")
+            raise EvaluationError(kind)
+        return bool(result.value())
 
 
 def compile_expression(text: str) -> Expression:

@@ -54,7 +54,7 @@ def scan(read: Read, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[
     Raises HeadError when the bytes up to there are not such a data set.
     """
     if transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-        read = _inflate(read)
+        read = _Inflated(read).read
     scanner = _Scanner(
         _Window(read),
         implicit=transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN,
@@ -159,30 +159,47 @@ class _Scanner:
         return offset
 
 
-def _inflate(read: Read) -> Read:
-    """Return a reader of the inflated data set (PS3.5 A.5), which may grow to 64 MiB and no further."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = bytearray()
-    position = 0
+class _Inflated:
+    """Reads a deflated data set (PS3.5 A.5) forwards, keeping no more than is asked for at once."""
 
-    def read_inflated(offset: int, length: int) -> bytes:
-        nonlocal position
-        while len(inflated) < offset + length and not inflater.eof:
-            data = inflater.unconsumed_tail
-            if not data:
-                data = read(position, _WINDOW_BYTES)
-                position += len(data)
-                if not data:
-                    break
-            if len(inflated) >= _MAX_INFLATED_BYTES:
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._position = 0
+        self._offset = 0
+        self._data = bytearray()
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return up to `length` inflated bytes at `offset`, which never goes back."""
+        while self._offset + len(self._data) < offset + length:
+            piece = self._inflate()
+            if not piece:
+                break
+            self._data += piece
+            passed = min(len(self._data), max(0, offset - self._offset))
+            del self._data[:passed]
+            self._offset += passed
+            if self._offset > _MAX_INFLATED_BYTES:
                 raise HeadError("the deflated data set is larger than 64 MiB before the elements looked for")
+        start = offset - self._offset
+        return bytes(self._data[start : start + length]) if start >= 0 else b""
+
+    def _inflate(self) -> bytes:
+        """Return the next inflated bytes, none at the end."""
+        while not self._inflater.eof:
+            data = self._inflater.unconsumed_tail
+            if not data:
+                data = self._read(self._position, _WINDOW_BYTES)
+                self._position += len(data)
+                if not data:
+                    return b""
             try:
-                inflated.extend(inflater.decompress(data, _WINDOW_BYTES * 8))
+                piece = self._inflater.decompress(data, _WINDOW_BYTES * 8)
             except zlib.error as error:
                 raise HeadError(f"the data set is not deflated as its transfer syntax says: {error}") from error
-        return bytes(inflated[offset : offset + length])
-
-    return read_inflated
+            if piece:
+                return piece
+        return b""
 
 
 def _dictionary_vr(tag: int) -> str:

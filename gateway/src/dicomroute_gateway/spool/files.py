@@ -52,11 +52,8 @@ class Files:
         os.close(descriptor)
 
     def make_folder(self, name: str) -> None:
-        """Create a folder, durably, unless it is there."""
-        try:
-            self.path(name).mkdir()
-        except FileExistsError:
-            return
+        """Make sure that a folder is there, durably: one that is there may not have been synced before a crash."""
+        self.path(name).mkdir(exist_ok=True)
         self.sync_folder(str(Path(name).parent))
 
     def rename(self, old: str, new: str) -> None:

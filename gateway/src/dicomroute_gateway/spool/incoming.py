@@ -37,7 +37,11 @@ class Incoming:
         head = file_head(sop_class_uid, sop_instance_uid, transfer_syntax_uid)
         self._data_set_offset = len(head)
         self._descriptor: int | None = files.create(file_of(identifier))
-        files.write(self._descriptor, [head])
+        try:
+            files.write(self._descriptor, [head])
+        except OSError:
+            self.discard()
+            raise
 
     @property
     def file_length(self) -> int:

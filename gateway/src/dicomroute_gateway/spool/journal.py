@@ -4,14 +4,16 @@ Whoever needs a record to be safe calls `sync`; the first to come writes and syn
 arrived meanwhile. There is no timer: a lone sender waits for its own sync and for nothing else.
 """
 
+import errno
 import threading
 from collections.abc import Iterable
 from typing import Final
 
 from .files import Files
-from .records import BadRecord, Record, decode_record, encode_record
+from .records import BadRecord, GroupRecord, Record, decode_record, encode_record
 
 FOLDER: Final = "journal"
+_TEMPORARY: Final = f"{FOLDER}/new"
 
 
 class JournalFailed(Exception):
@@ -19,7 +21,7 @@ class JournalFailed(Exception):
 
 
 class JournalCorrupt(Exception):
-    """The journal holds a broken record with whole ones behind it: bytes have changed that were once safe."""
+    """The journal is broken where it was once safe: bytes have changed since."""
 
 
 class Journal:
@@ -36,6 +38,8 @@ class Journal:
         self._folders: set[str] = set()
         self._appended = self._written = self._synced = 0
         self.length = files.size(_name(segment)) or 0
+        self._safe_length = self.length
+        files.sync(self._descriptor)
 
     @property
     def failure(self) -> OSError | None:
@@ -82,7 +86,16 @@ class Journal:
         try:
             for folder in folders:
                 self._files.sync_folder(folder)
-            length = write_segment(self._files, self._segment + 1, records)
+            written = write_new(self._files, records)
+        except OSError as error:
+            # The segment that is in use is as it was: go on with it.
+            with self._changed:
+                self._folders |= folders
+                self._writing = False
+                self._changed.notify_all()
+            raise JournalFailed(str(error)) from error
+        try:
+            length = put_in_place(self._files, self._segment + 1, written)
             old, self._descriptor = self._descriptor, self._files.open_append(_name(self._segment + 1))
             self._files.close(old)
             self._files.remove(_name(self._segment))
@@ -91,16 +104,23 @@ class Journal:
             raise JournalFailed(str(error)) from error
         with self._changed:
             self._segment += 1
-            self.length = length
+            self.length = self._safe_length = length
             self._buffer.clear()
             self._written = self._synced = self._appended
             self._writing = False
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Make everything safe and close the file."""
-        self.sync()
-        self._files.close(self._descriptor)
+        """Make everything safe and close the file; whoever comes later is told that the journal has failed."""
+        try:
+            self.sync()
+        except JournalFailed:
+            pass
+        with self._changed:
+            while self._writing:
+                self._changed.wait()
+            self._failure = self._failure or OSError(errno.EBADF, "the journal is closed")
+            self._files.close(self._descriptor)
 
     def _advance(self, position: int | None, *, durably: bool) -> None:
         with self._changed:
@@ -126,7 +146,7 @@ class Journal:
                 self._changed.notify_all()
 
     def _write(self, lines: list[bytes], folders: set[str], *, durably: bool) -> None:
-        data = b"".join(lines)
+        data = b"".join([encode_record(GroupRecord(self._safe_length)), *lines]) if lines else b""
         try:
             for folder in folders:
                 self._files.sync_folder(folder)
@@ -137,6 +157,8 @@ class Journal:
             self._fail(error)
             raise JournalFailed(str(error)) from error
         self.length += len(data)
+        if durably:
+            self._safe_length = self.length
 
     def _fail(self, error: OSError) -> None:
         """Never trust the volume again: after a failed sync nobody knows what is on it (fsyncgate, 2018)."""
@@ -148,9 +170,19 @@ class Journal:
 
 def write_segment(files: Files, segment: int, records: Iterable[Record]) -> int:
     """Write a whole segment so that it is there completely or not at all; return its length in bytes."""
-    temporary = f"{FOLDER}/new"
-    files.remove(temporary)
-    descriptor = files.create(temporary)
+    return put_in_place(files, segment, write_new(files, records))
+
+
+def put_in_place(files: Files, segment: int, length: int) -> int:
+    """Give the temporary segment its number; return `length`, its length in bytes."""
+    files.rename(_TEMPORARY, _name(segment))
+    return length
+
+
+def write_new(files: Files, records: Iterable[Record]) -> int:
+    """Write a temporary segment, durably; return its length in bytes."""
+    files.remove(_TEMPORARY)
+    descriptor = files.create(_TEMPORARY)
     length = 0
     try:
         block: list[bytes] = []
@@ -165,7 +197,6 @@ def write_segment(files: Files, segment: int, records: Iterable[Record]) -> int:
         files.sync(descriptor)
     finally:
         files.close(descriptor)
-    files.rename(temporary, _name(segment))
     return length
 
 
@@ -191,7 +222,11 @@ def read_newest(files: Files) -> tuple[int, list[Record]]:
 
 
 def _decode(data: bytes, name: str) -> tuple[list[Record], int]:
-    """Return the records in `data` and where the last whole one ends."""
+    """Return the records in `data` and where those end that count.
+
+    A broken record ends the journal, with all behind it: a group that was being written when the power went may have
+    reached the volume in any order. It is corruption only if a later group says that its bytes were safe.
+    """
     records: list[Record] = []
     offset = valid = 0
     broken: int | None = None
@@ -205,10 +240,11 @@ def _decode(data: bytes, name: str) -> tuple[list[Record], int]:
         except BadRecord:
             broken = offset if broken is None else broken
         else:
-            if broken is not None:
-                raise JournalCorrupt(f"{name} is broken at byte {broken} and goes on at byte {offset}")
-            records.append(record)
-            valid = following
+            if broken is None:
+                records.append(record)
+                valid = following
+            elif isinstance(record, GroupRecord) and record.synced > broken:
+                raise JournalCorrupt(f"{name} is broken at byte {broken}, although {record.synced} bytes were safe")
         offset = following
     return records, valid
 

@@ -80,7 +80,8 @@ class Ledger:
                 self._put(Entry(record, record.hold, deliveries))
                 self.totals = replace(self.totals, next_id=max(self.totals.next_id, record.id + 1))
             case DeliveryRecord() if entry := self._take(record.id):
-                entry.deliveries[record.destination] = record
+                # A new mapping each time, so that whoever holds the old one may go on reading it.
+                entry.deliveries = {**entry.deliveries, record.destination: record}
                 self._put(entry)
             case HoldRecord() if entry := self._take(record.id):
                 entry.hold = record.reason

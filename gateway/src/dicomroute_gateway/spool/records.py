@@ -117,7 +117,15 @@ class TotalsRecord:
     record: Literal["totals"] = "totals"
 
 
-Record = Received | DeliveryRecord | HoldRecord | DroppedRecord | DiscardedRecord | TotalsRecord
+@dataclass(frozen=True, slots=True)
+class GroupRecord:
+    """The first record of a group that is written together: everything before byte `synced` was safe by then."""
+
+    synced: int
+    record: Literal["group"] = "group"
+
+
+Record = GroupRecord | Received | DeliveryRecord | HoldRecord | DroppedRecord | DiscardedRecord | TotalsRecord
 
 _ADAPTER: Final[TypeAdapter[Record]] = TypeAdapter(Annotated[Record, Field(discriminator="record")])
 

@@ -6,10 +6,12 @@ a removal: record of the last delivery synced, then the file removed. docs/durab
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +36,7 @@ from .records import (
 FORMAT: Final = 1
 _COMPACT_BYTES: Final = 64 << 20
 _REAP_SECONDS: Final = 0.2
+INSTANCE_FILE: Final = re.compile(r"[0-9]{12}\.dcm")
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +55,10 @@ class SpoolFull(Exception):
 
 class SpoolFailed(Exception):
     """The volume did not keep what it was given; nothing is accepted until the gateway is restarted."""
+
+
+class SpoolUncertain(SpoolFailed):
+    """Nobody knows whether an instance is safe: it is not acknowledged, and its bytes stay for a restart to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +104,16 @@ class Spool:
         if lock is None:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
-        self._check_format()
-        for name in (journals.FOLDER, "instances"):
-            self._files.make_folder(name)
-        self._ledger, segment = self._recover()
-        self._journal = Journal(self._files, segment)
+        try:
+            self._check_format()
+            for name in (journals.FOLDER, "instances"):
+                self._files.make_folder(name)
+            self._ledger, segment = self._recover()
+            self._journal = Journal(self._files, segment)
+        except BaseException:
+            self._files.close(lock)
+            raise
+        self._closed = False
         self._mutex = threading.RLock()
         self._next_id = self._ledger.totals.next_id
         self._bytes = 0
@@ -139,18 +151,20 @@ class Spool:
     def receive(self, incoming: Incoming, received: Received) -> None:
         """Make an instance and what is owed of it safe. When this returns, it will not be lost.
 
-        Raises SpoolFailed, OSError; the instance is then not accepted.
+        Raises OSError and SpoolFailed before anything is written down of it: its file may then be discarded. Raises
+        SpoolUncertain once its record is on its way: the file must stay, because the record may be on the volume.
         """
         self._raise_if_failed()
         incoming.sync()
+        with self._mutex:
+            self._raise_if_failed()
+            self._ledger.apply(received)
+            self._bytes += received.file_length
+            position = self._journal.append(received, folder_of(incoming.id))
         try:
-            with self._mutex:
-                self._ledger.apply(received)
-                self._bytes += received.file_length
-                position = self._journal.append(received, folder_of(incoming.id))
             self._journal.sync(position)
         except JournalFailed as error:
-            raise SpoolFailed(str(error)) from error
+            raise SpoolUncertain(str(error)) from error
         with self._mutex:
             entry = self._ledger.entries.get(received.id)
             if entry is not None:
@@ -198,7 +212,12 @@ class Spool:
         instance. Raises SpoolFailed.
         """
         with self._mutex:
-            self._take_over(*records)
+            for record in records:
+                entry = self._ledger.entries.get(record.id)
+                known = entry.deliveries.get(record.destination) if entry else None
+                # What a person dropped while an attempt was under way stays dropped, unless it arrived after all.
+                if record.state is DeliveryState.DELIVERED or (known and known.state is DeliveryState.PENDING):
+                    self._take_over(record)
         try:
             self._journal.flush()
         except JournalFailed as error:
@@ -208,14 +227,9 @@ class Spool:
 
     def entries(self, keep: Callable[[Entry], bool], limit: int | None = None) -> list[Entry]:
         """Return copies of the entries that `keep` accepts, oldest first."""
-        found: list[Entry] = []
         with self._mutex:
-            for entry in self._ledger.entries.values():
-                if keep(entry):
-                    found.append(Entry(entry.received, entry.hold, dict(entry.deliveries)))
-                    if limit is not None and len(found) == limit:
-                        break
-        return found
+            entries = [Entry(e.received, e.hold, e.deliveries) for e in self._ledger.entries.values()]
+        return list(islice((entry for entry in entries if keep(entry)), limit))
 
     def retry(self, owed: Iterable[Owed]) -> int:
         """Make dead-lettered deliveries pending again, and pending ones due now; return how many."""
@@ -295,10 +309,10 @@ class Spool:
         """Return how full the spool is: of its own size, or of the file system where that is smaller."""
         total, free = self._files.file_system()
         if total < self._size_bytes:
-            used, capacity = total - free, total
-        else:
-            used, capacity = self._bytes, self._size_bytes
-        return Level(used, capacity, capacity * self._percent // 100)
+            return Level(total - free, total, total * self._percent // 100)
+        # Others may fill a larger file system: what is not free there is as good as used.
+        used = max(self._bytes, self._size_bytes - free)
+        return Level(used, self._size_bytes, self._size_bytes * self._percent // 100)
 
     def snapshot(self) -> Snapshot:
         """Return the counts of this moment."""
@@ -315,18 +329,20 @@ class Spool:
         """Make everything safe and let another gateway have the spool."""
         self._closing.set()
         self._reaper.join()
+        with self._mutex:
+            self._closed = True
         try:
             self._reap()
-            self._journal.close()
         except (JournalFailed, OSError) as error:
             log.error("spool.close_failed", error=str(error))
-        os.close(self._signal)
+        self._journal.close()
         self._files.close(self._lock_descriptor)
 
     # -- within ----------------------------------------------------------------------------------------------
 
     def _check_format(self) -> None:
         if "format" not in self._files.list("."):
+            self._files.remove("format.new")
             descriptor = self._files.create("format.new")
             self._files.write(descriptor, [json.dumps({"format": FORMAT}).encode()])
             self._files.sync(descriptor)
@@ -353,9 +369,17 @@ class Spool:
                 "or ask for help",
             ) from error
         ledger = Ledger()
-        if segment == 0:
-            journals.write_segment(self._files, 1, [TotalsRecord()])
-            return ledger, 1
+        has_files = any(self._files.list(f"instances/{folder}") for folder in self._files.list("instances"))
+        if has_files and not (records and isinstance(records[0], TotalsRecord)):
+            raise SpoolError(
+                "SpoolCorrupt",
+                "there are instances and no journal that speaks of them: nothing was touched; restore the journal, or "
+                "move the instances away",
+            )
+        if not records:
+            segment = max(segment, 1)
+            journals.write_segment(self._files, segment, [TotalsRecord()])
+            return ledger, segment
         for record in records:
             ledger.apply(record)
         for entry in ledger.entries.values():
@@ -371,6 +395,8 @@ class Spool:
         """Remove files that nothing speaks of: never acknowledged, or finished right before a crash."""
         for folder in self._files.list("instances"):
             for name in self._files.list(f"instances/{folder}"):
+                if not INSTANCE_FILE.fullmatch(name):
+                    continue
                 identifier = int(name.removesuffix(".dcm"))
                 self._next_id = max(self._next_id, identifier + 1)
                 if identifier not in self._ledger.entries:
@@ -393,6 +419,8 @@ class Spool:
         self._fresh += owed
 
     def _raise_if_failed(self) -> None:
+        if self._closed:
+            raise SpoolFailed("the gateway is shutting down")
         if self.failure:
             raise SpoolFailed(self.failure)
 
@@ -417,8 +445,14 @@ class Spool:
             finished, self._ledger.finished = self._ledger.finished, {}
         self._journal.sync()
         folders = set()
-        for identifier, entry in finished.items():
-            self._files.remove(file_of(identifier))
+        while finished:
+            identifier, entry = finished.popitem()
+            try:
+                self._files.remove(file_of(identifier))
+            except OSError:
+                with self._mutex:
+                    self._ledger.finished.update({identifier: entry, **finished})
+                raise
             folders.add(folder_of(identifier))
             with self._mutex:
                 self._bytes -= entry.received.file_length

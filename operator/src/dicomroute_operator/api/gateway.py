@@ -9,7 +9,32 @@ from .meta import ATOMIC, Model, ObjectName, Text, keyed_by, rules
 from .quantity import PATTERN
 
 ResourceAmount = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 32})]
-Amounts = Annotated[dict[str, ResourceAmount], Field(max_length=16)]
+Amounts = Annotated[
+    dict[str, ResourceAmount],
+    Field(
+        max_length=16,
+        json_schema_extra=rules(
+            (
+                "self.all(k, type(self[k]) == string ? isQuantity(self[k]) && !self[k].startsWith('-') : self[k] >= 0)",
+                "an amount is a quantity of zero or more, such as 500m or 1Gi",
+            )
+        ),
+    ),
+]
+_LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+_LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
+_KEYS_ARE_QUALIFIED = (
+    f"self.all(k, k.size() <= 317 && k.matches(r'{_LABEL_KEY}'))",
+    "a key is a name of letters, digits, '-', '_' and '.', with an optional DNS prefix, such as example.com/team",
+)
+_VALUES_ARE_LABELS = (
+    f"self.all(k, self[k].matches(r'{_LABEL_VALUE}'))",
+    "a label's value has at most 63 letters, digits, '-', '_' and '.', and begins and ends with a letter or digit",
+)
+_IS_NAME_OR_EMPTY = (
+    r"self.matches(r'^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$')",
+    "a name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit",
+)
 ShortText = Annotated[str, Field(max_length=63)]
 LongText = Annotated[str, Field(max_length=4096)]
 
@@ -60,8 +85,8 @@ class Service(Model):
         description="Local keeps the address of the caller, which allowedSources needs; Cluster hides it. Without "
         "effect for type ClusterIP.",
     )
-    annotations: Annotated[dict[str, LongText], Field(max_length=32)] = Field(
-        default={}, description="Annotations of the Service, as load balancers ask for them."
+    annotations: Annotated[dict[str, LongText], Field(max_length=32, json_schema_extra=rules(_KEYS_ARE_QUALIFIED))] = (
+        Field(default={}, description="Annotations of the Service, as load balancers ask for them.")
     )
     load_balancer_ip: Annotated[
         str,
@@ -102,15 +127,17 @@ class Spool(Model):
                         "message": "a volume cannot shrink: keep the size or make it larger",
                     },
                     {
-                        "rule": f"self.matches(r'{PATTERN}') && quantity(self).isGreaterThan(quantity('0'))",
-                        "message": "write an amount of bytes greater than zero, such as 50Gi",
+                        "rule": f"self.matches(r'{PATTERN}') && quantity(self).compareTo(quantity('1Mi')) >= 0",
+                        "message": "write an amount of bytes of at least 1Mi, with its unit, such as 50Gi",
                     },
                 ]
             },
             max_length=32,
         ),
     ] = Field(default="50Gi", description="Size of the volume, such as 50Gi. It can grow, never shrink.")
-    storage_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
+    storage_class_name: (
+        Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(_IS_NAME_OR_EMPTY))] | None
+    ) = Field(
         default=None,
         description="Storage class of the volume. Absent: the cluster's default. What is acknowledged is as safe as "
         "this class makes it. Cannot change.",
@@ -142,17 +169,36 @@ class TemplateMeta(Model):
                 (
                     "self.all(k, !k.startsWith('dicomroute.dev/') && !k.startsWith('app.kubernetes.io/'))",
                     "labels of dicomroute.dev/ and app.kubernetes.io/ are the operator's own: use another prefix",
-                )
+                ),
+                _KEYS_ARE_QUALIFIED,
+                _VALUES_ARE_LABELS,
             ),
         ),
     ] = Field(default={}, description="Further labels of the pods.")
-    annotations: Annotated[dict[str, LongText], Field(max_length=32)] = Field(
-        default={}, description="Annotations of the pods."
+    annotations: Annotated[dict[str, LongText], Field(max_length=32, json_schema_extra=rules(_KEYS_ARE_QUALIFIED))] = (
+        Field(default={}, description="Annotations of the pods.")
     )
 
 
 class Toleration(Model):
     """Lets the pods run on nodes with a matching taint (as in core/v1)."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!(has(self.operator) && self.operator == 'Exists') || !has(self.value) || self.value == ''",
+                "a toleration with operator Exists has no value: remove it, or use operator Equal",
+            ),
+            (
+                "has(self.key) && self.key != '' || has(self.operator) && self.operator == 'Exists'",
+                "a toleration without a key tolerates every taint: say so with operator Exists, or name a key",
+            ),
+            (
+                "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
+                "tolerationSeconds needs effect NoExecute",
+            ),
+        )
+    )
 
     key: Text = Field(default="", description="Taint that is tolerated. Empty with operator Exists: all.")
     operator: Annotated[str, Field(json_schema_extra={"enum": ["Exists", "Equal"]}, max_length=6)] = Field(
@@ -163,7 +209,10 @@ class Toleration(Model):
         str, Field(json_schema_extra={"enum": ["", "NoSchedule", "PreferNoSchedule", "NoExecute"]}, max_length=16)
     ] = Field(default="", description="Effect that is tolerated. Empty: all.")
     toleration_seconds: int | None = Field(
-        default=None, ge=0, description="How long a NoExecute taint is tolerated, in seconds. Absent: for ever."
+        default=None,
+        ge=0,
+        le=2147483647,
+        description="How long a NoExecute taint is tolerated, in seconds. Absent: for ever.",
     )
 
 
@@ -173,19 +222,30 @@ class PullSecret(Model):
     name: ObjectName = Field(description="Name of the Secret.")
 
 
+Opaque = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+
+
+class Affinity(Model):
+    """Which nodes and pods attract or repel the pods, as in core/v1."""
+
+    node_affinity: Opaque = Field(default={}, description="Node affinity as in core/v1.")
+    pod_affinity: Opaque = Field(default={}, description="Pod affinity as in core/v1.")
+    pod_anti_affinity: Opaque = Field(default={}, description="Pod anti-affinity as in core/v1.")
+
+
 class TemplateSpec(Model):
     """The fields of a pod's spec that a route may set."""
 
-    node_selector: Annotated[dict[str, ShortText], Field(max_length=32)] = Field(
-        default={}, description="Labels that a node has to carry."
-    )
+    node_selector: Annotated[
+        dict[str, ShortText], Field(max_length=32, json_schema_extra=rules(_KEYS_ARE_QUALIFIED, _VALUES_ARE_LABELS))
+    ] = Field(default={}, description="Labels that a node has to carry.")
     tolerations: Annotated[list[Toleration], Field(max_length=32, json_schema_extra=ATOMIC)] = Field(
         default=[], description="Taints that are tolerated."
     )
-    affinity: Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = (
-        Field(default={}, description="Affinity as in core/v1.")
+    affinity: Affinity = Field(default=Affinity(), description="Which nodes and pods attract or repel the pods.")
+    priority_class_name: Annotated[str, Field(max_length=253, json_schema_extra=rules(_IS_NAME_OR_EMPTY))] = Field(
+        default="", description="Priority class of the pods."
     )
-    priority_class_name: Text = Field(default="", description="Priority class of the pods.")
     image_pull_secrets: Annotated[list[PullSecret], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
         default=[], description="Secrets with which the image is pulled."
     )
@@ -205,6 +265,7 @@ class Gateway(Model):
         int,
         Field(
             ge=0,
+            le=1000,
             json_schema_extra=rules(
                 (
                     "self <= 1",
@@ -213,7 +274,18 @@ class Gateway(Model):
             ),
         ),
     ] = Field(default=1, description="Gateway pods: 1, or 0 to stop receiving and delivering; the spool stays.")
-    image: Annotated[str, Field(max_length=1024)] = Field(
+    image: Annotated[
+        str,
+        Field(
+            max_length=1024,
+            json_schema_extra=rules(
+                (
+                    r"self.matches(r'^([a-zA-Z0-9][-a-zA-Z0-9._/:@]*)?$')",
+                    "an image is written REGISTRY/NAME:TAG or REGISTRY/NAME@DIGEST, without spaces",
+                )
+            ),
+        ),
+    ] = Field(
         default="", description="Image of the gateway. Empty: the operator's default. Another image rolls the pods."
     )
     service: Service = Field(default=Service(), description="The Service that modalities connect to.")

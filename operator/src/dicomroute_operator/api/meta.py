@@ -91,8 +91,8 @@ class SecretKeyReference(Model):
             max_length=253,
             json_schema_extra=rules(
                 (
-                    r"self.matches(r'^[-._a-zA-Z0-9]+$')",
-                    "a Secret's key has letters, digits, '-', '_' and '.' alone",
+                    r"self.matches(r'^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')",
+                    "a Secret's key has letters, digits, '-', '_' and '.' alone, and does not begin with '..'",
                 )
             ),
         ),

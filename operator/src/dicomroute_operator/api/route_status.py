@@ -71,5 +71,5 @@ class DicomRouteStatus(Model):
     oldest_owed_time: Time | None = Field(default=None, description="When the oldest instance that is owed came.")
     observed_time: Time | None = Field(default=None, description="When the numbers here last changed.")
     destinations: Annotated[
-        list[DestinationStatus], Field(max_length=256, json_schema_extra=keyed_by("kind", "name"))
+        list[DestinationStatus], Field(max_length=1024, json_schema_extra=keyed_by("kind", "name"))
     ] = Field(default=[], description="Deliveries by destination.")

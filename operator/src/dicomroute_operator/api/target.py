@@ -7,6 +7,8 @@ from pydantic import ConfigDict, Field
 
 from .meta import Conditions, Model, OwnerMeta, SecretKeyReference, rules
 
+_PORT = "(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+
 
 class AuthType(StrEnum):
     """How requests are authenticated."""
@@ -63,8 +65,7 @@ class CloudTargetSpec(Model):
             max_length=2048,
             json_schema_extra=rules(
                 (
-                    r"self.matches(r'^https?://[^/?#@:\s]+(:[0-9]+)?(/[^?#\s]*)?$') || "
-                    r"self.matches(r'^https?://\[[0-9a-fA-F:.]+\](:[0-9]+)?(/[^?#\s]*)?$')",
+                    rf"self.matches(r'^https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]){_PORT}(/[!\"$->@-~]*)?$')",
                     "write the base URL of the DICOMweb service as http(s)://HOST[:PORT][/PATH], without user, query "
                     "and fragment",
                 ),

@@ -18,7 +18,10 @@ def check_target(target: CloudTarget) -> list[Finding]:
 
 def plain_http(target: CloudTarget) -> Iterator[Finding]:
     """A password does not cross a network in clear text; loopback is no network."""
-    url = urlsplit(target.spec.url)
+    try:
+        url = urlsplit(target.spec.url)
+    except ValueError:  # an IPv6 address that is none: requests will say so, and nothing is sent
+        return
     if url.scheme == "http" and target.spec.auth.type is not AuthType.NONE and not _is_loopback(url.hostname or ""):
         yield Finding(
             "CloudTarget",

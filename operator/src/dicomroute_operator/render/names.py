@@ -34,12 +34,12 @@ def service(route: str) -> str:
 
 def headless_service(route: str) -> str:
     """Return the name of the headless Service that gives the pods their names."""
-    return f"{route}-pods"
+    return f"{route}-gw-pods"
 
 
 def admin_secret(route: str) -> str:
     """Return the name of the Secret with the credential of the admin API."""
-    return f"{route}-admin"
+    return f"{route}-gw-admin"
 
 
 def password_file(secret: str, key: str) -> str:

@@ -59,7 +59,7 @@ def headless_service(route: DicomRoute) -> Manifest:
 def network_policy(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
     """Return the policy of who may reach the gateway: callers its listeners, the operator its API, all its health."""
     route = inputs.route
-    ingress = [_from_callers(inputs, listener) for listener in route.spec.listeners]
+    ingress = [rule for listener in route.spec.listeners for rule in _from_callers(inputs, listener)]
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.operator_namespace}}}
     ingress.append({"from": [operator], "ports": [_port("api")]})
     ingress.append({"ports": [_port("health")]})
@@ -85,16 +85,18 @@ def pod_disruption_budget(route: DicomRoute) -> Manifest:
     }
 
 
-def _from_callers(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
-    """Return who may reach a listener: the networks of its nodes, or everybody where one may call from anywhere."""
-    rule: dict[str, Any] = {"ports": [_port(listener.name)]}
+def _from_callers(inputs: RouteInputs, listener: Listener) -> list[dict[str, Any]]:
+    """Return who may reach a listener: the networks of its nodes, or everybody where one may call from anywhere.
+
+    Without a node there is no rule: nobody may call, and an empty `from` would let everybody in.
+    """
     nodes = inputs.nodes_of(listener)
-    everybody = listener.sources.policy is SourcePolicy.ANY or any(node.spec.any_address for node in nodes)
-    if not everybody:
-        networks = sorted({network for node in nodes for network in node.spec.allowed_sources})
-        # An empty list would let everybody in; nobody may call, so that no address is allowed.
-        rule["from"] = [{"ipBlock": {"cidr": network}} for network in networks or ["255.255.255.255/32"]]
-    return rule
+    if listener.sources.policy is SourcePolicy.ANY or any(node.spec.any_address for node in nodes):
+        return [{"ports": [_port(listener.name)]}]
+    networks = sorted({network for node in nodes for network in node.spec.allowed_sources})
+    if not networks:
+        return []
+    return [{"ports": [_port(listener.name)], "from": [{"ipBlock": {"cidr": network}} for network in networks]}]
 
 
 def _port(name: str) -> Manifest:

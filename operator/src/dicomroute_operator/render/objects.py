@@ -19,13 +19,13 @@ class RouteObjects:
 
     configuration: Mapping[str, Any]
     service_account: Manifest
+    network_policy: Manifest
     config_map: Manifest
     admin_secret: Manifest
     headless_service: Manifest
     service: Manifest
     stateful_set: Manifest
     pod_disruption_budget: Manifest
-    network_policy: Manifest
 
     def manifests(self) -> Iterator[Manifest]:
         """Yield the objects in the order in which they are applied."""
@@ -33,15 +33,26 @@ class RouteObjects:
 
 
 @dataclass(frozen=True)
+class ServingCertificate:
+    """The certificate and key of the admin API, in PEM; made elsewhere, as nothing here is random."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True)
 class RenderSettings:
     """What the operator adds to a route's own inputs.
 
-    `admin_key` is the key from which each route's admin credential is derived.
+    `admin_key` is the key from which each route's admin credential is derived. `user` is the user and group of the
+    pods; None leaves them to the cluster, as OpenShift wants it.
     """
 
     gateway_image: str
     operator_namespace: str
     admin_key: bytes
+    serving_certificate: ServingCertificate
+    user: int | None = 65532
 
 
 def labels(route: DicomRoute) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Renders a route: from its inputs to everything that it needs."""
 
+import base64
 import hashlib
 import hmac
 
@@ -26,6 +27,7 @@ def render_route(inputs: RouteInputs, settings: RenderSettings) -> RouteObjects:
             "metadata": metadata(route, names.gateway(name)),
             "automountServiceAccountToken": False,
         },
+        network_policy=network_policy(inputs, settings),
         config_map={
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -37,16 +39,24 @@ def render_route(inputs: RouteInputs, settings: RenderSettings) -> RouteObjects:
             "kind": "Secret",
             "metadata": metadata(route, names.admin_secret(name)),
             "type": "Opaque",
-            "stringData": {"token": admin_token(route, settings.admin_key)},
+            "data": {
+                "token": _base64(admin_token(route, settings.admin_key)),
+                "tls.crt": _base64(settings.serving_certificate.certificate),
+                "tls.key": _base64(settings.serving_certificate.key),
+            },
         },
         headless_service=headless_service(route),
         service=service(route),
         stateful_set=stateful_set(inputs, settings),
         pod_disruption_budget=pod_disruption_budget(route),
-        network_policy=network_policy(inputs, settings),
     )
 
 
 def admin_token(route: DicomRoute, key: bytes) -> str:
     """Return the credential of a route's admin API: another route's tells nothing of it."""
     return hmac.new(key, route.metadata.uid.encode(), hashlib.sha256).hexdigest()
+
+
+def _base64(text: str) -> str:
+    """Return a value as `data` of a Secret holds it; `stringData` is write-only, so that drift in it is not seen."""
+    return base64.b64encode(text.encode()).decode()

@@ -66,6 +66,7 @@ def stateful_set(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
 def _pod_spec(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
     route = inputs.route
     gateway = route.spec.gateway
+    user = settings.user
     return {
         "serviceAccountName": names.gateway(route.metadata.name),
         "automountServiceAccountToken": False,
@@ -73,9 +74,7 @@ def _pod_spec(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
         "terminationGracePeriodSeconds": gateway.drain_timeout_seconds + _GRACE_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "runAsGroup": 65532,
-            "fsGroup": 65532,
+            **({"runAsUser": user, "runAsGroup": user, "fsGroup": user} if user is not None else {}),
             # A spool of many files is not walked at each start.
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
@@ -93,7 +92,8 @@ def _pod_spec(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
 
 
 def _container(route: DicomRoute, image: str) -> Manifest:
-    probe = {"port": "health", "scheme": "HTTP"}
+    probe = {"timeoutSeconds": 5}
+    health = {"port": "health", "scheme": "HTTP"}
     return {
         "name": "gateway",
         "image": image,
@@ -124,9 +124,24 @@ def _container(route: DicomRoute, image: str) -> Manifest:
             "capabilities": {"drop": ["ALL"]},
         },
         # Never the DICOM port: each probe would be a connection without an association.
-        "startupProbe": {"httpGet": {"path": "/healthz", **probe}, "periodSeconds": 1, "failureThreshold": 120},
-        "livenessProbe": {"httpGet": {"path": "/healthz", **probe}, "periodSeconds": 10, "failureThreshold": 6},
-        "readinessProbe": {"httpGet": {"path": "/readyz", **probe}, "periodSeconds": 2, "failureThreshold": 1},
+        "startupProbe": {
+            **probe,
+            "httpGet": {"path": "/healthz", **health},
+            "periodSeconds": 1,
+            "failureThreshold": 120,
+        },
+        "livenessProbe": {
+            **probe,
+            "httpGet": {"path": "/healthz", **health},
+            "periodSeconds": 10,
+            "failureThreshold": 6,
+        },
+        "readinessProbe": {
+            **probe,
+            "httpGet": {"path": "/readyz", **health},
+            "periodSeconds": 2,
+            "failureThreshold": 3,
+        },
         "volumeMounts": [
             {"name": "configuration", "mountPath": names.CONFIGURATION_FOLDER, "readOnly": True},
             {"name": "admin", "mountPath": names.ADMIN_FOLDER, "readOnly": True},
@@ -165,7 +180,7 @@ def _template_spec(spec: TemplateSpec) -> Manifest:
         {
             "nodeSelector": spec.node_selector,
             "tolerations": tolerations,
-            "affinity": spec.affinity,
+            "affinity": _without_empty(spec.affinity.model_dump(by_alias=True)),
             "priorityClassName": spec.priority_class_name,
             "imagePullSecrets": [{"name": one.name} for one in spec.image_pull_secrets],
         }

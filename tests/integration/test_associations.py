@@ -1,0 +1,301 @@
+"""Who may associate, what is answered to whom, and that no peer disturbs another."""
+
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pydicom
+import pytest
+from corpus import FILES, make_corpus
+from manifests import changed, node
+from orthanc import Orthanc
+from processes import wait_until
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import CTImageStorage, MRImageStorage, Verification
+from routes import local_node, local_route, to
+from running import Running, storescu
+from tap import Tap
+
+NOWHERE = "http://127.0.0.1:9/dicom-web"
+CT = FILES / "CT_small.dcm"
+
+
+@pytest.fixture
+def gateway(run: Callable[..., Running]) -> Running:
+    """A gateway whose one target is never there."""
+    return run(local_node(), to(NOWHERE), local_route())
+
+
+def associate(port: int, calling: str = "CT1", called: str = "CTGATE", contexts: list[str] | None = None, **options):
+    entity = AE(ae_title=calling)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
+    for context in contexts or [CTImageStorage, Verification]:
+        entity.add_requested_context(context)
+    return entity.associate("127.0.0.1", port, ae_title=called, **options)
+
+
+def reload_with(running: Running, *documents) -> None:
+    before = running.hash()
+    running.write(documents)
+    running.wait_reloaded(before)
+
+
+def test_an_unknown_called_title_is_rejected_with_reason_7(gateway: Running, tap: Callable[[int], Tap]) -> None:
+    wire = tap(gateway.port)
+    assert storescu(wire.port, [CT], called="OTHER") != 0
+    assert wire.witness.rejections == [(1, 1, 7)]
+    assert gateway.status()["associations"]["refusedTotal"] == {"CalledAETitle": 1}
+
+
+def test_an_unknown_calling_title_is_rejected_with_reason_3(gateway: Running, tap: Callable[[int], Tap]) -> None:
+    wire = tap(gateway.port)
+    assert storescu(wire.port, [CT], calling="STRANGER") != 0
+    assert wire.witness.rejections == [(1, 1, 3)]
+
+
+def test_an_address_that_nobody_may_call_from_is_closed_and_counted(run: Callable[..., Running]) -> None:
+    elsewhere = node(aeTitle="CT1", allowedSources=["192.0.2.0/24"])
+    running = run(elsewhere, to(NOWHERE), local_route())
+    with socket.create_connection(("127.0.0.1", running.port), 5) as connection:
+        assert connection.recv(1) == b""
+    assert running.status()["associations"]["refusedTotal"] == {"SourceAddress": 1}
+    reload_with(running, local_node())
+    assert storescu(running.port, [CT]) == 0
+
+
+def test_a_title_from_the_address_of_another_node_is_rejected_with_reason_3(
+    run: Callable[..., Running], tap: Callable[[int], Tap]
+) -> None:
+    both = changed(local_route(), "spec.listeners.0.sources.nodes.1", {"name": "ct-2"})
+    elsewhere = changed(node(aeTitle="CT2", allowedSources=["192.0.2.0/24"]), "metadata.name", "ct-2")
+    running = run(local_node(), elsewhere, to(NOWHERE), both)
+    wire = tap(running.port)
+    assert storescu(wire.port, [CT], calling="CT2") != 0
+    assert wire.witness.rejections == [(1, 1, 3)]
+    assert storescu(wire.port, [CT], calling="CT1") == 0
+
+
+def test_an_association_ends_when_its_node_is_removed(run: Callable[..., Running]) -> None:
+    running = run(local_node(), to(NOWHERE), local_route())
+    association = associate(running.port)
+    assert send(association, pydicom.dcmread(CT)) == 0
+    reload_with(running, node(aeTitle="OTHER", allowedSources=["127.0.0.0/8"]))
+    assert "Status" not in association.send_c_echo()
+    wait_until(lambda: association.is_aborted, "the association stands")
+    assert running.status()["associations"]["abortedTotal"] == {"SourceRemoved": 1}
+
+
+def test_everybody_may_call_a_listener_with_policy_any(run: Callable[..., Running]) -> None:
+    open_ = changed(local_route(), "spec.listeners.0.sources", {"policy": "Any"})
+    running = run(to(NOWHERE), open_)
+    assert storescu(running.port, [CT], calling="STRANGER") == 0
+
+
+def test_verification_is_answered(gateway: Running) -> None:
+    association = associate(gateway.port)
+    assert association.is_established
+    assert association.send_c_echo().Status == 0
+    association.release()
+
+
+def test_further_associations_are_rejected_as_transient_and_come_in_when_one_has_gone(
+    run: Callable[..., Running],
+) -> None:
+    limited = changed(local_route(), "spec.listeners.0.maxAssociations", 2)
+    running = run(local_node(), to(NOWHERE), limited)
+    first, second = associate(running.port), associate(running.port)
+    third = associate(running.port)
+    assert (third.is_established, third.is_rejected) == (False, True)
+    rejection = third.acceptor.primitive
+    assert (rejection.result, rejection.result_source, rejection.diagnostic) == (2, 3, 2)
+    first.release()
+    wait_until(lambda: running.status()["associations"]["open"] == 1, "the place is not free")
+    fourth = associate(running.port)
+    assert fourth.is_established
+    fourth.release()
+    second.release()
+
+
+def test_connections_without_an_association_take_no_place_and_are_no_error(run: Callable[..., Running]) -> None:
+    limited = changed(local_route(), "spec.listeners.0.maxAssociations", 1)
+    running = run(local_node(), to(NOWHERE), limited)
+    probes = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(20)]
+    association = associate(running.port)
+    assert association.is_established
+    association.release()
+    for probe in probes:
+        probe.close()
+    wait_until(lambda: running.status()["associations"]["open"] == 0, "a probe took a place")
+    assert running.status()["associations"]["abortedTotal"] == {}
+    assert "error" not in running.process.tail()
+
+
+def test_silent_and_slow_peers_are_ended_and_disturb_nobody(run: Callable[..., Running]) -> None:
+    hasty = changed(local_route(), "spec.listeners.0.acseTimeoutSeconds", 1)
+    running = run(local_node(), to(NOWHERE), changed(hasty, "spec.listeners.0.stallTimeoutSeconds", 1))
+    beginnings = [
+        b"\x01",
+        b"\x01\x00\xff\xff\xff\xf0",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"\x04\x00\x00\x00\x00\x10",
+    ]
+    peers = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(50)]
+    for number, peer in enumerate(peers):
+        peer.sendall(beginnings[number % len(beginnings)])
+    assert storescu(running.port, [CT]) == 0
+    for peer in peers:
+        peer.settimeout(10)
+        answer = b""
+        try:
+            while data := peer.recv(100):
+                answer += data
+        except ConnectionResetError:
+            pass
+        assert answer[:1] in (b"\x07", b""), answer
+        peer.close()
+    assert storescu(running.port, [CT]) == 0
+
+
+def test_an_idle_association_is_aborted_after_its_time(run: Callable[..., Running]) -> None:
+    running = run(local_node(), to(NOWHERE), changed(local_route(), "spec.listeners.0.idleTimeoutSeconds", 1))
+    association = associate(running.port)
+    wait_until(lambda: association.is_aborted, "the association stands", 10)
+    assert running.status()["associations"]["abortedTotal"] == {"PeerStalled": 1}
+
+
+def send(association, dataset: Dataset) -> int:
+    return int(association.send_c_store(dataset).Status)
+
+
+def test_what_does_not_fit_its_request_is_refused_with_its_status(gateway: Running) -> None:
+    association = associate(gateway.port, contexts=[CTImageStorage, MRImageStorage])
+    dataset = pydicom.dcmread(CT)
+    assert send(association, dataset) == 0x0000
+    bad = pydicom.dcmread(CT)
+    bad.file_meta.MediaStorageSOPInstanceUID = bad.SOPInstanceUID = "1.2.3"
+    wrong = raw_store(gateway.port, bad, request_uid="1.2.4")
+    assert wrong == 0xA900
+    assert raw_store(gateway.port, bad, request_uid="../../etc/passwd") == 0x0117
+    assert raw_store(gateway.port, bad, request_uid="1.2.3", data=b"\x00\x01garbage that is no data set") == 0xC000
+    assert raw_store(gateway.port, bad, request_uid="1.2.3", sop_class=MRImageStorage) == 0x0122
+    assert raw_store(gateway.port, bad, request_uid="1.2.3", data=b"") == 0xA900
+    association.release()
+    assert gateway.counts()["receivedTotal"] == 1
+
+
+def raw_store(
+    port: int, dataset: Dataset, *, request_uid: str, data: bytes | None = None, sop_class: str = CTImageStorage
+) -> int:
+    """Send a C-STORE whose parts contradict each other; return the status of its answer."""
+    from pynetdicom.dsutils import encode
+
+    association = associate(port)
+    assert association.is_established
+    context = next(c for c in association.accepted_contexts if c.abstract_syntax == CTImageStorage)
+    syntax = context.transfer_syntax[0]
+    body = encode(dataset, syntax.is_implicit_VR, syntax.is_little_endian) if data is None else data
+    command = Dataset()
+    command.CommandGroupLength = 0
+    command.AffectedSOPClassUID = sop_class
+    command.CommandField = 1
+    command.MessageID = 1
+    command.Priority = 0
+    command.CommandDataSetType = 0
+    command.add_new(0x00001000, "UI", request_uid)
+    head = encode(command, True, True)
+    assert head is not None
+    statuses: list[int] = []
+    association.bind(evt.EVT_DIMSE_RECV, lambda event: statuses.append(int(event.message.command_set.Status)))
+    sock = association.dul.socket.socket
+    for flags, part in ((3, head), (2, body or b"")):
+        pdv = struct.pack(">IBB", len(part) + 2, context.context_id, flags) + part
+        sock.sendall(struct.pack(">BxI", 4, len(pdv)) + pdv)
+    wait_until(lambda: bool(statuses), "no answer came", 10)
+    association.abort()
+    return statuses[0]
+
+
+def test_a_peer_that_breaks_the_protocol_is_aborted_with_the_reason(gateway: Running) -> None:
+    for sent, expected in (
+        (struct.pack(">BxI", 4, 200_000), 6),  # longer than agreed
+        (struct.pack(">BxI", 4, 8) + struct.pack(">IBB", 4, 99, 3) + b"ab", 6),  # an unknown context
+        (struct.pack(">BxI", 4, 8) + struct.pack(">IBB", 400, 1, 3) + b"ab", 6),  # a PDV longer than its PDU
+        (struct.pack(">BxI", 4, 8) + struct.pack(">IBB", 4, 1, 2) + b"ab", 5),  # data before a command
+        (struct.pack(">BxI", 9, 4) + bytes(4), 1),  # no PDU of the standard
+        (struct.pack(">BxI", 2, 4) + bytes(4), 2),  # an A-ASSOCIATE-AC
+    ):
+        association = associate(gateway.port)
+        aborts: list[tuple[int, int]] = []
+        association.bind(evt.EVT_PDU_RECV, lambda event: aborts.append(_abort(event.pdu)))  # noqa: B023
+        association.dul.socket.socket.sendall(sent)
+        wait_until(lambda: association.is_aborted, f"{sent!r} is borne", 10)  # noqa: B023
+        assert (2, expected) in aborts, sent
+    assert storescu(gateway.port, [CT]) == 0
+
+
+def _abort(pdu) -> tuple[int, int]:
+    return (getattr(pdu, "source", -1), getattr(pdu, "reason_diagnostic", -1))
+
+
+def test_a_sender_with_nagles_algorithm_on_does_not_wait_for_our_acknowledgements(
+    tmp_path: Path, gateway: Running
+) -> None:
+    """Stock SCPs delay each ACK by 40 ms, which makes 100 instances take four seconds."""
+    import time
+
+    files = make_corpus(tmp_path / "corpus", 100, ("MR_small.dcm",))
+    begin = time.monotonic()
+    assert storescu(gateway.port, files) == 0
+    assert time.monotonic() - begin < 2.5
+
+
+def test_a_draining_gateway_answers_the_instance_that_it_is_receiving(
+    run: Callable[..., Running], tmp_path: Path
+) -> None:
+    running = run(local_node(), to(NOWHERE), changed(local_route(), "spec.gateway.drainTimeoutSeconds", 15))
+    association = associate(running.port)
+    idle = associate(running.port)
+    dataset = pydicom.dcmread(CT)
+    statuses: list[int] = []
+    begun, go_on = threading.Event(), threading.Event()
+    send_bytes = association.dul.socket.send
+
+    def slowly(data: bytes) -> None:
+        if len(data) > 1000 and not begun.is_set():
+            begun.set()
+            go_on.wait(20)
+        send_bytes(data)
+
+    association.dul.socket.send = slowly
+    sender = threading.Thread(target=lambda: statuses.append(send(association, dataset)))
+    sender.start()
+    assert begun.wait(20)
+    stopping = threading.Thread(target=running.stop)
+    stopping.start()
+    wait_until(lambda: idle.is_aborted, "an idle association is not ended")
+    go_on.set()
+    sender.join()
+    stopping.join()
+    assert statuses == [0x0000]
+    running.start()
+    assert running.counts()["owed"] == 1
+
+
+def test_a_spool_above_its_watermark_answers_out_of_resources(
+    run: Callable[..., Running], tmp_path: Path, orthanc: Orthanc, tap: Callable[[int], Tap]
+) -> None:
+    small = changed(local_route(), "spec.gateway.spool", {"size": "1Mi", "highWatermarkPercent": 10})
+    running = run(local_node(), to(NOWHERE), small)
+    wire = tap(running.port)
+    files = make_corpus(tmp_path / "corpus", 6, ("CT_small.dcm",))
+    storescu(wire.port, files, "--no-halt")
+    assert wire.witness.statuses == [0, 0, 0, 0xA700, 0xA700, 0xA700]
+    assert running.status()["ready"], "a full spool is no reason not to answer"
+    reload_with(running, to(orthanc.url))
+    running.wait_for(owed=0, deliveredTotal=3)
+    wait_until(lambda: running.status()["spool"]["usedBytes"] == 0, "the spool keeps what is delivered")
+    assert storescu(wire.port, files[3:]) == 0
