@@ -23,19 +23,18 @@ $(VENV)/.installed: requirements/dev.txt operator/pyproject.toml gateway/pyproje
 	touch $@
 
 .PHONY: check
-check: setup ## Lint, types, import contracts, unit, golden and contract tests: under two minutes
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+check: lint ## Lint, types, import contracts, unit, golden and contract tests: under two minutes
 	$(BIN)/pytest -q tests/unit tests/golden tests/contract
 
-.PHONY: test
-test: setup peers kubernetes ## Everything CI runs
+.PHONY: lint
+lint: setup ## Lint, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: test
+test: peers kubernetes lint ## Everything CI runs
 	$(BIN)/pytest
 
 .PHONY: peers
@@ -62,6 +61,10 @@ requirements: setup ## Lock the requirements again, with hashes and without addr
 	$(COMPILE) $(UPGRADE) operator/pyproject.toml gateway/pyproject.toml cli/pyproject.toml requirements/dev.in \
 		--constraints requirements/operator.txt --constraints requirements/gateway.txt \
 		--no-emit-package dicomroute-operator --no-emit-package dicomroute-gateway -o requirements/dev.txt
+
+.PHONY: bench-micro
+bench-micro: setup ## Time own codecs beside the libraries they replace
+	$(BIN)/python tests/bench/micro.py
 
 .PHONY: format
 format: setup ## Format the sources

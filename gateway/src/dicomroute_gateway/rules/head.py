@@ -1,6 +1,6 @@
 """Reads top-level elements from the head of a data set, without decoding values or loading pixels (PS3.5 7).
 
-Own code, because pydicom visits and builds every element before the one that is wanted, ten times slower
+Own code, because pydicom builds an object of every element before the one that is wanted, three times slower
 (docs/adr/0004-head-scanner.md). Values are passed over, not read, unless they are asked for.
 """
 

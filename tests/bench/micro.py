@@ -1,0 +1,69 @@
+"""What own code gains over the libraries it replaces: `make bench-micro` prints the medians of interleaved rounds."""
+
+import io
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pydicom
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+
+from dicomroute_gateway.dimse.associate import decode_associate_request
+from dicomroute_gateway.rules.attributes import ATTRIBUTES
+from dicomroute_gateway.rules.expression import compile_expression
+from dicomroute_gateway.rules.head import scan
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "gateway"))
+
+from corpus import FILES, data_set_bytes
+from test_associate import request
+
+ROUNDS, CALLS = 7, 300
+WANTED = [
+    0x00080016,
+    0x00080018,
+    0x0020000D,
+    0x0020000E,
+    ATTRIBUTES["Modality"].tag,
+    ATTRIBUTES["StudyDescription"].tag,
+]
+
+
+def main() -> None:
+    data = data_set_bytes((FILES / "CT_small.dcm").read_bytes())
+    pdu = request()
+    rule = compile_expression('instance.Modality == "CT" && instance.StudyDescription.contains("RESEARCH")')
+    values = {"Modality": "CT", "StudyDescription": "CHEST RESEARCH"}
+    compare(
+        "head of CT_small (258 elements)",
+        ("scan", lambda: scan(lambda offset, length: data[offset : offset + length], "1.2.840.10008.1.2.1", WANTED)),
+        (
+            "pydicom",
+            lambda: pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True, specific_tags=WANTED),
+        ),
+    )
+    compare(
+        "A-ASSOCIATE-RQ with 2 contexts",
+        ("decode", lambda: decode_associate_request(pdu)),
+        ("pynetdicom", lambda: A_ASSOCIATE_RQ().decode(b"\x01\x00" + len(pdu).to_bytes(4, "big") + pdu)),
+    )
+    compare("a rule over two attributes", ("CEL", lambda: rule.evaluate(values, {})))
+
+
+def compare(what: str, *candidates: tuple[str, Callable[[], object]]) -> None:
+    rounds: dict[str, list[float]] = {name: [] for name, _ in candidates}
+    for _ in range(ROUNDS):
+        for name, call in candidates:
+            begin = time.perf_counter()
+            for _ in range(CALLS):
+                call()
+            rounds[name].append((time.perf_counter() - begin) / CALLS * 1e6)
+    medians = {name: statistics.median(times) for name, times in rounds.items()}
+    print(f"{what}: " + ", ".join(f"{name} {median:.1f} µs" for name, median in medians.items()))
+
+
+if __name__ == "__main__":
+    main()
