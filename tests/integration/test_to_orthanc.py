@@ -88,14 +88,15 @@ def test_a_gateway_killed_in_the_midst_of_a_study_loses_nothing_acknowledged(
 def test_a_password_from_a_secret(tmp_path: Path, run: Callable[..., Running]) -> None:
     archive = Orthanc(tmp_path / "orthanc", password="first")
     try:
-        running = run(local_node(), with_password(to(archive.url)), secret("wrong"), local_route())
+        patient = {"initialBackoffSeconds": 300, "maxBackoffSeconds": 300}  # a new password must not wait for it
+        running = run(local_node(), with_password(to(archive.url)), secret("wrong"), local_route(retry=patient))
         files = make_corpus(tmp_path / "corpus", 2, ("CT_small.dcm",))
         assert storescu(running.port, files) == 0
         wait_until(lambda: running.status()["destinations"][0]["lastError"] is not None, "no error is shown")
         assert running.status()["destinations"][0]["lastError"]["reason"] == "Unauthorized"
         assert running.counts()["deadLettered"] == 0
         running.write([secret("first")])
-        running.wait_for(owed=0, deliveredTotal=2)
+        running.wait_for(owed=0, deliveredTotal=2, seconds=10)
         assert "first" not in running.process.tail()
         assert "wrong" not in running.process.tail()
     finally:

@@ -17,13 +17,14 @@ from .admin.queue import Queue
 from .admin.server import AdminServer
 from .admin.status import DestinationActivity, Observation
 from .configuration.load import ConfigurationError, Loaded, load
-from .configuration.model import Configuration, Mode
+from .configuration.model import BasicAuth, Configuration, Mode
 from .configuration.model import Listener as ListenerConfiguration
 from .deliver.deliverer import Deliverer
 from .dimse.listener import Counts, Listener, ListenerError
 from .reception import Active, Reception
 from .rules.routing import compile_rules
-from .spool.spool import Spool, SpoolError
+from .spool.recovery import SpoolError
+from .spool.spool import Spool
 
 _POLL_SECONDS: Final = 0.5
 _LAST_GOOD: Final = "configuration.json"
@@ -69,6 +70,7 @@ class Gateway:
         self._leaving: list[threading.Thread] = []
         self._counts = Counts()
         self._text: str | None = None
+        self._secrets: list[tuple[str, int, int]] = []
         self._draining = False
         self._admin = AdminServer(self.observe, lambda: self._queue, settings.admin_token)
         self.admin_port: int | None = None
@@ -156,6 +158,27 @@ class Gateway:
             self._deliverer.reconsider()
         if changed or not self.is_ready:
             self._fit_listeners()
+        secrets = self._secrets_seen()
+        if secrets != self._secrets:
+            self._secrets = secrets
+            log.info("secrets.changed")
+            self._deliverer.hurry(None)
+
+    def _secrets_seen(self) -> list[tuple[str, int, int]]:
+        """Return which Secret files destinations use, and which version of each is mounted.
+
+        Their contents are read at each use; a change only ends the wait that a refused credential began.
+        """
+        seen = []
+        for destination in self._configuration().destinations:
+            if isinstance(destination.auth, BasicAuth):
+                name = destination.auth.password_file
+                try:
+                    stat = (self._settings.secrets / name).stat()
+                except OSError:
+                    continue
+                seen.append((name, stat.st_ino, stat.st_mtime_ns))
+        return seen
 
     async def _open_spool(self) -> bool:
         """Open the spool and what stands on it; return whether it is open. It is tried again while it is not."""

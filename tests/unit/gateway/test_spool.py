@@ -26,7 +26,8 @@ from dicomroute_gateway.spool.records import (
     decode_record,
     encode_record,
 )
-from dicomroute_gateway.spool.spool import Owed, Spool, SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
+from dicomroute_gateway.spool.recovery import SpoolError
+from dicomroute_gateway.spool.spool import Owed, Spool, SpoolFailed, SpoolFull, SpoolUncertain
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 SENDER = Sender("a-1", "dicom", "CT1", "GATE", "192.0.2.1")

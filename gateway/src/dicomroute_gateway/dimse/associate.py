@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from dicomroute_gateway.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
 from .negotiation import ContextResult, NegotiatedContext, ProposedContext
 from .stream import AbortReason, PDUType, ProtocolViolation, encode_pdu
 
 MAX_ASSOCIATE_BYTES: Final = 1 << 18
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
-IMPLEMENTATION_CLASS_UID: Final = "2.25.274389270962393168418366286542158386193"
-IMPLEMENTATION_VERSION_NAME: Final = "DICOMROUTE"
 _STORAGE_LEVEL_2_FULL: Final = bytes((2, 0, 0, 0, 0, 0))
 """Service class application information: level 2, no digital signatures, no coercion (PS3.4 B.3.1)."""
 

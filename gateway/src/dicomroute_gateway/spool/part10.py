@@ -7,8 +7,9 @@ are in the journal. The preamble is zero, so that a file can be nothing but DICO
 import struct
 from typing import Final
 
+from dicomroute_gateway.identity import IMPLEMENTATION_CLASS_UID
+
 PREAMBLE: Final = bytes(128) + b"DICM"
-IMPLEMENTATION_CLASS_UID: Final = "2.25.274389270962393168418366286542158386193"
 
 
 def file_head(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:

@@ -4,9 +4,7 @@ The order of an acceptance: data synced, name synced, record synced, then the an
 a removal: record of the last delivery synced, then the file removed. docs/durability.md argues each step.
 """
 
-import json
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -17,11 +15,10 @@ from typing import Final
 
 import structlog
 
-from . import journal as journals
 from .files import Files
 from .incoming import IDS_PER_FOLDER, Incoming, file_of, folder_of
-from .journal import Journal, JournalCorrupt, JournalFailed
-from .ledger import Entry, InstanceCounts, Ledger
+from .journal import Journal, JournalFailed
+from .ledger import Entry, InstanceCounts
 from .records import (
     DeliveryRecord,
     DeliveryState,
@@ -30,23 +27,13 @@ from .records import (
     HoldRecord,
     Received,
     Record,
-    TotalsRecord,
 )
+from .recovery import SpoolError, recover, remove_orphans
 
-FORMAT: Final = 1
 _COMPACT_BYTES: Final = 64 << 20
 _REAP_SECONDS: Final = 0.2
-INSTANCE_FILE: Final = re.compile(r"[0-9]{12}\.dcm")
 
 log = structlog.get_logger(__name__)
-
-
-class SpoolError(Exception):
-    """The spool cannot be used; `reason` names the condition, the message says what to do."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class SpoolFull(Exception):
@@ -105,23 +92,19 @@ class Spool:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
         try:
-            self._check_format()
-            for name in (journals.FOLDER, "instances"):
-                self._files.make_folder(name)
-            self._ledger, segment = self._recover()
+            self._ledger, segment = recover(self._files)
+            self._next_id = max(self._ledger.totals.next_id, remove_orphans(self._files, self._ledger))
             self._journal = Journal(self._files, segment)
         except BaseException:
             self._files.close(lock)
             raise
         self._closed = False
         self._mutex = threading.RLock()
-        self._next_id = self._ledger.totals.next_id
         self._bytes = 0
         self._folders: set[str] = set()
         self._compact_at = _COMPACT_BYTES
         self._fresh: list[Owed] = []
         self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._clear_orphans()
         for entry in self._ledger.entries.values():
             self._bytes += entry.received.file_length
             self._announce(entry)
@@ -339,69 +322,6 @@ class Spool:
         self._files.close(self._lock_descriptor)
 
     # -- within ----------------------------------------------------------------------------------------------
-
-    def _check_format(self) -> None:
-        if "format" not in self._files.list("."):
-            self._files.remove("format.new")
-            descriptor = self._files.create("format.new")
-            self._files.write(descriptor, [json.dumps({"format": FORMAT}).encode()])
-            self._files.sync(descriptor)
-            self._files.close(descriptor)
-            self._files.rename("format.new", "format")
-            return
-        try:
-            written = int(json.loads(self._files.read("format"))["format"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise SpoolError("SpoolCorrupt", f"the file {self._files.path('format')} is not readable") from error
-        if written > FORMAT:
-            raise SpoolError(
-                "SpoolTooNew",
-                f"the spool has format {written} and this gateway knows {FORMAT}: run the gateway that wrote it",
-            )
-
-    def _recover(self) -> tuple[Ledger, int]:
-        try:
-            segment, records = journals.read_newest(self._files)
-        except JournalCorrupt as error:
-            raise SpoolError(
-                "SpoolCorrupt",
-                f"{error}: bytes that were safe have changed. Nothing was touched; copy the volume, then restore it "
-                "or ask for help",
-            ) from error
-        ledger = Ledger()
-        has_files = any(self._files.list(f"instances/{folder}") for folder in self._files.list("instances"))
-        if has_files and not (records and isinstance(records[0], TotalsRecord)):
-            raise SpoolError(
-                "SpoolCorrupt",
-                "there are instances and no journal that speaks of them: nothing was touched; restore the journal, or "
-                "move the instances away",
-            )
-        if not records:
-            segment = max(segment, 1)
-            journals.write_segment(self._files, segment, [TotalsRecord()])
-            return ledger, segment
-        for record in records:
-            ledger.apply(record)
-        for entry in ledger.entries.values():
-            name = file_of(entry.received.id)
-            if self._files.size(name) != entry.received.file_length:
-                raise SpoolError(
-                    "SpoolCorrupt",
-                    f"{name} is missing or not {entry.received.file_length} bytes long, although it was accepted",
-                )
-        return ledger, segment
-
-    def _clear_orphans(self) -> None:
-        """Remove files that nothing speaks of: never acknowledged, or finished right before a crash."""
-        for folder in self._files.list("instances"):
-            for name in self._files.list(f"instances/{folder}"):
-                if not INSTANCE_FILE.fullmatch(name):
-                    continue
-                identifier = int(name.removesuffix(".dcm"))
-                self._next_id = max(self._next_id, identifier + 1)
-                if identifier not in self._ledger.entries:
-                    self._files.remove(f"instances/{folder}/{name}")
-        self._ledger.finished.clear()
 
     def _take_over(self, *records: Record) -> None:
         """Apply records and put them on their way to the journal."""
