@@ -33,6 +33,11 @@ BATCH_INSTANCES: Final = 10
 BATCH_BYTES: Final = 32 << 20
 UNREADABLE: Final = "SpoolUnreadable"
 
+_MAY_HAVE_ARRIVED: Final = frozenset(
+    ("ConnectionLost", "TimedOut", "ServerError", "Busy", "NotInAnswer", "AnswerNamesNoInstance", "AnswerWithoutResult")
+)
+"""Reasons of attempts after which the destination may have the instance all the same."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -323,13 +328,13 @@ def _after(
     """Return the state of a delivery after an attempt with this outcome.
 
     Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
-    second time, a doubtful one after `content_attempts`. A duplicate is our own if an earlier attempt ended without
-    a refusal: its answer was lost.
+    second time, a doubtful one after `content_attempts`. A duplicate is our own if the attempt before it was
+    sent and its answer was lost or did not name the instance.
     """
     refused = alone and outcome.verdict in (Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE)
     refusals = delivery.refusals + refused
     state = DeliveryState.PENDING
-    own = outcome.verdict is Verdict.DUPLICATE and delivery.attempts > delivery.refusals
+    own = outcome.verdict is Verdict.DUPLICATE and delivery.reason in _MAY_HAVE_ARRIVED
     if outcome.verdict is Verdict.DELIVERED or own:
         state = DeliveryState.DELIVERED
     elif refused and refusals >= (2 if outcome.verdict is Verdict.REFUSED else content_attempts):

@@ -1,0 +1,44 @@
+"""What an attempt makes of a delivery: only the content itself leads to a dead letter."""
+
+import pytest
+
+from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.worker import _after
+from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
+
+PENDING = DeliveryRecord(1, "CloudTarget/a", DeliveryState.PENDING)
+V, S = Verdict, DeliveryState
+
+
+def states(*verdicts: Verdict, alone: bool = True, content_attempts: int = 3, reason: str = "x") -> list[DeliveryState]:
+    delivery, found = PENDING, []
+    for verdict in verdicts:
+        delivery = _after(delivery, Outcome(verdict, reason, 400), 1.0, alone, content_attempts)
+        found.append(delivery.state)
+    assert delivery.attempts == len(verdicts)
+    return found
+
+
+@pytest.mark.parametrize("verdict", [V.RETRY, V.PAUSE, V.ALONE])
+def test_faults_of_the_way_and_of_the_destination_never_dead_letter(verdict: Verdict) -> None:
+    assert set(states(*[verdict] * 1000)) == {S.PENDING}
+
+
+def test_a_definite_refusal_dead_letters_the_second_time_alone() -> None:
+    assert states(V.REFUSED, V.REFUSED) == [S.PENDING, S.DEAD_LETTERED]
+    assert states(V.REFUSED, V.RETRY, V.REFUSED) == [S.PENDING, S.PENDING, S.DEAD_LETTERED]
+    assert set(states(*[V.REFUSED] * 50, alone=False)) == {S.PENDING}
+
+
+def test_a_doubtful_refusal_dead_letters_after_the_attempts_of_the_route() -> None:
+    assert states(V.DOUBTFUL, V.DOUBTFUL, V.DOUBTFUL) == [S.PENDING, S.PENDING, S.DEAD_LETTERED]
+    assert states(V.DOUBTFUL, content_attempts=1) == [S.DEAD_LETTERED]
+
+
+@pytest.mark.parametrize(
+    "before, state",
+    [("ConnectionLost", S.DELIVERED), ("ServerError", S.DELIVERED), ("ConnectionFailed", S.PENDING), ("", S.PENDING)],
+)
+def test_a_duplicate_is_our_own_only_if_the_attempt_before_may_have_arrived(before: str, state: DeliveryState) -> None:
+    tried = _after(PENDING, Outcome(V.RETRY, before), 1.0, True, 8) if before else PENDING
+    assert _after(tried, Outcome(V.DUPLICATE, "InstanceExists", 45070), 2.0, True, 8).state is state
