@@ -146,7 +146,7 @@ class QueueDocument(Document):
 
 
 class InstanceDocument(Document):
-    """All that is known of one instance."""
+    """All that is known of one instance; `digest` is the SHA-512/256 of its data set, in hexadecimal."""
 
     instance: int
     received_time: datetime
@@ -156,7 +156,7 @@ class InstanceDocument(Document):
     study_instance_uid: str = Field(alias="studyInstanceUID")
     transfer_syntax_uid: str = Field(alias="transferSyntaxUID")
     bytes: int
-    sha256: str
+    digest: str
     association: str
     listener: str
     calling_ae_title: str = Field(alias="callingAETitle")

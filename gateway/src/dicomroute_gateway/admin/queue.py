@@ -54,7 +54,7 @@ class Queue:
             study_instance_uid=received.study_instance_uid,
             transfer_syntax_uid=received.transfer_syntax_uid,
             bytes=received.length,
-            sha256=received.digest,
+            digest=received.digest,
             association=sender.association,
             listener=sender.listener,
             calling_ae_title=sender.calling_ae_title,

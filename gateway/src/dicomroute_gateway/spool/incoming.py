@@ -7,6 +7,8 @@ from .files import Files
 from .part10 import file_head
 
 IDS_PER_FOLDER: Final = 4096
+DIGEST: Final = "sha512_256"
+"""SHA-512/256 (FIPS 180-4): where the processor has no instructions for SHA-256, three times as fast."""
 
 
 def folder_of(identifier: int) -> str:
@@ -31,7 +33,7 @@ class Incoming:
         transfer_syntax_uid: str,
     ) -> None:
         self._files = files
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.new(DIGEST)
         self.id = identifier
         self.length = 0
         head = file_head(sop_class_uid, sop_instance_uid, transfer_syntax_uid)
@@ -50,7 +52,7 @@ class Incoming:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the data set so far, in hexadecimal."""
+        """The digest of the data set so far, in hexadecimal."""
         return self._digest.hexdigest()
 
     def write(self, data: memoryview) -> None:

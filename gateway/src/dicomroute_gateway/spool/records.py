@@ -41,7 +41,7 @@ class Sender:
 class Received:
     """An instance was accepted: from here on it is owed to its destinations.
 
-    `length` and `digest` (SHA-256) are those of the data set as it came; `time` is in seconds since 1970.
+    `length` and `digest` (SHA-512/256) are those of the data set as it came; `time` is in seconds since 1970.
     """
 
     id: int
