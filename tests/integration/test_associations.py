@@ -119,6 +119,19 @@ def test_further_associations_are_rejected_as_transient_and_come_in_when_one_has
     second.release()
 
 
+def test_a_route_that_refuses_associations_rejects_new_ones_as_transient(
+    run: Callable[..., Running], tap: Callable[[int], Tap]
+) -> None:
+    running = run(local_node(), to(NOWHERE), local_route())
+    standing = associate(running.port)
+    reload_with(running, local_route(mode="RefuseAssociations"))
+    wire = tap(running.port)
+    assert storescu(wire.port, [CT]) != 0
+    assert wire.witness.rejections == [(2, 3, 1)]
+    assert send(standing, pydicom.dcmread(CT)) == 0, "an association that stands goes on"
+    standing.release()
+
+
 def test_connections_without_an_association_take_no_place_and_are_no_error(run: Callable[..., Running]) -> None:
     limited = changed(local_route(), "spec.listeners.0.maxAssociations", 1)
     running = run(local_node(), to(NOWHERE), limited)
