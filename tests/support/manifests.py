@@ -47,7 +47,13 @@ def target(**spec: Any) -> Json:
 
 BASES = {"DicomRoute": route, "DicomNode": node, "CloudTarget": target}
 
-REMOVED = object()
+
+class _Removed:
+    def __repr__(self) -> str:
+        return "absent"
+
+
+REMOVED = _Removed()
 
 
 def changed(document: Json, path: str, value: Any) -> Json:
