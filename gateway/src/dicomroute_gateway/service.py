@@ -73,6 +73,8 @@ class Gateway:
         self._secrets: list[tuple[str, int, int]] = []
         self._draining = False
         self._admin = AdminServer(self.observe, lambda: self._queue, settings.admin_token)
+        self._tls: ssl.SSLContext | None = None
+        self._certificate_version: tuple[int, int] | None = None
         self.admin_port: int | None = None
 
     @property
@@ -131,6 +133,7 @@ class Gateway:
                 destination: DestinationActivity(worker.in_flight, worker.last_error)
                 for destination, worker in (self._deliverer.workers.items() if self._deliverer else ())
             },
+            unmounted_secrets=[name for name in self._secret_files() if not (self._settings.secrets / name).is_file()],
         )
 
     # -- configuration ---------------------------------------------------------------------------------------
@@ -144,6 +147,7 @@ class Gateway:
 
     async def _follow(self) -> None:
         """Take over a changed configuration, and open what could not be opened before."""
+        self._follow_certificate()
         changed = self._reload()
         if self._active is None:
             return
@@ -164,20 +168,25 @@ class Gateway:
             log.info("secrets.changed")
             self._deliverer.hurry(None)
 
+    def _secret_files(self) -> list[str]:
+        """Return the Secret files (SECRET/KEY) that destinations use."""
+        if self._active is None:
+            return []
+        auths = (destination.auth for destination in self._configuration().destinations)
+        return sorted({auth.password_file for auth in auths if isinstance(auth, BasicAuth)})
+
     def _secrets_seen(self) -> list[tuple[str, int, int]]:
         """Return which Secret files destinations use, and which version of each is mounted.
 
         Their contents are read at each use; a change only ends the wait that a refused credential began.
         """
         seen = []
-        for destination in self._configuration().destinations:
-            if isinstance(destination.auth, BasicAuth):
-                name = destination.auth.password_file
-                try:
-                    stat = (self._settings.secrets / name).stat()
-                except OSError:
-                    continue
-                seen.append((name, stat.st_ino, stat.st_mtime_ns))
+        for name in self._secret_files():
+            try:
+                stat = (self._settings.secrets / name).stat()
+            except OSError:
+                continue
+            seen.append((name, stat.st_ino, stat.st_mtime_ns))
         return seen
 
     async def _open_spool(self) -> bool:
@@ -323,9 +332,24 @@ class Gateway:
         if settings.health_port is not None:
             self.admin_port = await self._admin.start(settings.bind, settings.health_port, health=True, api=False)
         if settings.api_port is not None:
-            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            tls.load_cert_chain(settings.tls_certificate or "", settings.tls_key)
-            await self._admin.start(settings.bind, settings.api_port, health=False, api=True, tls=tls)
+            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._follow_certificate()
+            await self._admin.start(settings.bind, settings.api_port, health=False, api=True, tls=self._tls)
+
+    def _follow_certificate(self) -> None:
+        """Take over a serving certificate that has changed: the next connection is shown it."""
+        certificate, key = self._settings.tls_certificate, self._settings.tls_key
+        if self._tls is None or certificate is None or key is None:
+            return
+        try:
+            version = (certificate.stat().st_mtime_ns, key.stat().st_mtime_ns)
+            if version != self._certificate_version:
+                self._tls.load_cert_chain(certificate, key)
+                self._certificate_version = version
+        except (OSError, ssl.SSLError) as error:
+            if self._certificate_version is None:
+                raise
+            log.warning("certificate.unusable", error=str(error))
 
     async def _drain(self) -> None:
         """End in order: no new associations, each message under way answered, attempts ended, the spool closed."""

@@ -120,6 +120,8 @@ class StatusDocument(Document):
     oldest_owed_time: datetime | None = None
     destinations: list[DestinationDocument] = []
     spool: SpoolDocument | None = None
+    unmounted_secrets: list[str] = []
+    """Secret files (SECRET/KEY) that destinations need and that are not mounted."""
 
 
 class QueueItem(Document):

@@ -50,6 +50,7 @@ class Observation:
     associations: CountsSnapshot
     snapshot: Snapshot | None
     activity: Mapping[str, DestinationActivity]
+    unmounted_secrets: Sequence[str] = ()
 
 
 def status_document(seen: Observation) -> StatusDocument:
@@ -93,6 +94,7 @@ def status_document(seen: Observation) -> StatusDocument:
         )
         if snapshot
         else None,
+        unmounted_secrets=list(seen.unmounted_secrets),
     )
 
 
