@@ -6,16 +6,19 @@ import pytest
 from manifests import Json, changed, node, route, target
 
 from dicomroute_operator.api.crd import RESOURCES, open_api_schema
+from dicomroute_operator.api.inputs import Claim, Existing
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.checks.route import check_route
 from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.gather.route import gather_route
-from dicomroute_operator.render.objects import RenderSettings, ServingCertificate
+from dicomroute_operator.render.objects import AdminCredential
 from dicomroute_operator.render.route import render_route
+from dicomroute_operator.render.settings import RenderSettings
 
-SETTINGS = RenderSettings("registry.example/gateway:1", "dicomroute-system", b"key", ServingCertificate("c", "k"))
+SETTINGS = RenderSettings(gateway_image="registry.example/gateway:1", operator_namespace="dicomroute-system")
+CREDENTIAL = AdminCredential("a token", "a certificate", "a key")
 SECRET = {"name": "archive", "key": "password"}
 TOLERATION = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}
 
@@ -98,9 +101,10 @@ def effects(documents: dict[str, Json]) -> Any:
         [DicomNode.model_validate(documents["DicomNode"]), DicomNode.model_validate(OTHER_NODE)],
         [a_target],
         {("default", "archive"): frozenset(["password"])},
+        Existing(claims=(Claim(f"spool-{a_route.metadata.name}-gw-0", "a deleted route", "1Gi"),)),
     )
     return (
-        list(render_route(inputs, SETTINGS).manifests()),
+        list(render_route(inputs, SETTINGS, CREDENTIAL).manifests()),
         check_route(inputs),
         check_target(a_target),
     )

@@ -48,6 +48,19 @@ class Accepted(Reason):
         "With ruleMatching: First a rule without a condition takes everything, so that those behind it never apply: "
         "move it to the end.",
     )
+    CONFLICTED = (
+        "Conflicted",
+        "An older route asks for the same node port or the same load balancer address and keeps it: choose another.",
+    )
+    SPOOL_OF_ANOTHER_ROUTE = (
+        "SpoolOfAnotherRoute",
+        "A deleted route of the same name has left a spool, which may still hold what was never delivered: take it "
+        "over with gateway.spool.adopt: true, or delete the claim, or choose another name.",
+    )
+    CONFIGURATION_TOO_LARGE = (
+        "ConfigurationTooLarge",
+        "What the gateway is to be told does not fit into a ConfigMap, which holds 1 MiB: split the route.",
+    )
 
 
 class ResolvedRefs(Reason):
@@ -68,11 +81,103 @@ class ResolvedRefs(Reason):
     )
     SECRET_NOT_FOUND = (
         "SecretNotFound",
-        "A target's credential names a Secret that does not exist: create it. Its deliveries wait.",
+        "A target's credential names a Secret that does not exist: create it. Its deliveries wait. In a cluster, where "
+        "the operator may not read Secrets, also when the Secret is there without the key that is named.",
     )
     SECRET_KEY_MISSING = (
         "SecretKeyMissing",
         "A target's credential names a key that its Secret does not have: add it. Its deliveries wait.",
+    )
+
+
+class Programmed(Reason):
+    """The gateway's pods report that they work by this version of the manifest."""
+
+    PROGRAMMED = ("Programmed", "Every pod reports this configuration.")
+    NOT_ACCEPTED = (
+        "NotAccepted",
+        "The manifest is not accepted, so that the last configuration that was goes on; what was removed is removed.",
+    )
+    PENDING = ("Pending", "A pod has not reported this configuration yet.")
+    APPLY_FAILED = (
+        "ApplyFailed",
+        "The API server refused an object of the route; the message is its own. It is tried again.",
+    )
+    LISTENERS_INVALID = ("ListenersInvalid", "The gateway cannot use the listeners and goes on with the last ones.")
+    RULE_INVALID = (
+        "RuleInvalid",
+        "A rule's condition does not compile: mend its CEL. The gateway goes on with the last rules that did.",
+    )
+    DESTINATION_INVALID = (
+        "DestinationInvalid",
+        "The gateway cannot use a destination and goes on with what it last was.",
+    )
+    CONFIGURATION_UNUSABLE = (
+        "ConfigurationUnusable",
+        "The gateway cannot load its configuration at all and goes on with the last one, if it has one.",
+    )
+    STATUS_STALE = ("StatusStale", "No pod could be asked for 30 seconds.")
+
+
+class Ready(Reason):
+    """The route receives: its listeners are open and what arrives can be kept."""
+
+    READY = ("Ready", "Every pod receives.")
+    SCALED_TO_ZERO = ("ScaledToZero", "gateway.replicas is 0: nothing is received or delivered; the spool stays.")
+    NOT_ACCEPTED = ("NotAccepted", "The manifest is not accepted and the route never ran: see Accepted.")
+    STATUS_STALE = ("StatusStale", "A pod could not be asked for 30 seconds, so that nothing is known of it.")
+    POD_MISSING = ("PodMissing", "There is no pod yet: the events of the StatefulSet say why.")
+    UNSCHEDULABLE = ("Unschedulable", "No node takes the pod: the message of the scheduler says why.")
+    VOLUME_PENDING = ("VolumePending", "The claim of the spool has no volume: the events of the claim say why.")
+    IMAGE_UNAVAILABLE = ("ImageUnavailable", "The image of the gateway cannot be pulled: correct its name or secret.")
+    CONTAINER_FAILING = ("ContainerFailing", "The gateway ends by itself again and again: its log says why.")
+    STARTING = ("Starting", "The pod is starting.")
+    TERMINATING = ("Terminating", "The pod is ending; another follows.")
+    CONFIGURATION_UNUSABLE = (
+        "ConfigurationUnusable",
+        "The gateway has neither a usable configuration nor a last good one: the message says what is wrong with it.",
+    )
+    PORT_UNAVAILABLE = ("PortUnavailable", "A listener's port cannot be opened in the pod: choose another.")
+    SPOOL_UNUSABLE = ("SpoolUnusable", "The spool's volume cannot be used: the message says what the system answered.")
+    SPOOL_CORRUPT = (
+        "SpoolCorrupt",
+        "The spool holds what no crash explains, and nothing is received until a person has looked: "
+        "see docs/runbooks/spool-corrupt.md.",
+    )
+    SPOOL_FAILED = (
+        "SpoolFailed",
+        "Writing to the spool failed, and the volume is not trusted until the gateway is started again.",
+    )
+    NOT_RECEIVING = ("NotReceiving", "The gateway does not receive: the message says why.")
+
+
+class SpoolPressure(Reason):
+    """The spool is fuller than its watermark. Present only while true."""
+
+    ABOVE_WATERMARK = (
+        "AboveWatermark",
+        "Senders are answered 0xA700, out of resources, and try again later: mend the destinations that hold the "
+        "spool full, or let it grow with gateway.spool.size.",
+    )
+
+
+class DeliveryStalled(Reason):
+    """What is owed to a destination is not arriving there. Present only while true."""
+
+    DESTINATION_FAILING = (
+        "DestinationFailing",
+        "A destination has refused or not answered for two minutes, and what is owed to it waits; the message has its "
+        "last fault. It is tried again for ever, and nothing else waits for it.",
+    )
+
+
+class Held(Reason):
+    """Something waits for a person. Present only while true."""
+
+    DELIVERIES_HELD = (
+        "DeliveriesHeld",
+        "Instances or deliveries are held: by the mode, by a destination that was removed, by a rule's error, or "
+        "because no rule takes them: see `dicomroute queue list --in Held`.",
     )
 
 
@@ -89,9 +194,14 @@ class CredentialsInClear(Reason):
 CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (Accepted, ("DicomRoute", "DicomNode", "CloudTarget")),
     (ResolvedRefs, ("DicomRoute",)),
+    (Programmed, ("DicomRoute",)),
+    (Ready, ("DicomRoute",)),
+    (SpoolPressure, ("DicomRoute",)),
+    (DeliveryStalled, ("DicomRoute",)),
+    (Held, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
 )
 """Every condition type with the kinds that carry it."""
 
-NEGATIVE: frozenset[type[Reason]] = frozenset((CredentialsInClear,))
+NEGATIVE: frozenset[type[Reason]] = frozenset((SpoolPressure, DeliveryStalled, Held, CredentialsInClear))
 """Condition types that are present only while they are True, and then say that something is wrong."""

@@ -59,6 +59,13 @@ class ServicePort(Model):
 
     listener: Annotated[str, Field(min_length=1, max_length=15)] = Field(description="Name of the listener.")
     port: int = Field(ge=1, le=65535, description="Port of the Service, such as 104.")
+    node_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port of every node, for types NodePort and LoadBalancer. Absent: the cluster chooses one. The "
+        "older of two routes that ask for the same keeps it.",
+    )
 
 
 class Service(Model):
@@ -73,6 +80,15 @@ class Service(Model):
             (
                 "!has(self.ports) || self.ports.all(p, self.ports.exists_one(q, q.port == p.port))",
                 "two listeners are published on one port: give each its own",
+            ),
+            (
+                "self.type != 'ClusterIP' || !has(self.ports) || self.ports.all(p, !has(p.nodePort))",
+                "nodePort needs type NodePort or LoadBalancer",
+            ),
+            (
+                "!has(self.ports) || self.ports.all(p, !has(p.nodePort) || "
+                "self.ports.exists_one(q, has(q.nodePort) && q.nodePort == p.nodePort))",
+                "two listeners have one nodePort: give each its own",
             ),
         )
     )
@@ -148,6 +164,11 @@ class Spool(Model):
         le=99,
         description="How full the spool may be, in percent of its size or of the file system if that is smaller, "
         "before the gateway answers 0xA700, out of resources. Changed without a restart.",
+    )
+    adopt: bool = Field(
+        default=False,
+        description="Take over the spool that a deleted route of the same name has left, with all that it still owes. "
+        "Without it such a route is not accepted.",
     )
 
 
@@ -258,6 +279,14 @@ class PodTemplate(Model):
     spec: TemplateSpec = Field(default=TemplateSpec(), description="Where the pods run.")
 
 
+class NetworkPolicyMode(StrEnum):
+    """How much of the pods' traffic a NetworkPolicy restricts."""
+
+    ENABLED = "Enabled"
+    INGRESS_ONLY = "IngressOnly"
+    DISABLED = "Disabled"
+
+
 class Gateway(Model):
     """How the gateway of a route runs."""
 
@@ -289,6 +318,11 @@ class Gateway(Model):
         default="", description="Image of the gateway. Empty: the operator's default. Another image rolls the pods."
     )
     service: Service = Field(default=Service(), description="The Service that modalities connect to.")
+    network_policy: NetworkPolicyMode = Field(
+        default=NetworkPolicyMode.ENABLED,
+        description="Which traffic of the pods a NetworkPolicy restricts: Enabled, both ways; IngressOnly, who may "
+        "connect; Disabled, none. Host names of targets are open by port alone. Changed without a restart.",
+    )
     spool: Spool = Field(default=Spool(), description="The volume that keeps what is owed.")
     drain_timeout_seconds: int = Field(
         default=20,

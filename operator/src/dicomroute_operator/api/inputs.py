@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .listener import Listener, SourcePolicy
 from .node import DicomNode
@@ -10,17 +11,43 @@ from .target import CloudTarget
 
 
 @dataclass(frozen=True)
+class Claim:
+    """The claim of a spool as it exists: its name, the route that it belonged to, and what it asks for."""
+
+    name: str
+    route_uid: str
+    size: str
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What a route already has in the cluster, and what else there bears on it."""
+
+    claims: tuple[Claim, ...] = ()
+    """The claims with the names that the route's pods would use, whoever they belonged to."""
+    claim_templates: tuple[Mapping[str, Any], ...] = ()
+    """What the StatefulSet says of its claims: it can never be changed."""
+    image: str = ""
+    """The image that the StatefulSet runs; the operator's default may be another one already."""
+    rivals: Mapping[str, str] = field(default_factory=dict)
+    """What older routes ask of the cluster (`node port 30104`, `address 203.0.113.7`), to the route that has it."""
+    unmounted: frozenset[str] | None = None
+    """The Secret files (SECRET/KEY) that the gateway misses; None while it was not asked."""
+
+
+@dataclass(frozen=True)
 class RouteInputs:
     """A route and the objects of its namespace that it names or chooses.
 
     `secrets` maps the Secrets of the namespace to their keys; None where nobody may read them, as in a cluster, where
-    the gateway says what its mounts lack.
+    the gateway says what its mounts lack. `existing` is what the route has in the cluster already.
     """
 
     route: DicomRoute
     nodes: Mapping[str, DicomNode] = field(default_factory=dict)
     targets: Mapping[str, CloudTarget] = field(default_factory=dict)
     secrets: Mapping[str, frozenset[str]] | None = None
+    existing: Existing = field(default_factory=Existing)
 
     def nodes_of(self, listener: Listener) -> list[DicomNode]:
         """Return the nodes that may associate with a listener, by name; those that do not exist are left out."""
@@ -39,3 +66,20 @@ class RouteInputs:
         """Return every destination that a rule names, once, in the order of the rules."""
         found = {(d.kind, d.name): d for rule in self.route.spec.rules for d in rule.destinations}
         return list(found.values())
+
+    def exclusive(self) -> list[tuple[str, str]]:
+        """Return what the route asks for that no two routes of a cluster can have, each with its field."""
+        return exclusive(self.route)
+
+
+def exclusive(route: DicomRoute) -> list[tuple[str, str]]:
+    """Return the field and the description of each thing that a route would have for itself alone."""
+    service = route.spec.gateway.service
+    found = [
+        (f"spec.gateway.service.ports[{port.listener}].nodePort", f"node port {port.node_port}")
+        for port in service.ports
+        if port.node_port is not None
+    ]
+    if service.load_balancer_ip:
+        found.append(("spec.gateway.service.loadBalancerIP", f"address {service.load_balancer_ip}"))
+    return found

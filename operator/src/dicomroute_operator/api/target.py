@@ -104,3 +104,8 @@ class CloudTarget(Model):
     metadata: OwnerMeta
     spec: CloudTargetSpec = Field(description="Where the server is and how to speak to it.")
     status: CloudTargetStatus | None = Field(default=None, description="What the operator found.")
+
+    def secret_references(self) -> list[SecretKeyReference]:
+        """Return the keys of Secrets that requests to the target need."""
+        basic = self.spec.auth.basic
+        return [basic.password_secret_ref] if basic is not None else []

@@ -97,6 +97,32 @@ def rule_unreachable(inputs: RouteInputs) -> Iterator[Finding]:
             return
 
 
+def conflicted(inputs: RouteInputs) -> Iterator[Finding]:
+    """A node port and a load balancer address belong to one route of the cluster: the oldest that asks for it."""
+    for field, claim in inputs.exclusive():
+        if claim in inputs.existing.rivals:
+            yield _fault(
+                inputs,
+                Accepted.CONFLICTED,
+                field,
+                f"the older DicomRoute {inputs.existing.rivals[claim]} has {claim}: choose another, or remove it there",
+            )
+
+
+def spool_of_another_route(inputs: RouteInputs) -> Iterator[Finding]:
+    """What a deleted route of the same name has left is taken over only when somebody says so."""
+    uid = inputs.route.metadata.uid
+    for claim in inputs.existing.claims:
+        if claim.route_uid != uid and not inputs.route.spec.gateway.spool.adopt:
+            yield _fault(
+                inputs,
+                Accepted.SPOOL_OF_ANOTHER_ROUTE,
+                "spec.gateway.spool.adopt",
+                f"the claim {claim.name} holds the spool of a deleted route of this name, which may still owe "
+                "instances: take it over with spool.adopt: true, or delete the claim, or choose another name",
+            )
+
+
 def node_not_found(inputs: RouteInputs) -> Iterator[Finding]:
     """Every node that a listener names exists."""
     for listener in inputs.route.spec.listeners:
@@ -140,12 +166,27 @@ def target_not_found(inputs: RouteInputs) -> Iterator[Finding]:
 
 def secret_missing(inputs: RouteInputs) -> Iterator[Finding]:
     """Every Secret and key that the credential of a target names exists, as far as anybody may look."""
-    if inputs.secrets is None:
-        return
     for destination in inputs.destinations():
         target = inputs.targets.get(destination.name)
-        if target is not None:
+        if target is None:
+            continue
+        if inputs.secrets is not None:
             yield from _secret_of(inputs, target, inputs.secrets)
+        elif inputs.existing.unmounted:
+            yield from _unmounted(inputs, target, inputs.existing.unmounted)
+
+
+def _unmounted(inputs: RouteInputs, target: CloudTarget, unmounted: frozenset[str]) -> Iterator[Finding]:
+    """The gateway says which files it misses; whether it is the Secret or its key, nobody else may see."""
+    for reference in target.secret_references():
+        if f"{reference.name}/{reference.key}" in unmounted:
+            yield _fault(
+                inputs,
+                ResolvedRefs.SECRET_NOT_FOUND,
+                f"CloudTarget/{target.metadata.name}: spec.auth",
+                f"CloudTarget {target.metadata.name} needs the key {reference.key} of Secret {reference.name}, which "
+                "is not there: create the Secret with this key; the gateway sees it within two minutes",
+            )
 
 
 def _secret_of(inputs: RouteInputs, target: CloudTarget, secrets: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
@@ -176,6 +217,8 @@ ACCEPTED: Sequence[Check[RouteInputs]] = (
     allowed_sources_bypassed,  # and one with this would refuse nobody
     service_port_conflict,
     rule_unreachable,
+    conflicted,
+    spool_of_another_route,  # last: it is the only one that the manifest alone does not cause
 )
 RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
     node_not_found,

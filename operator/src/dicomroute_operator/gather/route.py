@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.inputs import Existing, RouteInputs
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
@@ -13,6 +13,7 @@ def gather_route(
     nodes: Iterable[DicomNode],
     targets: Iterable[CloudTarget],
     secrets: Mapping[tuple[str, str], frozenset[str]] | None = None,
+    existing: Existing | None = None,
 ) -> RouteInputs:
     """Return the inputs of a route: of all objects those of its namespace.
 
@@ -26,4 +27,5 @@ def gather_route(
         secrets=None
         if secrets is None
         else {name: keys for (where, name), keys in secrets.items() if where == namespace},
+        existing=existing or Existing(),
     )

@@ -4,6 +4,7 @@ The gateway publishes the schema; nothing is shared with it but this document, s
 different versions understand each other.
 """
 
+import hashlib
 import json
 from typing import Any
 
@@ -61,6 +62,11 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
 def configuration_text(configuration: dict[str, Any]) -> str:
     """Return the configuration as it is written down; equal configurations give equal texts."""
     return json.dumps(configuration, indent=1, sort_keys=True) + "\n"
+
+
+def configuration_hash(text: str) -> str:
+    """Return the identity of a configuration text, as gateways report it of the one that they read."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _listener(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:

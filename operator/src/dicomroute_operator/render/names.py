@@ -15,6 +15,17 @@ SPOOL_FOLDER: Final = "/var/lib/dicomroute"
 
 ROUTE_LABEL: Final = "dicomroute.dev/route"
 ROUTE_UID_LABEL: Final = "dicomroute.dev/route-uid"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGER: Final = "dicomroute-operator"
+"""The operator: the value of the label, and the field manager of all that it applies."""
+
+APPLIED_ANNOTATION: Final = "dicomroute.dev/applied"
+"""On every child: the hash of what was applied, so that a field that is no longer wanted is noticed."""
+ADMIN_SECRET_ANNOTATION: Final = "dicomroute.dev/admin-secret"  # noqa: S105
+"""On the StatefulSet: the hash of the admin Secret, which the operator may write and not read."""
+CONFIGURATION_ANNOTATION: Final = "dicomroute.dev/configuration"
+"""On pods: the hash of the configuration. Writing it makes the kubelet mount the new one at once."""
+ABANDON_ANNOTATION: Final = "dicomroute.dev/abandon-spool"
 
 
 def gateway(route: str) -> str:
@@ -40,6 +51,11 @@ def headless_service(route: str) -> str:
 def admin_secret(route: str) -> str:
     """Return the name of the Secret with the credential of the admin API."""
     return f"{route}-gw-admin"
+
+
+def claim(route: str, ordinal: int) -> str:
+    """Return the name that the StatefulSet gives to a pod's claim."""
+    return f"spool-{gateway(route)}-{ordinal}"
 
 
 def password_file(secret: str, key: str) -> str:

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from dicomroute_operator.api.gateway import ServiceType
+from dicomroute_operator.api.gateway import NetworkPolicyMode, ServiceType
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener, SourcePolicy
 from dicomroute_operator.api.route import DicomRoute
 
 from . import names
-from .objects import Manifest, RenderSettings, metadata
+from .egress import egress
+from .objects import Manifest, metadata
+from .settings import RenderSettings
 
 
 def service(route: DicomRoute) -> Manifest:
@@ -18,6 +20,7 @@ def service(route: DicomRoute) -> Manifest:
     """
     wanted = route.spec.gateway.service
     published = {port.listener: port.port for port in wanted.ports}
+    node_ports = {port.listener: port.node_port for port in wanted.ports if port.node_port is not None}
     spec: Manifest = {
         "type": str(wanted.type),
         "selector": {names.ROUTE_LABEL: route.metadata.name},
@@ -27,6 +30,7 @@ def service(route: DicomRoute) -> Manifest:
                 "port": published.get(listener.name, listener.port),
                 "targetPort": listener.name,
                 "protocol": "TCP",
+                **({"nodePort": node_ports[listener.name]} if listener.name in node_ports else {}),
             }
             for listener in route.spec.listeners
         ],
@@ -57,22 +61,36 @@ def headless_service(route: DicomRoute) -> Manifest:
 
 
 def network_policy(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
-    """Return the policy of who may reach the gateway: callers its listeners, the operator its API, all its health."""
+    """Return the policy of who may reach the gateway, and what it may reach.
+
+    A NetworkPolicy knows addresses and ports, not host names: a target that is named by one is open by its port.
+    """
     route = inputs.route
+    monitoring = settings.defaults.monitoring_namespaces
     ingress = [rule for listener in route.spec.listeners for rule in _from_callers(inputs, listener)]
-    operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.operator_namespace}}}
-    ingress.append({"from": [operator], "ports": [_port("api")]})
-    ingress.append({"ports": [_port("health")]})
+    ingress.append({"from": [_namespace(settings.operator_namespace)], "ports": [_port("api")]})
+    health: Manifest = {"ports": [_port("health")]}
+    if monitoring:
+        health["from"] = [_namespace(name) for name in monitoring]
+    ingress.append(health)
+    spec: Manifest = {
+        "podSelector": {"matchLabels": {names.ROUTE_LABEL: route.metadata.name}},
+        "policyTypes": ["Ingress"],
+        "ingress": ingress,
+    }
+    if route.spec.gateway.network_policy is NetworkPolicyMode.ENABLED:
+        spec["policyTypes"] = ["Ingress", "Egress"]
+        spec["egress"] = egress(inputs)
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": metadata(route, names.gateway(route.metadata.name)),
-        "spec": {
-            "podSelector": {"matchLabels": {names.ROUTE_LABEL: route.metadata.name}},
-            "policyTypes": ["Ingress"],
-            "ingress": ingress,
-        },
+        "spec": spec,
     }
+
+
+def _namespace(name: str) -> Manifest:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
 def pod_disruption_budget(route: DicomRoute) -> Manifest:

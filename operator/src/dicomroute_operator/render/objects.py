@@ -1,7 +1,7 @@
 """The bundle of everything that a route needs in a cluster, and what all of its objects have in common."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from dicomroute_operator.api.meta import API_VERSION
@@ -15,44 +15,43 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class RouteObjects:
-    """Every object of one route. `configuration` is the content of the ConfigMap, as its gateway reads it."""
+    """Every object of one route. `configuration` is the content of the ConfigMap, as its gateway reads it.
+
+    `claims` are those that exist and have to change: they are labelled and grown, never made, owned or deleted here.
+    """
 
     configuration: Mapping[str, Any]
     service_account: Manifest
-    network_policy: Manifest
+    network_policy: Manifest | None
     config_map: Manifest
     admin_secret: Manifest
     headless_service: Manifest
     service: Manifest
+    claims: tuple[Manifest, ...]
     stateful_set: Manifest
     pod_disruption_budget: Manifest
 
     def manifests(self) -> Iterator[Manifest]:
-        """Yield the objects in the order in which they are applied."""
-        yield from (getattr(self, field.name) for field in fields(self) if field.name != "configuration")
+        """Yield the objects in the order in which they are applied: what the pods need comes before them."""
+        yield self.service_account
+        if self.network_policy is not None:
+            yield self.network_policy
+        yield self.config_map
+        yield self.admin_secret
+        yield self.headless_service
+        yield self.service
+        yield from self.claims
+        yield self.stateful_set
+        yield self.pod_disruption_budget
 
 
 @dataclass(frozen=True)
-class ServingCertificate:
-    """The certificate and key of the admin API, in PEM; made elsewhere, as nothing here is random."""
+class AdminCredential:
+    """What protects a route's admin API: the bearer token, and the serving certificate with its key in PEM."""
 
+    token: str
     certificate: str
     key: str
-
-
-@dataclass(frozen=True)
-class RenderSettings:
-    """What the operator adds to a route's own inputs.
-
-    `admin_key` is the key from which each route's admin credential is derived. `user` is the user and group of the
-    pods; None leaves them to the cluster, as OpenShift wants it.
-    """
-
-    gateway_image: str
-    operator_namespace: str
-    admin_key: bytes
-    serving_certificate: ServingCertificate
-    user: int | None = 65532
 
 
 def labels(route: DicomRoute) -> dict[str, str]:
@@ -60,7 +59,7 @@ def labels(route: DicomRoute) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": "dicomroute-gateway",
         "app.kubernetes.io/instance": route.metadata.name,
-        "app.kubernetes.io/managed-by": "dicomroute-operator",
+        names.MANAGED_BY_LABEL: names.MANAGER,
         names.ROUTE_LABEL: route.metadata.name,
     }
 

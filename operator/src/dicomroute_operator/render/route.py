@@ -1,33 +1,38 @@
 """Renders a route: from its inputs to everything that it needs."""
 
 import base64
-import hashlib
-import hmac
 
+from dicomroute_operator.api.gateway import NetworkPolicyMode
 from dicomroute_operator.api.inputs import RouteInputs
-from dicomroute_operator.api.route import DicomRoute
 
 from . import names
+from .claims import claims
 from .gateway_configuration import configuration_text, gateway_configuration
 from .network import headless_service, network_policy, pod_disruption_budget, service
-from .objects import RenderSettings, RouteObjects, metadata
+from .objects import AdminCredential, RouteObjects, metadata
+from .settings import RenderSettings
 from .stateful_set import stateful_set
 
 
-def render_route(inputs: RouteInputs, settings: RenderSettings) -> RouteObjects:
+def render_route(inputs: RouteInputs, settings: RenderSettings, credential: AdminCredential) -> RouteObjects:
     """Return every object of a route. Equal inputs give equal objects."""
     route = inputs.route
     name = route.metadata.name
     configuration = gateway_configuration(inputs)
+    account_metadata = metadata(route, names.gateway(name))
+    if settings.defaults.service_account_annotations:
+        account_metadata["annotations"] = dict(settings.defaults.service_account_annotations)
     return RouteObjects(
         configuration=configuration,
         service_account={
             "apiVersion": "v1",
             "kind": "ServiceAccount",
-            "metadata": metadata(route, names.gateway(name)),
+            "metadata": account_metadata,
             "automountServiceAccountToken": False,
         },
-        network_policy=network_policy(inputs, settings),
+        network_policy=network_policy(inputs, settings)
+        if route.spec.gateway.network_policy is not NetworkPolicyMode.DISABLED
+        else None,
         config_map={
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -40,21 +45,17 @@ def render_route(inputs: RouteInputs, settings: RenderSettings) -> RouteObjects:
             "metadata": metadata(route, names.admin_secret(name)),
             "type": "Opaque",
             "data": {
-                "token": _base64(admin_token(route, settings.admin_key)),
-                "tls.crt": _base64(settings.serving_certificate.certificate),
-                "tls.key": _base64(settings.serving_certificate.key),
+                "token": _base64(credential.token),
+                "tls.crt": _base64(credential.certificate),
+                "tls.key": _base64(credential.key),
             },
         },
         headless_service=headless_service(route),
         service=service(route),
+        claims=claims(inputs),
         stateful_set=stateful_set(inputs, settings),
         pod_disruption_budget=pod_disruption_budget(route),
     )
-
-
-def admin_token(route: DicomRoute, key: bytes) -> str:
-    """Return the credential of a route's admin API: another route's tells nothing of it."""
-    return hmac.new(key, route.metadata.uid.encode(), hashlib.sha256).hexdigest()
 
 
 def _base64(text: str) -> str:

@@ -7,7 +7,9 @@ from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.route import DicomRoute
 
 from . import names
-from .objects import Manifest, RenderSettings, labels, metadata
+from .claims import claim_templates
+from .objects import Manifest, labels, metadata
+from .settings import GatewayDefaults, RenderSettings
 
 _GRACE_SECONDS = 10
 """What the pod has beyond the drain: time to close the spool and to start the process that ends it."""
@@ -22,13 +24,7 @@ def stateful_set(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
     route = inputs.route
     gateway = route.spec.gateway
     selector = {names.ROUTE_LABEL: route.metadata.name}
-    template = gateway.pod_template
-    claim: Manifest = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": gateway.spool.size}},
-    }
-    if gateway.spool.storage_class_name is not None:
-        claim["storageClassName"] = gateway.spool.storage_class_name
+    template, defaults = gateway.pod_template, settings.defaults
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -42,23 +38,17 @@ def stateful_set(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
             "template": {
                 "metadata": _without_empty(
                     {
-                        "labels": {**template.metadata.labels, **labels(route)},
-                        "annotations": template.metadata.annotations,
+                        "labels": {**defaults.pod_metadata.labels, **template.metadata.labels, **labels(route)},
+                        "annotations": {**defaults.pod_metadata.annotations, **template.metadata.annotations},
                     }
                 ),
-                "spec": {**_template_spec(template.spec), **_pod_spec(inputs, settings)},
+                "spec": {
+                    **_template_spec(defaults.pod_template),
+                    **_template_spec(template.spec),
+                    **_pod_spec(inputs, settings),
+                },
             },
-            "volumeClaimTemplates": [
-                {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": {
-                        "name": "spool",
-                        "labels": {**selector, names.ROUTE_UID_LABEL: route.metadata.uid},
-                    },
-                    "spec": claim,
-                }
-            ],
+            "volumeClaimTemplates": claim_templates(inputs, defaults.storage_class_name),
         },
     }
 
@@ -66,7 +56,8 @@ def stateful_set(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
 def _pod_spec(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
     route = inputs.route
     gateway = route.spec.gateway
-    user = settings.user
+    user = settings.defaults.user
+    image = inputs.existing.image or gateway.image or settings.gateway_image
     return {
         "serviceAccountName": names.gateway(route.metadata.name),
         "automountServiceAccountToken": False,
@@ -79,7 +70,7 @@ def _pod_spec(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(route, gateway.image or settings.gateway_image)],
+        "containers": [_container(route, image, settings.defaults)],
         "volumes": [
             {
                 "name": "configuration",
@@ -91,7 +82,7 @@ def _pod_spec(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
     }
 
 
-def _container(route: DicomRoute, image: str) -> Manifest:
+def _container(route: DicomRoute, image: str, defaults: GatewayDefaults) -> Manifest:
     probe = {"timeoutSeconds": 5}
     health = {"port": "health", "scheme": "HTTP"}
     return {
@@ -106,6 +97,7 @@ def _container(route: DicomRoute, image: str) -> Manifest:
             f"--api-port={names.API_PORT}",
             f"--tls-certificate={names.ADMIN_FOLDER}/tls.crt",
             f"--tls-key={names.ADMIN_FOLDER}/tls.key",
+            f"--log-level={defaults.log_level}",
         ],
         "ports": [
             *({"name": one.name, "containerPort": one.port} for one in route.spec.listeners),
@@ -114,8 +106,8 @@ def _container(route: DicomRoute, image: str) -> Manifest:
         ],
         "resources": _without_empty(
             {
-                "requests": route.spec.gateway.resources.requests,
-                "limits": route.spec.gateway.resources.limits,
+                "requests": {**defaults.resources.requests, **route.spec.gateway.resources.requests},
+                "limits": {**defaults.resources.limits, **route.spec.gateway.resources.limits},
             }
         ),
         "securityContext": {
@@ -153,12 +145,8 @@ def _container(route: DicomRoute, image: str) -> Manifest:
 
 def _secret_sources(inputs: RouteInputs) -> list[Manifest]:
     """Return the Secrets that the route's targets name, each optional: a missing one must not stop the pod."""
-    wanted = set()
-    for destination in inputs.destinations():
-        target = inputs.targets.get(destination.name)
-        basic = target.spec.auth.basic if target else None
-        if basic is not None:
-            wanted.add((basic.password_secret_ref.name, basic.password_secret_ref.key))
+    targets = (inputs.targets.get(destination.name) for destination in inputs.destinations())
+    wanted = {(one.name, one.key) for target in targets if target for one in target.secret_references()}
     return [
         {
             "secret": {

@@ -1,0 +1,74 @@
+"""The operator's own health and metrics, on a plain port."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """How the operator is doing."""
+
+    is_leader: bool
+    is_synced: bool
+    routes: int
+    queue_length: int
+    reconciled: int
+    failed: int
+    asked: int
+    unanswered: int
+    silent_seconds: float
+    """Since the API server was last heard of by the informer that has waited longest."""
+
+
+class _VitalsCollector(Collector):
+    def __init__(self, vitals: Callable[[], Vitals]) -> None:
+        self._vitals = vitals
+
+    def collect(self) -> Iterable[Metric]:
+        seen = self._vitals()
+        name = "dicomroute_operator"
+        yield GaugeMetricFamily(f"{name}_leader", "1 while this operator holds the Lease", float(seen.is_leader))
+        yield GaugeMetricFamily(f"{name}_routes", "DicomRoutes that are looked after", seen.routes)
+        yield GaugeMetricFamily(f"{name}_queue_length", "Objects that wait for or are under work", seen.queue_length)
+        yield GaugeMetricFamily(
+            f"{name}_watch_silence_seconds", "Since the API server was last heard of", seen.silent_seconds
+        )
+        reconciles = CounterMetricFamily(f"{name}_reconciles", "Reconciliations by result", labels=["result"])
+        reconciles.add_metric(["success"], seen.reconciled)
+        reconciles.add_metric(["error"], seen.failed)
+        yield reconciles
+        polls = CounterMetricFamily(f"{name}_gateway_polls", "Times that a gateway was asked", labels=["result"])
+        polls.add_metric(["success"], seen.asked - seen.unanswered)
+        polls.add_metric(["error"], seen.unanswered)
+        yield polls
+
+
+async def serve_health(vitals: Callable[[], Vitals], port: int) -> web.AppRunner:
+    """Serve /healthz, /readyz and /metrics; return what has to be cleaned up. Raises OSError."""
+    registry = CollectorRegistry()
+    registry.register(_VitalsCollector(vitals))
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")  # that it answers says that the loop turns
+
+    async def readyz(_request: web.Request) -> web.Response:
+        seen = vitals()
+        if seen.is_leader and seen.is_synced:
+            return web.Response(text="ok\n")
+        why = "another operator holds the Lease" if not seen.is_leader else "the cluster's objects are being listed"
+        return web.Response(status=503, text=f"not ready: {why}\n")
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    await web.TCPSite(runner, None, port, shutdown_timeout=1).start()
+    return runner

@@ -1,0 +1,237 @@
+"""The operator as a process: what it is made of, in the order in which it starts."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import kopf
+import structlog
+
+from dicomroute_operator.api.meta import API_VERSION
+from dicomroute_operator.kube.client import ApiError, Client, Object
+from dicomroute_operator.kube.followers import Followers
+from dicomroute_operator.kube.informer import Informer
+from dicomroute_operator.kube.lease import DURATION_SECONDS, RENEW_SECONDS, Lease
+from dicomroute_operator.kube.resources import NAMESPACE, OWN, WATCHED_CHILDREN
+from dicomroute_operator.reconcile.peers import PeerReconciler
+from dicomroute_operator.reconcile.polling import Poller
+from dicomroute_operator.reconcile.queue import Queue
+from dicomroute_operator.reconcile.route import RouteReconciler, RouteSettings
+from dicomroute_operator.reconcile.world import Key, World
+from dicomroute_operator.render import names
+
+from .health import Vitals, serve_health
+from .watch import kopf_registry, kopf_settings
+
+_RESYNC_SECONDS: Final = 600
+_WORKERS: Final = 8
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class OperatorSettings:
+    """What the operator is told at its start.
+
+    `namespaces` are those that it looks after; empty: all, or those with the labels of `namespace_selector`.
+    """
+
+    route: RouteSettings
+    namespace: str
+    identity: str
+    lease: str = "dicomroute-operator"
+    namespaces: tuple[str, ...] = ()
+    namespace_selector: str = ""
+    health_port: int = 8080
+
+
+class LeaseLostError(Exception):
+    """Another operator works, or the API server was away for too long to know."""
+
+
+class Operator:
+    """The operator."""
+
+    def __init__(self, client: Client, settings: OperatorSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._world = World()
+        self._queue: Queue[Key] = Queue(self._reconcile, _WORKERS)
+        self._routes = RouteReconciler(client, self._world, settings.route, self._enqueue)
+        self._peers = PeerReconciler(client, self._world)
+        self._poller = Poller(self._world, settings.route.admin_key, self._enqueue)
+        self._lease = Lease(client, settings.namespace, settings.lease, settings.identity)
+        self._selected: Informer | None = None
+        self._followers: Followers | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_leader = False
+        self._is_synced = False
+
+    async def run(self) -> None:
+        """Work until a signal ends kopf. Raises LeaseLostError when another operator has taken over."""
+        self._loop = asyncio.get_running_loop()
+        health = await serve_health(self.vitals, self._settings.health_port)
+        try:
+            await self._wait_for_kinds()
+            await self._wait_for_lease()
+            await self._follow()
+            await self._work()
+        finally:
+            if self._is_leader:
+                await asyncio.to_thread(self._lease.release)
+            await health.cleanup()
+
+    def vitals(self) -> Vitals:
+        """Return how the operator is doing."""
+        heard = self._followers.heard_time if self._followers is not None else time.monotonic()
+        return Vitals(
+            is_leader=self._is_leader,
+            is_synced=self._is_synced,
+            routes=len(self._world.routes),
+            queue_length=len(self._queue),
+            reconciled=self._queue.completed,
+            failed=self._queue.failed,
+            asked=self._poller.asked,
+            unanswered=self._poller.unanswered,
+            silent_seconds=time.monotonic() - heard,
+        )
+
+    # -- start -----------------------------------------------------------------------------------------------
+
+    async def _wait_for_kinds(self) -> None:
+        while True:
+            try:
+                if await asyncio.to_thread(self._client.serves, API_VERSION):
+                    return
+                log.warning("start.waiting", reason=f"{API_VERSION} is not served: install the CRDs")
+            except ApiError as error:
+                log.warning("start.waiting", reason=str(error))
+            await asyncio.sleep(2)
+
+    async def _wait_for_lease(self) -> None:
+        while True:
+            try:
+                if await asyncio.to_thread(self._lease.hold):
+                    break
+                log.info("lease.waiting", lease=self._settings.lease)
+            except ApiError as error:
+                log.warning("lease.failed", error=str(error))
+            await asyncio.sleep(2)
+        self._is_leader = True
+        log.info("lease.held", lease=self._settings.lease, identity=self._settings.identity)
+
+    async def _follow(self) -> None:
+        """See everything once before anything is decided: half a world looks as if the rest had been removed."""
+        scopes: tuple[str | None, ...] = self._settings.namespaces or (None,)
+        if self._settings.namespace_selector:
+            self._selected = Informer(
+                self._client, NAMESPACE, None, self._settings.namespace_selector, self._namespace_changed
+            )
+            self._selected.start()
+            await asyncio.to_thread(self._selected.synced.wait)
+        self._followers = Followers(self._client, WATCHED_CHILDREN, scopes, names.ROUTE_LABEL, self._child_changed)
+        self._world.children = self._followers.by_resource
+        await asyncio.to_thread(self._followers.start)
+        await self._resync()
+        self._is_synced = True
+        log.info("synced", routes=len(self._world.routes))
+
+    async def _resync(self) -> None:
+        """List our kinds and reconcile all of them: whatever a watch has missed ends here."""
+        seen: set[Key] = set()
+        for kind, resource in OWN.items():
+            for scope in self._settings.namespaces or (None,):
+                objects, _ = await asyncio.to_thread(self._client.list, resource, scope)
+                for one in objects:
+                    self._world.observe(kind, one, deleted=False)
+                    seen.add(Key(kind, one["metadata"]["namespace"], one["metadata"]["name"]))
+        for kind in OWN:
+            store = self._world.store(kind)
+            for key in [key for key in store if key not in seen]:
+                del store[key]
+        for key in seen:
+            await self._enqueue(key)
+
+    # -- work ------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                (
+                    "kopf",
+                    kopf.operator(
+                        registry=kopf_registry(self._observed),
+                        settings=kopf_settings(),
+                        identity=self._settings.identity,  # type: ignore[arg-type]
+                        standalone=True,
+                        clusterwide=not self._settings.namespaces,
+                        namespaces=list(self._settings.namespaces),
+                    ),
+                ),
+                ("queue", self._queue.run()),
+                ("poller", self._poller.run()),
+                ("lease", self._keep_lease()),
+                ("resync", self._resync_for_ever()),
+            )
+        ]
+        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _keep_lease(self) -> None:
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                if not await asyncio.to_thread(self._lease.hold):
+                    self._is_leader = False
+                    raise LeaseLostError("another operator has taken the Lease")
+                renewed = time.monotonic()
+            except ApiError as error:
+                log.warning("lease.failed", error=str(error))
+                if time.monotonic() - renewed > DURATION_SECONDS:
+                    self._is_leader = False
+                    raise LeaseLostError("the Lease could not be renewed in time") from error
+
+    async def _resync_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_RESYNC_SECONDS)
+            try:
+                await self._resync()
+            except ApiError as error:
+                log.warning("resync.failed", error=str(error))
+
+    async def _reconcile(self, key: Key) -> None:
+        if key.kind == "DicomRoute":
+            await self._routes.reconcile(key)
+        else:
+            await self._peers.reconcile(key)
+
+    # -- news ------------------------------------------------------------------------------------------------
+
+    async def _enqueue(self, key: Key) -> None:
+        if self._selected is None or self._selected.get("", key.namespace) is not None:
+            await self._queue.add(key)
+
+    async def _observed(self, kind: str, body: Object, deleted: bool) -> None:
+        for key in self._world.observe(kind, body, deleted=deleted):
+            await self._enqueue(key)
+
+    def _child_changed(self, before: Object | None, after: Object | None) -> None:
+        one = after or before
+        key = self._world.key_of_child(one) if one is not None else None
+        if key is not None and self._is_synced and self._loop is not None:
+            asyncio.run_coroutine_threadsafe(self._enqueue(key), self._loop)
+
+    def _namespace_changed(self, _before: Object | None, after: Object | None) -> None:
+        if after is None or not self._is_synced or self._loop is None:
+            return
+        keys = [*self._world.routes, *self._world.nodes, *self._world.targets]
+        for key in keys:
+            if key.namespace == after["metadata"]["name"]:
+                asyncio.run_coroutine_threadsafe(self._enqueue(key), self._loop)

@@ -1,0 +1,43 @@
+"""kopf as an informer: every event of our kinds goes into the world, and what it concerns into the queue.
+
+Nothing but `on.event`: other handlers leave finalizers and annotations behind, and act on edges that can be missed.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import kopf
+
+from dicomroute_operator.api.meta import GROUP, VERSION
+from dicomroute_operator.kube.client import WATCH_SECONDS
+from dicomroute_operator.kube.resources import OWN
+
+Observed = Callable[[str, dict[str, Any], bool], Awaitable[None]]
+"""Called with the kind, the object, and whether it was deleted."""
+
+
+def kopf_registry(observed: Observed) -> kopf.OperatorRegistry:
+    """Return kopf's handlers."""
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry)(kopf.login_via_client)
+    for kind, resource in OWN.items():
+        kopf.on.event(GROUP, VERSION, resource.plural, registry=registry, id=kind)(_handler(kind, observed))
+    return registry
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Return kopf's settings: it writes nothing, and does not look for namespaces or resources of its own accord."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.client_timeout = WATCH_SECONDS + 10
+    settings.watching.connect_timeout = 10
+    return settings
+
+
+def _handler(kind: str, observed: Observed) -> Any:
+    async def handle(event: Any, **_: Any) -> None:
+        await observed(kind, dict(event["object"]), event["type"] == "DELETED")
+
+    return handle

@@ -1,0 +1,109 @@
+"""Asks the gateways, round after round, and asks for the reconciliation of routes whose news matter."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+
+from dicomroute_operator.api.gateway_report import GatewayReport
+from dicomroute_operator.gateways.client import Access, GatewayError, ask_all
+from dicomroute_operator.gateways.credential import admin_credential, fingerprint
+from dicomroute_operator.kube.resources import POD
+from dicomroute_operator.status.pods import STALE_SECONDS
+
+from .world import Key, Reported, World
+
+_ROUND_SECONDS: Final = 1.0
+_SETTLED_SECONDS: Final = 5.0
+_GATEWAYS_A_SECOND: Final = 100
+_CONCURRENCY: Final = 64
+
+log = structlog.get_logger(__name__)
+
+
+class Poller:
+    """Asks gateways: one that is not ready or programmed every second, others every five, ten from a thousand on."""
+
+    def __init__(self, world: World, admin_key: bytes, enqueue: Callable[[Key], Awaitable[None]]) -> None:
+        self._world = world
+        self._admin_key = admin_key
+        self._enqueue = enqueue
+        self._access: dict[str, Access] = {}
+        self._due: dict[str, float] = {}
+        """When each pod is to be asked again, by UID, on the monotonic clock."""
+        self.asked = 0
+        self.unanswered = 0
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            begin = time.monotonic()
+            try:
+                await self._round(begin)
+            except Exception:
+                log.exception("polling.failed")
+            await asyncio.sleep(max(0.2, _ROUND_SECONDS - (time.monotonic() - begin)))
+
+    async def _round(self, begin: float) -> None:
+        pods = self._reachable()
+        self._forget(pods)
+        due = {uid: pod for uid, pod in pods.items() if self._due.get(uid, 0) <= begin}
+        answers = await ask_all(
+            {uid: (address, self._access_to(key)) for uid, (key, _, address) in due.items()}, _CONCURRENCY
+        )
+        now = time.time()
+        pause = max(_SETTLED_SECONDS, len(pods) / _GATEWAYS_A_SECOND)
+        for uid, answer in answers.items():
+            key, namespace, _ = due[uid]
+            if self._take_over((namespace, uid), answer, now):
+                await self._enqueue(key)
+            self._due[uid] = begin + (pause if self._is_settled(key) else _ROUND_SECONDS)
+
+    def _is_settled(self, key: Key) -> bool:
+        route = self._world.routes.get(key)
+        conditions = route.status.conditions if route is not None and route.status is not None else []
+        return {one.type for one in conditions if one.status == "True"} >= {"Programmed", "Ready"}
+
+    def _reachable(self) -> dict[str, tuple[Key, str, str]]:
+        """Return the pods that have an address, by UID: their route, namespace and address."""
+        found = {}
+        for pod in self._world.children[POD].all():
+            key = self._world.key_of_child(pod)
+            address = pod.get("status", {}).get("podIP")
+            if key in self._world.routes and address and _is_running(pod):
+                found[pod["metadata"]["uid"]] = (key, pod["metadata"]["namespace"], address)
+        return found
+
+    def _access_to(self, key: Key) -> Access:
+        uid = self._world.uid(key)
+        if uid not in self._access:
+            credential = admin_credential(uid, self._admin_key)
+            self._access[uid] = Access(credential.token, fingerprint(credential.certificate))
+        return self._access[uid]
+
+    def _forget(self, pods: dict[str, tuple[Key, str, str]]) -> None:
+        for where in [where for where in self._world.reports if where[1] not in pods]:
+            del self._world.reports[where]
+        for uid in [uid for uid in self._due if uid not in pods]:
+            del self._due[uid]
+
+    def _take_over(self, where: tuple[str, str], answer: GatewayReport | GatewayError, now: float) -> bool:
+        """Remember an answer; return whether the status of the route may change by it."""
+        before = self._world.reports.get(where) or Reported(now)
+        self.asked += 1
+        if isinstance(answer, GatewayError):
+            self.unanswered += 1
+            after = before.failed(str(answer), unauthorized=answer.unauthorized)
+            self._world.reports[where] = after
+            since = before.reported_time or before.first_asked_time
+            return after.unauthorized or now - since > STALE_SECONDS
+        self._world.reports[where] = before.answered(answer, now)
+        stale = before.reported_time is not None and now - before.reported_time > STALE_SECONDS
+        news = before.report != answer or stale or bool(before.error)
+        return bool(news) or answer.oldest_owed_time is not None
+
+
+def _is_running(pod: dict[str, Any]) -> bool:
+    return pod.get("status", {}).get("phase") == "Running"

@@ -1,0 +1,61 @@
+"""Writes a status, and Events for what changed in it."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from dicomroute_operator.api.conditions import CONDITIONS, NEGATIVE
+from dicomroute_operator.api.meta import Condition, Model
+from dicomroute_operator.kube.client import ApiError, Client
+from dicomroute_operator.kube.events import record
+
+_NEGATIVE: Final = frozenset(one.__name__ for one in NEGATIVE)
+_QUIET: Final = frozenset(("Pending", "Starting", "Terminating", "PodMissing"))
+"""Reasons of a moment: every pod that starts goes through them."""
+_KNOWN: Final = frozenset(reasons.__name__ for reasons, _ in CONDITIONS)
+
+
+async def publish(client: Client, about: dict[str, Any], status: Any, before: Sequence[Condition]) -> None:
+    """Write a status of an object; an object that is gone meanwhile needs none. Raises ApiError."""
+    assert isinstance(status, Model)
+    document = status.model_dump(by_alias=True, exclude_none=True, mode="json")
+    meta = {name: about["metadata"][name] for name in ("name", "namespace")}
+    manifest = {"apiVersion": about["apiVersion"], "kind": about["kind"], "metadata": meta, "status": document}
+    try:
+        await asyncio.to_thread(client.apply, manifest, "status")
+        after: Sequence[Condition] = getattr(status, "conditions")  # noqa: B009
+        for reason, message, warning in transitions(before, after):
+            await asyncio.to_thread(record, client, about, reason, message, warning=warning, now=datetime.now(UTC))
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+def transitions(before: Sequence[Condition], after: Sequence[Condition]) -> list[tuple[str, str, bool]]:
+    """Return reason, message and whether it is a warning for each condition that a person should hear about. Pure.
+
+    A condition that turns bad or changes its bad reason is told, and one that turns good again; a first good one is
+    no news, and neither are moments of every start.
+    """
+    old = {one.type: one for one in before if one.type in _KNOWN}
+    found = []
+    for one in after:
+        was = old.pop(one.type, None)
+        was_bad = was is not None and _is_bad(was)
+        if _is_bad(one):
+            news = was is None or not was_bad or was.reason != one.reason
+            if news and one.reason not in _QUIET:
+                found.append((one.reason, one.message, True))
+        elif was_bad or (was is None and one.type == "Ready"):
+            found.append((one.reason, one.message, False))
+    found += [
+        (f"{one.type}Ended", f"no longer: {one.message}", False)
+        for one in old.values()
+        if one.type in _NEGATIVE and _is_bad(one)
+    ]
+    return found
+
+
+def _is_bad(one: Condition) -> bool:
+    return one.status == "True" if one.type in _NEGATIVE else one.status != "True"

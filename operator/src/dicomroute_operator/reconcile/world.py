@@ -1,0 +1,168 @@
+"""All that the operator has seen: our kinds, the children of routes, what gateways report. Read from anywhere, written
+from the event loop alone.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import structlog
+from pydantic import ValidationError
+
+from dicomroute_operator.api.crd import model_of
+from dicomroute_operator.api.gateway_report import GatewayReport
+from dicomroute_operator.api.inputs import RouteInputs, exclusive
+from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.route import DicomRoute
+from dicomroute_operator.api.target import CloudTarget
+from dicomroute_operator.kube.followers import Children
+from dicomroute_operator.kube.resources import CLAIM, POD, Resource
+from dicomroute_operator.render import names
+from dicomroute_operator.status.observed import PodSeen
+
+log = structlog.get_logger(__name__)
+
+Object = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """Which object of ours is to be reconciled."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a pod's gateway last reported, and how asking it went; times in seconds since the epoch."""
+
+    first_asked_time: float
+    report: GatewayReport | None = None
+    reported_time: float | None = None
+    error: str = ""
+    unauthorized: bool = False
+
+    def answered(self, report: GatewayReport, now: float) -> "Reported":
+        """Return this with a fresh report."""
+        return replace(self, report=report, reported_time=now, error="", unauthorized=False)
+
+    def failed(self, error: str, *, unauthorized: bool) -> "Reported":
+        """Return this after an answer that did not come."""
+        return replace(self, error=error, unauthorized=unauthorized)
+
+
+@dataclass
+class World:
+    """The objects as they were last seen."""
+
+    routes: dict[Key, DicomRoute] = field(default_factory=dict)
+    nodes: dict[Key, DicomNode] = field(default_factory=dict)
+    targets: dict[Key, CloudTarget] = field(default_factory=dict)
+    children: Mapping[Resource, Children] = field(default_factory=dict)
+    reports: dict[tuple[str, str], Reported] = field(default_factory=dict)
+    """By namespace and UID of the pod."""
+
+    def observe(self, kind: str, body: Mapping[str, Any], *, deleted: bool) -> set[Key]:
+        """Take over an object of ours, and return what has to be reconciled because of it.
+
+        A change of the status alone, mostly our own, concerns nobody.
+        """
+        key = Key(kind, body["metadata"]["namespace"], body["metadata"]["name"])
+        store = self.store(kind)
+        before = store.get(key)
+        after = None
+        if not deleted:
+            model = model_of(kind)
+            assert model is not None
+            try:
+                after = model.model_validate(body)
+            except ValidationError as error:
+                log.error("object.unreadable", key=str(key), error=str(error))  # older than the rules of its CRD
+                return set()
+            store[key] = after
+        else:
+            store.pop(key, None)
+        if before is not None and after is not None and _same_but_status(before, after):
+            return set()
+        return {key} | self._concerned(key, before, after)
+
+    def store(self, kind: str) -> dict[Key, Any]:
+        """Return where the objects of one of our kinds are."""
+        stores: dict[str, dict[Key, Any]] = {
+            "DicomRoute": self.routes,
+            "DicomNode": self.nodes,
+            "CloudTarget": self.targets,
+        }
+        return stores[kind]
+
+    def _concerned(self, key: Key, before: Any, after: Any) -> set[Key]:
+        versions = [one for one in (before, after) if one is not None]
+        if key.kind == "DicomRoute":
+            wanted = {claim for one in versions for _, claim in exclusive(one)}
+            return {k for k, route in self.routes.items() if wanted & {claim for _, claim in exclusive(route)}}
+        found = set()
+        for route_key, route in self.routes.items():
+            if route_key.namespace != key.namespace:
+                continue
+            inputs = RouteInputs(route)
+            if key.kind == "CloudTarget":
+                concerned = any(one.name == key.name for one in inputs.destinations())
+            else:
+                concerned = any(_admits(route, node) for node in versions)
+            if concerned:
+                found.add(route_key)
+        return found
+
+    def children_of(self, key: Key) -> Iterator[Object]:
+        """Yield what the route with this key has in the cluster, its pods and claims left out."""
+        for resource, informer in self.children.items():
+            if resource in (POD, CLAIM):
+                continue
+            for one in informer.of(key.namespace, key.name):
+                if any(owner.get("uid") == self.uid(key) for owner in one["metadata"].get("ownerReferences", [])):
+                    yield one
+
+    def uid(self, key: Key) -> str:
+        """Return the UID of a route."""
+        return self.routes[key].metadata.uid
+
+    def child(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """Return a child by its name."""
+        return self.children[resource].get(namespace, name)
+
+    def pods(self, key: Key) -> tuple[PodSeen, ...]:
+        """Return the pods of a route with what their gateways report."""
+        seen = []
+        for pod in self.children[POD].of(key.namespace, key.name):
+            reported = self.reports.get((key.namespace, pod["metadata"]["uid"]))
+            if reported is None:
+                seen.append(PodSeen(pod))
+            else:
+                seen.append(
+                    PodSeen(pod, reported.report, reported.reported_time, reported.first_asked_time, reported.error)
+                )
+        return tuple(sorted(seen, key=lambda one: str(one.pod["metadata"]["name"])))
+
+    def claims(self, key: Key) -> tuple[Object, ...]:
+        """Return the claims that carry the label of a route."""
+        return tuple(self.children[CLAIM].of(key.namespace, key.name))
+
+    def key_of_child(self, child: Object) -> Key | None:
+        """Return the route that a child is labelled for."""
+        meta = child["metadata"]
+        name = meta.get("labels", {}).get(names.ROUTE_LABEL)
+        return Key("DicomRoute", meta["namespace"], name) if name else None
+
+
+def _admits(route: DicomRoute, node: DicomNode) -> bool:
+    inputs = RouteInputs(route, nodes={node.metadata.name: node})
+    named = {reference.name for listener in route.spec.listeners for reference in listener.sources.nodes}
+    return node.metadata.name in named or any(inputs.nodes_of(listener) for listener in route.spec.listeners)
+
+
+def _same_but_status(before: Any, after: Any) -> bool:
+    return bool(before.spec == after.spec and before.metadata == after.metadata)

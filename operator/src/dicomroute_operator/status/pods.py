@@ -1,0 +1,93 @@
+"""Whether a route receives: read from its pods, from the outside in. The first thing that is wrong is the reason."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from dicomroute_operator.api.conditions import Ready
+from dicomroute_operator.api.meta import Condition
+
+from .conditions import condition
+from .observed import PodSeen, RouteSeen
+
+STALE_SECONDS: Final = 30
+
+_PULLING: Final = frozenset(("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"))
+_FAILING: Final = frozenset(("CrashLoopBackOff", "RunContainerError", "CreateContainerError", "StartError"))
+_REASONS: Final = {
+    "SpoolCorrupt": Ready.SPOOL_CORRUPT,
+    "SpoolFailed": Ready.SPOOL_FAILED,
+    "PortUnavailable": Ready.PORT_UNAVAILABLE,
+    "ConfigurationMissing": Ready.CONFIGURATION_UNUSABLE,
+    "ConfigurationInvalid": Ready.CONFIGURATION_UNUSABLE,
+}
+
+
+def ready(seen: RouteSeen, replicas: int, now: float) -> Condition:
+    """Return the condition Ready of a route that wants this many pods."""
+    if replicas == 0:
+        return condition(Ready.SCALED_TO_ZERO, False, Ready.SCALED_TO_ZERO.meaning)
+    if not seen.configuration_hash:
+        return condition(Ready.NOT_ACCEPTED, False, "the route has never been accepted: see the condition Accepted")
+    for pod in seen.pods:
+        for fault in _faults(pod, now):
+            return fault
+    if len(seen.pods) < replicas:
+        pending = [claim["metadata"]["name"] for claim in seen.claims if _phase(claim) == "Lost"]
+        why = f"; the claim {pending[0]} has lost its volume" if pending else ""
+        return condition(Ready.POD_MISSING, False, f"the StatefulSet has made no pod yet{why}: its events say why")
+    return condition(Ready.READY, True, "the listeners are open and what arrives is kept")
+
+
+def is_stale(pod: PodSeen, now: float) -> bool:
+    """Whether a pod that answers no more has been asked in vain for too long."""
+    since = pod.reported_time if pod.reported_time is not None else pod.first_asked_time
+    return since is not None and now - since > STALE_SECONDS
+
+
+def _faults(seen: PodSeen, now: float) -> Iterator[Condition]:
+    pod, name = seen.pod, seen.pod["metadata"]["name"]
+    if pod["metadata"].get("deletionTimestamp"):
+        yield condition(Ready.TERMINATING, False, f"pod {name} is ending; another follows")
+    yield from _unscheduled(pod, name)
+    yield from _container(pod, name)
+    if is_stale(seen, now):
+        last = f": {seen.error}" if seen.error else ""
+        yield condition(Ready.STATUS_STALE, None, f"pod {name} could not be asked for {STALE_SECONDS} s{last}")
+    report = seen.report
+    if report is None:
+        yield condition(Ready.STARTING, False, f"pod {name} has not reported yet")
+    elif not report.ready:
+        for problem in report.problems:
+            fallback = Ready.SPOOL_UNUSABLE if problem.section == "spool" else Ready.NOT_RECEIVING
+            reason = _REASONS.get(problem.reason, fallback)
+            yield condition(reason, False, f"pod {name}: {problem.message}")
+        yield condition(Ready.STARTING, False, f"pod {name} has not opened its listeners yet")
+
+
+def _unscheduled(pod: dict[str, Any], name: str) -> Iterator[Condition]:
+    for one in pod.get("status", {}).get("conditions", []):
+        # Not a SchedulerError: that is a collision of writers, and the scheduler tries again at once.
+        if one.get("type") == "PodScheduled" and one.get("reason") == "Unschedulable":
+            message = one.get("message", "")
+            volume = "PersistentVolumeClaim" in message or "persistent volume" in message.lower()
+            yield condition(
+                Ready.VOLUME_PENDING if volume else Ready.UNSCHEDULABLE,
+                False,
+                f"pod {name}: {message or 'no node takes it'}",
+            )
+
+
+def _container(pod: dict[str, Any], name: str) -> Iterator[Condition]:
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        waiting = container.get("state", {}).get("waiting") or {}
+        reason, message = waiting.get("reason", ""), waiting.get("message", "")
+        if reason in _PULLING:
+            yield condition(Ready.IMAGE_UNAVAILABLE, False, f"pod {name}: {message or container.get('image', '')}")
+        if reason in _FAILING:
+            ended = container.get("lastState", {}).get("terminated") or {}
+            code = f"it ended with code {ended['exitCode']}" if "exitCode" in ended else message
+            yield condition(Ready.CONTAINER_FAILING, False, f"pod {name}: {code}; `kubectl logs {name}` says why")
+
+
+def _phase(claim: dict[str, Any]) -> str:
+    return str(claim.get("status", {}).get("phase", ""))

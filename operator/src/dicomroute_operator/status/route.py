@@ -1,0 +1,201 @@
+"""The status of a route."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from dicomroute_operator.api.conditions import Accepted, DeliveryStalled, Held, Programmed, SpoolPressure
+from dicomroute_operator.api.gateway import ServiceType
+from dicomroute_operator.api.gateway_report import GatewayReport, ReportedDestination
+from dicomroute_operator.api.meta import Condition
+from dicomroute_operator.api.route import DicomRoute
+from dicomroute_operator.api.route_status import (
+    Deliveries,
+    DestinationStatus,
+    DicomRouteStatus,
+    Endpoint,
+    Instances,
+)
+from dicomroute_operator.checks.finding import Finding
+
+from .conditions import condition, first_of_each_type, settle
+from .observed import PodSeen, RouteSeen
+from .pods import is_stale, ready
+
+STALLED_SECONDS: Final = 120
+_FINDINGS: Final = {
+    "ListenersInvalid": Programmed.LISTENERS_INVALID,
+    "RuleInvalid": Programmed.RULE_INVALID,
+    "DestinationInvalid": Programmed.DESTINATION_INVALID,
+}
+
+
+def route_status(route: DicomRoute, findings: Sequence[Finding], seen: RouteSeen, now: datetime) -> DicomRouteStatus:
+    """Return the status of a route. What no pod reports any more stays as it was last known."""
+    previous = route.status or DicomRouteStatus()
+    reports = [pod.report for pod in seen.pods if pod.report is not None]
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    accepted = all(finding.status for finding in findings if finding.type == Accepted.__name__)
+    conditions = [
+        *first_of_each_type(findings),
+        programmed(seen, accepted, route.spec.gateway.replicas, now.timestamp()),
+        ready(seen, route.spec.gateway.replicas, now.timestamp()),
+        *_pressure(reports),
+        *_stalled(reports, now),
+        *_held(reports),
+    ]
+    numbers = _numbers(reports, previous)
+    moved = numbers != {name: getattr(previous, name) for name in numbers}
+    return DicomRouteStatus(
+        observed_generation=route.metadata.generation,
+        conditions=settle(conditions, previous.conditions, route.metadata.generation, stamp),
+        endpoints=_endpoints(route, seen),
+        observed_time=stamp if moved else previous.observed_time,
+        **numbers,
+    )
+
+
+def programmed(seen: RouteSeen, accepted: bool, replicas: int, now: float) -> Condition:
+    """Return the condition Programmed: True when every wanted pod reports the configuration."""
+    if seen.apply_error:
+        return condition(Programmed.APPLY_FAILED, False, seen.apply_error)
+    if not accepted:
+        going_on = "the last accepted one goes on" if seen.configuration_hash else "nothing was ever accepted"
+        return condition(Programmed.NOT_ACCEPTED, False, f"this version of the manifest is not accepted; {going_on}")
+    for pod in seen.pods:
+        fault = _not_programmed(pod, seen.configuration_hash, now)
+        if fault is not None:
+            return fault
+    if len(seen.pods) < replicas:
+        return condition(Programmed.PENDING, False, "there is no pod yet that could report")
+    return condition(Programmed.PROGRAMMED, True, "every pod works by this version of the manifest")
+
+
+def _not_programmed(pod: PodSeen, wanted: str, now: float) -> Condition | None:
+    name, report = pod.pod["metadata"]["name"], pod.report
+    if is_stale(pod, now):
+        return condition(Programmed.STATUS_STALE, None, f"pod {name} could not be asked: {pod.error or 'no answer'}")
+    if report is None:
+        return condition(Programmed.PENDING, False, f"pod {name} has not reported yet")
+    for problem in report.problems:
+        if problem.section == "configuration":
+            return condition(Programmed.CONFIGURATION_UNUSABLE, False, f"pod {name}: {problem.message}")
+    if report.configuration is None or report.configuration.hash != wanted:
+        return condition(Programmed.PENDING, False, f"pod {name} still reports another configuration")
+    for finding in report.configuration.findings:
+        reason = _FINDINGS.get(finding.reason, Programmed.CONFIGURATION_UNUSABLE)
+        return condition(reason, False, f"{finding.message}; the last usable version of it goes on")
+    return None
+
+
+def _numbers(reports: Sequence[GatewayReport], previous: DicomRouteStatus) -> dict[str, Any]:
+    known = [report for report in reports if report.instances is not None]
+    if not known:
+        names = ("instances", "deliveries", "oldest_owed_time", "destinations")
+        return {name: getattr(previous, name) for name in names}
+    destinations: dict[tuple[str, str], list[ReportedDestination]] = {}
+    for report in known:
+        for one in report.destinations:
+            destinations.setdefault((one.kind, one.name), []).append(one)
+    return {
+        "instances": Instances(
+            **{name: sum(getattr(r.instances, name) for r in known) for name in Instances.model_fields}
+        ),
+        "deliveries": Deliveries(
+            **{
+                name: sum(getattr(r.deliveries, name) for r in known if r.deliveries)
+                + (sum(r.deliveries.in_flight for r in known if r.deliveries) if name == "pending" else 0)
+                for name in Deliveries.model_fields
+            }
+        ),
+        "oldest_owed_time": min((r.oldest_owed_time for r in known if r.oldest_owed_time), default=None),
+        "destinations": [_destination(found) for _, found in sorted(destinations.items())],
+    }
+
+
+def _destination(found: Sequence[ReportedDestination]) -> DestinationStatus:
+    errors = [one.last_error for one in found if one.last_error is not None]
+    return DestinationStatus(
+        kind=found[0].kind,
+        name=found[0].name,
+        last_error=max(errors, key=lambda error: error.time, default=None),
+        **{
+            name: sum(getattr(one, name) for one in found)
+            + (sum(one.in_flight for one in found) if name == "pending" else 0)
+            for name in Deliveries.model_fields
+        },
+    )
+
+
+def _pressure(reports: Sequence[GatewayReport]) -> list[Condition]:
+    for report in reports:
+        spool = report.spool
+        if spool is not None and spool.used_bytes >= spool.watermark_bytes > 0:
+            share = 100 * spool.used_bytes // max(1, spool.capacity_bytes)
+            message = (
+                f"the spool is {share} % full and senders are answered 0xA700: mend the destinations that are "
+                "behind, or raise gateway.spool.size"
+            )
+            return [condition(SpoolPressure.ABOVE_WATERMARK, True, message)]
+    return []
+
+
+def _stalled(reports: Sequence[GatewayReport], now: datetime) -> list[Condition]:
+    for report in reports:
+        oldest = _seconds_since(report.oldest_owed_time, now)
+        if oldest is None or oldest < STALLED_SECONDS:
+            continue
+        for one in report.destinations:
+            if one.last_error is not None and one.pending + one.in_flight > 0:
+                status = f" with status {one.last_error.status}" if one.last_error.status is not None else ""
+                message = (
+                    f"{one.kind} {one.name}: {one.pending + one.in_flight} deliveries wait, the oldest instance "
+                    f"since {report.oldest_owed_time}; the last fault was {one.last_error.reason}{status}; "
+                    "it is tried again for ever"
+                )
+                return [condition(DeliveryStalled.DESTINATION_FAILING, True, message)]
+    return []
+
+
+def _held(reports: Sequence[GatewayReport]) -> list[Condition]:
+    held = sum(report.deliveries.held for report in reports if report.deliveries is not None)
+    if not held:
+        return []
+    message = f"{held} deliveries or instances are held: `dicomroute queue list --in Held` says why"
+    return [condition(Held.DELIVERIES_HELD, True, message)]
+
+
+def _seconds_since(text: str | None, now: datetime) -> float | None:
+    if text is None:
+        return None
+    try:
+        return (now - datetime.fromisoformat(text)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def _endpoints(route: DicomRoute, seen: RouteSeen) -> list[Endpoint]:
+    """Return where modalities connect: what the cloud gave, the nodes that run pods, or the cluster address."""
+    if seen.service is None:
+        return []
+    spec, status = seen.service.get("spec", {}), seen.service.get("status", {})
+    kind = route.spec.gateway.service.type
+    addresses: list[str] = []
+    node_ports = kind is ServiceType.NODE_PORT
+    if kind is ServiceType.LOAD_BALANCER:
+        given = status.get("loadBalancer", {}).get("ingress") or []
+        addresses = [str(one.get("ip") or one.get("hostname")) for one in given]
+    elif node_ports:
+        addresses = sorted({str(pod.pod["status"]["hostIP"]) for pod in seen.pods if _host(pod)})
+    elif spec.get("clusterIP"):
+        addresses = [str(spec["clusterIP"])]
+    return [
+        Endpoint(listener=port["name"], address=address, port=port["nodePort"] if node_ports else port["port"])
+        for port in spec.get("ports", [])
+        for address in addresses
+        if not node_ports or "nodePort" in port
+    ]
+
+
+def _host(pod: PodSeen) -> str:
+    return str(pod.pod.get("status", {}).get("hostIP") or "")
