@@ -1,0 +1,93 @@
+{{- define "dicomroute.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "dicomroute.selector" -}}
+app.kubernetes.io/name: dicomroute-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "dicomroute.labels" -}}
+{{ include "dicomroute.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: dicomroute
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "dicomroute.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "dicomroute.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "dicomroute.image" -}}
+{{- $image := .image -}}
+{{- $name := $image.repository -}}
+{{- if $image.registry -}}{{- $name = printf "%s/%s" $image.registry $name -}}{{- end -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $name $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (default .version $image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "dicomroute.adminSecret" -}}
+{{- default (printf "%s-admin-key" (include "dicomroute.fullname" .)) .Values.adminKey.existingSecret -}}
+{{- end -}}
+
+{{- /* What the operator may do in the namespaces that it looks after. Secrets: write, never read. */ -}}
+{{- define "dicomroute.rules" -}}
+- apiGroups: [dicomroute.dev]
+  resources: [dicomroutes, dicomnodes, cloudtargets]
+  verbs: [list, watch]
+- apiGroups: [dicomroute.dev]
+  resources: [dicomroutes/status, dicomnodes/status, cloudtargets/status]
+  verbs: [patch]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [list, watch, create, patch]
+- apiGroups: [""]
+  resources: [services, serviceaccounts]
+  verbs: [list, watch, create, patch]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [list, watch, create, patch]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch, patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, patch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+{{- end -}}
+
+{{- define "dicomroute.gatewayDefaults" -}}
+{{- with .Values.gateway -}}
+{{- $spec := dict "nodeSelector" .nodeSelector "tolerations" .tolerations "affinity" .affinity "priorityClassName" .priorityClassName "imagePullSecrets" .imagePullSecrets -}}
+{{- $meta := dict "labels" .podLabels "annotations" .podAnnotations -}}
+{{- dict "resources" .resources "storageClassName" .storageClassName "podTemplateSpec" $spec "podMetadata" $meta "serviceAccountAnnotations" .serviceAccountAnnotations "logLevel" .logLevel "user" .user "monitoringNamespaces" .monitoringNamespaces | toYaml -}}
+{{- end -}}
+{{- end -}}
