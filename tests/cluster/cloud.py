@@ -86,15 +86,10 @@ class Cloud:
         if quantity(wanted) <= quantity(volume.spec.capacity["storage"]):
             return
         image, folder = self.volumes / f"{name}.img", self.volumes / name
-        device = subprocess.run(
-            ["losetup", "-j", image, "-n", "-O", "NAME"], capture_output=True, text=True, check=True
-        )
-        mounts = [
-            line
-            for line in Path("/proc/mounts").read_text().splitlines()
-            if line.startswith(device.stdout.strip() + " ")
-        ]
-        if len(mounts) > 1:
+        found = subprocess.run(["losetup", "-j", image, "-n", "-O", "NAME"], capture_output=True, text=True, check=True)
+        device = found.stdout.strip()
+        mounts = Path("/proc/mounts").read_text().splitlines()
+        if sum(line.startswith(f"{device} ") for line in mounts) > 1:
             return  # a pod has it
         run("umount", folder)
         with image.open("r+b") as file:

@@ -16,9 +16,12 @@ USER, PASSWORD = "dicomroute", "an-example-of-a-password"
 class Orthanc:
     """An archive that keeps what it has over restarts."""
 
-    def __init__(self, folder: Path, *, password: str | None = None, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, password: str | None = None, port: int | None = None, host: str = "127.0.0.1"
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._host = host
         self.port = port or free_port()
         self._password = password
         self._process: Process | None = None
@@ -26,7 +29,7 @@ class Orthanc:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/dicom-web"
+        return f"http://{self._host}:{self.port}/dicom-web"
 
     def start(self, password: str | None = None) -> None:
         self._password = password or self._password
@@ -35,7 +38,7 @@ class Orthanc:
             "IndexDirectory": str(self._folder / "storage"),
             "HttpPort": self.port,
             "DicomServerEnabled": False,
-            "RemoteAccessAllowed": False,
+            "RemoteAccessAllowed": self._host != "127.0.0.1",
             "AuthenticationEnabled": self._password is not None,
             "RegisteredUsers": {USER: self._password} if self._password else {},
             "Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"],

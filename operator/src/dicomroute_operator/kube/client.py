@@ -111,6 +111,23 @@ class Client:
             content_type="application/apply-patch+yaml",
         )
 
+    def bring_back(self, manifest: Object) -> Object:
+        """Apply an object, whatever others have made of it. Raises ApiError.
+
+        The items of some lists are told apart by a field that anybody may change, such as the port of a Service: the
+        changed item then counts as another's, and ours beside it is refused for their common name. Then the lists are
+        replaced as a whole before ours are applied.
+        """
+        try:
+            return self.apply(manifest)
+        except ApiError as error:
+            if error.status != 422:
+                raise
+        meta = manifest["metadata"]
+        patch = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}
+        self.merge(resource_of(manifest), meta["namespace"], meta["name"], patch)
+        return self.apply(manifest)
+
     def merge(self, resource: Resource, namespace: str, name: str, patch: Object) -> Object:
         """Change fields of an object by a merge patch (RFC 7386). Raises ApiError."""
         return self._request(

@@ -101,9 +101,9 @@ class Poller:
             return after.unauthorized or now - since > STALE_SECONDS
         self._world.reports[where] = before.answered(answer, now)
         stale = before.reported_time is not None and now - before.reported_time > STALE_SECONDS
-        news = before.report != answer or stale or bool(before.error)
-        return bool(news) or answer.oldest_owed_time is not None
+        news: bool = before.report != answer or stale or bool(before.error)
+        return news or answer.oldest_owed_time is not None
 
 
 def _is_running(pod: dict[str, Any]) -> bool:
-    return pod.get("status", {}).get("phase") == "Running"
+    return bool(pod.get("status", {}).get("phase") == "Running")

@@ -189,7 +189,7 @@ class RouteReconciler:
             self._secret_written[key] = time.monotonic()
         for manifest in todo.apply:
             log.info("apply", key=str(key), kind=manifest["kind"], name=manifest["metadata"]["name"])
-            await asyncio.to_thread(self._client.apply, manifest)
+            await asyncio.to_thread(self._client.bring_back, manifest)
         for old in todo.delete:
             log.info("delete", key=str(key), kind=old["kind"], name=old["metadata"]["name"])
             meta = old["metadata"]

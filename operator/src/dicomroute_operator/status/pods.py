@@ -62,6 +62,8 @@ def _faults(seen: PodSeen, now: float) -> Iterator[Condition]:
             reason = _REASONS.get(problem.reason, fallback)
             yield condition(reason, False, f"pod {name}: {problem.message}")
         yield condition(Ready.STARTING, False, f"pod {name} has not opened its listeners yet")
+    elif not _is_serving(pod):
+        yield condition(Ready.STARTING, False, f"pod {name} is not behind its Service yet")
 
 
 def _unscheduled(pod: dict[str, Any], name: str) -> Iterator[Condition]:
@@ -87,6 +89,12 @@ def _container(pod: dict[str, Any], name: str) -> Iterator[Condition]:
             ended = container.get("lastState", {}).get("terminated") or {}
             code = f"it ended with code {ended['exitCode']}" if "exitCode" in ended else message
             yield condition(Ready.CONTAINER_FAILING, False, f"pod {name}: {code}; `kubectl logs {name}` says why")
+
+
+def _is_serving(pod: dict[str, Any]) -> bool:
+    """Whether the Service sends callers to the pod: it does so a moment after the gateway has opened its listeners."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
 def _phase(claim: dict[str, Any]) -> str:

@@ -1,0 +1,82 @@
+"""An operator that starts again finds everything as it left it, and writes nothing but its Lease; and what it may do is
+what it does.
+"""
+
+import json
+import time
+from collections.abc import Callable
+
+import yaml
+from manifests import Json
+
+from cluster import OPERATOR_NAMESPACE, STATE, Cluster, Namespace
+
+ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:dicomroute"
+
+
+def audited() -> list[Json]:
+    """Return what the operator has asked of the API server, from the audit log."""
+    lines = (STATE / "log" / "audit.log").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    return [one for one in events if one["user"]["username"] == ACCOUNT]
+
+
+def test_an_operator_that_starts_again_writes_nothing(
+    cluster: Cluster, namespace: Namespace, archive_target: Json, ct: Json, small_route: Callable[..., Json]
+) -> None:
+    namespace.apply(ct, archive_target, small_route())
+    namespace.wait_ready()
+    time.sleep(8)  # what is still being written by the last one
+    before = len(audited())
+    cluster.kubectl("rollout", "restart", "deployment/dicomroute", "-n", OPERATOR_NAMESPACE)
+    cluster.kubectl("rollout", "status", "deployment/dicomroute", "-n", OPERATOR_NAMESPACE, "--timeout=90s")
+    time.sleep(15)
+    written = [
+        (one["verb"], one["objectRef"]["resource"], one["objectRef"].get("name"))
+        for one in audited()[before:]
+        if one["verb"] in ("create", "update", "patch", "delete") and one["objectRef"]["resource"] != "leases"
+    ]
+    assert written == []
+
+
+def test_the_rights_of_the_operator_are_those_that_it_uses(
+    cluster: Cluster, namespace: Namespace, archive_target: Json, ct: Json, small_route: Callable[..., Json]
+) -> None:
+    """Whatever it was refused is a defect, and so is a right that nothing needs."""
+    route = small_route()
+    namespace.apply(ct, archive_target, route)
+    namespace.wait_ready()
+    route["spec"]["gateway"]["networkPolicy"] = "Disabled"
+    namespace.apply(route)
+    namespace.wait(lambda: namespace.get("networkpolicy", "ct-to-cloud-gw") is None, "the policy stays")
+    events = audited()
+    assert [one["requestURI"] for one in events if one["responseStatus"]["code"] == 403] == []
+    used = set()
+    for one in events:
+        reference = one.get("objectRef")
+        if reference is None:
+            continue  # discovery
+        resource = "/".join(step for step in (reference["resource"], reference.get("subresource")) if step)
+        used.add((reference.get("apiGroup", ""), resource, one["verb"]))
+    rendered = cluster.helm("get", "manifest", "dicomroute", "-n", OPERATOR_NAMESPACE)
+    granted = {
+        (group, resource, verb)
+        for document in yaml.safe_load_all(rendered)
+        if document and document["kind"] in ("Role", "ClusterRole")
+        and document["metadata"]["name"] in ("dicomroute", "dicomroute-lease")
+        for rule in document["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }  # fmt: skip
+    assert used <= granted
+    # A configuration of an older version is deleted once nothing reads it; there has been one version as yet.
+    assert granted - used <= {("", "configmaps", "delete")}
+    assert not any(resource == "secrets" and verb in ("get", "list", "watch") for _, resource, verb in granted)
+
+
+def test_the_operator_may_not_touch_the_secrets_of_others(cluster: Cluster, namespace: Namespace) -> None:
+    refused = cluster.kubectl(
+        "-n", namespace.name, "create", "secret", "generic", "theirs", f"--as={ACCOUNT}", check=False
+    )
+    assert "the operator writes no Secret but those that carry the label dicomroute.dev/route" in refused

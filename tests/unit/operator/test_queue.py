@@ -1,0 +1,61 @@
+"""A key is worked on by one worker at a time, once for many askings, and again after a failure."""
+
+import asyncio
+
+from dicomroute_operator.reconcile import queue as module
+from dicomroute_operator.reconcile.queue import Queue
+
+
+def test_many_askings_are_one_and_an_asking_meanwhile_is_another() -> None:
+    async def scenario() -> None:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+        worked: list[str] = []
+
+        async def work(key: str) -> None:
+            worked.append(key)
+            begun.set()
+            await go_on.wait()
+
+        queue = Queue(work, workers=4)
+        for _ in range(5):
+            await queue.add("a")
+        task = asyncio.create_task(queue.run())
+        await begun.wait()
+        assert worked == ["a"]
+        for _ in range(5):
+            await queue.add("a")
+        await asyncio.sleep(0.01)
+        assert worked == ["a"], "two workers at one key"
+        go_on.set()
+        while queue.completed < 2:
+            await asyncio.sleep(0.001)
+        assert worked == ["a", "a"]
+        assert len(queue) == 0
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_a_failure_stops_no_other_key_and_is_tried_again(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_FIRST_PAUSE_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        tried: list[str] = []
+
+        async def work(key: str) -> None:
+            tried.append(key)
+            if tried.count("bad") < 3 and key == "bad":
+                raise ValueError("not yet")
+
+        queue = Queue(work, workers=1)
+        await queue.add("bad")
+        await queue.add("good")
+        task = asyncio.create_task(queue.run())
+        while queue.completed < 2:
+            await asyncio.sleep(0.001)
+        assert tried[:2] == ["bad", "good"]
+        assert tried.count("bad") == 3
+        assert queue.failed == 2
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))

@@ -1,0 +1,216 @@
+"""The status is what the pods and their gateways say, and every reason that is not good says what to do."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from manifests import changed, route
+
+from dicomroute_operator.api.conditions import Accepted, Ready
+from dicomroute_operator.api.gateway_report import GatewayReport
+from dicomroute_operator.api.meta import Condition
+from dicomroute_operator.api.route import DicomRoute
+from dicomroute_operator.api.route_status import DicomRouteStatus
+from dicomroute_operator.checks.finding import Finding
+from dicomroute_operator.reconcile.publish import transitions
+from dicomroute_operator.status.conditions import condition
+from dicomroute_operator.status.observed import PodSeen, RouteSeen
+from dicomroute_operator.status.route import route_status
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+GOOD = Finding("DicomRoute", "ct-to-cloud", Accepted.ACCEPTED, True, "fine")
+BAD = Finding("DicomRoute", "ct-to-cloud", Accepted.CONFLICTED, False, "the older route has it")
+READY = {"type": "Ready", "status": "True"}
+POD: dict[str, Any] = {
+    "metadata": {"name": "ct-to-cloud-gw-0"},
+    "status": {"hostIP": "192.0.2.1", "conditions": [READY]},
+}
+SERVICE: dict[str, Any] = {
+    "spec": {"clusterIP": "203.0.113.9", "ports": [{"name": "dicom", "port": 104, "nodePort": 30104}]},
+    "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.200"}, {"hostname": "lb.example"}]}},
+}
+
+
+def report(**fields: Any) -> GatewayReport:
+    document = {
+        "ready": True,
+        "configuration": {"hash": "wanted", "generation": 1},
+        "instances": {"receivedTotal": 3, "owed": 1, "deliveredTotal": 2},
+        "deliveries": {"pending": 0, "inFlight": 1, "deliveredTotal": 2},
+        **fields,
+    }
+    return GatewayReport.model_validate(document)
+
+
+def seen(gateway: GatewayReport | None = None, pod: dict[str, Any] = POD, **fields: Any) -> RouteSeen:
+    now = NOW.timestamp()
+    one = PodSeen(pod, gateway or report(), now, now)
+    return RouteSeen(**{"pods": (one,), "service": SERVICE, "claims": (), "configuration_hash": "wanted", **fields})
+
+
+def status(
+    what: RouteSeen, *findings: Finding, before: DicomRouteStatus | None = None, **spec: Any
+) -> DicomRouteStatus:
+    document = changed(route(**spec), "metadata.generation", 7)
+    model = DicomRoute.model_validate(document).model_copy(update={"status": before})
+    return route_status(model, findings or (GOOD,), what, NOW)
+
+
+def of(found: DicomRouteStatus, type_: str) -> Condition:
+    return next(one for one in found.conditions if one.type == type_)
+
+
+def reason(found: DicomRouteStatus, type_: str) -> tuple[str, str]:
+    return of(found, type_).status, of(found, type_).reason
+
+
+def test_a_route_that_works() -> None:
+    found = status(seen())
+    assert [(one.type, one.status, one.reason) for one in found.conditions] == [
+        ("Accepted", "True", "Accepted"),
+        ("Programmed", "True", "Programmed"),
+        ("Ready", "True", "Ready"),
+    ]
+    assert {one.observed_generation for one in found.conditions} == {7} == {found.observed_generation}
+    assert found.deliveries is not None
+    assert (found.deliveries.pending, found.deliveries.delivered_total) == (1, 2)
+    assert found.observed_time == "2026-01-02T03:04:05Z"
+
+
+@pytest.mark.parametrize(
+    ("service", "addresses"),
+    [
+        ({"type": "LoadBalancer"}, [("203.0.113.200", 104), ("lb.example", 104)]),
+        ({"type": "ClusterIP"}, [("203.0.113.9", 104)]),
+        ({"type": "NodePort"}, [("192.0.2.1", 30104)]),
+    ],
+)
+def test_endpoints_are_where_modalities_connect(service: dict[str, Any], addresses: list[tuple[str, int]]) -> None:
+    found = status(seen(), gateway={"service": service})
+    assert [(one.address, one.port) for one in found.endpoints] == addresses
+
+
+def test_equal_observations_give_an_equal_status_at_any_later_time() -> None:
+    first = status(seen())
+    model = DicomRoute.model_validate(changed(route(), "metadata.generation", 7)).model_copy(update={"status": first})
+    later = datetime(2026, 1, 2, 3, 4, 20, tzinfo=UTC)
+    assert route_status(model, (GOOD,), seen(), later) == first
+
+
+def test_a_status_survives_its_way_through_the_api_server() -> None:
+    found = status(seen())
+    assert DicomRouteStatus.model_validate(found.model_dump(by_alias=True, exclude_none=True)) == found
+
+
+def waiting(why: str) -> dict[str, Any]:
+    return changed(POD, "status", {"containerStatuses": [{"state": {"waiting": {"reason": why, "message": "m"}}}]})
+
+
+def unscheduled(message: str) -> dict[str, Any]:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return changed(POD, "status", {"conditions": [condition]})
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        (seen(pods=()), ("False", "PodMissing")),
+        (seen(configuration_hash=""), ("False", "NotAccepted")),
+        (seen(pod=waiting("ErrImagePull")), ("False", "ImageUnavailable")),
+        (seen(pod=waiting("CrashLoopBackOff")), ("False", "ContainerFailing")),
+        (seen(pod=unscheduled("0/1 nodes are available")), ("False", "Unschedulable")),
+        (seen(pod=unscheduled("pod has unbound immediate PersistentVolumeClaims")), ("False", "VolumePending")),
+        (seen(pod=changed(POD, "metadata.deletionTimestamp", "x")), ("False", "Terminating")),
+        (seen(pods=(PodSeen(POD),)), ("False", "Starting")),
+        (seen(report(ready=False)), ("False", "Starting")),
+        (seen(pod=changed(POD, "status.conditions", [])), ("False", "Starting")),
+        (seen(pods=(PodSeen(POD, report(), NOW.timestamp() - 31, 1.0),)), ("Unknown", "StatusStale")),
+        (seen(pods=(PodSeen(POD, None, None, NOW.timestamp() - 31),)), ("Unknown", "StatusStale")),
+        *(
+            (
+                seen(report(ready=False, problems=[{"section": one, "reason": why, "message": "m"}])),
+                ("False", known),
+            )
+            for one, why, known in (
+                ("spool", "SpoolCorrupt", "SpoolCorrupt"),
+                ("spool", "SpoolFailed", "SpoolFailed"),
+                ("spool", "SpoolTooNew", "SpoolUnusable"),
+                ("listeners[dicom]", "PortUnavailable", "PortUnavailable"),
+                ("configuration", "ConfigurationInvalid", "ConfigurationUnusable"),
+                ("something", "New", "NotReceiving"),
+            )
+        ),
+    ],
+)
+def test_why_a_route_is_not_ready(what: RouteSeen, expected: tuple[str, str]) -> None:
+    assert reason(status(what), "Ready") == expected
+
+
+def test_no_replicas_is_a_reason_of_its_own() -> None:
+    assert reason(status(seen(pods=()), gateway={"replicas": 0}), "Ready") == ("False", "ScaledToZero")
+
+
+@pytest.mark.parametrize(
+    ("what", "findings", "expected"),
+    [
+        (seen(configuration_hash="other"), (GOOD,), ("False", "Pending")),
+        (seen(apply_error="no"), (GOOD,), ("False", "ApplyFailed")),
+        (seen(), (BAD,), ("False", "NotAccepted")),
+        (
+            seen(report(configuration={"hash": "wanted", "findings": [{"reason": "RuleInvalid", "message": "m"}]})),
+            (GOOD,),
+            ("False", "RuleInvalid"),
+        ),
+    ],
+)
+def test_why_a_route_is_not_programmed(
+    what: RouteSeen, findings: tuple[Finding, ...], expected: tuple[str, str]
+) -> None:
+    assert reason(status(what, *findings), "Programmed") == expected
+
+
+def test_conditions_that_are_there_only_while_true() -> None:
+    destination = {"kind": "CloudTarget", "name": "archive", "pending": 4}
+    error = {"reason": "ServerError", "status": 503, "time": "2026-01-02T03:00:00Z"}
+    bad = report(
+        oldestOwedTime="2026-01-02T03:00:00Z",
+        destinations=[{**destination, "lastError": error}],
+        deliveries={"held": 2},
+        spool={"usedBytes": 95, "capacityBytes": 100, "watermarkBytes": 90},
+    )
+    found = status(seen(bad))
+    assert reason(found, "DeliveryStalled") == ("True", "DestinationFailing")
+    assert "4 deliveries wait" in of(found, "DeliveryStalled").message
+    assert "status 503" in of(found, "DeliveryStalled").message
+    assert reason(found, "SpoolPressure") == ("True", "AboveWatermark")
+    assert reason(found, "Held") == ("True", "DeliveriesHeld")
+    fresh = replace(seen(bad.model_copy(update={"oldest_owed_time": "2026-01-02T03:03:55Z"})))
+    assert not any(one.type == "DeliveryStalled" for one in status(fresh).conditions)
+
+
+def test_numbers_that_nobody_reports_stay_as_they_were() -> None:
+    before = status(seen())
+    silent = status(seen(pods=(PodSeen(POD),)), before=before)
+    assert silent.instances == before.instances
+    assert silent.observed_time == before.observed_time
+
+
+def test_a_transition_time_moves_with_the_status_alone() -> None:
+    before = status(seen())
+    old = [one.model_copy(update={"last_transition_time": "2026-01-01T00:00:00Z"}) for one in before.conditions]
+    after = status(seen(report(ready=False)), before=before.model_copy(update={"conditions": old}))
+    assert of(after, "Accepted").last_transition_time == "2026-01-01T00:00:00Z"
+    assert of(after, "Ready").last_transition_time == "2026-01-02T03:04:05Z"
+
+
+def test_a_person_hears_of_faults_and_of_their_end_and_of_nothing_else() -> None:
+    good = [condition(Ready.READY, True, "fine")]
+    bad = [condition(Ready.SPOOL_CORRUPT, False, "look")]
+    starting = [condition(Ready.STARTING, False, "soon")]
+    assert transitions([], good) == [("Ready", "fine", False)]
+    assert transitions(good, good) == []
+    assert transitions(good, bad) == [("SpoolCorrupt", "look", True)]
+    assert transitions(bad, bad) == []
+    assert transitions(bad, good) == [("Ready", "fine", False)]
+    assert transitions(good, starting) == []
