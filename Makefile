@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(VENV)/.installed ## Make .venv with everything a checkout needs without a cluster
@@ -34,28 +34,50 @@ lint: setup ## Lint, types and import contracts
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: ## Everything CI runs
-	@# Downloads wait for the network while others compile.
-	$(MAKE) --jobs 3 --no-print-directory peers kubernetes setup
-	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+test: ## Everything CI runs: every test, on a real cluster too. Installs what it needs (Debian 12, Go, root)
+	@tests/run
+
+.PHONY: e2e
+e2e: setup peers ## The tests of the operator on a real cluster alone
+	tests/e2e/run
 
 .PHONY: peers
 peers: ## Install the DICOM software that the tests talk to (Debian packages, as root)
 	tests/install-peers
 
 .PHONY: kubernetes
-kubernetes: ## Build kube-apiserver, etcd and kubectl into the user's cache directory
+kubernetes: ## Build Kubernetes, CoreDNS and Helm into the user's cache directory
 	tests/cluster/build
+
+.PHONY: images
+images: ## Build the images of operator and gateway (BASE_IMAGE, IMAGE_REGISTRY: see tools/images)
+	tests/cluster/install
+	tools/images
+
+.PHONY: cluster-up
+cluster-up: setup images ## Start the embedded cluster, with both images in it
+	tests/cluster/up $$(tools/images | awk '{print $$2}')
+
+.PHONY: cluster-down
+cluster-down: ## Stop the embedded cluster
+	tests/cluster/down
+
+.PHONY: demo
+demo: ## The main job on a real cluster: from an empty machine to a study in an archive
+	@tools/demo
+
+.PHONY: demo-down
+demo-down: cluster-down ## Stop what the demo has started; only the cache stays
 
 .PHONY: generate
 generate: setup ## Write everything that is made from the sources: CRDs, schemas, reference documents
 	$(BIN)/python -m dicomroute_operator.api.generate crds docs
 	$(BIN)/dicomroute-gateway --print-schema > gateway/configuration.schema.json
+	mkdir -p charts/dicomroute/files/crds && cp crds/*.yaml charts/dicomroute/files/crds/
 
 .PHONY: golden
 golden: setup ## Accept what the renderer makes today as the golden output
-	$(BIN)/pytest -q tests/golden --update-golden
+	$(BIN)/pytest -q tests/golden tests/integration/test_chart.py --update-golden
 
 .PHONY: requirements
 requirements: setup ## Lock the requirements again, with hashes and without addresses

@@ -59,7 +59,7 @@ def test_the_api_server_fills_in_every_default(control_plane: ControlPlane) -> N
     assert spec["listeners"][0]["maxPDUBytes"] == 131072
     assert spec["listeners"][0]["sources"]["policy"] == "Nodes"
     assert spec["retry"] == {"initialBackoffSeconds": 1, "maxBackoffSeconds": 300, "contentAttempts": 8}
-    assert spec["gateway"]["spool"] == {"size": "50Gi", "highWatermarkPercent": 90}
+    assert spec["gateway"]["spool"] == {"size": "50Gi", "highWatermarkPercent": 90, "adopt": False}
     assert spec["gateway"]["service"]["externalTrafficPolicy"] == "Local"
 
 

@@ -176,6 +176,28 @@ CASES: list[Case] = [
         [[{"listener": "dicom", "port": 104}, {"listener": "other", "port": 104}]],
         "two listeners are published on one port",
     ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.service",
+        [{"type": "NodePort", "ports": [{"listener": "dicom", "port": 104, "nodePort": 30104}]}],
+        [{"type": "ClusterIP", "ports": [{"listener": "dicom", "port": 104, "nodePort": 30104}]}],
+        "nodePort needs type NodePort or LoadBalancer",
+    ),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.service.ports",
+        [],
+        [
+            [
+                {"listener": "dicom", "port": 104, "nodePort": 30104},
+                {"listener": "other", "port": 105, "nodePort": 30104},
+            ]
+        ],
+        "two listeners have one nodePort",
+    ),
+    *_table("DicomRoute", f"{GATEWAY}.service.ports", [], [[{"listener": "dicom", "port": 104, "nodePort": 0}]], "1"),
+    *_table("DicomRoute", f"{GATEWAY}.networkPolicy", ["Enabled", "IngressOnly", "Disabled"], ["Off"], "IngressOnly"),
+    *_table("DicomRoute", f"{GATEWAY}.spool.adopt", [True, False], ["yes"], "boolean"),
     Case(
         "DicomRoute",
         f"{GATEWAY}.service.ports",

@@ -107,6 +107,11 @@ def waiting(why: str) -> dict[str, Any]:
     return changed(POD, "status", {"containerStatuses": [{"state": {"waiting": {"reason": why, "message": "m"}}}]})
 
 
+def running(since: str) -> dict[str, Any]:
+    state = {"running": {"startedAt": f"2026-01-02T{since}Z"}}
+    return changed(POD, "status.containerStatuses", [{"state": state}])
+
+
 def unscheduled(message: str) -> dict[str, Any]:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     return changed(POD, "status", {"conditions": [condition]})
@@ -125,7 +130,10 @@ def unscheduled(message: str) -> dict[str, Any]:
         (seen(pods=(PodSeen(POD),)), ("False", "Starting")),
         (seen(report(ready=False)), ("False", "Starting")),
         (seen(pod=changed(POD, "status.conditions", [])), ("False", "Starting")),
-        (seen(pods=(PodSeen(POD, report(), NOW.timestamp() - 31, 1.0),)), ("Unknown", "StatusStale")),
+        (seen(pods=(PodSeen(POD, report(), NOW.timestamp() - 31, 1.0, "e"),)), ("Unknown", "StatusStale")),
+        (seen(pods=(PodSeen(POD, report(), NOW.timestamp() - 29, 1.0, "e"),)), ("True", "Ready")),
+        (seen(pods=(PodSeen(running("03:03:30"), None, None, NOW.timestamp(), "e"),)), ("Unknown", "StatusStale")),
+        (seen(pods=(PodSeen(running("03:04:00"), None, None, NOW.timestamp(), "e"),)), ("False", "Starting")),
         (seen(pods=(PodSeen(POD, None, None, NOW.timestamp() - 31),)), ("Unknown", "StatusStale")),
         *(
             (

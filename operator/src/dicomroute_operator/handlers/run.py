@@ -133,12 +133,15 @@ class Operator:
         self._followers = Followers(self._client, WATCHED_CHILDREN, scopes, names.ROUTE_LABEL, self._child_changed)
         self._world.children = self._followers.by_resource
         await asyncio.to_thread(self._followers.start)
-        await self._resync()
+        keys = await self._list()
+        await self._poller.ask()  # a gateway that was not asked yet is not a gateway that does not answer
         self._is_synced = True
+        for key in keys:
+            await self._enqueue(key)
         log.info("synced", routes=len(self._world.routes))
 
-    async def _resync(self) -> None:
-        """List our kinds and reconcile all of them: whatever a watch has missed ends here."""
+    async def _list(self) -> set[Key]:
+        """List our kinds and return the keys of all: whatever a watch has missed ends here."""
         seen: set[Key] = set()
         for kind, resource in OWN.items():
             for scope in self._settings.namespaces or (None,):
@@ -150,8 +153,7 @@ class Operator:
             store = self._world.store(kind)
             for key in [key for key in store if key not in seen]:
                 del store[key]
-        for key in seen:
-            await self._enqueue(key)
+        return seen
 
     # -- work ------------------------------------------------------------------------------------------------
 
@@ -202,7 +204,8 @@ class Operator:
         while True:
             await asyncio.sleep(_RESYNC_SECONDS)
             try:
-                await self._resync()
+                for key in await self._list():
+                    await self._enqueue(key)
             except ApiError as error:
                 log.warning("resync.failed", error=str(error))
 

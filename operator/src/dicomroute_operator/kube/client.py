@@ -27,6 +27,11 @@ class ApiError(Exception):
         self.status = status
         self.reason = reason
 
+    @property
+    def is_of_an_ending_namespace(self) -> bool:
+        """Whether the namespace takes nothing new, because it is being deleted."""
+        return self.status == 403 and "because it is being terminated" in str(self)
+
 
 class Client:
     """The API server, as one account sees it."""

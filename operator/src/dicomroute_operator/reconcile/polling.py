@@ -41,12 +41,15 @@ class Poller:
         while True:
             begin = time.monotonic()
             try:
-                await self._round(begin)
+                for key in await self.ask():
+                    await self._enqueue(key)
             except Exception:
                 log.exception("polling.failed")
             await asyncio.sleep(max(0.2, _ROUND_SECONDS - (time.monotonic() - begin)))
 
-    async def _round(self, begin: float) -> None:
+    async def ask(self) -> set[Key]:
+        """Ask the gateways whose time has come, and return the routes that have news."""
+        begin = time.monotonic()
         pods = self._reachable()
         self._forget(pods)
         due = {uid: pod for uid, pod in pods.items() if self._due.get(uid, 0) <= begin}
@@ -55,11 +58,13 @@ class Poller:
         )
         now = time.time()
         pause = max(_SETTLED_SECONDS, len(pods) / _GATEWAYS_A_SECOND)
+        found: set[Key] = set()
         for uid, answer in answers.items():
             key, namespace, _ = due[uid]
             if self._take_over((namespace, uid), answer, now):
-                await self._enqueue(key)
+                found.add(key)
             self._due[uid] = begin + (pause if self._is_settled(key) else _ROUND_SECONDS)
+        return found
 
     def _is_settled(self, key: Key) -> bool:
         route = self._world.routes.get(key)

@@ -46,6 +46,7 @@ from .world import Key, World
 _MAX_CONFIGURATION_BYTES: Final = 1_000_000
 """A ConfigMap holds 1 MiB with all that belongs to it."""
 _SECRET_AGAIN_SECONDS: Final = 30
+_ENDING_SECONDS: Final = 60
 
 log = structlog.get_logger(__name__)
 
@@ -73,11 +74,14 @@ class RouteReconciler:
         self._enqueue = enqueue
         self._rolling: set[Key] = set()
         self._secret_written: dict[Key, float] = {}
+        self._ending: dict[str, float] = {}
+        """Namespaces that take nothing new because they are being deleted, and since when that is known."""
 
     async def reconcile(self, key: Key) -> None:
         """Reconcile the route with this key; one that is gone needs nothing: its objects go with it."""
         route = self._world.routes.get(key)
-        if route is None or route.metadata.deletion_timestamp is not None:
+        is_ending = time.monotonic() - self._ending.get(key.namespace, float("-inf")) < _ENDING_SECONDS
+        if route is None or route.metadata.deletion_timestamp is not None or is_ending:
             self._rolling.discard(key)
             self._secret_written.pop(key, None)
             return
@@ -98,6 +102,9 @@ class RouteReconciler:
                 text = await self._keep_last_good(key, inputs)
             await self._tell_pods(key, configuration_hash(text) if text else "")
         except ApiError as failed:
+            if failed.is_of_an_ending_namespace:
+                self._ending[key.namespace] = time.monotonic()
+                return
             text = self._live_configuration(key)
             error = f"{failed} (the API server, status {failed.status})"
             log.warning("reconcile.refused", key=str(key), error=str(failed), status=failed.status)

@@ -1,6 +1,7 @@
 """Whether a route receives: read from its pods, from the outside in. The first thing that is wrong is the reason."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final
 
 from dicomroute_operator.api.conditions import Ready
@@ -39,9 +40,11 @@ def ready(seen: RouteSeen, replicas: int, now: float) -> Condition:
 
 
 def is_stale(pod: PodSeen, now: float) -> bool:
-    """Whether a pod that answers no more has been asked in vain for too long."""
-    since = pod.reported_time if pod.reported_time is not None else pod.first_asked_time
-    return since is not None and now - since > STALE_SECONDS
+    """Whether a pod has been running and silent for too long; who has just begun to ask counts from its start."""
+    if pod.first_asked_time is None or (pod.report is not None and not pod.error):
+        return pod.reported_time is not None and now - pod.reported_time > STALE_SECONDS
+    since = pod.reported_time if pod.reported_time is not None else _running_since(pod.pod) or pod.first_asked_time
+    return now - since > STALE_SECONDS
 
 
 def _faults(seen: PodSeen, now: float) -> Iterator[Condition]:
@@ -89,6 +92,14 @@ def _container(pod: dict[str, Any], name: str) -> Iterator[Condition]:
             ended = container.get("lastState", {}).get("terminated") or {}
             code = f"it ended with code {ended['exitCode']}" if "exitCode" in ended else message
             yield condition(Ready.CONTAINER_FAILING, False, f"pod {name}: {code}; `kubectl logs {name}` says why")
+
+
+def _running_since(pod: dict[str, Any]) -> float | None:
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        started = (container.get("state", {}).get("running") or {}).get("startedAt")
+        if started:
+            return datetime.fromisoformat(started).timestamp()
+    return None
 
 
 def _is_serving(pod: dict[str, Any]) -> bool:
