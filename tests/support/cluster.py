@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,6 +54,21 @@ class Cluster:
         if check and done.returncode:
             raise CommandError(f"{name} {' '.join(words)}: {done.stdout}{done.stderr}")
         return done.stdout + ("" if check else done.stderr)
+
+    def dicomroute(self, *words: str) -> str:
+        """Return what the command line prints with this cluster's kubectl."""
+        command = Path(sys.executable).parent / "dicomroute"
+        environment = {
+            **os.environ,
+            "PATH": f"{self.binaries}:{os.environ['PATH']}",
+            "KUBECONFIG": str(self._kubeconfig),
+        }
+        done = subprocess.run(
+            [*self._prefix, command, *words], capture_output=True, text=True, check=False, timeout=60, env=environment
+        )
+        if done.returncode:
+            raise CommandError(f"dicomroute {' '.join(words)}: {done.stdout}{done.stderr}")
+        return done.stdout
 
     def apply(self, documents: Sequence[Json], namespace: str) -> str:
         """Apply manifests in a namespace."""
@@ -178,8 +194,13 @@ def install(cluster: Cluster, images: dict[str, str], *words: str, chart: Path =
 
 
 def built_images(root: Path = ROOT) -> tuple[dict[str, str], list[Path]]:
-    """Build the images of a checkout, or take them from the cache; return their names and archives."""
-    done = subprocess.run([root / "tools" / "images"], check=True, capture_output=True, text=True)
-    lines = [line.split() for line in done.stdout.splitlines()]
+    """Build the images of a checkout, or take them from the cache; return their names and archives.
+
+    Those of this checkout are the ones that the run began with, whatever somebody edits meanwhile.
+    """
+    text = os.environ.get("DICOMROUTE_E2E_IMAGES") if root == ROOT else None
+    if text is None:
+        text = subprocess.run([root / "tools" / "images"], check=True, capture_output=True, text=True).stdout
+    lines = [line.split() for line in text.splitlines()]
     names = {name.rpartition(":")[0].rpartition("-")[2]: name for name, _ in lines}
     return names, [Path(archive) for _, archive in lines]

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -11,29 +12,39 @@ from typing import Any, Final
 
 from .output import Failure
 from .state import find_token
+from .tunnel import open_tunnel
 
 TOKEN_FILE_VARIABLE: Final = "DICOMROUTE_ADMIN_TOKEN_FILE"  # noqa: S105  names a file
-
-
-_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""A proxy of the environment is not for the gateway: it would be sent the token."""
 
 
 class AdminClient:
     """The admin API at a base URL."""
 
-    def __init__(self, url: str, token_file: Path | None, state: Path) -> None:
-        """Find the token: the file that is named, that of the environment, or that of the state folder.
+    def __init__(self, url: str, token: str, tls: ssl.SSLContext | None = None) -> None:
+        self._url = url
+        self._token = token
+        handlers = [urllib.request.HTTPSHandler(context=tls)] if tls is not None else []
+        # A proxy of the environment is not for the gateway: it would be sent the token.
+        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
 
-        Raises Failure.
+    @classmethod
+    def at(cls, url: str, token_file: Path | None, state: Path) -> "AdminClient":
+        """Return a client of the admin API at an address, with the token of the file that is named, that of the
+        environment, or that of the state folder. Raises Failure.
         """
-        self._url = (url if "://" in url else f"http://{url}").rstrip("/")
+        full = (url if "://" in url else f"http://{url}").rstrip("/")
         try:
-            address = urllib.parse.urlsplit(self._url)
+            address = urllib.parse.urlsplit(full)
             port = address.port
         except ValueError as error:
             raise Failure(f"--admin {url}: write HOST:PORT, such as 127.0.0.1:8080", 2) from error
-        self._token = _token(self._url, address.hostname or "", port, token_file, state)
+        return cls(full, _token(full, address.hostname or "", port, token_file, state))
+
+    @classmethod
+    def of_route(cls, route: str, namespace: str | None, context: str | None) -> "AdminClient":
+        """Return a client of the gateway of a route in kubectl's cluster. Raises Failure."""
+        tunnel = open_tunnel(route, namespace, context)
+        return cls(tunnel.url, tunnel.token, tunnel.tls)
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """Return the document at a path. Raises Failure."""
@@ -52,7 +63,7 @@ class AdminClient:
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )
         try:
-            with _DIRECT.open(request, timeout=60) as response:
+            with self._direct.open(request, timeout=60) as response:
                 return json.loads(response.read())
         except urllib.error.HTTPError as error:
             raise Failure(_sentence(error)) from error

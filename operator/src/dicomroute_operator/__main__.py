@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from . import log
-from .handlers.run import LeaseLostError, Operator, OperatorSettings
+from .handlers.run import LeaseLostError, Operator, OperatorSettings, ScopeChangedError
 from .kube.client import Client
 from .reconcile.route import RouteSettings
 from .render import names
@@ -49,7 +49,7 @@ def main() -> None:
     client = Client.connect(names.MANAGER, arguments.context)
     try:
         asyncio.run(Operator(client, settings).run())
-    except LeaseLostError as error:
+    except (LeaseLostError, ScopeChangedError) as error:
         sys.exit(f"dicomroute-operator: {error}")
 
 

@@ -80,4 +80,4 @@ def test_the_operator_may_not_touch_the_secrets_of_others(cluster: Cluster, name
     refused = cluster.kubectl(
         "-n", namespace.name, "create", "secret", "generic", "theirs", f"--as={ACCOUNT}", check=False
     )
-    assert "the operator writes no Secret but those that carry the label dicomroute.dev/route" in refused
+    assert "the operator writes no secrets but those that carry the label dicomroute.dev/route" in refused

@@ -1,5 +1,6 @@
 """A spool outlives its route: deleting what still owes is refused, and a namesake takes it over only when told to."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def test_deletion_and_adoption(
     files = make_corpus(tmp_path / "study", 3, ("CT_small.dcm",))
     assert [one["status"] for one in send(namespace.endpoint(), files)] == [0] * 3
     namespace.wait_instances(owed=3)
+    gateway = ("--route", "ct-to-cloud", "-n", namespace.name, "--context", "dicomroute-embedded")
+    queue = json.loads(namespace.cluster.dicomroute("queue", "list", *gateway, "-o", "json"))
+    assert [(one["state"], one["reason"]) for one in queue["items"]] == [("Held", "NoSuchDestination")] * 3
 
     with pytest.raises(CommandError, match=r"still owes 3 instances: wait until they are delivered, or say that"):
         namespace.kubectl("delete", "dicomroute", "ct-to-cloud")

@@ -15,7 +15,16 @@ queue = typer.Typer(no_args_is_help=True, help="Look into the queue of a gateway
 
 _HTTP: Final = frozenset(int(status) for status in HTTPStatus)
 
-Admin = Annotated[str, typer.Option(help="Address of the gateway's admin API, such as 127.0.0.1:8080.", metavar="URL")]
+Admin = Annotated[
+    str | None, typer.Option(help="Address of the gateway's admin API, such as 127.0.0.1:8080.", metavar="URL")
+]
+Route = Annotated[
+    str | None, typer.Option(help="DicomRoute in kubectl's cluster, in the place of --admin.", metavar="NAME")
+]
+Namespace = Annotated[
+    str | None, typer.Option("-n", "--namespace", help="Namespace of the route. Default: that of kubectl's context.")
+]
+Context = Annotated[str | None, typer.Option(help="Context of kubectl. Default: the current one.")]
 TokenFile = Annotated[
     Path | None, typer.Option(help="File with the admin token. Default: that of the state folder.", metavar="FILE")
 ]
@@ -29,7 +38,10 @@ Destination = Annotated[
 
 @queue.command("list")
 def list_(
-    admin: Admin,
+    admin: Admin = None,
+    route: Route = None,
+    namespace: Namespace = None,
+    context: Context = None,
     queue_state: Annotated[
         str | None, typer.Option("--in", help="Only deliveries in this state: Pending, Held, DeadLettered, ...")
     ] = None,
@@ -40,7 +52,7 @@ def list_(
     output: Output = Format.TABLE,
 ) -> None:
     """List deliveries, oldest first."""
-    client = AdminClient(admin, token_file, state)
+    client = _client(admin, token_file, state, route, namespace, context)
     page = client.get("/api/v1/queue", state=queue_state, destination=destination, limit=limit)
     if output is not Format.TABLE:
         print_data(page, output)
@@ -56,13 +68,16 @@ def list_(
 @queue.command()
 def show(
     instance: Annotated[int, typer.Argument(help="Number of the instance.")],
-    admin: Admin,
+    admin: Admin = None,
+    route: Route = None,
+    namespace: Namespace = None,
+    context: Context = None,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
     """Show all that is known of an instance."""
-    document = AdminClient(admin, token_file, state).get(f"/api/v1/queue/{instance}")
+    document = _client(admin, token_file, state, route, namespace, context).get(f"/api/v1/queue/{instance}")
     if output is not Format.TABLE:
         print_data(document, output)
         return
@@ -87,7 +102,10 @@ def show(
 
 @queue.command()
 def retry(
-    admin: Admin,
+    admin: Admin = None,
+    route: Route = None,
+    namespace: Namespace = None,
+    context: Context = None,
     instances: Instances = None,
     all_: All = False,
     destination: Destination = None,
@@ -96,12 +114,23 @@ def retry(
     output: Output = Format.TABLE,
 ) -> None:
     """Attempt deliveries now, dead-lettered ones too."""
-    _change("retry", "due now", AdminClient(admin, token_file, state), instances, all_, destination, output)
+    _change(
+        "retry",
+        "due now",
+        _client(admin, token_file, state, route, namespace, context),
+        instances,
+        all_,
+        destination,
+        output,
+    )
 
 
 @queue.command()
 def release(
-    admin: Admin,
+    admin: Admin = None,
+    route: Route = None,
+    namespace: Namespace = None,
+    context: Context = None,
     instances: Instances = None,
     all_: All = False,
     token_file: TokenFile = None,
@@ -109,12 +138,23 @@ def release(
     output: Output = Format.TABLE,
 ) -> None:
     """Apply the rules in force to instances that are held because none took them, or one had an error."""
-    _change("release", "released", AdminClient(admin, token_file, state), instances, all_, None, output)
+    _change(
+        "release",
+        "released",
+        _client(admin, token_file, state, route, namespace, context),
+        instances,
+        all_,
+        None,
+        output,
+    )
 
 
 @queue.command()
 def drop(
-    admin: Admin,
+    admin: Admin = None,
+    route: Route = None,
+    namespace: Namespace = None,
+    context: Context = None,
     instances: Instances = None,
     all_: All = False,
     destination: Destination = None,
@@ -123,7 +163,31 @@ def drop(
     output: Output = Format.TABLE,
 ) -> None:
     """Give up deliveries and held instances. Their bytes are removed; they stay counted."""
-    _change("drop", "dropped", AdminClient(admin, token_file, state), instances, all_, destination, output)
+    _change(
+        "drop",
+        "dropped",
+        _client(admin, token_file, state, route, namespace, context),
+        instances,
+        all_,
+        destination,
+        output,
+    )
+
+
+def _client(
+    admin: str | None,
+    token_file: Path | None,
+    state: Path,
+    route: str | None,
+    namespace: str | None,
+    context: str | None,
+) -> AdminClient:
+    if (admin is None) == (route is None):
+        raise Failure("name the gateway: --admin URL, or --route NAME in kubectl's cluster, and not both", 2)
+    if route is not None:
+        return AdminClient.of_route(route, namespace, context)
+    assert admin is not None
+    return AdminClient.at(admin, token_file, state)
 
 
 def _change(

@@ -1,20 +1,69 @@
 """Writes what is made from the models: `python -m dicomroute_operator.api.generate CRDS_FOLDER DOCS_FOLDER`."""
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
 
 from .conditions import CONDITIONS, NEGATIVE
-from .crd import RESOURCES, crd
+from .crd import RESOURCES, Json, Resource, crd, open_api_schema
+from .meta import API_VERSION
 
 
 def generated(crds_folder: Path, docs_folder: Path) -> Mapping[Path, str]:
     """Return the content of every generated file."""
     files = {crds_folder / f"{one.plural}.yaml": _yaml(crd(one)) for one in RESOURCES}
     files[docs_folder / "conditions.md"] = conditions_page()
+    for one in RESOURCES:
+        files[docs_folder / "reference" / f"{one.model.kind.lower()}.md"] = reference_page(one)
     return files
+
+
+def reference_page(resource: Resource) -> str:
+    """Return the page that lists every field of a kind."""
+    schema = open_api_schema(resource.model)
+    kind = resource.model.kind
+    lines = [
+        f"# {kind}",
+        "",
+        "Made from `operator/src/dicomroute_operator/api/` by `make generate`; do not edit.",
+        "",
+        f"{schema['description']} `kubectl explain {kind.lower()}` says the same. Short name: "
+        f"`{resource.short_name}`; API version: `{API_VERSION}`.",
+        "",
+    ]
+    for part in ("spec", "status"):
+        lines += [f"## {part}", "", "| field | type | default | |", "|---|---|---|---|"]
+        lines += [_row(path, field, required=required) for path, field, required in _fields(schema, part)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _fields(schema: Json, name: str, prefix: str = "") -> Iterator[tuple[str, Json, bool]]:
+    """Yield path, schema and whether it is required of every field within the property `name`."""
+    inner = schema["properties"][name]
+    path = f"{prefix}{name}"
+    if prefix or "properties" not in inner:
+        yield path, inner, name in schema.get("required", [])
+    holder, step = (inner["items"], "[].") if inner.get("type") == "array" else (inner, ".")
+    for one in holder.get("properties", {}):
+        yield from _fields(holder, one, f"{path}{step}")
+
+
+def _row(path: str, field: Json, *, required: bool) -> str:
+    kind = " \\| ".join(field["enum"]) if "enum" in field else str(field.get("type", "integer or string"))
+    default = field.get("default")
+    shown = "required" if required else "" if default in (None, "", {}, []) else f"`{json.dumps(default)}`"
+    sentences = [field.get("description", "")]
+    sentences += [
+        f"Refused otherwise: {rule['message']}."
+        for rule in field.get("x-kubernetes-validations", [])
+        if "message" in rule
+    ]
+    text = " ".join(sentences).replace("|", "\\|")
+    return f"| `{path}` | {kind} | {shown} | {text} |"
 
 
 def conditions_page() -> str:

@@ -1,10 +1,12 @@
 """Asks one gateway for its status, over TLS, known by its certificate's fingerprint alone."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
+import structlog
 from pydantic import ValidationError
 
 from dicomroute_operator.api.gateway_report import GatewayReport
@@ -12,6 +14,9 @@ from dicomroute_operator.render import names
 
 TIMEOUT_SECONDS: Final = 5
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+
+
+log = structlog.get_logger(__name__)
 
 
 class GatewayError(Exception):
@@ -42,14 +47,18 @@ async def ask(session: aiohttp.ClientSession, address: str, access: Access) -> G
             headers={"Authorization": f"Bearer {access.token}"},
             ssl=aiohttp.Fingerprint(access.fingerprint),
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS, sock_connect=2),
         ) as response:
-            body = await response.content.read(_MAX_ANSWER_BYTES)
             if response.status == 401:
                 raise GatewayError("it does not know the admin token yet", unauthorized=True)
             if response.status != 200:
                 raise GatewayError(f"it answered with status {response.status}")
-            return GatewayReport.model_validate_json(body)
+            body = bytearray()
+            async for chunk in response.content.iter_chunked(1 << 16):
+                body += chunk
+                if len(body) > _MAX_ANSWER_BYTES:
+                    raise GatewayError(f"its status is longer than {_MAX_ANSWER_BYTES} bytes")
+            return GatewayReport.model_validate_json(bytes(body))
     except aiohttp.ServerFingerprintMismatch as error:
         raise GatewayError("it shows another certificate than the one made for it", unauthorized=True) from error
     except aiohttp.ClientError as error:
@@ -67,17 +76,22 @@ def session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
 
 
-async def ask_all(gateways: dict[str, tuple[str, Access]], concurrency: int) -> dict[str, GatewayReport | GatewayError]:
-    """Ask many gateways at once, by key; one that does not answer delays no other but by its place."""
+async def ask_all(
+    gateways: Mapping[str, tuple[str, Access]], concurrency: int
+) -> AsyncIterator[tuple[str, GatewayReport | GatewayError]]:
+    """Ask many gateways at once, and yield each answer with its key as it comes: no silent one delays another's."""
     places = asyncio.Semaphore(concurrency)
 
-    async def one(address: str, access: Access) -> GatewayReport | GatewayError:
+    async def one(key: str, address: str, access: Access) -> tuple[str, GatewayReport | GatewayError]:
         async with places:
             try:
-                return await ask(shared, address, access)
+                return key, await ask(shared, address, access)
             except GatewayError as error:
-                return error
+                return key, error
+            except Exception as error:
+                log.exception("gateway.unreadable", address=address)
+                return key, GatewayError(f"{type(error).__name__}: the operator's log says more")
 
     async with session() as shared:
-        answers = await asyncio.gather(*(one(*gateway) for gateway in gateways.values()))
-    return dict(zip(gateways, answers, strict=True))
+        for answer in asyncio.as_completed([one(key, *gateway) for key, gateway in gateways.items()]):
+            yield await answer

@@ -8,6 +8,7 @@ deterministic (RFC 8032), and the operator knows it by its fingerprint, so that 
 import hashlib
 import hmac
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -22,6 +23,7 @@ _NOT_AFTER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """Without a well-defined end (RFC 5280 4.1.2.5): the certificate ends with the key that it is derived from."""
 
 
+@lru_cache(maxsize=4096)
 def admin_credential(uid: str, key: bytes) -> AdminCredential:
     """Return the credential of the route with this UID: another route's tells nothing of it."""
     private = Ed25519PrivateKey.from_private_bytes(_derive(key, "serving-key", uid))

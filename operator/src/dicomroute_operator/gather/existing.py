@@ -62,6 +62,8 @@ def is_rolled_out(stateful_set: Object | None) -> bool:
 
 def rivals_of(route: DicomRoute, routes: Iterable[DicomRoute]) -> dict[str, str]:
     """Return what older routes of the cluster have for themselves, to the name of the oldest that asks for it."""
+    if not exclusive(route):
+        return {}
     older = sorted((one for one in routes if _age(one) < _age(route)), key=_age, reverse=True)
     return {claim: f"{one.metadata.namespace}/{one.metadata.name}" for one in older for _, claim in exclusive(one)}
 

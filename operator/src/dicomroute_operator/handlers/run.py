@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import kopf
 import structlog
@@ -26,6 +28,7 @@ from .watch import kopf_registry, kopf_settings
 
 _RESYNC_SECONDS: Final = 600
 _WORKERS: Final = 8
+_THREADS: Final = 24
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +53,14 @@ class LeaseLostError(Exception):
     """Another operator works, or the API server was away for too long to know."""
 
 
+class ScopeChangedError(Exception):
+    """A namespace that is looked after has come or gone; the operator is to be started again."""
+
+
+async def _nobody(_key: Key) -> None:
+    """Nobody is to be told yet."""
+
+
 class Operator:
     """The operator."""
 
@@ -58,29 +69,46 @@ class Operator:
         self._settings = settings
         self._world = World()
         self._queue: Queue[Key] = Queue(self._reconcile, _WORKERS)
-        self._routes = RouteReconciler(client, self._world, settings.route, self._enqueue)
+        self._routes = RouteReconciler(client, self._world, settings.route, self._enqueue, self._is_selected)
         self._peers = PeerReconciler(client, self._world)
         self._poller = Poller(self._world, settings.route.admin_key, self._enqueue)
         self._lease = Lease(client, settings.namespace, settings.lease, settings.identity)
         self._selected: Informer | None = None
         self._followers: Followers | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._scopes: tuple[str | None, ...] = ()
         self._is_leader = False
         self._is_synced = False
 
     async def run(self) -> None:
         """Work until a signal ends kopf. Raises LeaseLostError when another operator has taken over."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, "api"))
         health = await serve_health(self.vitals, self._settings.health_port)
+        lease: asyncio.Task[None] | None = None
         try:
             await self._wait_for_kinds()
             await self._wait_for_lease()
-            await self._follow()
-            await self._work()
+            lease = asyncio.create_task(self._keep_lease(), name="lease")
+            await self._while_held(lease, self._follow())
+            await self._while_held(lease, self._work())
         finally:
+            if lease is not None:
+                lease.cancel()
             if self._is_leader:
                 await asyncio.to_thread(self._lease.release)
             await health.cleanup()
+
+    @staticmethod
+    async def _while_held(lease: asyncio.Task[None], work: Coroutine[Any, Any, None]) -> None:
+        """Work for as long as the Lease is held."""
+        task = asyncio.create_task(work)
+        await asyncio.wait({task, lease}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            lease.result()
+        task.result()
 
     def vitals(self) -> Vitals:
         """Return how the operator is doing."""
@@ -123,37 +151,49 @@ class Operator:
 
     async def _follow(self) -> None:
         """See everything once before anything is decided: half a world looks as if the rest had been removed."""
-        scopes: tuple[str | None, ...] = self._settings.namespaces or (None,)
+        self._scopes = await self._reachable_scopes()
         if self._settings.namespace_selector:
             self._selected = Informer(
                 self._client, NAMESPACE, None, self._settings.namespace_selector, self._namespace_changed
             )
             self._selected.start()
             await asyncio.to_thread(self._selected.synced.wait)
-        self._followers = Followers(self._client, WATCHED_CHILDREN, scopes, names.ROUTE_LABEL, self._child_changed)
+        self._followers = Followers(
+            self._client, WATCHED_CHILDREN, self._scopes, names.ROUTE_LABEL, self._child_changed
+        )
         self._world.children = self._followers.by_resource
         await asyncio.to_thread(self._followers.start)
         keys = await self._list()
-        await self._poller.ask()  # a gateway that was not asked yet is not a gateway that does not answer
+        await self._poller.ask(_nobody)  # a gateway that was not asked yet is not a gateway that does not answer
         self._is_synced = True
         for key in keys:
             await self._enqueue(key)
         log.info("synced", routes=len(self._world.routes))
 
+    async def _reachable_scopes(self) -> tuple[str | None, ...]:
+        """Return the scopes that the operator may see: of named namespaces those that exist and let it in."""
+        found: list[str | None] = []
+        for scope in self._settings.namespaces or (None,):
+            try:
+                await asyncio.to_thread(self._client.list, OWN["DicomRoute"], scope)
+                found.append(scope)
+            except ApiError as error:
+                if scope is None or error.status not in (403, 404):
+                    raise
+                log.warning("scope.unreachable", namespace=scope, error=str(error))
+        return tuple(found)
+
     async def _list(self) -> set[Key]:
         """List our kinds and return the keys of all: whatever a watch has missed ends here."""
+        before = dict(self._world.versions)
         seen: set[Key] = set()
         for kind, resource in OWN.items():
-            for scope in self._settings.namespaces or (None,):
+            for scope in self._scopes:
                 objects, _ = await asyncio.to_thread(self._client.list, resource, scope)
                 for one in objects:
                     self._world.observe(kind, one, deleted=False)
                     seen.add(Key(kind, one["metadata"]["namespace"], one["metadata"]["name"]))
-        for kind in OWN:
-            store = self._world.store(kind)
-            for key in [key for key in store if key not in seen]:
-                del store[key]
-        return seen
+        return seen | self._world.listed(before, seen)
 
     # -- work ------------------------------------------------------------------------------------------------
 
@@ -164,17 +204,16 @@ class Operator:
                 (
                     "kopf",
                     kopf.operator(
-                        registry=kopf_registry(self._observed),
+                        registry=kopf_registry(self._observed, self._client.configuration),
                         settings=kopf_settings(),
                         identity=self._settings.identity,  # type: ignore[arg-type]
                         standalone=True,
-                        clusterwide=not self._settings.namespaces,
-                        namespaces=list(self._settings.namespaces),
+                        clusterwide=self._scopes == (None,),
+                        namespaces=[scope for scope in self._scopes if scope is not None],
                     ),
                 ),
                 ("queue", self._queue.run()),
                 ("poller", self._poller.run()),
-                ("lease", self._keep_lease()),
                 ("resync", self._resync_for_ever()),
             )
         ]
@@ -186,17 +225,18 @@ class Operator:
             task.result()
 
     async def _keep_lease(self) -> None:
+        """Renew the Lease; end while nobody else can have taken it yet."""
         renewed = time.monotonic()
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                if not await asyncio.to_thread(self._lease.hold):
+                if not await asyncio.wait_for(asyncio.to_thread(self._lease.hold), RENEW_SECONDS):
                     self._is_leader = False
                     raise LeaseLostError("another operator has taken the Lease")
                 renewed = time.monotonic()
-            except ApiError as error:
-                log.warning("lease.failed", error=str(error))
-                if time.monotonic() - renewed > DURATION_SECONDS:
+            except (ApiError, TimeoutError) as error:
+                log.warning("lease.failed", error=str(error) or "no answer")
+                if time.monotonic() - renewed > DURATION_SECONDS - RENEW_SECONDS:
                     self._is_leader = False
                     raise LeaseLostError("the Lease could not be renewed in time") from error
 
@@ -204,6 +244,8 @@ class Operator:
         while True:
             await asyncio.sleep(_RESYNC_SECONDS)
             try:
+                if await self._reachable_scopes() != self._scopes:
+                    raise ScopeChangedError("other namespaces can be seen than at the start: starting again")
                 for key in await self._list():
                     await self._enqueue(key)
             except ApiError as error:
@@ -217,13 +259,18 @@ class Operator:
 
     # -- news ------------------------------------------------------------------------------------------------
 
+    def _is_selected(self, key: Key) -> bool:
+        return self._selected is None or self._selected.get("", key.namespace) is not None
+
     async def _enqueue(self, key: Key) -> None:
-        if self._selected is None or self._selected.get("", key.namespace) is not None:
-            await self._queue.add(key)
+        """Ask for a key because of something around it; one that fails waits for its next attempt."""
+        if self._is_selected(key):
+            await self._queue.add(key, patiently=True)
 
     async def _observed(self, kind: str, body: Object, deleted: bool) -> None:
         for key in self._world.observe(kind, body, deleted=deleted):
-            await self._enqueue(key)
+            if self._is_selected(key):
+                await self._queue.add(key)
 
     def _child_changed(self, before: Object | None, after: Object | None) -> None:
         one = after or before

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import kopf
+from kubernetes.client import Configuration
 
 from dicomroute_operator.api.meta import GROUP, VERSION
 from dicomroute_operator.kube.client import WATCH_SECONDS
@@ -16,10 +17,24 @@ Observed = Callable[[str, dict[str, Any], bool], Awaitable[None]]
 """Called with the kind, the object, and whether it was deleted."""
 
 
-def kopf_registry(observed: Observed) -> kopf.OperatorRegistry:
-    """Return kopf's handlers."""
+def kopf_registry(observed: Observed, configuration: Configuration) -> kopf.OperatorRegistry:
+    """Return kopf's handlers; it speaks to the API server as the client with this configuration does."""
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry)(kopf.login_via_client)
+
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        header = str(configuration.get_api_key_with_prefix("authorization") or "")
+        scheme, _separator, token = header.rpartition(" ")
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+            scheme=scheme or None,
+            token=token or None,
+        )
+
+    kopf.on.login(registry=registry)(login)
     for kind, resource in OWN.items():
         kopf.on.event(GROUP, VERSION, resource.plural, registry=registry, id=kind)(_handler(kind, observed))
     return registry

@@ -17,6 +17,8 @@ Query = list[tuple[str, Any]]
 TIMEOUT_SECONDS: Final = 30
 WATCH_SECONDS: Final = 290
 """How long one watch lasts: below the five minutes after which balancers forget silent connections."""
+WATCH_SILENCE_SECONDS: Final = 100
+"""How long a watch may be silent: the API server sends a bookmark each minute."""
 
 
 class ApiError(Exception):
@@ -37,6 +39,7 @@ class Client:
     """The API server, as one account sees it."""
 
     def __init__(self, api: ApiClient, field_manager: str) -> None:
+        self.configuration: Configuration = api.configuration
         self._api = api
         self._field_manager = field_manager
 
@@ -44,13 +47,22 @@ class Client:
     def connect(cls, field_manager: str, context: str | None = None) -> "Client":
         """Return a client with the pod's service account, or outside a cluster with kubectl's configuration."""
         configuration = Configuration()
-        try:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except config.ConfigException:
+        if context is not None:
             config.load_kube_config(  # type: ignore[no-untyped-call]
                 context=context, client_configuration=configuration
             )
-        configuration.connection_pool_maxsize = 32
+            return cls._of(configuration, field_manager)
+        try:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return cls._of(configuration, field_manager)
+
+    @classmethod
+    def _of(cls, configuration: Configuration, field_manager: str) -> "Client":
+        configuration.connection_pool_maxsize = 64
+        configuration.retries = 0  # who asks decides whether to ask again
+        configuration.keep_alive = True
         return cls(ApiClient(configuration), field_manager)
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
@@ -90,7 +102,7 @@ class Client:
             ("allowWatchBookmarks", "true"),
             ("timeoutSeconds", WATCH_SECONDS),
         ] + ([("labelSelector", selector)] if selector else [])
-        response = self._open("GET", resource.path(namespace), query, None, "", (10, WATCH_SECONDS + 30))
+        response = self._open("GET", resource.path(namespace), query, None, "", (10, WATCH_SILENCE_SECONDS))
         try:
             for line in response:  # by lines, as a file
                 event = json.loads(line)
@@ -104,14 +116,17 @@ class Client:
             response.close()
             response.release_conn()
 
-    def apply(self, manifest: Object, subresource: str | None = None) -> Object:
-        """Apply an object or its status server-side as this field manager, and return it. Raises ApiError."""
+    def apply(self, manifest: Object, subresource: str | None = None, *, force: bool = True) -> Object:
+        """Apply an object or its status server-side as this field manager, and return it. Raises ApiError.
+
+        Without force, fields of other managers with other values are a conflict, with status 409.
+        """
         resource = resource_of(manifest)
         meta = manifest["metadata"]
         return self._request(
             "PATCH",
             resource.path(meta["namespace"], meta["name"], subresource),
-            query=[("fieldManager", self._field_manager), ("force", "true")],
+            query=[("fieldManager", self._field_manager), ("force", str(force).lower())],
             body=manifest,
             content_type="application/apply-patch+yaml",
         )

@@ -65,8 +65,14 @@ class Informer:
                 version = self._list()
                 pause = 0.0
                 while not self._stopping.is_set():
+                    began = time.monotonic()
                     version = self._watch(version)
+                    if time.monotonic() - began < 1:
+                        self._stopping.wait(1)  # a server that ends watches at once is not asked without pause
             except ApiError as error:
+                if error.status in (401, 403, 404):
+                    # The namespace or the right to see it is gone: nothing is there until it is back.
+                    self._empty()
                 if error.status != 410:  # an old version is no fault: list again
                     pause = min(_MAX_PAUSE_SECONDS, max(0.5, pause * 2))
                     log.warning("informer.failed", resource=self.resource.plural, status=error.status, error=str(error))
@@ -74,6 +80,11 @@ class Informer:
                 pause = min(_MAX_PAUSE_SECONDS, max(0.5, pause * 2))
                 log.exception("informer.broken", resource=self.resource.plural)
             self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311
+
+    def _empty(self) -> None:
+        for key in list(self._objects):
+            self._changed(self._drop(key), None)
+        self.synced.set()
 
     def _list(self) -> str:
         objects, version = self._client.list(self.resource, self._namespace, self._label)
@@ -111,17 +122,26 @@ class Informer:
         return version
 
     def _put(self, key: tuple[str, str], item: Object) -> None:
-        self._drop(key)  # its label may have another value now
+        """Take over an object; readers in other threads find the one or the other at any moment."""
+        before = self._objects.get(key)
         self._objects[key] = item
-        group = (key[0], item["metadata"].get("labels", {}).get(self._label, ""))
+        group = self._group(item)
         self._labelled[group] = self._labelled.get(group, frozenset()) | {key[1]}
+        if before is not None and self._group(before) != group:
+            self._leave(self._group(before), key[1])
 
     def _drop(self, key: tuple[str, str]) -> Object | None:
         item = self._objects.pop(key, None)
         if item is not None:
-            group = (key[0], item["metadata"].get("labels", {}).get(self._label, ""))
-            self._labelled[group] = self._labelled.get(group, frozenset()) - {key[1]}
+            self._leave(self._group(item), key[1])
         return item
+
+    def _leave(self, group: tuple[str, str], name: str) -> None:
+        self._labelled[group] = self._labelled.get(group, frozenset()) - {name}
+
+    def _group(self, item: Object) -> tuple[str, str]:
+        meta = item["metadata"]
+        return meta.get("namespace", ""), meta.get("labels", {}).get(self._label, "")
 
 
 def _key(item: Object) -> tuple[str, str]:

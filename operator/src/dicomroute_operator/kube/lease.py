@@ -1,5 +1,6 @@
 """The Lease that says which operator works, so that never two do at once, and that it still does."""
 
+import time
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,28 +19,40 @@ class Lease:
         self._namespace = namespace
         self._name = name
         self._identity = identity
-        self._held: Object | None = None
+        self._seen_renewal = ("", "")
+        self._seen_time = 0.0
 
     def hold(self) -> bool:
         """Take or renew the Lease; return whether it is held. Raises ApiError when the API server does not answer.
 
-        A Lease of another operator is taken when it has not been renewed for its whole duration.
+        A Lease of another operator is taken when it has not been renewed for its whole duration, by our own clock.
         """
+        for _ in range(2):
+            try:
+                return self._hold()
+            except ApiError as error:
+                if error.status != 409:  # somebody was faster, or our own last request had come through after all
+                    raise
+        return False
+
+    def _hold(self) -> bool:
         now = datetime.now(UTC)
-        try:
-            live = self._client.get(LEASE, self._namespace, self._name)
-            if live is None:
-                self._held = self._client.create(LEASE, self._namespace, self._manifest(now, None))
-                return True
-            spec = live.get("spec", {})
-            if spec.get("holderIdentity") not in ("", None, self._identity) and not _expired(spec, now):
-                return False
-            self._held = self._client.replace(LEASE, self._namespace, self._name, self._manifest(now, live))
+        live = self._client.get(LEASE, self._namespace, self._name)
+        if live is None:
+            self._client.create(LEASE, self._namespace, self._manifest(now, None))
             return True
-        except ApiError as error:
-            if error.status == 409:  # somebody was faster
-                return False
-            raise
+        if self._is_of_another(live.get("spec", {})):
+            return False
+        self._client.replace(LEASE, self._namespace, self._name, self._manifest(now, live))
+        return True
+
+    def _is_of_another(self, spec: Object) -> bool:
+        if spec.get("holderIdentity") in ("", None, self._identity):
+            return False
+        renewal = (str(spec.get("holderIdentity")), str(spec.get("renewTime")))
+        if renewal != self._seen_renewal:
+            self._seen_renewal, self._seen_time = renewal, time.monotonic()
+        return time.monotonic() - self._seen_time < float(spec.get("leaseDurationSeconds") or DURATION_SECONDS)
 
     def release(self) -> None:
         """Give the Lease up, so that the next operator need not wait for its end."""
@@ -68,11 +81,3 @@ class Lease:
                 "leaseTransitions": int(before.get("leaseTransitions") or 0) + (0 if same else 1),
             },
         }
-
-
-def _expired(spec: Object, now: datetime) -> bool:
-    try:
-        renewed = datetime.fromisoformat(spec["renewTime"])
-    except (KeyError, ValueError):
-        return True
-    return (now - renewed).total_seconds() > float(spec.get("leaseDurationSeconds") or DURATION_SECONDS)

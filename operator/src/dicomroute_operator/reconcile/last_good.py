@@ -3,22 +3,29 @@
 from typing import Any
 
 from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.render.gateway_configuration import caller, cloud_target
 
 
-def without_removed(configuration: dict[str, Any], inputs: RouteInputs) -> dict[str, Any]:
-    """Return a configuration without the callers and destinations whose objects are gone.
+def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, Any]:
+    """Return the configuration that was last accepted, as far as its nodes and targets still allow it.
 
-    An invalid change keeps what was; a removed node or target is removed at once, whatever else is wrong.
+    An invalid change of the route keeps what was. A node or target that is gone is gone at once, one that a listener
+    of the same name no longer names or selects too; what those that are left say of themselves counts as it is now.
     """
-    listeners = [
-        {
-            **listener,
-            "sources": {
-                **listener["sources"],
-                "callers": [one for one in listener["sources"]["callers"] if one["node"] in inputs.nodes],
-            },
-        }
-        for listener in configuration["listeners"]
-    ]
-    destinations = [one for one in configuration["destinations"] if one["name"] in inputs.targets]
-    return {**configuration, "listeners": listeners, "destinations": destinations}
+    present = {listener.name: {node.metadata.name for node in inputs.nodes_of(listener)} for listener in _now(inputs)}
+    listeners = []
+    for listener in accepted["listeners"]:
+        named = present.get(listener["name"], inputs.nodes.keys())
+        callers = [
+            caller(inputs.nodes[one["node"]])
+            for one in listener["sources"]["callers"]
+            if one["node"] in named and one["node"] in inputs.nodes
+        ]
+        listeners.append({**listener, "sources": {**listener["sources"], "callers": callers}})
+    wanted = {one["name"] for rule in accepted["rules"]["rules"] for one in rule["destinations"]}
+    destinations = [cloud_target(inputs.targets[name]) for name in sorted(wanted) if name in inputs.targets]
+    return {**accepted, "listeners": listeners, "destinations": destinations}
+
+
+def _now(inputs: RouteInputs) -> list[Any]:
+    return list(inputs.route.spec.listeners)

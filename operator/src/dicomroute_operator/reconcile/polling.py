@@ -33,6 +33,8 @@ class Poller:
         self._access: dict[str, Access] = {}
         self._due: dict[str, float] = {}
         """When each pod is to be asked again, by UID, on the monotonic clock."""
+        self._answered: set[str] = set()
+        """Pods whose gateway has answered before: one that is just starting is asked more often."""
         self.asked = 0
         self.unanswered = 0
 
@@ -41,30 +43,28 @@ class Poller:
         while True:
             begin = time.monotonic()
             try:
-                for key in await self.ask():
-                    await self._enqueue(key)
+                await self.ask(self._enqueue)
             except Exception:
                 log.exception("polling.failed")
             await asyncio.sleep(max(0.2, _ROUND_SECONDS - (time.monotonic() - begin)))
 
-    async def ask(self) -> set[Key]:
-        """Ask the gateways whose time has come, and return the routes that have news."""
+    async def ask(self, then: Callable[[Key], Awaitable[None]]) -> None:
+        """Ask the gateways whose time has come, and say of each route with news as soon as they are there."""
         begin = time.monotonic()
         pods = self._reachable()
         self._forget(pods)
         due = {uid: pod for uid, pod in pods.items() if self._due.get(uid, 0) <= begin}
-        answers = await ask_all(
-            {uid: (address, self._access_to(key)) for uid, (key, _, address) in due.items()}, _CONCURRENCY
-        )
-        now = time.time()
         pause = max(_SETTLED_SECONDS, len(pods) / _GATEWAYS_A_SECOND)
-        found: set[Key] = set()
-        for uid, answer in answers.items():
+        gateways = {uid: (address, self._access_to(key)) for uid, (key, _, address) in due.items()}
+        async for uid, answer in ask_all(gateways, _CONCURRENCY):
             key, namespace, _ = due[uid]
-            if self._take_over((namespace, uid), answer, now):
-                found.add(key)
-            self._due[uid] = begin + (pause if self._is_settled(key) else _ROUND_SECONDS)
-        return found
+            news = self._take_over((namespace, uid), answer, time.time())
+            unsettled = isinstance(answer, GatewayReport) and not self._is_settled(key)
+            self._due[uid] = time.monotonic() + (_ROUND_SECONDS if unsettled or uid not in self._answered else pause)
+            if isinstance(answer, GatewayReport):
+                self._answered.add(uid)
+            if news:
+                await then(key)
 
     def _is_settled(self, key: Key) -> bool:
         route = self._world.routes.get(key)
@@ -77,7 +77,7 @@ class Poller:
         for pod in self._world.children[POD].all():
             key = self._world.key_of_child(pod)
             address = pod.get("status", {}).get("podIP")
-            if key in self._world.routes and address and _is_running(pod):
+            if key is not None and address and _is_running(pod) and self._world.owns_pod(key, pod):
                 found[pod["metadata"]["uid"]] = (key, pod["metadata"]["namespace"], address)
         return found
 
@@ -93,6 +93,7 @@ class Poller:
             del self._world.reports[where]
         for uid in [uid for uid in self._due if uid not in pods]:
             del self._due[uid]
+            self._answered.discard(uid)
 
     def _take_over(self, where: tuple[str, str], answer: GatewayReport | GatewayError, now: float) -> bool:
         """Remember an answer; return whether the status of the route may change by it."""

@@ -20,7 +20,7 @@ async def publish(client: Client, about: dict[str, Any], status: Any, before: Se
     """Write a status of an object; an object that is gone meanwhile needs none. Raises ApiError."""
     assert isinstance(status, Model)
     document = status.model_dump(by_alias=True, exclude_none=True, mode="json")
-    meta = {name: about["metadata"][name] for name in ("name", "namespace")}
+    meta = {name: about["metadata"][name] for name in ("name", "namespace", "uid")}
     manifest = {"apiVersion": about["apiVersion"], "kind": about["kind"], "metadata": meta, "status": document}
     try:
         await asyncio.to_thread(client.apply, manifest, "status")
@@ -28,7 +28,7 @@ async def publish(client: Client, about: dict[str, Any], status: Any, before: Se
         for reason, message, warning in transitions(before, after):
             await asyncio.to_thread(record, client, about, reason, message, warning=warning, now=datetime.now(UTC))
     except ApiError as error:
-        if error.status != 404:
+        if error.status not in (404, 409):  # gone, or another of the same name
             raise
 
 

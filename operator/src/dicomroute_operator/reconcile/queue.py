@@ -29,15 +29,22 @@ class Queue(Generic[K]):
         self._running: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
         self._available = asyncio.Condition()
+        self._tasks: set[asyncio.Future[None]] = set()
         self.completed = 0
         self.failed = 0
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._running)
 
-    async def add(self, key: K) -> None:
-        """Ask for a key; one that is being worked on is worked on once more afterwards."""
+    async def add(self, key: K, *, patiently: bool = False) -> None:
+        """Ask for a key; one that is being worked on is worked on once more afterwards.
+
+        Patiently: one that has failed waits for its next attempt.
+        """
+        if patiently and key in self._timers:
+            return
         async with self._available:
             if key in self._running:
                 self._again.add(key)
@@ -66,6 +73,8 @@ class Queue(Generic[K]):
             else:
                 self.completed += 1
                 self._failures.pop(key, None)
+                if (timer := self._timers.pop(key, None)) is not None:
+                    timer.cancel()
             async with self._available:
                 self._running.discard(key)
                 if key in self._again:
@@ -84,5 +93,12 @@ class Queue(Generic[K]):
             error=str(error),
             exc_info=None if isinstance(error, ReconcileError) else error,
         )
-        loop = asyncio.get_running_loop()
-        loop.call_later(pause, lambda: asyncio.ensure_future(self.add(key)))
+        if (timer := self._timers.pop(key, None)) is not None:
+            timer.cancel()
+        self._timers[key] = asyncio.get_running_loop().call_later(pause, self._is_due, key)
+
+    def _is_due(self, key: K) -> None:
+        self._timers.pop(key, None)
+        task = asyncio.ensure_future(self.add(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from dicomroute_operator.api.conditions import Accepted
 from dicomroute_operator.api.inputs import Existing, RouteInputs
-from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.route_status import DicomRouteStatus
 from dicomroute_operator.checks.finding import Finding
@@ -46,7 +46,6 @@ from .world import Key, World
 _MAX_CONFIGURATION_BYTES: Final = 1_000_000
 """A ConfigMap holds 1 MiB with all that belongs to it."""
 _SECRET_AGAIN_SECONDS: Final = 30
-_ENDING_SECONDS: Final = 60
 
 log = structlog.get_logger(__name__)
 
@@ -66,48 +65,57 @@ class RouteReconciler:
     """Brings a route's objects and its status to where they should be. All methods run in the event loop."""
 
     def __init__(
-        self, client: Client, world: World, settings: RouteSettings, enqueue: Callable[[Key], Awaitable[None]]
+        self,
+        client: Client,
+        world: World,
+        settings: RouteSettings,
+        enqueue: Callable[[Key], Awaitable[None]],
+        is_selected: Callable[[Key], bool],
     ) -> None:
         self._client = client
         self._world = world
         self._settings = settings
         self._enqueue = enqueue
+        self._is_selected = is_selected
         self._rolling: set[Key] = set()
-        self._secret_written: dict[Key, float] = {}
-        self._ending: dict[str, float] = {}
-        """Namespaces that take nothing new because they are being deleted, and since when that is known."""
+        self._secret_written: dict[str, float] = {}
+        """When the admin Secret of each route, by UID, was last written, on the monotonic clock."""
 
     async def reconcile(self, key: Key) -> None:
         """Reconcile the route with this key; one that is gone needs nothing: its objects go with it."""
         route = self._world.routes.get(key)
-        is_ending = time.monotonic() - self._ending.get(key.namespace, float("-inf")) < _ENDING_SECONDS
-        if route is None or route.metadata.deletion_timestamp is not None or is_ending:
-            self._rolling.discard(key)
-            self._secret_written.pop(key, None)
-            return
+        try:
+            if route is None or route.metadata.deletion_timestamp is not None:
+                self._rolling.discard(key)
+            else:
+                await self._reconcile(key, route)
+        finally:
+            await self._wake_next(key)
+
+    async def _reconcile(self, key: Key, route: DicomRoute) -> None:
+        self._check_readable(key)
         inputs = await self._gather(key, route)
         findings = check_route(inputs)
-        objects = render_route(
-            inputs, self._settings.render, admin_credential(route.metadata.uid, self._settings.admin_key)
-        )
+        credential = admin_credential(route.metadata.uid, self._settings.admin_key)
+        objects = render_route(inputs, self._settings.render, credential)
         findings = [*_too_large(route, objects), *findings]
         accepted = all(one.status for one in findings if one.type == Accepted.__name__)
         error = ""
         try:
             if accepted:
                 text = configuration_text(dict(objects.configuration))
-                await self._write(key, objects)
+                await self._write(key, inputs, objects)
             else:
+                self._rolling.discard(key)
                 findings = [one for one in findings if not (one.type == Accepted.__name__ and one.status)]
                 text = await self._keep_last_good(key, inputs)
             await self._tell_pods(key, configuration_hash(text) if text else "")
         except ApiError as failed:
+            self._rolling.discard(key)
             if failed.is_of_an_ending_namespace:
-                self._ending[key.namespace] = time.monotonic()
-                return
+                raise ReconcileError(f"namespace {key.namespace} is being deleted") from failed
             text = self._live_configuration(key)
             error = f"{failed} (the API server, status {failed.status})"
-            log.warning("reconcile.refused", key=str(key), error=str(failed), status=failed.status)
         seen = RouteSeen(
             pods=self._world.pods(key),
             service=self._world.child(SERVICE, key.namespace, names.service(key.name)),
@@ -118,6 +126,15 @@ class RouteReconciler:
         await self._report(key, route, route_status(route, findings, seen, datetime.now(UTC)))
         if error:
             raise ReconcileError(error)
+
+    def _check_readable(self, key: Key) -> None:
+        """Leave everything as it is when something near the route is newer than this operator understands.
+
+        Taken as absent it would be removed from the gateway. Raises ReconcileError.
+        """
+        for one in self._world.unreadable:
+            if one.namespace == key.namespace and (one == key or one.kind != "DicomRoute"):
+                raise ReconcileError(f"{one} is newer than this operator understands: upgrade the operator")
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -155,23 +172,37 @@ class RouteReconciler:
             return ""
         if key in self._rolling:
             return ""
-        if key not in may_take(default, self._images(), self._settings.max_concurrent_rollouts):
+        if key not in self._may_take():
             return image_of(live)
         log.info("rollout.begins", key=str(key), image=default)
         self._rolling.add(key)
         return ""
 
-    def _images(self) -> dict[Key, RouteImage]:
-        """Return which image each route runs that follows the default."""
+    def _may_take(self) -> frozenset[Key]:
+        """Return the routes that may run the default image now.
+
+        Those that are not accepted, or whose objects the API server refuses, are out of it: they cannot take an image,
+        and must not keep the others from it.
+        """
         images = {}
         for key, route in self._world.routes.items():
             live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
-            if route.spec.gateway.image or live is None:
+            if route.spec.gateway.image or live is None or not self._is_selected(key):
                 continue
             rolling = key in self._rolling
+            if not rolling and not _can_change(route):
+                continue
             image = self._settings.render.gateway_image if rolling else image_of(live)
             images[key] = RouteImage(image, is_rolled_out(live) and not rolling)
-        return images
+        return may_take(self._settings.render.gateway_image, images, self._settings.max_concurrent_rollouts)
+
+    async def _wake_next(self, key: Key) -> None:
+        """Ask for the routes whose turn it is to take the default image."""
+        default = self._settings.render.gateway_image
+        for other in self._may_take() - self._rolling:
+            live = self._world.child(STATEFUL_SET, other.namespace, names.gateway(other.name))
+            if other != key and image_of(live) != default:
+                await self._enqueue(other)
 
     def _live_configuration(self, key: Key) -> str:
         live = self._world.child(CONFIG_MAP, key.namespace, names.configuration(key.name))
@@ -179,36 +210,48 @@ class RouteReconciler:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    async def _write(self, key: Key, objects: RouteObjects) -> None:
+    async def _write(self, key: Key, inputs: RouteInputs, objects: RouteObjects) -> None:
         """Write what differs: what pods need before the pods, what is no longer wanted at the end."""
         secret_hash = object_hash(objects.admin_secret)
-        live = list(self._world.children_of(key))
-        annotated = _annotated(objects.stateful_set, {names.ADMIN_SECRET_ANNOTATION: secret_hash})
+        live = {(one["kind"], one["metadata"]["name"]): one for one in self._world.children_of(key)}
+        marks = {
+            names.ADMIN_SECRET_ANNOTATION: secret_hash,
+            names.GENERATION_ANNOTATION: str(inputs.route.metadata.generation),
+        }
         wanted = [
-            annotated if one is objects.stateful_set else one
+            _annotated(one, marks) if one is objects.stateful_set else one
             for one in objects.manifests()
             if one is not objects.admin_secret
         ]
-        todo = plan(wanted, live, names.APPLIED_ANNOTATION)
-        if self._secret_is_due(key, secret_hash):
+        todo = plan(wanted, list(live.values()), names.APPLIED_ANNOTATION)
+        if self._secret_is_due(key, inputs.route, secret_hash):
             log.info("apply", key=str(key), kind="Secret", name=objects.admin_secret["metadata"]["name"])
             await asyncio.to_thread(self._client.apply, objects.admin_secret)
-            self._secret_written[key] = time.monotonic()
+            self._secret_written[inputs.route.metadata.uid] = time.monotonic()
+        stateful_set = live.get(("StatefulSet", names.gateway(key.name)))
         for manifest in todo.apply:
+            if manifest["kind"] == "StatefulSet" and _waits_its_turn(inputs, stateful_set):
+                continue
             log.info("apply", key=str(key), kind=manifest["kind"], name=manifest["metadata"]["name"])
-            await asyncio.to_thread(self._client.bring_back, manifest)
+            # What is not the route's is not taken over, whatever its name; what is, is brought back by force.
+            is_own = (manifest["kind"], manifest["metadata"]["name"]) in live or manifest["kind"] == CLAIM.kind
+            write = self._client.bring_back if is_own else partial(self._client.apply, force=False)
+            await asyncio.to_thread(write, manifest)
+        mounted = _mounted(stateful_set)
         for old in todo.delete:
-            log.info("delete", key=str(key), kind=old["kind"], name=old["metadata"]["name"])
             meta = old["metadata"]
+            if old["kind"] == CONFIG_MAP.kind and meta["name"] in mounted:
+                continue  # pods of an older image still read it
+            log.info("delete", key=str(key), kind=old["kind"], name=meta["name"])
             await asyncio.to_thread(self._client.delete, resource_of(old), meta["namespace"], meta["name"], meta["uid"])
 
-    def _secret_is_due(self, key: Key, wanted: str) -> bool:
+    def _secret_is_due(self, key: Key, route: DicomRoute, wanted: str) -> bool:
         """Whether the admin Secret has to be written: it is not what pods were made for, or one misses it.
 
         The operator may not read Secrets; a deleted one shows when a pod cannot start for want of it, or when a
         gateway does not know its token.
         """
-        if time.monotonic() - self._secret_written.get(key, float("-inf")) < _SECRET_AGAIN_SECONDS:
+        if time.monotonic() - self._secret_written.get(route.metadata.uid, float("-inf")) < _SECRET_AGAIN_SECONDS:
             return False
         live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
         if live is None or live["metadata"].get("annotations", {}).get(names.ADMIN_SECRET_ANNOTATION) != wanted:
@@ -221,20 +264,19 @@ class RouteReconciler:
 
     async def _keep_last_good(self, key: Key, inputs: RouteInputs) -> str:
         """Take what was removed out of the configuration that goes on; return its text, or nothing without one."""
+        live = self._world.child(CONFIG_MAP, key.namespace, names.configuration(key.name))
         text = self._live_configuration(key)
-        if not text:
+        if live is None or not text:
             return ""
-        kept = configuration_text(without_removed(json.loads(text), inputs))
+        accepted = live["data"].get(names.ACCEPTED_KEY) or text
+        try:
+            kept = configuration_text(without_removed(json.loads(accepted), inputs))
+        except (ValueError, KeyError, TypeError):
+            return text  # somebody's hand was in it; the gateway keeps what it last understood
+        data = {names.CONFIGURATION_KEY: kept, names.ACCEPTED_KEY: accepted}
         if kept != text:
-            live = self._world.child(CONFIG_MAP, key.namespace, names.configuration(key.name))
-            assert live is not None
             meta = {name: live["metadata"][name] for name in ("name", "namespace", "labels", "ownerReferences")}
-            manifest = {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": meta,
-                "data": {names.CONFIGURATION_KEY: kept},
-            }
+            manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
             log.info("apply", key=str(key), kind="ConfigMap", name=meta["name"])
             await asyncio.to_thread(self._client.apply, with_hash(manifest, names.APPLIED_ANNOTATION))
         return kept
@@ -243,8 +285,8 @@ class RouteReconciler:
         """Annotate the pods, so that the kubelet mounts a changed configuration at once instead of within 90 s."""
         if not wanted:
             return
-        for pod in self._world.children[POD].of(key.namespace, key.name):
-            meta = pod["metadata"]
+        for seen in self._world.pods(key):
+            meta = seen.pod["metadata"]
             if (
                 meta.get("deletionTimestamp")
                 or meta.get("annotations", {}).get(names.CONFIGURATION_ANNOTATION) == wanted
@@ -275,14 +317,6 @@ class RouteReconciler:
         current = self._world.routes.get(key)
         if current is not None and current.metadata.uid == route.metadata.uid:
             self._world.routes[key] = current.model_copy(update={"status": status})
-        if _condition(before, "Ready") != _condition(status.conditions, "Ready"):
-            for other in self._waiting():
-                await self._enqueue(other)
-
-    def _waiting(self) -> list[Key]:
-        """Return the routes that run another image than the default: one of them may be next."""
-        default = self._settings.render.gateway_image
-        return [key for key, one in self._images().items() if one.image != default]
 
 
 def _too_large(route: DicomRoute, objects: RouteObjects) -> list[Finding]:
@@ -303,5 +337,25 @@ def _is_creating(pod: Object) -> bool:
     return any((one.get("state", {}).get("waiting") or {}).get("reason") == "ContainerCreating" for one in statuses)
 
 
-def _condition(conditions: list[Condition], type_: str) -> str:
-    return next((one.status for one in conditions if one.type == type_), "")
+def _can_change(route: DicomRoute) -> bool:
+    """Whether the operator can change a route's objects, as far as its status says."""
+    conditions = route.status.conditions if route.status is not None else []
+    return not any(
+        (one.type == "Accepted" and one.status == "False") or one.reason == "ApplyFailed" for one in conditions
+    )
+
+
+def _waits_its_turn(inputs: RouteInputs, live: Object | None) -> bool:
+    """Whether a StatefulSet differs by the operator's version alone, and its route is not to be rolled yet."""
+    if live is None or not inputs.existing.image:
+        return False
+    told = live["metadata"].get("annotations", {}).get(names.GENERATION_ANNOTATION)
+    return told in (None, str(inputs.route.metadata.generation))
+
+
+def _mounted(stateful_set: Object | None) -> set[str]:
+    """Return the names of the ConfigMaps that the pods of a StatefulSet mount."""
+    if stateful_set is None:
+        return set()
+    volumes = stateful_set["spec"]["template"]["spec"].get("volumes", [])
+    return {one["configMap"]["name"] for one in volumes if "configMap" in one}

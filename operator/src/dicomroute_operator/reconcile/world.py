@@ -2,9 +2,9 @@
 from the event loop alone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 from pydantic import ValidationError
@@ -16,13 +16,15 @@ from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.kube.followers import Children
-from dicomroute_operator.kube.resources import CLAIM, POD, Resource
+from dicomroute_operator.kube.resources import CLAIM, POD, STATEFUL_SET, Resource
 from dicomroute_operator.render import names
 from dicomroute_operator.status.observed import PodSeen
 
 log = structlog.get_logger(__name__)
 
 Object = dict[str, Any]
+
+_REMEMBERED: Final = 10_000
 
 
 class Key(NamedTuple):
@@ -34,6 +36,19 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+class Version(NamedTuple):
+    """Which version of an object was seen: versions of one object grow."""
+
+    uid: str
+    number: int
+
+    def may_become(self, other: "Version", *, deleted: bool) -> bool:
+        """Whether another version that is seen after this one is news."""
+        if other.uid != self.uid:
+            return not deleted  # the deletion of a namesake that is gone already
+        return other.number >= self.number
 
 
 @dataclass(frozen=True)
@@ -65,30 +80,63 @@ class World:
     children: Mapping[Resource, Children] = field(default_factory=dict)
     reports: dict[tuple[str, str], Reported] = field(default_factory=dict)
     """By namespace and UID of the pod."""
+    versions: dict[Key, Version] = field(default_factory=dict)
+    unreadable: set[Key] = field(default_factory=set)
+    """Objects that are there and newer than this operator understands."""
+    _gone: dict[str, None] = field(default_factory=dict)
+    """The UIDs that were deleted last: a list that began before cannot bring them back."""
 
     def observe(self, kind: str, body: Mapping[str, Any], *, deleted: bool) -> set[Key]:
         """Take over an object of ours, and return what has to be reconciled because of it.
 
         A change of the status alone, mostly our own, concerns nobody.
         """
-        key = Key(kind, body["metadata"]["namespace"], body["metadata"]["name"])
+        meta = body["metadata"]
+        key = Key(kind, meta["namespace"], meta["name"])
+        version = Version(meta["uid"], int(meta["resourceVersion"]))
+        known = self.versions.get(key)
+        if version.uid in self._gone or (known is not None and not known.may_become(version, deleted=deleted)):
+            return set()
         store = self.store(kind)
         before = store.get(key)
-        after = None
-        if not deleted:
-            model = model_of(kind)
-            assert model is not None
-            try:
-                after = model.model_validate(body)
-            except ValidationError as error:
-                log.error("object.unreadable", key=str(key), error=str(error))  # older than the rules of its CRD
-                return set()
-            store[key] = after
-        else:
+        if deleted:
+            self._gone[version.uid] = None
+            while len(self._gone) > _REMEMBERED:
+                self._gone.pop(next(iter(self._gone)))
+            self.versions.pop(key, None)
+            self.unreadable.discard(key)
             store.pop(key, None)
-        if before is not None and after is not None and _same_but_status(before, after):
+            return {key} | self._concerned(key, before, None)
+        self.versions[key] = version
+        model = model_of(kind)
+        assert model is not None
+        try:
+            after = model.model_validate(body)
+        except ValidationError as error:
+            log.error("object.unreadable", key=str(key), error=str(error))
+            self.unreadable.add(key)
+            return set()
+        self.unreadable.discard(key)
+        store[key] = after
+        if before is not None and _same_but_status(before, after):
             return set()
         return {key} | self._concerned(key, before, after)
+
+    def listed(self, before: Mapping[Key, "Version"], listed: Collection[Key]) -> set[Key]:
+        """Take over that a list, begun when there was `before`, did not have some objects; return who is concerned."""
+        concerned: set[Key] = set()
+        for key, version in before.items():
+            if key not in listed and self.versions.get(key) is not None and self.versions[key].uid == version.uid:
+                body = {
+                    "metadata": {
+                        "namespace": key.namespace,
+                        "name": key.name,
+                        "uid": version.uid,
+                        "resourceVersion": str(self.versions[key].number),
+                    }
+                }
+                concerned |= self.observe(key.kind, body, deleted=True)
+        return concerned
 
     def store(self, kind: str) -> dict[Key, Any]:
         """Return where the objects of one of our kinds are."""
@@ -123,7 +171,7 @@ class World:
             if resource in (POD, CLAIM):
                 continue
             for one in informer.of(key.namespace, key.name):
-                if any(owner.get("uid") == self.uid(key) for owner in one["metadata"].get("ownerReferences", [])):
+                if _is_controlled_by(one, self.uid(key)):
                     yield one
 
     def uid(self, key: Key) -> str:
@@ -138,6 +186,8 @@ class World:
         """Return the pods of a route with what their gateways report."""
         seen = []
         for pod in self.children[POD].of(key.namespace, key.name):
+            if not self.owns_pod(key, pod):
+                continue
             reported = self.reports.get((key.namespace, pod["metadata"]["uid"]))
             if reported is None:
                 seen.append(PodSeen(pod))
@@ -146,6 +196,16 @@ class World:
                     PodSeen(pod, reported.report, reported.reported_time, reported.first_asked_time, reported.error)
                 )
         return tuple(sorted(seen, key=lambda one: str(one.pod["metadata"]["name"])))
+
+    def owns_pod(self, key: Key, pod: Object) -> bool:
+        """Whether a pod is of the StatefulSet of this route, and not just labelled so or of a deleted namesake."""
+        live = self.children[STATEFUL_SET].get(key.namespace, names.gateway(key.name))
+        return (
+            live is not None
+            and key in self.routes
+            and _is_controlled_by(pod, live["metadata"]["uid"])
+            and _is_controlled_by(live, self.uid(key))
+        )
 
     def claims(self, key: Key) -> tuple[Object, ...]:
         """Return the claims that carry the label of a route."""
@@ -162,6 +222,10 @@ def _admits(route: DicomRoute, node: DicomNode) -> bool:
     inputs = RouteInputs(route, nodes={node.metadata.name: node})
     named = {reference.name for listener in route.spec.listeners for reference in listener.sources.nodes}
     return node.metadata.name in named or any(inputs.nodes_of(listener) for listener in route.spec.listeners)
+
+
+def _is_controlled_by(child: Object, uid: str) -> bool:
+    return any(owner.get("uid") == uid for owner in child["metadata"].get("ownerReferences", []))
 
 
 def _same_but_status(before: Any, after: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
+from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.target import CloudTarget
 
@@ -42,7 +43,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             ],
         },
         "destinations": [
-            _cloud_target(inputs.targets[destination.name])
+            cloud_target(inputs.targets[destination.name])
             for destination in inputs.destinations()
             if destination.name in inputs.targets
         ],
@@ -76,15 +77,7 @@ def _listener(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
         "aeTitles": listener.ae_titles,
         "sources": {
             "policy": str(listener.sources.policy),
-            "callers": [
-                {
-                    "node": node.metadata.name,
-                    "callingAETitles": node.spec.callers,
-                    "anyAddress": node.spec.any_address,
-                    "networks": node.spec.allowed_sources,
-                }
-                for node in inputs.nodes_of(listener)
-            ],
+            "callers": [caller(node) for node in inputs.nodes_of(listener)],
         },
         "maxAssociations": listener.max_associations,
         "maxPDUBytes": listener.max_pdu_bytes,
@@ -94,7 +87,18 @@ def _listener(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
     }
 
 
-def _cloud_target(target: CloudTarget) -> dict[str, Any]:
+def caller(node: DicomNode) -> dict[str, Any]:
+    """Return who a node is to a listener."""
+    return {
+        "node": node.metadata.name,
+        "callingAETitles": node.spec.callers,
+        "anyAddress": node.spec.any_address,
+        "networks": node.spec.allowed_sources,
+    }
+
+
+def cloud_target(target: CloudTarget) -> dict[str, Any]:
+    """Return a target as a destination."""
     auth: dict[str, Any] = {"type": str(target.spec.auth.type)}
     if target.spec.auth.basic is not None:
         reference = target.spec.auth.basic.password_secret_ref

@@ -4,6 +4,8 @@ from typing import Final
 
 CONFIGURATION_VERSION: Final = 1
 CONFIGURATION_KEY: Final = f"v{CONFIGURATION_VERSION}.json"
+ACCEPTED_KEY: Final = "accepted.json"
+"""Beside it while the manifest is not accepted: what was last accepted, before anything was taken out of it."""
 
 HEALTH_PORT: Final = 8080
 API_PORT: Final = 8443
@@ -23,6 +25,8 @@ APPLIED_ANNOTATION: Final = "dicomroute.dev/applied"
 """On every child: the hash of what was applied, so that a field that is no longer wanted is noticed."""
 ADMIN_SECRET_ANNOTATION: Final = "dicomroute.dev/admin-secret"  # noqa: S105
 """On the StatefulSet: the hash of the admin Secret, which the operator may write and not read."""
+GENERATION_ANNOTATION: Final = "dicomroute.dev/generation"
+"""On the StatefulSet: the generation of the route that it was last applied for."""
 CONFIGURATION_ANNOTATION: Final = "dicomroute.dev/configuration"
 """On pods: the hash of the configuration. Writing it makes the kubelet mount the new one at once."""
 ABANDON_ANNOTATION: Final = "dicomroute.dev/abandon-spool"

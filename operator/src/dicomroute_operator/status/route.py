@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from dicomroute_operator.api.conditions import Accepted, DeliveryStalled, Held, Programmed, SpoolPressure
+from dicomroute_operator.api.conditions import Accepted, DeliveryStalled, Held, Programmed, ResolvedRefs, SpoolPressure
 from dicomroute_operator.api.gateway import ServiceType
 from dicomroute_operator.api.gateway_report import GatewayReport, ReportedDestination
 from dicomroute_operator.api.meta import Condition
@@ -40,10 +40,10 @@ def route_status(route: DicomRoute, findings: Sequence[Finding], seen: RouteSeen
         *first_of_each_type(findings),
         programmed(seen, accepted, route.spec.gateway.replicas, now.timestamp()),
         ready(seen, route.spec.gateway.replicas, now.timestamp()),
-        *_pressure(reports),
-        *_stalled(reports, now),
-        *_held(reports),
+        *(_of_reports(reports, previous, route.spec.retry.max_backoff_seconds, now) if reports else _kept(previous)),
     ]
+    if not reports:
+        conditions = [_still_missing(one, previous) for one in conditions]
     numbers = _numbers(reports, previous)
     moved = numbers != {name: getattr(previous, name) for name in numbers}
     return DicomRouteStatus(
@@ -127,10 +127,32 @@ def _destination(found: Sequence[ReportedDestination]) -> DestinationStatus:
     )
 
 
-def _pressure(reports: Sequence[GatewayReport]) -> list[Condition]:
+def _of_reports(
+    reports: Sequence[GatewayReport], previous: DicomRouteStatus, max_backoff_seconds: int, now: datetime
+) -> list[Condition]:
+    under_pressure = any(one.type == SpoolPressure.__name__ for one in previous.conditions)
+    recent = max(STALLED_SECONDS, 2 * max_backoff_seconds)
+    return [*_pressure(reports, under_pressure), *_stalled(reports, recent, now), *_held(reports)]
+
+
+def _kept(previous: DicomRouteStatus) -> list[Condition]:
+    """Return what was wrong when somebody last reported: silence does not make it good."""
+    names = {reasons.__name__ for reasons in (SpoolPressure, DeliveryStalled, Held)}
+    return [one for one in previous.conditions if one.type in names]
+
+
+def _still_missing(one: Condition, previous: DicomRouteStatus) -> Condition:
+    """Return a condition, or the one before where it is the gateway alone who can say that a Secret is there now."""
+    missing = str(ResolvedRefs.SECRET_NOT_FOUND)
+    before = next((old for old in previous.conditions if old.type == one.type and old.reason == missing), None)
+    return before if before is not None and one.status == "True" else one
+
+
+def _pressure(reports: Sequence[GatewayReport], before: bool) -> list[Condition]:
+    """A spool at its watermark swings around it: the condition ends below 95 % of it."""
     for report in reports:
         spool = report.spool
-        if spool is not None and spool.used_bytes >= spool.watermark_bytes > 0:
+        if spool is not None and spool.used_bytes >= spool.watermark_bytes * (0.95 if before else 1) > 0:
             share = 100 * spool.used_bytes // max(1, spool.capacity_bytes)
             message = (
                 f"the spool is {share} % full and senders are answered 0xA700: mend the destinations that are "
@@ -140,13 +162,15 @@ def _pressure(reports: Sequence[GatewayReport]) -> list[Condition]:
     return []
 
 
-def _stalled(reports: Sequence[GatewayReport], now: datetime) -> list[Condition]:
+def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> list[Condition]:
     for report in reports:
         oldest = _seconds_since(report.oldest_owed_time, now)
         if oldest is None or oldest < STALLED_SECONDS:
             continue
         for one in report.destinations:
-            if one.last_error is not None and one.pending + one.in_flight > 0:
+            if one.last_error is None or one.pending + one.in_flight == 0:
+                continue
+            if (_seconds_since(one.last_error.time, now) or 0) < recent:
                 status = f" with status {one.last_error.status}" if one.last_error.status is not None else ""
                 message = (
                     f"{one.kind} {one.name}: {one.pending + one.in_flight} deliveries wait, the oldest instance "

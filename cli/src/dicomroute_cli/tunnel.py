@@ -1,0 +1,70 @@
+"""The way to a gateway in a cluster: kubectl's context, a forwarded port, and the credential from its Secret."""
+
+import atexit
+import base64
+import binascii
+import json
+import shutil
+import ssl
+import subprocess
+from dataclasses import dataclass
+from typing import Final
+
+from .output import Failure
+
+API_PORT: Final = 8443
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """An open way to an admin API: its URL, its token, and the TLS context that knows its certificate."""
+
+    url: str
+    token: str
+    tls: ssl.SSLContext
+
+
+def open_tunnel(route: str, namespace: str | None, context: str | None) -> Tunnel:
+    """Open a way to the gateway of a route; it is closed when the process ends.
+
+    Needs what the caller's own kubectl has: the right to read the Secret and to forward ports. Raises Failure.
+    """
+    if shutil.which("kubectl") is None:
+        raise Failure("--route needs kubectl on the PATH: install it, or name the gateway's address with --admin", 2)
+    kubectl = ["kubectl"]
+    kubectl += ["--context", context] if context else []
+    kubectl += ["--namespace", namespace] if namespace else []
+    token, certificate = _credential(kubectl, route)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname = False  # the certificate itself is what is trusted, not a name in it
+    tls.load_verify_locations(cadata=certificate)
+    tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return Tunnel(f"https://127.0.0.1:{_forward(kubectl, route)}", token, tls)
+
+
+def _credential(kubectl: list[str], route: str) -> tuple[str, str]:
+    name = f"{route}-gw-admin"
+    done = subprocess.run(
+        [*kubectl, "get", "secret", name, "--output", "json"], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise Failure(f"the credential of route {route} cannot be read: {done.stderr.strip()}")
+    try:
+        data = json.loads(done.stdout)["data"]
+        return (base64.b64decode(data["token"]).decode(), base64.b64decode(data["tls.crt"]).decode())
+    except (ValueError, KeyError, binascii.Error) as error:
+        raise Failure(f"the Secret {name} is not one of the operator's: {error}") from error
+
+
+def _forward(kubectl: list[str], route: str) -> int:
+    """Forward a port of this machine to the gateway's admin API and return it."""
+    command = [*kubectl, "port-forward", "--address", "127.0.0.1", f"pod/{route}-gw-0", f":{API_PORT}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    atexit.register(process.terminate)
+    assert process.stdout is not None
+    line = process.stdout.readline()  # Forwarding from 127.0.0.1:PORT -> 8443
+    port = line.rpartition(" -> ")[0].rpartition(":")[2]
+    if not port.isdecimal():
+        _, errors = process.communicate()
+        raise Failure(f"no way to the gateway of route {route}: {errors.strip() or line.strip()}")
+    return int(port)
