@@ -22,7 +22,7 @@ def kopf_registry(observed: Observed, configuration: Configuration) -> kopf.Oper
     registry = kopf.OperatorRegistry()
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        header = str(configuration.get_api_key_with_prefix("authorization") or "")
+        header = str(configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or "")
         scheme, _separator, token = header.rpartition(" ")
         return kopf.ConnectionInfo(
             server=configuration.host,
