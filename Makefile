@@ -92,6 +92,10 @@ requirements: setup ## Lock the requirements again, with hashes and without addr
 bench-micro: setup ## Time own codecs beside the libraries they replace
 	$(BIN)/python tests/bench/micro.py
 
+.PHONY: bench-operator
+bench-operator: setup ## Measure the operator with a thousand routes on simulated nodes (about twenty minutes)
+	$(BIN)/python tests/bench/operator.py $(ROUTES)
+
 .PHONY: format
 format: setup ## Format the sources
 	$(BIN)/ruff check --fix --exit-zero --quiet .

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -45,7 +45,7 @@ from .world import Key, World
 
 _MAX_CONFIGURATION_BYTES: Final = 1_000_000
 """A ConfigMap holds 1 MiB with all that belongs to it."""
-_SECRET_AGAIN_SECONDS: Final = 30
+_SECRET_AGAIN_SECONDS: Final = 15
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class RouteReconciler:
         client: Client,
         world: World,
         settings: RouteSettings,
-        enqueue: Callable[[Key], Awaitable[None]],
+        enqueue: Callable[[Key], Coroutine[Any, Any, None]],
         is_selected: Callable[[Key], bool],
     ) -> None:
         self._client = client
@@ -77,6 +77,7 @@ class RouteReconciler:
         self._settings = settings
         self._enqueue = enqueue
         self._is_selected = is_selected
+        self._tasks: set[asyncio.Future[None]] = set()
         self._rolling: set[Key] = set()
         self._secret_written: dict[str, float] = {}
         """When the admin Secret of each route, by UID, was last written, on the monotonic clock."""
@@ -251,16 +252,25 @@ class RouteReconciler:
         The operator may not read Secrets; a deleted one shows when a pod cannot start for want of it, or when a
         gateway does not know its token.
         """
-        if time.monotonic() - self._secret_written.get(route.metadata.uid, float("-inf")) < _SECRET_AGAIN_SECONDS:
-            return False
         live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
         if live is None or live["metadata"].get("annotations", {}).get(names.ADMIN_SECRET_ANNOTATION) != wanted:
             return True
-        for pod in self._world.pods(key):
-            reported = self._world.reports.get((key.namespace, pod.pod["metadata"]["uid"]))
-            if _is_creating(pod.pod) or (reported is not None and reported.unauthorized):
-                return True
-        return False
+        if not any(self._may_miss_secret(key, pod.pod) for pod in self._world.pods(key)):
+            return False
+        written = self._secret_written.get(route.metadata.uid, float("-inf"))
+        wait = written + _SECRET_AGAIN_SECONDS - time.monotonic()
+        if wait > 0:  # every pod is being created for a moment: look again when it should have been
+            asyncio.get_running_loop().call_later(wait, self._ask_again, key)
+        return wait <= 0
+
+    def _may_miss_secret(self, key: Key, pod: Object) -> bool:
+        reported = self._world.reports.get((key.namespace, pod["metadata"]["uid"]))
+        return _is_creating(pod) or (reported is not None and reported.unauthorized)
+
+    def _ask_again(self, key: Key) -> None:
+        task = asyncio.ensure_future(self._enqueue(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _keep_last_good(self, key: Key, inputs: RouteInputs) -> str:
         """Take what was removed out of the configuration that goes on; return its text, or nothing without one."""

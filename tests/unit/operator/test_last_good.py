@@ -1,0 +1,65 @@
+"""While a manifest is not accepted the last configuration goes on, without what was removed since."""
+
+import json
+from typing import Any
+
+from manifests import changed, node, route, target
+
+from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.route import DicomRoute
+from dicomroute_operator.api.target import CloudTarget
+from dicomroute_operator.gather.route import gather_route
+from dicomroute_operator.reconcile.last_good import without_removed
+from dicomroute_operator.render.gateway_configuration import gateway_configuration
+
+OTHER = changed(node(aeTitle="MR1", anyAddress=True), "metadata.name", "mr-1")
+BOTH = [{"name": "ct-1"}, {"name": "mr-1"}]
+
+
+def inputs(*documents: dict[str, Any], nodes: list[dict[str, str]] = BOTH) -> RouteInputs:
+    one = DicomRoute.model_validate(changed(route(), "spec.listeners.0.sources.nodes", nodes))
+    return gather_route(
+        one,
+        [DicomNode.model_validate(d) for d in documents if d["kind"] == "DicomNode"],
+        [CloudTarget.model_validate(d) for d in documents if d["kind"] == "CloudTarget"],
+    )
+
+
+ACCEPTED = json.loads(json.dumps(gateway_configuration(inputs(node(), OTHER, target()))))
+
+
+def callers(configuration: dict[str, Any]) -> list[str]:
+    return [one["node"] for one in configuration["listeners"][0]["sources"]["callers"]]
+
+
+def test_nothing_changes_while_everything_is_there() -> None:
+    assert json.loads(json.dumps(without_removed(ACCEPTED, inputs(node(), OTHER, target())))) == ACCEPTED
+
+
+def test_a_deleted_node_is_refused_and_a_deleted_target_gone() -> None:
+    kept = without_removed(ACCEPTED, inputs(node()))
+    assert callers(kept) == ["ct-1"]
+    assert kept["destinations"] == []
+    assert kept["rules"] == ACCEPTED["rules"], "so that its deliveries are held"
+
+
+def test_what_comes_back_is_back() -> None:
+    without = without_removed(ACCEPTED, inputs(node()))
+    assert without["destinations"] == []
+    assert without_removed(ACCEPTED, inputs(node(), OTHER, target()))["destinations"] == ACCEPTED["destinations"]
+
+
+def test_a_node_that_its_listener_no_longer_names_is_refused() -> None:
+    assert callers(without_removed(ACCEPTED, inputs(node(), OTHER, target(), nodes=BOTH[:1]))) == ["ct-1"]
+
+
+def test_a_node_that_was_never_accepted_is_not_let_in() -> None:
+    first = gateway_configuration(inputs(node(), OTHER, target(), nodes=BOTH[:1]))
+    assert callers(without_removed(first, inputs(node(), OTHER, target()))) == ["ct-1"]
+
+
+def test_a_narrowed_network_counts_as_it_is_now() -> None:
+    narrowed = node(aeTitle="CT1", allowedSources=["192.0.2.7/32"])
+    kept = without_removed(ACCEPTED, inputs(narrowed, OTHER, target()))
+    assert kept["listeners"][0]["sources"]["callers"][0]["networks"] == ["192.0.2.7/32"]
