@@ -1,4 +1,4 @@
-"""A real Kubernetes: the embedded one, or the one that DICOMROUTE_KUBE_CONTEXT names."""
+"""A real Kubernetes: the embedded one."""
 
 import json
 import os
