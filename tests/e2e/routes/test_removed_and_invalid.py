@@ -55,7 +55,6 @@ def test_removed_sources_and_targets_and_invalid_changes(
     assert [one["status"] for one in send(endpoint, files[3:4])] == [0]
     namespace.wait_instances(owed=0, deliveredTotal=delivered + 1)
     namespace.kubectl("delete", "cloudtarget", "archive")
-    namespace.wait_condition("ResolvedRefs", "False", "TargetNotFound")
 
     def is_held() -> bool:
         assert send(endpoint, [files.pop()])[0]["status"] == 0

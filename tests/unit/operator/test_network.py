@@ -15,7 +15,7 @@ from dicomroute_operator.render.egress import METADATA_ADDRESSES, egress
 def rules(url: str) -> list[dict[str, Any]]:
     inputs = gather_route(DicomRoute.model_validate(route()), [], [CloudTarget.model_validate(target(url=url))])
     names, *rest = egress(inputs)
-    assert {port["port"] for port in names["ports"]} == {53}
+    assert {port["port"] for port in names["ports"]} == {53, 5353}
     return rest
 
 

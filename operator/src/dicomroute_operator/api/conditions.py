@@ -177,7 +177,7 @@ class Held(Reason):
     DELIVERIES_HELD = (
         "DeliveriesHeld",
         "Instances or deliveries are held: by the mode, by a destination that was removed, by a rule's error, or "
-        "because no rule takes them: see `dicomroute queue list --in Held`.",
+        "because no rule takes them: see docs/runbooks/held.md.",
     )
 
 

@@ -10,6 +10,9 @@ from .objects import Manifest
 METADATA_ADDRESSES = ("169.254.169.254/32", "fd00:ec2::254/128")
 """Where clouds hand out their machines' identities: no target lives there."""
 
+_DNS_PORTS = (53, 5353)
+"""A policy sees the port of the pod behind the Service, which is 5353 on OpenShift."""
+
 
 def egress(inputs: RouteInputs) -> list[Manifest]:
     """Return the egress rules: DNS, literal addresses of targets, and for host names every address by port.
@@ -33,7 +36,9 @@ def egress(inputs: RouteInputs) -> list[Manifest]:
             ports.add(port)
         else:
             addresses.add((f"{literal}/{literal.max_prefixlen}", port))
-    rules: list[Manifest] = [{"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}]
+    rules: list[Manifest] = [
+        {"ports": [{"port": port, "protocol": protocol} for port in _DNS_PORTS for protocol in ("UDP", "TCP")]}
+    ]
     rules += [
         {"to": [{"ipBlock": {"cidr": address}}], "ports": [{"port": port, "protocol": "TCP"}]}
         for address, port in sorted(addresses)

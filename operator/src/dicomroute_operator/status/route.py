@@ -40,7 +40,7 @@ def route_status(route: DicomRoute, findings: Sequence[Finding], seen: RouteSeen
         *first_of_each_type(findings),
         programmed(seen, accepted, route.spec.gateway.replicas, now.timestamp()),
         ready(seen, route.spec.gateway.replicas, now.timestamp()),
-        *(_of_reports(reports, previous, route.spec.retry.max_backoff_seconds, now) if reports else _kept(previous)),
+        *(_of_reports(route, reports, previous, now) if reports else _kept(previous)),
     ]
     if not reports:
         conditions = [_still_missing(one, previous) for one in conditions]
@@ -128,11 +128,11 @@ def _destination(found: Sequence[ReportedDestination]) -> DestinationStatus:
 
 
 def _of_reports(
-    reports: Sequence[GatewayReport], previous: DicomRouteStatus, max_backoff_seconds: int, now: datetime
+    route: DicomRoute, reports: Sequence[GatewayReport], previous: DicomRouteStatus, now: datetime
 ) -> list[Condition]:
     under_pressure = any(one.type == SpoolPressure.__name__ for one in previous.conditions)
-    recent = max(STALLED_SECONDS, 2 * max_backoff_seconds)
-    return [*_pressure(reports, under_pressure), *_stalled(reports, recent, now), *_held(reports)]
+    recent = max(STALLED_SECONDS, 2 * route.spec.retry.max_backoff_seconds)
+    return [*_pressure(reports, under_pressure), *_stalled(reports, recent, now), *_held(route, reports)]
 
 
 def _kept(previous: DicomRouteStatus) -> list[Condition]:
@@ -181,11 +181,12 @@ def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> 
     return []
 
 
-def _held(reports: Sequence[GatewayReport]) -> list[Condition]:
+def _held(route: DicomRoute, reports: Sequence[GatewayReport]) -> list[Condition]:
     held = sum(report.deliveries.held for report in reports if report.deliveries is not None)
     if not held:
         return []
-    message = f"{held} deliveries or instances are held: `dicomroute queue list --in Held` says why"
+    where = f"--route {route.metadata.name} -n {route.metadata.namespace}"
+    message = f"{held} deliveries or instances are held: `dicomroute queue list {where} --in Held` says why"
     return [condition(Held.DELIVERIES_HELD, True, message)]
 
 
