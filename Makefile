@@ -94,7 +94,7 @@ bench-micro: setup ## Time own codecs beside the libraries they replace
 
 .PHONY: bench-operator
 bench-operator: setup ## Measure the operator with a thousand routes on simulated nodes (about twenty minutes)
-	$(BIN)/python tests/bench/operator.py $(ROUTES)
+	$(BIN)/python tests/bench/thousand_routes.py $(ROUTES)
 
 .PHONY: format
 format: setup ## Format the sources
