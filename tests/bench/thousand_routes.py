@@ -176,6 +176,7 @@ class Bench:
         print(f"memory of the operator: {_rss(operator.pid)} MiB resident", flush=True)
         time.sleep(30)
 
+        status = self.status()
         operator.stop()
         before = len(self.audit.read_text().splitlines())
         began = time.monotonic()
@@ -191,10 +192,17 @@ class Bench:
         ]
         print(f"after a restart, until settled: {settled:.1f} s (must: < 60)", flush=True)
         print(f"written in this and the next minute, but the Lease: {len(written)} {written[:5]} (must: 0)", flush=True)
+        if written:
+            print(f"before: {status}\nafter: {self.status()}", flush=True)
         print(f"memory of the operator: {_rss(operator.pid)} MiB resident (must: < 300)", flush=True)
         rate = (_cpu_seconds(operator.pid) - cpu) / 60
         print(f"at rest it asks {self.count} gateways every ten seconds: {100 * rate:.0f} % of a core", flush=True)
         operator.stop()
+
+    def status(self) -> str:
+        """Return the status of the first route, to see what was written of it."""
+        routes, _ = self.client.list(OWN["DicomRoute"], NAMESPACE)
+        return json.dumps(routes[0].get("status"))
 
     def start_operator(self) -> Process:
         key = self.folder / "key"
