@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Poller:
-    """Asks gateways: one that is not ready or programmed every second, others every five, ten from a thousand on."""
+    """Asks gateways: one that is not ready or programmed each second, others every five; of a thousand, all every ten."""
 
     def __init__(self, world: World, admin_key: bytes, enqueue: Callable[[Key], Awaitable[None]]) -> None:
         self._world = world
@@ -54,13 +54,15 @@ class Poller:
         pods = self._reachable()
         self._forget(pods)
         due = {uid: pod for uid, pod in pods.items() if self._due.get(uid, 0) <= begin}
-        pause = max(_SETTLED_SECONDS, len(pods) / _GATEWAYS_A_SECOND)
+        # However many are starting at once, asking them must not take the loop from bringing them up.
+        soon = max(_ROUND_SECONDS, len(pods) / _GATEWAYS_A_SECOND)
+        pause = max(_SETTLED_SECONDS, soon)
         gateways = {uid: (address, self._access_to(key)) for uid, (key, _, address) in due.items()}
         async for uid, answer in ask_all(gateways, _CONCURRENCY):
             key, namespace, _ = due[uid]
             news = self._take_over((namespace, uid), answer, time.time())
             unsettled = isinstance(answer, GatewayReport) and not self._is_settled(key)
-            self._due[uid] = time.monotonic() + (_ROUND_SECONDS if unsettled or uid not in self._answered else pause)
+            self._due[uid] = time.monotonic() + (soon if unsettled or uid not in self._answered else pause)
             if isinstance(answer, GatewayReport):
                 self._answered.add(uid)
             if news:
