@@ -134,7 +134,7 @@ class Bench:
             f"--service-account-private-key-file={folder / 'sa.key'}", "--use-service-account-credentials=false",
             "--allocate-node-cidrs=true", f"--cluster-cidr={PODS}", "--bind-address=127.0.0.1",
             "--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-statefulset-syncs=20",
-            "--controllers=*,-persistentvolume-expander-controller",
+            "--controllers=*,-persistentvolume-expander-controller,-node-lifecycle-controller",
         )  # fmt: skip
         self.start(
             "kube-scheduler", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--bind-address=127.0.0.1",

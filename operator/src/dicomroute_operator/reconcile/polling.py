@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Poller:
-    """Asks gateways: one that is not ready or programmed each second, others every five; of a thousand, all every ten."""
+    """Asks gateways: each second while not ready or programmed, then every five; of a thousand, all every ten."""
 
     def __init__(self, world: World, admin_key: bytes, enqueue: Callable[[Key], Awaitable[None]]) -> None:
         self._world = world
