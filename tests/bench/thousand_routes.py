@@ -134,13 +134,19 @@ class Bench:
             f"--service-account-private-key-file={folder / 'sa.key'}", "--use-service-account-credentials=false",
             "--allocate-node-cidrs=true", f"--cluster-cidr={PODS}", "--bind-address=127.0.0.1",
             "--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-statefulset-syncs=20",
-            "--controllers=*,-persistentvolume-expander-controller,-node-lifecycle-controller",
+            "--controllers=*,-persistentvolume-expander-controller",
         )  # fmt: skip
         self.start(
             "kube-scheduler", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--bind-address=127.0.0.1",
             "--kube-api-qps=500", "--kube-api-burst=1000",
         )  # fmt: skip
-        self.start("kwok", f"--kubeconfig={self.kubeconfig}", "--manage-all-nodes=true", "--node-port=0")
+        self.start(
+            "kwok",
+            f"--kubeconfig={self.kubeconfig}",
+            "--manage-all-nodes=true",
+            "--node-port=0",
+            "--node-lease-duration-seconds=40",
+        )
 
     def world(self) -> str:
         """Return the manifests of everything: CRDs, nodes, one modality, one target."""
