@@ -67,10 +67,6 @@ class RouteInputs:
         found = {(d.kind, d.name): d for rule in self.route.spec.rules for d in rule.destinations}
         return list(found.values())
 
-    def exclusive(self) -> list[tuple[str, str]]:
-        """Return what the route asks for that no two routes of a cluster can have, each with its field."""
-        return exclusive(self.route)
-
 
 def exclusive(route: DicomRoute) -> list[tuple[str, str]]:
     """Return the field and the description of each thing that a route would have for itself alone."""

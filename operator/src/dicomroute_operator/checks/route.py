@@ -5,7 +5,7 @@ from itertools import combinations
 
 from dicomroute_operator.api.conditions import Accepted, Reason, ResolvedRefs
 from dicomroute_operator.api.gateway import ServiceType, TrafficPolicy
-from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.inputs import RouteInputs, exclusive
 from dicomroute_operator.api.listener import SourcePolicy
 from dicomroute_operator.api.route import RuleMatching
 from dicomroute_operator.api.target import CloudTarget
@@ -99,7 +99,7 @@ def rule_unreachable(inputs: RouteInputs) -> Iterator[Finding]:
 
 def conflicted(inputs: RouteInputs) -> Iterator[Finding]:
     """A node port and a load balancer address belong to one route of the cluster: the oldest that asks for it."""
-    for field, claim in inputs.exclusive():
+    for field, claim in exclusive(inputs.route):
         if claim in inputs.existing.rivals:
             yield _fault(
                 inputs,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
@@ -11,6 +10,8 @@ from pydantic import ValidationError
 
 from dicomroute_operator.api.gateway_report import GatewayReport
 from dicomroute_operator.render import names
+
+from .credential import Access
 
 TIMEOUT_SECONDS: Final = 5
 _MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
@@ -25,14 +26,6 @@ class GatewayError(Exception):
     def __init__(self, message: str, *, unauthorized: bool = False) -> None:
         super().__init__(message)
         self.unauthorized = unauthorized
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How a gateway is asked: the token, and the fingerprint of the certificate it must show."""
-
-    token: str
-    fingerprint: bytes
 
 
 async def ask(session: aiohttp.ClientSession, address: str, access: Access) -> GatewayReport:

@@ -7,6 +7,7 @@ deterministic (RFC 8032), and the operator knows it by its fingerprint, so that 
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -51,6 +52,21 @@ def fingerprint(certificate: str) -> bytes:
     """Return the SHA-256 of a certificate in PEM, by which its holder is known."""
     der = x509.load_pem_x509_certificate(certificate.encode()).public_bytes(Encoding.DER)
     return hashlib.sha256(der).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a gateway is asked: the token, and the fingerprint of the certificate it must show."""
+
+    token: str
+    fingerprint: bytes
+
+
+@lru_cache(maxsize=4096)
+def access(uid: str, key: bytes) -> Access:
+    """Return how the gateway of the route with this UID is asked."""
+    credential = admin_credential(uid, key)
+    return Access(credential.token, fingerprint(credential.certificate))
 
 
 def _derive(key: bytes, purpose: str, uid: str) -> bytes:

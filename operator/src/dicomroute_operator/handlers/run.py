@@ -27,6 +27,8 @@ from .health import Vitals, serve_health
 from .watch import kopf_registry, kopf_settings
 
 _RESYNC_SECONDS: Final = 600
+_START_AGAIN_SECONDS: Final = 2
+"""How often is looked whether the kinds are served, and whether the Lease is free."""
 _WORKERS: Final = 8
 _THREADS: Final = 24
 
@@ -135,7 +137,7 @@ class Operator:
                 log.warning("start.waiting", reason=f"{API_VERSION} is not served: install the CRDs")
             except ApiError as error:
                 log.warning("start.waiting", reason=str(error))
-            await asyncio.sleep(2)
+            await asyncio.sleep(_START_AGAIN_SECONDS)
 
     async def _wait_for_lease(self) -> None:
         while True:
@@ -145,7 +147,7 @@ class Operator:
                 log.info("lease.waiting", lease=self._settings.lease)
             except ApiError as error:
                 log.warning("lease.failed", error=str(error))
-            await asyncio.sleep(2)
+            await asyncio.sleep(_START_AGAIN_SECONDS)
         self._is_leader = True
         log.info("lease.held", lease=self._settings.lease, identity=self._settings.identity)
 

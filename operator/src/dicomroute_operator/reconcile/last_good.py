@@ -12,7 +12,8 @@ def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, 
     An invalid change of the route keeps what was. A node or target that is gone is gone at once, one that a listener
     of the same name no longer names or selects too; what those that are left say of themselves counts as it is now.
     """
-    present = {listener.name: {node.metadata.name for node in inputs.nodes_of(listener)} for listener in _now(inputs)}
+    now = inputs.route.spec.listeners
+    present = {listener.name: {node.metadata.name for node in inputs.nodes_of(listener)} for listener in now}
     listeners = []
     for listener in accepted["listeners"]:
         named = present.get(listener["name"], inputs.nodes.keys())
@@ -25,7 +26,3 @@ def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, 
     wanted = {one["name"] for rule in accepted["rules"]["rules"] for one in rule["destinations"]}
     destinations = [cloud_target(inputs.targets[name]) for name in sorted(wanted) if name in inputs.targets]
     return {**accepted, "listeners": listeners, "destinations": destinations}
-
-
-def _now(inputs: RouteInputs) -> list[Any]:
-    return list(inputs.route.spec.listeners)

@@ -8,8 +8,8 @@ from typing import Any, Final
 import structlog
 
 from dicomroute_operator.api.gateway_report import GatewayReport
-from dicomroute_operator.gateways.client import Access, GatewayError, ask_all
-from dicomroute_operator.gateways.credential import admin_credential, fingerprint
+from dicomroute_operator.gateways.client import GatewayError, ask_all
+from dicomroute_operator.gateways.credential import access
 from dicomroute_operator.kube.resources import POD
 from dicomroute_operator.status.pods import STALE_SECONDS
 
@@ -30,7 +30,6 @@ class Poller:
         self._world = world
         self._admin_key = admin_key
         self._enqueue = enqueue
-        self._access: dict[str, Access] = {}
         self._due: dict[str, float] = {}
         """When each pod is to be asked again, by UID, on the monotonic clock."""
         self._answered: set[str] = set()
@@ -57,10 +56,12 @@ class Poller:
         # However many are starting at once, asking them must not take the loop from bringing them up.
         soon = max(_ROUND_SECONDS, len(pods) / _GATEWAYS_A_SECOND)
         pause = max(_SETTLED_SECONDS, soon)
-        gateways = {uid: (address, self._access_to(key)) for uid, (key, _, address) in due.items()}
+        gateways = {
+            uid: (address, access(self._world.uid(key), self._admin_key)) for uid, (key, address) in due.items()
+        }
         async for uid, answer in ask_all(gateways, _CONCURRENCY):
-            key, namespace, _ = due[uid]
-            news = self._take_over((namespace, uid), answer, time.time())
+            key, _ = due[uid]
+            news = self._take_over((key.namespace, uid), answer, time.time())
             unsettled = isinstance(answer, GatewayReport) and not self._is_settled(key)
             self._due[uid] = time.monotonic() + (soon if unsettled or uid not in self._answered else pause)
             if isinstance(answer, GatewayReport):
@@ -73,24 +74,17 @@ class Poller:
         conditions = route.status.conditions if route is not None and route.status is not None else []
         return {one.type for one in conditions if one.status == "True"} >= {"Programmed", "Ready"}
 
-    def _reachable(self) -> dict[str, tuple[Key, str, str]]:
-        """Return the pods that have an address, by UID: their route, namespace and address."""
+    def _reachable(self) -> dict[str, tuple[Key, str]]:
+        """Return the pods that have an address, by UID: their route and address."""
         found = {}
         for pod in self._world.children[POD].all():
             key = self._world.key_of_child(pod)
             address = pod.get("status", {}).get("podIP")
             if key is not None and address and _is_running(pod) and self._world.owns_pod(key, pod):
-                found[pod["metadata"]["uid"]] = (key, pod["metadata"]["namespace"], address)
+                found[pod["metadata"]["uid"]] = (key, address)
         return found
 
-    def _access_to(self, key: Key) -> Access:
-        uid = self._world.uid(key)
-        if uid not in self._access:
-            credential = admin_credential(uid, self._admin_key)
-            self._access[uid] = Access(credential.token, fingerprint(credential.certificate))
-        return self._access[uid]
-
-    def _forget(self, pods: dict[str, tuple[Key, str, str]]) -> None:
+    def _forget(self, pods: dict[str, tuple[Key, str]]) -> None:
         for where in [where for where in self._world.reports if where[1] not in pods]:
             del self._world.reports[where]
         for uid in [uid for uid in self._due if uid not in pods]:

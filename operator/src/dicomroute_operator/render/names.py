@@ -29,7 +29,6 @@ GENERATION_ANNOTATION: Final = "dicomroute.dev/generation"
 """On the StatefulSet: the generation of the route that it was last applied for."""
 CONFIGURATION_ANNOTATION: Final = "dicomroute.dev/configuration"
 """On pods: the hash of the configuration. Writing it makes the kubelet mount the new one at once."""
-ABANDON_ANNOTATION: Final = "dicomroute.dev/abandon-spool"
 
 
 def gateway(route: str) -> str:
