@@ -59,3 +59,47 @@ def test_a_failure_stops_no_other_key_and_is_tried_again(monkeypatch) -> None:
         task.cancel()
 
     asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_work_that_begins_earlier_makes_up_for_what_was_to_come_later() -> None:
+    async def scenario() -> None:
+        worked: list[str] = []
+
+        async def work(key: str) -> None:
+            worked.append(key)
+
+        queue = Queue(work, workers=1)
+        queue.later("a", 0.05)
+        queue.later("b", 0.05)
+        await queue.add("a", patiently=True)
+        task = asyncio.create_task(queue.run())
+        await asyncio.sleep(0.3)
+        assert worked == ["a", "b"]
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_one_that_fails_waits_for_its_next_attempt_when_asked_patiently() -> None:
+    async def scenario() -> None:
+        tried: list[str] = []
+
+        async def work(key: str) -> None:
+            tried.append(key)
+            raise ValueError("not yet")
+
+        queue = Queue(work, workers=1)
+        await queue.add("a")
+        task = asyncio.create_task(queue.run())
+        while not queue.failed:
+            await asyncio.sleep(0.001)
+        await queue.add("a", patiently=True)
+        await asyncio.sleep(0.05)
+        assert tried == ["a"]
+        await queue.add("a")
+        while queue.failed < 2:
+            await asyncio.sleep(0.001)
+        assert tried == ["a", "a"]
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))

@@ -71,7 +71,9 @@ class Operator:
         self._settings = settings
         self._world = World()
         self._queue: Queue[Key] = Queue(self._reconcile, _WORKERS)
-        self._routes = RouteReconciler(client, self._world, settings.route, self._enqueue, self._is_selected)
+        self._routes = RouteReconciler(
+            client, self._world, settings.route, self._enqueue, self._queue.later, self._is_selected
+        )
         self._peers = PeerReconciler(client, self._world)
         self._poller = Poller(self._world, settings.route.admin_key, self._enqueue)
         self._lease = Lease(client, settings.namespace, settings.lease, settings.identity)

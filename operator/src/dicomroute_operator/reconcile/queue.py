@@ -29,7 +29,9 @@ class Queue(Generic[K]):
         self._running: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
+        """How often the last attempts of a key have failed."""
         self._timers: dict[K, asyncio.TimerHandle] = {}
+        """When a key is asked for by itself; work that begins earlier makes up for it."""
         self._available = asyncio.Condition()
         self._tasks: set[asyncio.Future[None]] = set()
         self.completed = 0
@@ -43,7 +45,7 @@ class Queue(Generic[K]):
 
         Patiently: one that has failed waits for its next attempt.
         """
-        if patiently and key in self._timers:
+        if patiently and key in self._failures and key in self._timers:
             return
         async with self._available:
             if key in self._running:
@@ -51,6 +53,11 @@ class Queue(Generic[K]):
             else:
                 self._waiting[key] = None
                 self._available.notify()
+
+    def later(self, key: K, seconds: float) -> None:
+        """Ask for a key in a while, unless it is worked on before that. A later call replaces an earlier one."""
+        self._forget_timer(key)
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self._is_due, key)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -65,6 +72,7 @@ class Queue(Generic[K]):
                 key = next(iter(self._waiting))
                 del self._waiting[key]
                 self._running.add(key)
+            self._forget_timer(key)
             try:
                 await self._work(key)
             except Exception as error:
@@ -73,8 +81,6 @@ class Queue(Generic[K]):
             else:
                 self.completed += 1
                 self._failures.pop(key, None)
-                if (timer := self._timers.pop(key, None)) is not None:
-                    timer.cancel()
             async with self._available:
                 self._running.discard(key)
                 if key in self._again:
@@ -93,9 +99,11 @@ class Queue(Generic[K]):
             error=str(error),
             exc_info=None if isinstance(error, ReconcileError) else error,
         )
+        self.later(key, pause)
+
+    def _forget_timer(self, key: K) -> None:
         if (timer := self._timers.pop(key, None)) is not None:
             timer.cancel()
-        self._timers[key] = asyncio.get_running_loop().call_later(pause, self._is_due, key)
 
     def _is_due(self, key: K) -> None:
         self._timers.pop(key, None)

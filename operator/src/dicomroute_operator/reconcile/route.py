@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -21,8 +21,6 @@ from dicomroute_operator.gateways.credential import admin_credential
 from dicomroute_operator.gather.existing import (
     claim_templates_of,
     claims_of,
-    image_of,
-    is_rolled_out,
     rivals_of,
 )
 from dicomroute_operator.gather.route import gather_route
@@ -40,7 +38,7 @@ from dicomroute_operator.status.route import route_status
 from .last_good import without_removed
 from .publish import publish
 from .queue import ReconcileError
-from .rollout import RouteImage, may_take
+from .turns import Turns
 from .world import Key, World
 
 _MAX_CONFIGURATION_BYTES: Final = 1_000_000
@@ -69,16 +67,16 @@ class RouteReconciler:
         client: Client,
         world: World,
         settings: RouteSettings,
-        enqueue: Callable[[Key], Coroutine[Any, Any, None]],
+        enqueue: Callable[[Key], Awaitable[None]],
+        ask_later: Callable[[Key, float], None],
         is_selected: Callable[[Key], bool],
     ) -> None:
         self._client = client
         self._world = world
         self._settings = settings
         self._enqueue = enqueue
-        self._is_selected = is_selected
-        self._tasks: set[asyncio.Future[None]] = set()
-        self._rolling: set[Key] = set()
+        self._ask_later = ask_later
+        self._turns = Turns(world, settings.render.gateway_image, settings.max_concurrent_rollouts, is_selected)
         self._secret_written: dict[str, float] = {}
         """When the admin Secret of each route, by UID, was last written, on the monotonic clock."""
 
@@ -87,11 +85,12 @@ class RouteReconciler:
         route = self._world.routes.get(key)
         try:
             if route is None or route.metadata.deletion_timestamp is not None:
-                self._rolling.discard(key)
+                self._turns.leave(key)
             else:
                 await self._reconcile(key, route)
         finally:
-            await self._wake_next(key)
+            for other in self._turns.next_after(key):
+                await self._enqueue(other)
 
     async def _reconcile(self, key: Key, route: DicomRoute) -> None:
         self._check_readable(key)
@@ -107,12 +106,12 @@ class RouteReconciler:
                 text = configuration_text(dict(objects.configuration))
                 await self._write(key, inputs, objects)
             else:
-                self._rolling.discard(key)
+                self._turns.leave(key)
                 findings = [one for one in findings if not (one.type == Accepted.__name__ and one.status)]
                 text = await self._keep_last_good(key, inputs)
             await self._tell_pods(key, configuration_hash(text) if text else "")
         except ApiError as failed:
-            self._rolling.discard(key)
+            self._turns.leave(key)
             if failed.is_of_an_ending_namespace:
                 raise ReconcileError(f"namespace {key.namespace} is being deleted") from failed
             text = self._live_configuration(key)
@@ -145,7 +144,7 @@ class RouteReconciler:
         existing = Existing(
             claims=claims_of(route, await self._claims(key, route, live)),
             claim_templates=claim_templates_of(live),
-            image=self._image(key, route),
+            image=self._turns.image(key, route),
             rivals=rivals_of(route, self._world.routes.values()),
             unmounted=frozenset(name for report in reports for name in report.unmounted_secrets),
         )
@@ -163,47 +162,6 @@ class RouteReconciler:
             stranger = await asyncio.to_thread(self._client.get, CLAIM, key.namespace, name)
             found += [stranger] if stranger is not None else []
         return found
-
-    def _image(self, key: Key, route: DicomRoute) -> str:
-        """Return the image that the route has to keep for now, or nothing when it may take the one it should have."""
-        live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
-        default = self._settings.render.gateway_image
-        if route.spec.gateway.image or live is None or image_of(live) == default:
-            self._rolling.discard(key)
-            return ""
-        if key in self._rolling:
-            return ""
-        if key not in self._may_take():
-            return image_of(live)
-        log.info("rollout.begins", key=str(key), image=default)
-        self._rolling.add(key)
-        return ""
-
-    def _may_take(self) -> frozenset[Key]:
-        """Return the routes that may run the default image now.
-
-        Those that are not accepted, or whose objects the API server refuses, are out of it: they cannot take an image,
-        and must not keep the others from it.
-        """
-        images = {}
-        for key, route in self._world.routes.items():
-            live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
-            if route.spec.gateway.image or live is None or not self._is_selected(key):
-                continue
-            rolling = key in self._rolling
-            if not rolling and not _can_change(route):
-                continue
-            image = self._settings.render.gateway_image if rolling else image_of(live)
-            images[key] = RouteImage(image, is_rolled_out(live) and not rolling)
-        return may_take(self._settings.render.gateway_image, images, self._settings.max_concurrent_rollouts)
-
-    async def _wake_next(self, key: Key) -> None:
-        """Ask for the routes whose turn it is to take the default image."""
-        default = self._settings.render.gateway_image
-        for other in self._may_take() - self._rolling:
-            live = self._world.child(STATEFUL_SET, other.namespace, names.gateway(other.name))
-            if other != key and image_of(live) != default:
-                await self._enqueue(other)
 
     def _live_configuration(self, key: Key) -> str:
         live = self._world.child(CONFIG_MAP, key.namespace, names.configuration(key.name))
@@ -260,17 +218,12 @@ class RouteReconciler:
         written = self._secret_written.get(route.metadata.uid, float("-inf"))
         wait = written + _SECRET_AGAIN_SECONDS - time.monotonic()
         if wait > 0:  # every pod is being created for a moment: look again when it should have been
-            asyncio.get_running_loop().call_later(wait, self._ask_again, key)
+            self._ask_later(key, wait)
         return wait <= 0
 
     def _may_miss_secret(self, key: Key, pod: Object) -> bool:
         reported = self._world.reports.get((key.namespace, pod["metadata"]["uid"]))
         return _is_creating(pod) or (reported is not None and reported.unauthorized)
-
-    def _ask_again(self, key: Key) -> None:
-        task = asyncio.ensure_future(self._enqueue(key))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _keep_last_good(self, key: Key, inputs: RouteInputs) -> str:
         """Take what was removed out of the configuration that goes on; return its text, or nothing without one."""
@@ -345,14 +298,6 @@ def _annotated(manifest: Object, annotations: dict[str, str]) -> Object:
 def _is_creating(pod: Object) -> bool:
     statuses = pod.get("status", {}).get("containerStatuses", [])
     return any((one.get("state", {}).get("waiting") or {}).get("reason") == "ContainerCreating" for one in statuses)
-
-
-def _can_change(route: DicomRoute) -> bool:
-    """Whether the operator can change a route's objects, as far as its status says."""
-    conditions = route.status.conditions if route.status is not None else []
-    return not any(
-        (one.type == "Accepted" and one.status == "False") or one.reason == "ApplyFailed" for one in conditions
-    )
 
 
 def _waits_its_turn(inputs: RouteInputs, live: Object | None) -> bool:
