@@ -1,4 +1,4 @@
-"""A real Kubernetes: the embedded one."""
+"""A real Kubernetes: the embedded one, or that of DICOMROUTE_KUBE_CONTEXT."""
 
 import json
 import os
@@ -17,6 +17,8 @@ STATE = Path(os.environ.get("DICOMROUTE_CLUSTER_STATE", "/var/tmp/dicomroute-clu
 CLUSTER_NETWORK = Path("/run/netns/dicomroute")
 NODE_ADDRESS = "192.0.2.1"
 OPERATOR_NAMESPACE = "dicomroute-system"
+CONTEXT = os.environ.get("DICOMROUTE_KUBE_CONTEXT", "")
+"""A cluster that the caller named; nothing but kubectl and helm reaches it."""
 
 
 class CommandError(AssertionError):
@@ -27,48 +29,56 @@ class Cluster:
     """kubectl and helm for the cluster of the tests. From outside of its network they are run inside."""
 
     def __init__(self) -> None:
-        self.binaries = Path((STATE / "run" / "bin").read_text().strip())
+        self._context = ["--context", CONTEXT] if CONTEXT else []
+        if CONTEXT:
+            self._prefix, self._kubectl, self._helm = (
+                [],
+                ["kubectl", *self._context],
+                ["helm", "--kube-context", CONTEXT],
+            )
+            self._environment = dict(os.environ)
+            return
+        binaries = Path((STATE / "run" / "bin").read_text().strip())
         inside = CLUSTER_NETWORK.stat().st_ino == Path("/proc/self/ns/net").stat().st_ino
         self._prefix = [] if inside else ["nsenter", f"--net={CLUSTER_NETWORK}"]
-        self._kubeconfig = STATE / "admin.kubeconfig"
+        self._kubectl, self._helm = [str(binaries / "kubectl")], [str(binaries / "helm")]
+        self._environment = {
+            **os.environ,
+            "HOME": str(STATE),
+            "KUBECONFIG": str(STATE / "admin.kubeconfig"),
+            "PATH": f"{binaries}:{os.environ['PATH']}",
+        }
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
         """Return what kubectl prints. Raises CommandError with what it says."""
-        return self._run(["kubectl", *words], stdin, check)
+        return self._run([*self._kubectl, *words], stdin, check)
 
     def helm(self, *words: str, check: bool = True) -> str:
         """Return what helm prints. Raises CommandError with what it says."""
-        return self._run(["helm", *words], None, check)
+        return self._run([*self._helm, *words], None, check)
 
     def _run(self, command: Sequence[str], stdin: str | None, check: bool) -> str:
-        name, *words = command
         done = subprocess.run(
-            [*self._prefix, self.binaries / name, "--kubeconfig", self._kubeconfig, *words],
+            [*self._prefix, *command],
             input=stdin,
             capture_output=True,
             text=True,
             check=False,
             timeout=180,
-            env={**os.environ, "HOME": str(STATE)},
+            env=self._environment,
         )
         if check and done.returncode:
-            raise CommandError(f"{name} {' '.join(words)}: {done.stdout}{done.stderr}")
+            raise CommandError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
         return done.stdout + ("" if check else done.stderr)
 
     def dicomroute(self, *words: str) -> str:
         """Return what the command line prints with this cluster's kubectl."""
-        command = Path(sys.executable).parent / "dicomroute"
-        environment = {
-            **os.environ,
-            "PATH": f"{self.binaries}:{os.environ['PATH']}",
-            "KUBECONFIG": str(self._kubeconfig),
-        }
-        done = subprocess.run(
-            [*self._prefix, command, *words], capture_output=True, text=True, check=False, timeout=60, env=environment
-        )
-        if done.returncode:
-            raise CommandError(f"dicomroute {' '.join(words)}: {done.stdout}{done.stderr}")
-        return done.stdout
+        return self._run([str(Path(sys.executable).parent / "dicomroute"), *words, *self._context], None, check=True)
+
+    def forward(self, namespace: str, what: str, port: int) -> "subprocess.Popen[str]":
+        """Forward a free port of this machine; kubectl prints the line that says which."""
+        command = [*self._prefix, *self._kubectl, "port-forward", "-n", namespace, what, f":{port}"]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self._environment)
 
     def apply(self, documents: Sequence[Json], namespace: str) -> str:
         """Apply manifests in a namespace."""
@@ -176,21 +186,15 @@ def _pause() -> bool:
     return False
 
 
-def values(images: dict[str, str]) -> list[str]:
-    """Return helm's words for images: `operator` and `gateway`, each NAME:TAG."""
-    words = []
-    for key, image in (("image", images["operator"]), ("gateway.image", images["gateway"])):
-        repository, _, tag = image.rpartition(":")
-        words += ["--set", f"{key}.repository={repository}", "--set-string", f"{key}.tag={tag}"]
-    return words
-
-
-def install(cluster: Cluster, images: dict[str, str], *words: str, chart: Path = ROOT / "charts" / "dicomroute") -> str:
-    """Install or upgrade the chart with these images, and wait until the operator is ready."""
-    return cluster.helm(
-        "upgrade", "--install", "dicomroute", str(chart), "--namespace", OPERATOR_NAMESPACE, "--create-namespace",
-        "--wait", "--timeout", "120s", *values(images), *words,
-    )  # fmt: skip
+def install(images: dict[str, str], *words: str, chart: Path = ROOT / "charts" / "dicomroute") -> str:
+    """Install or upgrade the chart with these images, NAME:TAG, and wait until the operator is ready."""
+    command = [ROOT / "tests" / "cluster" / "install-chart", images["operator"], images["gateway"], *words]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=180, env={**os.environ, "CHART": str(chart)}
+    )
+    if done.returncode:
+        raise CommandError(f"install-chart {' '.join(words)}: {done.stdout}{done.stderr}")
+    return done.stdout
 
 
 def built_images(root: Path = ROOT) -> tuple[dict[str, str], list[Path]]:

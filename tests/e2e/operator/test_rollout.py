@@ -16,7 +16,7 @@ ROUTES = ("a-first", "b-second", "c-third")
 def images(cluster: Cluster) -> Iterator[dict[str, str]]:
     names, _ = built_images()
     yield names
-    install(cluster, names)
+    install(names)
 
 
 def image_of(namespace: Namespace, name: str) -> str:
@@ -38,7 +38,7 @@ def test_a_new_default_image_rolls_one_route_at_a_time(
     for name in (*ROUTES, "pinned"):
         namespace.wait_ready(name)
 
-    install(cluster, {**images, "gateway": "localhost/does-not-exist:1"})
+    install({**images, "gateway": "localhost/does-not-exist:1"})
     namespace.wait_condition("Ready", "False", "ImageUnavailable", name=ROUTES[0])
     time.sleep(10)
     assert [image_of(namespace, name) for name in (*ROUTES[1:], "pinned")] == [images["gateway"]] * 3
@@ -51,7 +51,7 @@ def test_a_new_default_image_rolls_one_route_at_a_time(
         check=True,
         capture_output=True,
     )
-    install(cluster, {**images, "gateway": newer})
+    install({**images, "gateway": newer})
     at_once = []
 
     def rolled() -> bool:

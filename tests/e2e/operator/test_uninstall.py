@@ -31,6 +31,6 @@ def test_uninstall_and_install_again(
         assert [one["status"] for one in send(namespace.endpoint(), files)] == [0] * 3
         namespace.wait(lambda: archive.count() == 3, "what was received is not delivered")
     finally:
-        install(cluster, built_images()[0])
+        install(built_images()[0])
     namespace.wait_instances(receivedTotal=3, deliveredTotal=3, owed=0)
     assert namespace.pod()["metadata"]["uid"] == pod

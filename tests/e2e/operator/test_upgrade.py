@@ -40,7 +40,7 @@ def test_an_upgrade_with_a_queue_in_flight(
     subprocess.run([ROOT / "tests" / "cluster" / "up", *archives], check=True)
     newer, _ = built_images()
     try:
-        install(cluster, older, chart=version_before / "charts" / "dicomroute")
+        install(older, chart=version_before / "charts" / "dicomroute")
         namespace.apply(ct, archive_target, small_route())
         namespace.wait_ready()
         archive.stop()
@@ -48,7 +48,7 @@ def test_an_upgrade_with_a_queue_in_flight(
         sending = start_sending(namespace.endpoint(), files, seconds=180, pause=0.3)
         namespace.wait(lambda: namespace.instances().get("owed", 0) >= 20, "nothing is owed")
     finally:
-        install(cluster, newer)
+        install(newer)
     archive.start()
     acknowledged = sending.acknowledged()
     assert acknowledged == {uid_of(file) for file in files}
