@@ -98,6 +98,21 @@ def test_equal_observations_give_an_equal_status_at_any_later_time() -> None:
     assert route_status(model, (GOOD,), seen(), later) == first
 
 
+@pytest.mark.parametrize(
+    ("asked_seconds_ago", "generation", "expected"),
+    [(20, 7, ("True", "Ready")), (31, 7, ("Unknown", "StatusStale")), (20, 8, ("False", "Starting"))],
+)
+def test_an_operator_that_has_just_started_keeps_what_was_known_until_it_had_the_time_to_ask(
+    asked_seconds_ago: float, generation: int, expected: tuple[str, str]
+) -> None:
+    model = DicomRoute.model_validate(changed(route(), "metadata.generation", generation))
+    model = model.model_copy(update={"status": status(seen())})
+    silent = PodSeen(running("03:03:00"), None, None, NOW.timestamp() - asked_seconds_ago, "no answer")
+    found = route_status(model, (GOOD,), seen(pods=(silent,)), NOW)
+    assert reason(found, "Ready") == expected
+    assert (found == model.status) == (expected == ("True", "Ready"))
+
+
 def test_a_status_survives_its_way_through_the_api_server() -> None:
     found = status(seen())
     assert DicomRouteStatus.model_validate(found.model_dump(by_alias=True, exclude_none=True)) == found
@@ -132,7 +147,6 @@ def unscheduled(message: str) -> dict[str, Any]:
         (seen(pod=changed(POD, "status.conditions", [])), ("False", "Starting")),
         (seen(pods=(PodSeen(POD, report(), NOW.timestamp() - 31, 1.0, "e"),)), ("Unknown", "StatusStale")),
         (seen(pods=(PodSeen(POD, report(), NOW.timestamp() - 29, 1.0, "e"),)), ("True", "Ready")),
-        (seen(pods=(PodSeen(running("03:03:30"), None, None, NOW.timestamp(), "e"),)), ("Unknown", "StatusStale")),
         (seen(pods=(PodSeen(running("03:04:00"), None, None, NOW.timestamp(), "e"),)), ("False", "Starting")),
         (seen(pods=(PodSeen(POD, None, None, NOW.timestamp() - 31),)), ("Unknown", "StatusStale")),
         *(

@@ -40,11 +40,15 @@ def ready(seen: RouteSeen, replicas: int, now: float) -> Condition:
 
 
 def is_stale(pod: PodSeen, now: float) -> bool:
-    """Whether a pod has been running and silent for too long; who has just begun to ask counts from its start."""
-    if pod.first_asked_time is None or (pod.report is not None and not pod.error):
-        return pod.reported_time is not None and now - pod.reported_time > STALE_SECONDS
-    since = pod.reported_time if pod.reported_time is not None else _running_since(pod.pod) or pod.first_asked_time
-    return now - since > STALE_SECONDS
+    """Whether a pod has been silent for too long: since it last answered, or since it was first asked."""
+    since = pod.reported_time if pod.reported_time is not None else pod.first_asked_time
+    return since is not None and now - since > STALE_SECONDS
+
+
+def is_awaited(pod: PodSeen, now: float) -> bool:
+    """Whether a pod has been running for long, and an operator that has just started has no answer of it yet."""
+    since = _running_since(pod.pod)
+    return pod.report is None and not is_stale(pod, now) and since is not None and now - since > STALE_SECONDS
 
 
 def _faults(seen: PodSeen, now: float) -> Iterator[Condition]:

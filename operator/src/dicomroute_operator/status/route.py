@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from dicomroute_operator.api.conditions import Accepted, DeliveryStalled, Held, Programmed, ResolvedRefs, SpoolPressure
+from dicomroute_operator.api.conditions import (
+    Accepted,
+    DeliveryStalled,
+    Held,
+    Programmed,
+    Ready,
+    ResolvedRefs,
+    SpoolPressure,
+)
 from dicomroute_operator.api.gateway import ServiceType
 from dicomroute_operator.api.gateway_report import GatewayReport, ReportedDestination
 from dicomroute_operator.api.meta import Condition
@@ -20,7 +28,7 @@ from dicomroute_operator.checks.finding import Finding
 
 from .conditions import condition, first_of_each_type, settle
 from .observed import PodSeen, RouteSeen
-from .pods import is_stale, ready
+from .pods import is_awaited, is_stale, ready
 
 STALLED_SECONDS: Final = 120
 _FINDINGS: Final = {
@@ -42,6 +50,8 @@ def route_status(route: DicomRoute, findings: Sequence[Finding], seen: RouteSeen
         ready(seen, route.spec.gateway.replicas, now.timestamp()),
         *(_of_reports(route, reports, previous, now) if reports else _kept(previous)),
     ]
+    if any(is_awaited(pod, now.timestamp()) for pod in seen.pods):
+        conditions = [_as_before(one, previous, route.metadata.generation) for one in conditions]
     if not reports:
         conditions = [_still_missing(one, previous) for one in conditions]
     numbers = _numbers(reports, previous)
@@ -139,6 +149,14 @@ def _kept(previous: DicomRouteStatus) -> list[Condition]:
     """Return what was wrong when somebody last reported: silence does not make it good."""
     names = {reasons.__name__ for reasons in (SpoolPressure, DeliveryStalled, Held)}
     return [one for one in previous.conditions if one.type in names]
+
+
+def _as_before(one: Condition, previous: DicomRouteStatus, generation: int) -> Condition:
+    """Return what was known of this generation, in place of a condition that says that a pod has not reported yet."""
+    if one.reason not in (str(Programmed.PENDING), str(Ready.STARTING)):
+        return one
+    known = (old for old in previous.conditions if old.type == one.type and old.observed_generation == generation)
+    return next(known, one)
 
 
 def _still_missing(one: Condition, previous: DicomRouteStatus) -> Condition:
