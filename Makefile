@@ -88,6 +88,11 @@ requirements: setup ## Lock the requirements again, with hashes and without addr
 		--constraints requirements/operator.txt --constraints requirements/gateway.txt \
 		--no-emit-package dicomroute-operator --no-emit-package dicomroute-gateway -o requirements/dev.txt
 
+.PHONY: bench
+bench: setup peers ## Measure receiving beside other systems, about ten minutes (BENCH=--quick: two; see --help)
+	tests/install-packages strace
+	$(BIN)/python tests/bench/receive.py $(BENCH)
+
 .PHONY: bench-micro
 bench-micro: setup ## Time own codecs beside the libraries they replace
 	$(BIN)/python tests/bench/micro.py

@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from control_plane import ControlPlane
 
 from dicomroute_operator.api.crd import crds
+
+# How long one example takes says what else the machine is doing; pytest's own time-out ends what hangs.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

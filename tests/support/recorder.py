@@ -14,6 +14,8 @@ class Recorder:
 
     def __init__(self, bind: str, port: int, upstream: str) -> None:
         self.sent: list[str] = []
+        self.requests: list[list[bytes]] = []
+        """The files of each request, in the order in which the requests came."""
         self.acknowledged: set[str] = set()
         self.sent_again: list[str] = []
         """Instances that were sent after the archive had acknowledged them."""
@@ -44,7 +46,9 @@ class Recorder:
 
     def forward(self, handler: BaseHTTPRequestHandler, body: bytes | None) -> None:
         uids = {(a or b).decode() for a, b in _UID.findall(body or b"")}
+        boundary = handler.headers.get_param("boundary") if body else None
         with self._lock:
+            self.requests.append(_files(body or b"", str(boundary)) if boundary else [])
             self.sent += uids
             self.sent_again += uids & self.acknowledged
         headers = {name: handler.headers[name] for name in ("Content-Type", "Accept") if handler.headers[name]}
@@ -64,3 +68,9 @@ class Recorder:
         handler.send_header("Content-Length", str(len(answer)))
         handler.end_headers()
         handler.wfile.write(answer)
+
+
+def _files(body: bytes, boundary: str) -> list[bytes]:
+    """Return the parts of a multipart body, without their headers."""
+    parts = body.split(b"--" + boundary.encode())[1:-1]
+    return [part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in parts]

@@ -67,6 +67,9 @@ class _Refusal:
     def write(self, data: memoryview) -> None:
         """Let it pass."""
 
+    def flush(self) -> None:
+        """Nothing was kept."""
+
     def finish(self) -> StoreResult:
         """Return why it was not taken."""
         return self._result
@@ -98,6 +101,15 @@ class _Sink:
                 level = self._spool.level()
                 if level.used + self._incoming.length >= level.watermark:
                     self._fail(StoreResult(Status.OUT_OF_RESOURCES, "the spool is above its high watermark"))
+        except OSError as error:
+            self._fail_on(error)
+
+    def flush(self) -> None:
+        """Write what was taken so far."""
+        if self._failure is not None:
+            return
+        try:
+            self._incoming.flush()
         except OSError as error:
             self._fail_on(error)
 
@@ -140,6 +152,10 @@ class _Sink:
             log.error("spool.discard_failed", error=str(error))
 
     def _commit(self, elements: dict[int, RawElement], routing: Routing, generation: int) -> StoreResult:
+        try:
+            self._incoming.flush()
+        except OSError as error:
+            return self._fail_on(error)
         received = Received(
             id=self._incoming.id,
             time=time.time(),
@@ -158,6 +174,9 @@ class _Sink:
         if routing.error:
             log.warning("rules.error", instance=received.id, error=routing.error)
         try:
+            if self._spool.repeat(received):
+                self.discard()
+                return StoreResult(Status.SUCCESS)
             self._spool.receive(self._incoming, received)
         except SpoolUncertain as error:
             # Its record may be on the volume: without its bytes that would look like a loss.

@@ -13,6 +13,7 @@ from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.incoming import file_of
 from dicomroute_gateway.spool.ledger import InstanceCounts, Ledger
 from dicomroute_gateway.spool.records import (
+    AgainRecord,
     BadRecord,
     DeliveryRecord,
     DeliveryState,
@@ -58,6 +59,7 @@ def received(identifier: int, destinations: tuple[str, ...] = ("CloudTarget/a",)
 def store(spool: Spool, destinations: tuple[str, ...] = ("CloudTarget/a",), hold: str = "", size: int = 100) -> int:
     incoming = spool.begin(CT, "1.2.3", EXPLICIT)
     incoming.write(memoryview(bytes(size)))
+    incoming.flush()
     record = replace(
         received(incoming.id, destinations, hold), sop_instance_uid="1.2.3", length=size, digest=incoming.digest
     )
@@ -100,6 +102,7 @@ def test_a_file_without_a_record_was_never_acknowledged(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     incoming = spool.begin(CT, "1.2.3", EXPLICIT)
     incoming.write(memoryview(b"half"))
+    incoming.flush()
     path = spool.file(incoming.id)
     spool.close()
     assert path.exists()
@@ -243,9 +246,20 @@ def test_two_gateways_do_not_share_a_spool(tmp_path: Path) -> None:
 
 def test_an_older_gateway_refuses_the_spool_of_a_newer_one(tmp_path: Path) -> None:
     open_spool(tmp_path).close()
-    (tmp_path / "spool" / "format").write_text('{"format": 2}')
+    (tmp_path / "spool" / "format").write_text('{"format": 3}')
     with pytest.raises(SpoolError, match="run the gateway that wrote it"):
         open_spool(tmp_path)
+
+
+def test_a_spool_of_an_older_gateway_is_taken_over(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    first = store(spool)
+    spool.close()
+    (tmp_path / "spool" / "format").write_text('{"format": 1}')
+    again = open_spool(tmp_path)
+    assert again.take_fresh() == [Owed(first, "CloudTarget/a")]
+    assert (tmp_path / "spool" / "format").read_text() == '{"format": 2}'
+    again.close()
 
 
 def test_above_the_watermark_nothing_more_is_taken_until_something_has_gone(tmp_path: Path) -> None:
@@ -360,6 +374,7 @@ RECORDS = st.one_of(
         state=st.sampled_from(DeliveryState),
         attempts=st.integers(0, 3),
     ),
+    st.builds(AgainRecord, id=st.integers(1, 4), destinations=st.sampled_from([(), DESTINATIONS[:1], DESTINATIONS])),
     st.builds(HoldRecord, id=st.integers(1, 4), reason=st.sampled_from(["", "Unmatched"])),
     st.builds(DiscardedRecord),
     st.builds(DroppedRecord, id=st.integers(1, 4)),

@@ -148,7 +148,7 @@ class QueueDocument(Document):
 
 
 class InstanceDocument(Document):
-    """All that is known of one instance; `digest` is the SHA-512/256 of its data set, in hexadecimal."""
+    """All that is known of one instance; `digest` is that of its data set: the algorithm, a colon, hexadecimal."""
 
     instance: int
     received_time: datetime

@@ -160,8 +160,8 @@ class Worker:
     def _collect(self, queue: deque[int], most: int) -> list[_Item]:
         """Take up to `most` deliveries from the front of a queue, as far as they fit into one request.
 
-        Never two of one SOP Instance UID at a time: an answer could not say which of them it means, and the later
-        one must not be overtaken. The second waits behind the first.
+        Never two of one SOP Instance UID at a time: an answer could not say which of them it means. A later version
+        waits until the earlier one is delivered or given up, however often that is tried.
         """
         batch: list[_Item] = []
         size = 0
@@ -174,7 +174,7 @@ class Worker:
                 self._queued.discard(identifier)
                 continue
             uid = item.received.sop_instance_uid
-            if uid in self._in_flight.values():
+            if uid in self._in_flight.values() or self._spool.is_behind(Owed(identifier, self.destination)):
                 queue.append(identifier)
                 continue
             if batch and size + item.part.length > BATCH_BYTES:

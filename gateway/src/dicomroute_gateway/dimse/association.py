@@ -105,7 +105,7 @@ class Association:
         self._storage = storage
         self._watcher = watcher
         self._drain = drain
-        self._stream = PDUStream(connection, drain.fileno())
+        self._stream = PDUStream(connection, drain.fileno(), self._flush)
         self._contexts: dict[int, NegotiatedContext] = {}
         self._peer_max_pdu_bytes = 0
         self._message: _Message | None = None
@@ -243,11 +243,13 @@ class Association:
                 return
         else:
             if message.sink is not None:
+                self._stream.keep()
                 message.sink.write(fragment.data)
             if not fragment.ends_message:
                 return
         self._answer(message, message.command)
         self._message = None
+        self._stream.let_go()
 
     def _sink(self, message: "_Message", command: Command) -> StoreSink | None:
         """Return where the data set of a C-STORE goes, or None when the command has or wants none."""
@@ -291,6 +293,10 @@ class Association:
         if not command.has_data_set:
             return StoreResult(Status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
         return StoreResult(Status.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not the one of its context")
+
+    def _flush(self) -> None:
+        if self._message is not None and self._message.sink is not None:
+            self._message.sink.flush()
 
     def _send(self, data: bytes) -> None:
         send_all(self._socket, data, self._limits.stall_timeout_seconds)

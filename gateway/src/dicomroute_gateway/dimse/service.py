@@ -40,7 +40,10 @@ class StoreSink(Protocol):
     """Takes the data set of one C-STORE request, piece by piece, and then decides on the answer."""
 
     def write(self, data: memoryview) -> None:
-        """Take the next bytes of the data set; the view is valid during the call alone."""
+        """Take the next bytes of the data set; the view is valid until `flush`, or the end of the message."""
+
+    def flush(self) -> None:
+        """Let go of all views: what is behind them is about to be overwritten."""
 
     def finish(self) -> StoreResult:
         """Return the answer once all bytes are there; a success means that the instance is safe."""

@@ -5,14 +5,16 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 PDU_HEADER_BYTES: Final = 6
 PDV_HEADER_BYTES: Final = 6
-_BUFFER_BYTES: Final = 1 << 18
+_BUFFER_BYTES: Final = 1 << 20
+"""A data set up to about this size is received, and written, in one piece."""
+_LEAST_RECEIVE_BYTES: Final = 1 << 12
 _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 
 
@@ -63,7 +65,7 @@ class ProtocolViolation(Exception):
 class Fragment:
     """A piece of a presentation data value.
 
-    `data` is a view into the receive buffer: it is valid until the next fragment is asked for.
+    `data` is a view into the receive buffer: it is valid until `PDUStream` calls for the buffer back.
     """
 
     context_id: int
@@ -75,12 +77,15 @@ class Fragment:
 class PDUStream:
     """The receiving half of a connection, with its time-outs.
 
-    `draining` is a descriptor that becomes readable, and stays so, when the gateway shuts down.
+    `draining` is a descriptor that becomes readable, and stays so, when the gateway shuts down. `before_reuse` is
+    called before bytes that were handed out as views are overwritten.
     """
 
-    def __init__(self, connection: socket.socket, draining: int) -> None:
+    def __init__(self, connection: socket.socket, draining: int, before_reuse: Callable[[], None]) -> None:
         self._socket = connection
         self._draining = draining
+        self._before_reuse = before_reuse
+        self._is_kept = False
         self._view = memoryview(bytearray(_BUFFER_BYTES))
         self._start = 0
         self._end = 0
@@ -90,6 +95,14 @@ class PDUStream:
     def buffered(self) -> int:
         """How many received bytes have not been read yet."""
         return self._end - self._start
+
+    def keep(self) -> None:
+        """Leave the views that were handed out as they are for as long as the buffer has room."""
+        self._is_kept = True
+
+    def let_go(self) -> None:
+        """Use the buffer again: nobody needs the views any more."""
+        self._is_kept = False
 
     def read_header(self, timeout_seconds: float, *, may_drain: bool) -> tuple[int, int]:
         """Return type and length of the next PDU.
@@ -160,9 +173,10 @@ class PDUStream:
 
     def _fill(self, deadline: float, *, may_drain: bool) -> None:
         """Receive at least one byte more."""
-        if self._start == self._end:
+        if self._start == self._end and not self._is_kept:
             self._start = self._end = 0
-        elif self._end == len(self._view):
+        elif len(self._view) - self._end < _LEAST_RECEIVE_BYTES:
+            self._before_reuse()
             rest = bytes(self._view[self._start : self._end])
             self._view[: len(rest)] = rest
             self._start, self._end = 0, len(rest)

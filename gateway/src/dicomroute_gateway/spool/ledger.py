@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from .records import (
+    AgainRecord,
     DeliveryRecord,
     DeliveryState,
     DiscardedRecord,
@@ -70,6 +71,8 @@ class Ledger:
     held: int = 0
     """How many instances are held for a reason of their own."""
     _owed: int = 0
+    _versions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """The entries of each SOP Instance UID, oldest first."""
     _by_state: Counter[tuple[str, DeliveryState]] = field(default_factory=Counter)
 
     def apply(self, record: Record) -> None:
@@ -83,11 +86,17 @@ class Ledger:
                 # A new mapping each time, so that whoever holds the old one may go on reading it.
                 entry.deliveries = {**entry.deliveries, record.destination: record}
                 self._put(entry)
+            case AgainRecord() if entry := self._take(record.id):
+                again = {d: DeliveryRecord(record.id, d, DeliveryState.PENDING) for d in record.destinations}
+                done = [d for d in again if d in entry.deliveries]
+                self._count_delivered({d: entry.deliveries[d] for d in done})
+                entry.deliveries = {**entry.deliveries, **again}
+                self._put(entry)
             case HoldRecord() if entry := self._take(record.id):
                 entry.hold = record.reason
                 self._put(entry)
             case DroppedRecord() if entry := self._take(record.id):
-                self.finished[record.id] = self.entries.pop(record.id)
+                self._finish(entry)
                 self.totals = replace(self.totals, discarded=self.totals.discarded + 1)
             case DiscardedRecord():
                 self.totals = replace(self.totals, discarded=self.totals.discarded + 1)
@@ -119,6 +128,31 @@ class Ledger:
         """Return when the oldest instance that is owed was received."""
         return next((entry.received.time for entry in self.entries.values() if entry.is_owed), None)
 
+    def equal_to(self, received: Received) -> Entry | None:
+        """Return the newest entry of the same instance if it has the same bytes, in the same transfer syntax.
+
+        One that is held where the other is not, or the other way round, is not equal: its rules were other ones.
+        """
+        versions = self._versions.get(received.sop_instance_uid)
+        entry = self.entries[versions[-1]] if versions else None
+        if entry is None or entry.hold != received.hold:
+            return None
+        known = entry.received
+        same = (known.digest, known.length, known.transfer_syntax_uid, known.sop_class_uid)
+        return entry if same == (
+            received.digest, received.length, received.transfer_syntax_uid, received.sop_class_uid
+        ) else None  # fmt: skip
+
+    def is_behind(self, entry: Entry, destination: str) -> bool:
+        """Return whether an earlier version of the instance is still to be delivered to this destination."""
+        for identifier in self._versions.get(entry.received.sop_instance_uid, ()):
+            if identifier >= entry.received.id:
+                return False
+            earlier = self.entries[identifier].deliveries.get(destination)
+            if earlier is not None and earlier.state is DeliveryState.PENDING:
+                return True
+        return False
+
     def records(self) -> Iterator[Record]:
         """Yield the records from which a new ledger becomes equal to this one."""
         yield self.totals
@@ -138,24 +172,40 @@ class Ledger:
 
     def _put(self, entry: Entry) -> None:
         """Put an entry back, or among the finished ones when nothing is left to do."""
-        identifier = entry.received.id
+        identifier, uid = entry.received.id, entry.received.sop_instance_uid
         if not entry.is_finished:
+            if identifier not in self.entries:
+                self._versions[uid] = tuple(sorted((*self._versions.get(uid, ()), identifier)))
             self.entries[identifier] = entry
             self._count(entry, 1)
             return
-        self.entries.pop(identifier, None)
-        self.finished[identifier] = entry
+        self._finish(entry)
         skipped = any(d.state is DeliveryState.SKIPPED for d in entry.deliveries.values())
-        delivered_to = dict(self.totals.delivered_to)
-        for destination, delivery in entry.deliveries.items():
-            if delivery.state is DeliveryState.DELIVERED:
-                delivered_to[destination] = delivered_to.get(destination, 0) + 1
+        self._count_delivered(entry.deliveries)
         self.totals = replace(
             self.totals,
             skipped=self.totals.skipped + skipped,
             delivered=self.totals.delivered + (not skipped),
-            delivered_to=delivered_to,
         )
+
+    def _finish(self, entry: Entry) -> None:
+        """Move an entry, which may be new, to the finished ones."""
+        identifier, uid = entry.received.id, entry.received.sop_instance_uid
+        if self.entries.pop(identifier, None) is not None:
+            rest = tuple(one for one in self._versions[uid] if one != identifier)
+            if rest:
+                self._versions[uid] = rest
+            else:
+                del self._versions[uid]
+        self.finished[identifier] = entry
+
+    def _count_delivered(self, deliveries: dict[str, DeliveryRecord]) -> None:
+        """Add deliveries that are about to be forgotten to the totals of their destinations."""
+        delivered_to = dict(self.totals.delivered_to)
+        for destination, delivery in deliveries.items():
+            if delivery.state is DeliveryState.DELIVERED:
+                delivered_to[destination] = delivered_to.get(destination, 0) + 1
+        self.totals = replace(self.totals, delivered_to=delivered_to)
 
     def _count(self, entry: Entry, difference: int) -> None:
         self._owed += difference * entry.is_owed

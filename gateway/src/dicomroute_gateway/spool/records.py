@@ -41,7 +41,7 @@ class Sender:
 class Received:
     """An instance was accepted: from here on it is owed to its destinations.
 
-    `length` and `digest` (SHA-512/256) are those of the data set as it came; `time` is in seconds since 1970.
+    `length` and `digest` (ALGORITHM:HEX) are those of the data set as it came; `time` is in seconds since 1970.
     """
 
     id: int
@@ -79,6 +79,15 @@ class DeliveryRecord:
     status: int | None = None
     time: float | None = None
     record: Literal["delivery"] = "delivery"
+
+
+@dataclass(frozen=True, slots=True)
+class AgainRecord:
+    """An instance came again, equal in every byte: it is owed once more, or anew, to these destinations."""
+
+    id: int
+    destinations: tuple[str, ...]
+    record: Literal["again"] = "again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,9 @@ class GroupRecord:
     record: Literal["group"] = "group"
 
 
-Record = GroupRecord | Received | DeliveryRecord | HoldRecord | DroppedRecord | DiscardedRecord | TotalsRecord
+Record = (
+    GroupRecord | Received | DeliveryRecord | AgainRecord | HoldRecord | DroppedRecord | DiscardedRecord | TotalsRecord
+)
 
 _ADAPTER: Final[TypeAdapter[Record]] = TypeAdapter(Annotated[Record, Field(discriminator="record")])
 

@@ -11,7 +11,8 @@ from .journal import JournalCorrupt
 from .ledger import Ledger
 from .records import TotalsRecord
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1: the first. 2: records of instances that came again."""
 _INSTANCE_FILE: Final = re.compile(r"[0-9]{12}\.dcm")
 
 
@@ -25,12 +26,7 @@ class SpoolError(Exception):
 
 def _check_format(files: Files) -> None:
     if "format" not in files.list("."):
-        files.remove("format.new")
-        descriptor = files.create("format.new")
-        files.write(descriptor, [json.dumps({"format": FORMAT}).encode()])
-        files.sync(descriptor)
-        files.close(descriptor)
-        files.rename("format.new", "format")
+        _write_format(files)
         return
     try:
         written = int(json.loads(files.read("format"))["format"])
@@ -41,6 +37,17 @@ def _check_format(files: Files) -> None:
             "SpoolTooNew",
             f"the spool has format {written} and this gateway knows {FORMAT}: run the gateway that wrote it",
         )
+    if written < FORMAT:
+        _write_format(files)  # before the first record that the gateway of then would not understand
+
+
+def _write_format(files: Files) -> None:
+    files.remove("format.new")
+    descriptor = files.create("format.new")
+    files.write(descriptor, [json.dumps({"format": FORMAT}).encode()])
+    files.sync(descriptor)
+    files.close(descriptor)
+    files.rename("format.new", "format")
 
 
 def recover(files: Files) -> tuple[Ledger, int]:

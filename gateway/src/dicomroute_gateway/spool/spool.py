@@ -20,6 +20,7 @@ from .incoming import IDS_PER_FOLDER, Incoming, file_of, folder_of
 from .journal import Journal, JournalFailed
 from .ledger import Entry, InstanceCounts
 from .records import (
+    AgainRecord,
     DeliveryRecord,
     DeliveryState,
     DiscardedRecord,
@@ -99,6 +100,8 @@ class Spool:
             self._files.close(lock)
             raise
         self._closed = False
+        self.repeated = 0
+        """How often, since the start, an instance came that the spool had already."""
         self._mutex = threading.RLock()
         self._bytes = 0
         self._folders: set[str] = set()
@@ -153,6 +156,26 @@ class Spool:
             if entry is not None:
                 self._announce(entry)
 
+    def repeat(self, received: Received) -> bool:
+        """Take an instance that the spool has already, byte for byte; return whether it has.
+
+        It is owed again where it was delivered, and anew where it was not owed. When this returns True the sender can
+        be told that it is safe. `received` is as for `receive`, its number apart. Raises SpoolFailed.
+        """
+        with self._mutex:
+            self._raise_if_failed()
+            entry = self._ledger.equal_to(received)
+            if entry is None:
+                return False
+            again = [d for d in received.destinations if _is_owed_again(entry.deliveries.get(d))]
+            if again:
+                self._take_over(AgainRecord(entry.received.id, tuple(again)))
+            self.repeated += 1
+        self._sync()  # also what the first of them waits for
+        with self._mutex:
+            self._offer([Owed(entry.received.id, destination) for destination in again])
+        return True
+
     def count_discarded(self) -> None:
         """Count an instance that was answered with success and not kept, as the route says."""
         with self._mutex:
@@ -183,6 +206,12 @@ class Spool:
             if entry is None or delivery is None or delivery.state is not DeliveryState.PENDING:
                 return None
             return entry.received, delivery
+
+    def is_behind(self, owed: Owed) -> bool:
+        """Return whether an earlier version of the same instance is still to be delivered there."""
+        with self._mutex:
+            entry = self._ledger.entries.get(owed.id)
+            return entry is not None and self._ledger.is_behind(entry, owed.destination)
 
     def file(self, identifier: int) -> Path:
         """Return the file of an instance."""
@@ -387,3 +416,8 @@ class Spool:
         with self._mutex:
             self._journal.replace(self._ledger.records())
         self._compact_at = max(_COMPACT_BYTES, 2 * self._journal.length)
+
+
+def _is_owed_again(delivery: DeliveryRecord | None) -> bool:
+    """Whether an instance that came again is owed to a destination for that; one that waits there already is not."""
+    return delivery is None or delivery.state is DeliveryState.DELIVERED
