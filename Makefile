@@ -93,6 +93,10 @@ bench: setup peers ## Measure receiving beside other systems, about ten minutes 
 	tests/install-packages strace
 	$(BIN)/python tests/bench/receive.py $(BENCH)
 
+.PHONY: test-kills
+test-kills: setup ## Kill the gateway at every step KILLS times, and at random (100: about 30 minutes)
+	DICOMROUTE_KILLS_A_STEP=$(or $(KILLS),100) $(BIN)/pytest -q -s tests/integration/test_kill.py
+
 .PHONY: bench-micro
 bench-micro: setup ## Time own codecs beside the libraries they replace
 	$(BIN)/python tests/bench/micro.py

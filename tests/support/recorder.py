@@ -6,6 +6,8 @@ import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from multipart_parts import parts_of
+
 _UID = re.compile(rb"\x08\x00\x18\x00UI..([0-9.]+)|\x08\x00\x18\x00[\x01-\x40]\x00\x00\x00([0-9.]+)", re.DOTALL)
 
 
@@ -48,7 +50,7 @@ class Recorder:
         uids = {(a or b).decode() for a, b in _UID.findall(body or b"")}
         boundary = handler.headers.get_param("boundary") if body else None
         with self._lock:
-            self.requests.append(_files(body or b"", str(boundary)) if boundary else [])
+            self.requests.append(parts_of(body or b"", str(boundary)) if boundary else [])
             self.sent += uids
             self.sent_again += uids & self.acknowledged
         headers = {name: handler.headers[name] for name in ("Content-Type", "Accept") if handler.headers[name]}
@@ -68,9 +70,3 @@ class Recorder:
         handler.send_header("Content-Length", str(len(answer)))
         handler.end_headers()
         handler.wfile.write(answer)
-
-
-def _files(body: bytes, boundary: str) -> list[bytes]:
-    """Return the parts of a multipart body, without their headers."""
-    parts = body.split(b"--" + boundary.encode())[1:-1]
-    return [part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in parts]

@@ -348,6 +348,7 @@ class Spool:
         except (JournalFailed, OSError) as error:
             log.error("spool.close_failed", error=str(error))
         self._journal.close()
+        os.close(self._signal)
         self._files.close(self._lock_descriptor)
 
     # -- within ----------------------------------------------------------------------------------------------

@@ -1,0 +1,88 @@
+"""What this gateway has to reach, and whether it did: pure."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+OWN = "dicomroute"
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One row of what was promised."""
+
+    what: str
+    must: str
+    reach: str
+    measured: str
+    verdict: str
+
+
+def budgets(result: dict[str, Any]) -> list[Budget]:
+    """Return those budgets for which there are figures."""
+    find = _finder(result)
+    rows = [
+        _times(find, "many-512k", "pynetdicom", 3, 5),
+        _times(find, "many-512k", "orthanc", 1.5, 2),
+        _times(find, "one-512k", "pynetdicom", 2, 3),
+        _below("p99 of a C-STORE, 1 association, 512 KB", find("one-512k", OWN, "p99_ms"), 20, "ms"),
+        _less(find),
+        _times(find, "stock-3k", "pynetdicom", 20, None),
+        _times(find, "stock-3k", "storescp-default", 20, None),
+        _below("memory, idle", _scaled(find("memory", OWN, "idle_bytes")), 200, "MiB"),
+        _below("memory of 1000 idle associations", _scaled(find("memory", OWN, "associations_bytes")), 150, "MiB"),
+        _below("memory while 2 GB pass", _scaled(find("one-2g", OWN, "increase_bytes")), 64, "MiB"),
+        *(
+            _below(f"restart after {how}, from `dicomroute run`", _within(find("restart", OWN, key), "seconds"), 3, "s")
+            for key, how in (("stopped", "SIGTERM"), ("killed", "kill -9"))
+        ),
+    ]
+    return [row for row in rows if row]
+
+
+Find = Callable[[str, str, str], dict[int, Any]]
+
+
+def _finder(result: dict[str, Any]) -> Find:
+    def find(scenario: str, system: str, key: str) -> dict[int, float]:
+        """Return a figure by round."""
+        return {
+            run["round"]: run[key]
+            for run in result["runs"]
+            if (run["scenario"], run["system"]) == (scenario, system) and key in run
+        }
+
+    return find
+
+
+def _times(find: Find, scenario: str, peer: str, must: float, reach: float | None) -> Budget | None:
+    own, other = find(scenario, OWN, "rate"), find(scenario, peer, "rate")
+    found = [own[number] / other[number] for number in own if number in other]
+    if not found:
+        return None
+    median = statistics.median(found)
+    verdict = "missed" if median < must else "reached" if reach and median >= reach else "met"
+    return Budget(f"{scenario}: times {peer}", f"{must:g}", f"{reach:g}" if reach else "", f"{median:.2f}", verdict)
+
+
+def _less(find: Find) -> Budget | None:
+    plain, services = find("one-512k", OWN, "rate"), find("one-512k-services", OWN, "rate")
+    found = [100 * (1 - services[number] / plain[number]) for number in plain if number in services]
+    return _below("less with the other services proposed", dict(enumerate(found)), 10, "%")
+
+
+def _below(what: str, found: dict[int, float], most: float, unit: str) -> Budget | None:
+    if not found:
+        return None
+    median = statistics.median(found.values())
+    return Budget(what, f"< {most:g} {unit}", "", f"{median:.1f} {unit}", "met" if median < most else "missed")
+
+
+def _scaled(found: dict[int, float]) -> dict[int, float]:
+    return {number: value / _MIB for number, value in found.items()}
+
+
+def _within(found: dict[int, dict[str, float]], key: str) -> dict[int, float]:
+    return {number: value[key] for number, value in found.items()}

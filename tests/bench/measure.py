@@ -1,0 +1,201 @@
+"""Measures one system in one scenario: what was acknowledged, how fast, and what it cost.
+
+Every figure is of instances that the system has afterwards; one that has fewer than it acknowledged raises Lost.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import machine
+from sender import Association, Job, Message
+from systems import CT, IMPLICIT_VR, Gateway, Server
+from template import Template
+
+Sample = dict[str, Any]
+PROBE = 20
+STOCK_WORDS = ("storescu", "-v", "-aet", "BENCHSENDER", "-aec", "BENCH", "127.0.0.1")
+
+
+class Lost(Exception):
+    """A system does not have what it acknowledged, or did not acknowledge what it should."""
+
+
+class Senders:
+    """Processes that send, one an association."""
+
+    def __init__(self, folder: Path, jobs: Sequence[Job]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = (folder / "senders.log").open("ab")
+        self._processes = []
+        for job in jobs:
+            file = folder / f"job-{job.number}.json"
+            file.write_text(json.dumps(asdict(job)))
+            command = [sys.executable, str(Path(__file__).parent / "sender.py"), str(file)]
+            self._processes.append(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0)
+            )
+
+    def answers(self) -> list[dict[str, Any]]:
+        """Return the next line of each."""
+        lines = [process.stdout.readline() for process in self._processes if process.stdout]
+        if not all(lines):
+            raise Lost(f"a sender has failed: {Path(self._log.name).read_text()[-500:]}")
+        return [json.loads(line) for line in lines]
+
+    def go_on(self) -> None:
+        for process in self._processes:
+            assert process.stdin
+            process.stdin.write(b"\n")
+
+    def close(self) -> None:
+        """Wait for the end of each; what does not end is ended."""
+        for process in self._processes:
+            assert process.stdin
+            process.stdin.close()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._log.close()
+
+
+def stream(
+    server: Server,
+    folder: Path,
+    template: Template,
+    associations: int,
+    seconds: float,
+    most: int,
+    *,
+    warm_up: int = 1,
+    other_services: bool = False,
+    first: int = 1,
+    already: int = 0,
+) -> Sample:
+    """Send with the client of this benchmark, each association as fast as it is answered.
+
+    `first` numbers the associations, and with them the UIDs; `already` is what the system has from before.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = str(template.write(folder / "template.json"))
+    jobs = [
+        Job(server.port, file, number, seconds, max(1, most // associations), warm_up, other_services)
+        for number in range(first, first + associations)
+    ]
+    senders = Senders(folder, jobs)
+    try:
+        ready = senders.answers()
+        before = machine.cpu_seconds(server.roots)
+        senders.go_on()
+        results = senders.answers()
+        used = machine.cpu_seconds(server.roots) - before
+        senders.go_on()
+    finally:
+        senders.close()
+    acknowledged = sum(one["acknowledged"] for one in results)
+    check_count(server, already + acknowledged + associations * warm_up)
+    elapsed = max(one["ended"] for one in results) - min(one["began"] for one in results)
+    latencies = sorted(latency for one in results for latency in one["latencies_ms"])
+    tail = {"p99_ms": latencies[len(latencies) * 99 // 100]} if len(latencies) >= 100 else {}
+    return {
+        "instances": acknowledged,
+        "seconds": round(elapsed, 3),
+        "rate": round(acknowledged / elapsed, 1),
+        "megabytes_per_second": round(acknowledged * template.length / elapsed / 1e6, 1),
+        "p50_ms": latencies[len(latencies) // 2],
+        **tail,
+        "server_cpu_ms": round(1000 * used / acknowledged, 3),
+        "client_cpu_ms": round(1000 * sum(one["cpu_seconds"] for one in results) / acknowledged, 3),
+        "max_pdu_bytes": ready[0]["max_pdu_bytes"],
+    }
+
+
+def stock_client(server: Server, files: Sequence[Path], seconds: float) -> Sample:
+    """Send with DCMTK's storescu as it comes, in one association; a first, short one says how many files to send."""
+    probe = _storescu(server.port, files[:PROBE])
+    count = min(len(files) - PROBE, max(PROBE, int(probe * seconds)))
+    before = machine.cpu_seconds(server.roots)
+    rate = _storescu(server.port, files[PROBE : PROBE + count])
+    used = machine.cpu_seconds(server.roots) - before
+    check_count(server, PROBE + count)
+    size = files[0].stat().st_size
+    return {
+        "instances": count,
+        "seconds": round(count / rate, 3),
+        "rate": round(rate, 1),
+        "megabytes_per_second": round(rate * size / 1e6, 2),
+        "server_cpu_ms": round(1000 * used / count, 3),
+    }
+
+
+def _storescu(port: int, files: Sequence[Path]) -> float:
+    """Return instances a second between the first and the last answer: the start of the program is not counted."""
+    command = [*STOCK_WORDS, str(port), *map(str, files)]
+    times = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith(b"I: Received Store Response (Success)"):
+                times.append(time.monotonic())
+    if process.returncode or len(times) != len(files):
+        raise Lost(f"storescu had {len(times)} of {len(files)} instances acknowledged, and ended {process.returncode}")
+    return (len(times) - 1) / (times[-1] - times[0])
+
+
+def check_count(server: Server, acknowledged: int) -> None:
+    """Raise Lost unless the system has exactly what it acknowledged."""
+    have = server.count()
+    if have != acknowledged:
+        raise Lost(f"{acknowledged} instances were acknowledged, the system has {have}")
+
+
+def memory(server: Server, associations: int) -> Sample:
+    """Return the memory of an idle system, and what so many idle associations add to it."""
+    time.sleep(1)
+    idle = machine.pss_bytes(server.roots)
+    held = [Association(server.port, CT, IMPLICIT_VR) for _ in range(associations)]
+    time.sleep(1)
+    standing = machine.pss_bytes(server.roots)
+    for one in held:
+        one.release()
+    return {"idle_bytes": idle, "associations": associations, "associations_bytes": standing - idle}
+
+
+def passing(server: Server, folder: Path, template: Template) -> Sample:
+    """Send one instance, and return what its passing adds to the system's memory."""
+    idle = machine.pss_bytes(server.roots)
+    with machine.MemoryPeak(server.roots) as peak:
+        sample = stream(server, folder, template, 1, 1.0, 1, warm_up=0)
+    return {**sample, "idle_bytes": idle, "increase_bytes": max(0, peak.most_bytes - idle)}
+
+
+def restart(gateway: Gateway, folder: Path, template: Template, count: int) -> Sample:
+    """Spool so many instances; return how long a start takes before that and after, until a C-STORE is acknowledged."""
+    sample: Sample = {"empty": _start_again(gateway, gateway.stop, template, 1001)}
+    filled = stream(gateway, folder, template, 8, 1e9, count, warm_up=0, already=1)
+    sample |= {"spooled": filled["instances"], "fill_rate": filled["rate"]}
+    for number, (name, end) in enumerate((("stopped", gateway.stop), ("killed", gateway.end_as_power_failure)), 2):
+        sample[name] = _start_again(gateway, end, template, 1000 + number)
+        check_count(gateway, filled["instances"] + number)
+    return sample
+
+
+def _start_again(gateway: Gateway, end: Callable[[], None], template: Template, number: int) -> Sample:
+    """Return how long it takes from the command, and from the start of the gateway that it starts."""
+    end()
+    began = time.monotonic()
+    gateway.start()
+    association = Association(gateway.port, template.sop_class_uid, template.transfer_syntax_uid)
+    message = Message(template, association.max_pdu_bytes, number)
+    message.next(0)
+    association.store(message)
+    seconds, own = time.monotonic() - began, machine.seconds_since_start(*gateway.roots)
+    association.release()
+    return {"seconds": round(seconds, 3), "gateway_seconds": round(own, 2)}

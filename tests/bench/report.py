@@ -1,0 +1,201 @@
+"""Makes tables of a result: pure, for the terminal and for the document alike."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from budgets import budgets
+
+OWN = "dicomroute"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A title, the heads of columns, and rows of text; the first column is of words, the others of figures."""
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def values(result: dict[str, Any], scenario: str, system: str, key: str) -> list[Any]:
+    """Return a figure of every round."""
+    return [run[key] for run in result["runs"] if (run["scenario"], run["system"]) == (scenario, system) and key in run]
+
+
+def ratios(result: dict[str, Any], scenario: str, peer: str) -> list[float]:
+    """Return how many times as fast this gateway was, round by round, where both have a figure."""
+    by_round: dict[int, dict[str, float]] = {}
+    for run in result["runs"]:
+        if run["scenario"] == scenario and "rate" in run:
+            by_round.setdefault(run["round"], {})[run["system"]] = run["rate"]
+    return [one[OWN] / one[peer] for one in by_round.values() if OWN in one and peer in one]
+
+
+def tables(result: dict[str, Any]) -> list[Table]:
+    """Return a table for each scenario, then those of memory, restart, syncs and budgets."""
+    made = [_rates(result, name) for name in result["scenarios"]]
+    made += [_passing(result), _memory(result), _restart(result), _syncs(result), _budgets(result)]
+    return [table for table in made if table.rows]
+
+
+def machine_lines(result: dict[str, Any]) -> list[str]:
+    """Return what was measured on, a fact a line."""
+    facts = result["machine"]
+    volume = facts["volume"]
+    syncs = "; ".join(
+        f"{int(size) >> 10} KB " + ", ".join(f"{one[size]:.2f}" for one in facts["fdatasync_ms"]) + " ms"
+        for size in ("4096", "524288")
+    )
+    return [
+        f"{facts['cores']} cores of {facts['processor']}, {facts['memory_bytes'] / (1 << 30):.0f} GiB, Linux "
+        f"{facts['kernel']}, Python {facts['python']}; client and system share them",
+        f"volume: {volume['device']} ({volume['model']}, {volume['file_system']}, scheduler {volume['scheduler']}, "
+        f"{volume['write_cache']}); append and fdatasync, median before each round: {syncs}",
+        f"load average before: {facts['load_average_before']:.2f}",
+        f"interleaved rounds: {result['rounds']}; seconds a figure: {result['seconds']:g}; "
+        f"{result['minutes']} minutes, begun {result['began']}",
+    ]
+
+
+def text(result: dict[str, Any]) -> str:
+    """Return everything for a terminal."""
+    parts = ["\n".join(machine_lines(result))]
+    parts += [f"{table.title}\n{_aligned(table)}" for table in tables(result)]
+    parts += [
+        f"FAILED in round {one['round']}: {one['scenario']} {one['system']}: {one['failure']}"
+        for one in result["failures"]
+    ]
+    return "\n\n".join(parts)
+
+
+def one_line(sample: dict[str, Any]) -> str:
+    """Return a sample for the progress of a run."""
+    return "  ".join(f"{key}={value}" for key, value in sample.items())
+
+
+def _rates(result: dict[str, Any], scenario: str) -> Table:
+    rows = []
+    for system, facts in result["systems"].items():
+        rates = values(result, scenario, system, "rate")
+        if not rates or scenario == "one-2g":
+            continue
+        slowest, median, fastest = spread(rates)
+        rows.append(
+            [
+                facts["title"] + ("" if facts["is_durable"] else " (not durable)"),
+                _number(slowest),
+                _number(median),
+                _number(fastest),
+                _number(statistics.median(values(result, scenario, system, "megabytes_per_second"))),
+                _median(values(result, scenario, system, "p50_ms")),
+                _median(values(result, scenario, system, "p99_ms")),
+                _median(values(result, scenario, system, "server_cpu_ms")),
+                _median(values(result, scenario, system, "client_cpu_ms")),
+                _ratio(ratios(result, scenario, system)) if system != OWN else "",
+            ]
+        )
+    heads = (
+        "instances/s", "min", "median", "max", "MB/s", "p50 ms", "p99 ms", "server CPU ms", "client CPU ms",
+        "times (min-max)",
+    )  # fmt: skip
+    return Table(result["scenarios"][scenario], heads, rows)
+
+
+def _passing(result: dict[str, Any]) -> Table:
+    rows = [
+        [
+            facts["title"],
+            _number(statistics.median(values(result, "one-2g", system, "megabytes_per_second"))),
+            _median(values(result, "one-2g", system, "seconds")),
+            *_mebibytes(values(result, "one-2g", system, "idle_bytes")),
+            *_mebibytes(values(result, "one-2g", system, "increase_bytes")),
+        ]
+        for system, facts in result["systems"].items()
+        if values(result, "one-2g", system, "increase_bytes")
+    ]
+    heads = ("memory, MiB of PSS", "MB/s", "seconds", "idle", "max", "increase", "max")
+    return Table(result["scenarios"].get("one-2g", ""), heads, rows)
+
+
+def _memory(result: dict[str, Any]) -> Table:
+    names = {"idle_bytes": "idle", "associations_bytes": "1000 idle associations add"}
+    rows = [
+        [name, *(f"{value / MIB:.1f}" for value in spread(found))]
+        for key, name in names.items()
+        if (found := values(result, "memory", OWN, key))
+    ]
+    return Table("memory of all processes of the gateway", ("MiB of PSS", "min", "median", "max"), rows)
+
+
+def _restart(result: dict[str, Any]) -> Table:
+    names = {"empty": "with an empty spool", "stopped": "after SIGTERM", "killed": "after kill -9"}
+    rows = []
+    for key, name in names.items():
+        found = values(result, "restart", OWN, key)
+        if found:
+            figures = [
+                figure for part in ("seconds", "gateway_seconds") for figure in spread([one[part] for one in found])
+            ]
+            rows.append([name, *(f"{figure:.2f}" for figure in figures)])
+    heads = (
+        "until a new C-STORE succeeds", "from `dicomroute run`: min s", "median", "max",
+        "from the gateway's start: min s", "median", "max",
+    )  # fmt: skip
+    return Table(result["scenarios"].get("restart", ""), heads, rows)
+
+
+def _syncs(result: dict[str, Any]) -> Table:
+    rows = []
+    for run in result["runs"]:
+        if run["scenario"] == "syncs":
+            counts = run["syncs"]
+            rows.append([result["systems"][run["system"]]["title"], *(_calls(counts[key]) for key in ("1", "8"))])
+    return Table("syncs an acknowledged instance, CT of 512 KB", ("strace", "1 association", "8 associations"), rows)
+
+
+def _budgets(result: dict[str, Any]) -> Table:
+    rows = [[one.what, one.must, one.reach, one.measured, one.verdict] for one in budgets(result)]
+    return Table("budgets", ("what", "must", "reach", "measured", ""), rows)
+
+
+def _calls(counts: dict[str, float]) -> str:
+    return ", ".join(f"{count:.2f} {call}" for call, count in sorted(counts.items())) or "none"
+
+
+def spread(found: Sequence[float]) -> tuple[float, float, float]:
+    return min(found), statistics.median(found), max(found)
+
+
+def _ratio(found: Sequence[float]) -> str:
+    if not found:
+        return ""
+    slowest, median, fastest = spread(found)
+    if len(found) == 1:
+        return f"{median:.2f}"
+    return f"{median:.2f} ({slowest:.2f}-{fastest:.2f})"
+
+
+def _median(found: Sequence[float]) -> str:
+    return f"{statistics.median(found):.2f}" if found else ""
+
+
+def _mebibytes(found: Sequence[float]) -> tuple[str, str]:
+    return f"{statistics.median(found) / MIB:.1f}", f"{max(found) / MIB:.1f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _aligned(table: Table) -> str:
+    lines = [list(table.heads), *map(list, table.rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(table.heads))]
+    return "\n".join(_line(line, widths) for line in lines)
+
+
+def _line(line: Iterable[str], widths: Sequence[int]) -> str:
+    first, *others = zip(line, widths, strict=True)
+    return f"  {first[0]:{first[1]}}" + "".join(f"  {cell:>{width}}" for cell, width in others)

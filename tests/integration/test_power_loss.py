@@ -1,0 +1,209 @@
+"""Power is lost at any moment of a loaded run: whatever the volume may hold then, what was acknowledged is there.
+
+The file operations of a real gateway are recorded, the states that a file system may leave are built from them, and the
+spool is opened on each. strace of the same process says that the recorder misses nothing.
+"""
+
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import recorded_gateway
+from gateways import prepare
+from persistent import Sender
+from ports import free_port
+from power import Recording, Weather, weathers
+from processes import wait_until
+from routes import local_node, local_route, to
+from sink import Sink
+
+from dicomroute_gateway.spool.ledger import Entry
+from dicomroute_gateway.spool.recovery import SpoolError
+from dicomroute_gateway.spool.spool import Spool
+
+SECONDS = 1.0
+SYNCS = (
+    ("sync", "instances/"),
+    ("sync_folder", "instances/"),
+    ("sync_folder", "instances"),
+    ("sync_folder", "."),
+    ("sync", "journal/0"),
+    ("sync", "journal/new"),
+    ("sync_folder", "journal"),
+    ("sync", "format.new"),
+)
+
+
+def record(folder: Path, prefix: tuple[str, ...] = ()) -> Recording:
+    """Run a gateway under load for some seconds; return what it did."""
+    sink = Sink()
+    port, admin = free_port(), free_port()
+    arguments = prepare(folder, [local_node(), to(sink.url), local_route()])
+    arguments += [f"--listen=dicom={port}", f"--admin-port={admin}", "--log-level=error"]
+    command = [*prefix, sys.executable, recorded_gateway.__file__, *arguments]
+    with (folder / "gateway.log").open("ab") as log:
+        gateway = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, "RECORDING": str(folder / "recording")}
+        )
+    try:
+        wait_until(lambda: _is_ready(admin), (folder / "gateway.log").read_text, 60)
+        senders = [Sender(port, number, most_bytes=5_000, pause=0.02) for number in range(3)]
+        time.sleep(SECONDS)
+        for sender in senders:
+            sender.stop()
+        assert all(sender.acknowledged for sender in senders)
+    finally:
+        _terminate(gateway)
+        sink.close()
+    recording: Recording = pickle.loads((folder / "recording").read_bytes())
+    return recording
+
+
+def _terminate(gateway: "subprocess.Popen[bytes]") -> None:
+    children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
+    for pid in [int(child) for child in children] or [gateway.pid]:  # under strace the gateway is the child
+        os.kill(pid, 15)
+    assert gateway.wait(60) == 0
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return record(tmp_path_factory.mktemp("recorded"))
+
+
+def lost(recording: Recording, moment: int, weather: Weather, folder: Path) -> list[str]:
+    """Return what is wrong with the spool after a crash; the folder is gone afterwards."""
+    folder.mkdir()
+    try:
+        return _lost(recording, moment, weather, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _lost(recording: Recording, moment: int, weather: Weather, folder: Path) -> list[str]:
+    recording.state(moment, weather, folder)
+    past = [fact for fact in recording.facts if fact.time <= moment]
+    delivered = {(fact.uid, fact.digest) for fact in past if fact.what == "delivered"}
+    acknowledged = {(fact.uid, fact.digest) for fact in past if fact.what == "acknowledged"}
+    try:
+        spool = Spool(folder, 1 << 40, 100)
+    except SpoolError as error:
+        return [str(error)]
+    whole, broken = [], []
+    for entry in spool.entries(lambda _: True):
+        (whole if _is_whole(spool, entry) else broken).append(entry)
+    owed = {(entry.received.sop_instance_uid, entry.received.digest) for entry in whole}
+    spool.close()
+    return [
+        *(f"{uid} was acknowledged and is neither owed nor delivered" for uid, _ in acknowledged - delivered - owed),
+        *(f"instance {entry.received.id} is not what it was" for entry in broken),
+    ]
+
+
+def _is_whole(spool: Spool, entry: Entry) -> bool:
+    content = spool.file(entry.received.id).read_bytes()
+    head = entry.received.file_length - entry.received.length
+    return entry.is_owed and entry.received.digest == digest_of(content[head:])
+
+
+def digest_of(data_set: bytes) -> str:
+    from blake3 import blake3
+
+    return f"blake3:{blake3(data_set).hexdigest()}"
+
+
+def test_at_every_moment_all_that_was_acknowledged_is_there(recording: Recording, tmp_path: Path) -> None:
+    states = 0
+    for moment in recording.moments():
+        least, *others = weathers(moment)
+        for weather in (least, others[moment % len(others)]):
+            wrong = lost(recording, moment, weather, tmp_path / "crashed")
+            assert wrong == [], f"at moment {moment}, {weather.name}"
+            states += 1
+    acknowledged = sum(fact.what == "acknowledged" for fact in recording.facts)
+    print(f"{states} states of {len(recording.operations)} operations, {acknowledged} acknowledged")
+    assert acknowledged > 50
+    assert any(one.kind == "rename" and one.name == "journal/new" for one in recording.operations), "no compaction"
+
+
+@pytest.mark.parametrize(("kind", "start"), SYNCS)
+def test_no_sync_may_be_left_out(recording: Recording, tmp_path: Path, kind: str, start: str) -> None:
+    """A model that finds nothing proves nothing: without any one of the syncs it has to find a loss."""
+    assert any(one.kind == kind and one.name.startswith(start) for one in recording.operations)
+    poorer = recording.without(kind, start)
+    for moment in (fact.time for fact in recording.facts):
+        if any(lost(poorer, moment, weather, tmp_path / "crashed") for weather in weathers(moment)):
+            return
+    pytest.fail(f"nothing is lost without the {kind} of {start}")
+
+
+_CALLS = {
+    "write": re.compile(r"^(?:write|writev|pwrite64)\(\d+<(?P<path>[^>]+)>.* = (?P<count>\d+)$"),
+    "sync": re.compile(r"^(?:fsync|fdatasync)\(\d+<(?P<path>[^>]+)>\) += 0"),
+    "create": re.compile(r'^openat\(AT_FDCWD[^,]*, "(?P<path>[^"]+)", [^)]*O_CREAT[^)]*\) += \d+'),
+    "rename": re.compile(r'^rename(?:at2?)?\((?:AT_FDCWD[^,]*, )?"(?P<path>[^"]+)".* = 0$'),
+    "remove": re.compile(r'^unlink(?:at)?\((?:AT_FDCWD[^,]*, )?"(?P<path>[^"]+)".* = 0$'),
+    "mkdir": re.compile(r'^mkdir(?:at)?\((?:AT_FDCWD[^,]*, )?"(?P<path>[^"]+)".* = 0$'),
+    "rmdir": re.compile(r'^rmdir\("(?P<path>[^"]+)".* = 0$'),
+    "truncate": re.compile(r"^f?truncate\(\d+<(?P<path>[^>]+)>.* = 0$"),
+}
+_NOT_OF_THE_JOURNAL = ("lock", "configuration.")
+"""The lock, and the last good configuration: losing it loses no instance."""
+
+
+def test_the_recorder_misses_nothing(tmp_path: Path) -> None:
+    """What strace sees of the process is what the recorder has written down, operation by operation."""
+    trace = "trace=write,writev,pwrite64,fsync,fdatasync,openat,rename,renameat,renameat2,unlink,unlinkat,mkdir,rmdir"
+    strace = (
+        "strace",
+        "-ff",
+        "-y",
+        "-qq",
+        "-s",
+        "0",
+        "-e",
+        f"{trace},ftruncate,truncate",
+        "-o",
+        str(tmp_path / "call"),
+    )
+    recording = record(tmp_path, strace)
+    spool = tmp_path / "spool"
+    seen: Counter[tuple[str, str]] = Counter()
+    written: Counter[str] = Counter()
+    for file in tmp_path.glob("call.*"):
+        for line in file.read_text(errors="replace").splitlines():
+            for kind, pattern in _CALLS.items():
+                if (found := pattern.match(line)) and Path(found["path"]).is_relative_to(spool):
+                    name = str(Path(found["path"]).relative_to(spool))
+                    seen[kind, name] += 1
+                    written[name] += int(found["count"]) if kind == "write" else 0
+    known: Counter[tuple[str, str]] = Counter()
+    for one in recording.operations:
+        known["sync" if one.kind == "sync_folder" else one.kind, one.name] += 1
+    for counter in (seen, known):
+        for kind, name in list(counter):
+            if name.startswith(_NOT_OF_THE_JOURNAL) or kind == "create" or (kind, name) == ("mkdir", "."):
+                del counter[kind, name]
+    assert {key: n for key, n in seen.items() if key[0] != "write"} == {
+        key: n for key, n in known.items() if key[0] != "write"
+    }
+    for name in {one.name for one in recording.operations if one.kind == "write"}:
+        length = sum(len(one.data) for one in recording.operations if one.kind == "write" and one.name == name)
+        assert written[name] == length, name
+    assert {name for kind, name in seen if kind == "write"} == {name for kind, name in known if kind == "write"}

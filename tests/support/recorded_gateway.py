@@ -1,0 +1,144 @@
+"""A gateway that writes down every file operation of its spool, and what it acknowledged and delivered when.
+
+RECORDING=FILE python recorded_gateway.py ARGUMENTS...
+"""
+
+import itertools
+import os
+import pickle
+import threading
+from typing import Any
+
+from power import NEVER, Fact, Operation, Recording
+
+from dicomroute_gateway import __main__ as gateway
+from dicomroute_gateway import reception
+from dicomroute_gateway.dimse.command import Status
+from dicomroute_gateway.spool import spool
+from dicomroute_gateway.spool.files import Files
+from dicomroute_gateway.spool.records import DeliveryState
+
+
+class Recorder:
+    """Watches the one room that holds all file operations."""
+
+    def __init__(self) -> None:
+        self.recording = Recording([], [])
+        self._clock = itertools.count(1)
+        self._inodes = itertools.count(1)
+        self._open: dict[int, tuple[str, int]] = {}
+        self._by_name: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._here = threading.local()
+
+    def watch(self) -> None:
+        for name in ("create", "open_append", "write", "sync", "sync_folder", "close", "rename", "remove"):
+            self._wrap(name)
+        for name in ("remove_folder", "truncate", "make_folder"):
+            self._wrap(name)
+        self._wrap_facts()
+
+    def _wrap(self, name: str) -> None:
+        original = getattr(Files, name)
+        before = getattr(self, f"_{name}")
+
+        def wrapped(files: Files, *arguments: Any) -> Any:
+            around: Operation | None = getattr(self._here, "operation", None)
+            with self._lock:
+                if around is not None and around.end == NEVER:
+                    around.end = next(self._clock)  # what follows is a step of its own: a rename, then its sync
+                operation = before(files, *arguments)
+                if operation is not None:
+                    operation.begin = next(self._clock)
+                    self.recording.operations.append(operation)
+            self._here.operation = operation
+            result = original(files, *arguments)
+            self._here.operation = around
+            with self._lock:
+                if operation is not None:
+                    operation.end = min(operation.end, next(self._clock))
+                    if operation.kind == "create":
+                        self._open[result] = (operation.name, operation.inode)
+                elif name == "open_append":
+                    self._open[result] = (arguments[0], self._by_name[arguments[0]])
+            return result
+
+        setattr(Files, name, wrapped)
+
+    def _create(self, _: Files, name: str) -> Operation:
+        self._by_name[name] = next(self._inodes)
+        return Operation("create", name, self._by_name[name])
+
+    def _open_append(self, files: Files, name: str) -> Operation | None:
+        return None if files.path(name).exists() else self._create(files, name)
+
+    def _write(self, _: Files, descriptor: int, pieces: Any) -> Operation:
+        name, inode = self._open[descriptor]
+        return Operation("write", name, inode, b"".join(bytes(piece) for piece in pieces))
+
+    def _sync(self, _: Files, descriptor: int) -> Operation:
+        return Operation("sync", *self._open[descriptor])
+
+    def _close(self, _: Files, descriptor: int) -> None:
+        self._open.pop(descriptor, None)
+
+    def _sync_folder(self, _: Files, name: str) -> Operation:
+        return Operation("sync_folder", name)
+
+    def _make_folder(self, files: Files, name: str) -> Operation | None:
+        # Its own sync of the folder above follows, as an operation of its own.
+        return None if files.path(name).exists() else Operation("mkdir", name)
+
+    def _rename(self, _: Files, old: str, new: str) -> Operation:
+        self._by_name[new] = self._by_name[old]
+        return Operation("rename", old, self._by_name[old], new.encode())
+
+    def _remove(self, files: Files, name: str) -> Operation | None:
+        return Operation("remove", name) if files.path(name).exists() else None
+
+    def _remove_folder(self, files: Files, name: str) -> Operation | None:
+        return Operation("rmdir", name) if not files.list(name) else None
+
+    def _truncate(self, _: Files, name: str, length: int) -> Operation:
+        return Operation("truncate", name, self._by_name[name], str(length).encode())
+
+    # -- what was promised -------------------------------------------------------------------------------------
+
+    def _wrap_facts(self) -> None:
+        finish, settle = reception._Sink.finish, spool.Spool.settle
+
+        def finished(sink: Any) -> Any:
+            result = finish(sink)
+            if result.status is Status.SUCCESS:
+                self._note("acknowledged", sink._request.sop_instance_uid, sink._incoming.digest)
+            return result
+
+        def settled(self_: spool.Spool, records: Any) -> None:
+            records = list(records)
+            for record in records:
+                entry = self_._ledger.entries.get(record.id)
+                if entry is not None and record.state is DeliveryState.DELIVERED:
+                    self._note("delivered", entry.received.sop_instance_uid, entry.received.digest)
+            settle(self_, records)
+
+        reception._Sink.finish = finished
+        spool.Spool.settle = settled
+
+    def _note(self, what: str, uid: str, digest: str) -> None:
+        with self._lock:
+            self.recording.facts.append(Fact(next(self._clock), what, uid, digest))
+
+
+def main() -> None:
+    recorder = Recorder()
+    recorder.watch()
+    spool._COMPACT_BYTES = 10_000
+    try:
+        gateway.main()
+    finally:
+        with open(os.environ["RECORDING"], "wb") as file:  # noqa: PTH123
+            pickle.dump(recorder.recording, file)
+
+
+if __name__ == "__main__":
+    main()
