@@ -60,7 +60,6 @@ class Sender:
         time.sleep(self._pause)
         if answered:
             self.acknowledged.append((uid, digest(data)))
-            peer.acknowledged.clear()
         return answered
 
     def _next(self) -> tuple[str, bytes]:

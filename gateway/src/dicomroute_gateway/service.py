@@ -119,7 +119,7 @@ class Gateway:
         spool = self._spool
         problems = [(section, *problem) for section, problem in self._problems.items()]
         if spool is not None and spool.failure:
-            problems.append(("spool", "SpoolFailed", f"{spool.failure}: mend the volume, then restart the gateway"))
+            problems.append(("spool", spool.failure_reason, f"{spool.failure}: mend the volume, restart the gateway"))
         return Observation(
             ready=self.is_ready,
             problems=problems,
@@ -128,7 +128,7 @@ class Gateway:
             loaded=self._loaded,
             listeners=[(one.name, one.port, one.associations) for one in self._listeners.values()],
             associations=self._counts.snapshot(),
-            snapshot=spool.snapshot() if spool is not None else None,
+            snapshot=spool.snapshot() if spool is not None and spool.is_loaded else None,
             activity={
                 destination: DestinationActivity(worker.in_flight, worker.last_error)
                 for destination, worker in (self._deliverer.workers.items() if self._deliverer else ())

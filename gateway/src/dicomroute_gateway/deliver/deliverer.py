@@ -4,11 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.spool.spool import Spool
 
 from .worker import Worker
+
+_PAUSE_SECONDS: Final = 0.005
 
 
 class Deliverer:
@@ -20,6 +23,7 @@ class Deliverer:
         self._secrets = secrets
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._pause: asyncio.TimerHandle | None = None
 
     @property
     def workers(self) -> Mapping[str, Worker]:
@@ -30,7 +34,6 @@ class Deliverer:
         """Begin to deliver, in the running event loop."""
         for destination in self._configuration().destinations:
             self._worker(str(destination.key))
-        asyncio.get_running_loop().add_reader(self._spool.fresh_descriptor, self._take)
         self._take()
 
     def reconsider(self) -> None:
@@ -48,6 +51,8 @@ class Deliverer:
     async def stop(self, timeout_seconds: float) -> None:
         """Let the attempts under way end, but not for longer than `timeout_seconds`."""
         asyncio.get_running_loop().remove_reader(self._spool.fresh_descriptor)
+        if self._pause is not None:
+            self._pause.cancel()
         for worker in self._workers.values():
             worker.stop()
         if self._tasks:
@@ -62,6 +67,13 @@ class Deliverer:
             by_destination[owed.destination].append(owed.id)
         for destination, identifiers in by_destination.items():
             self._worker(destination).offer(identifiers)
+        asyncio.get_running_loop().remove_reader(self._spool.fresh_descriptor)
+        self._pause = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._listen)
+
+    def _listen(self) -> None:
+        """Be told of the next deliveries; not of each by itself when hundreds come a second."""
+        self._pause = None
+        asyncio.get_running_loop().add_reader(self._spool.fresh_descriptor, self._take)
 
     def _worker(self, destination: str) -> Worker:
         worker = self._workers.get(destination)

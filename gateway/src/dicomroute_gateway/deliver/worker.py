@@ -77,6 +77,8 @@ class Worker:
         self._queued: set[int] = set()
         self._in_flight: dict[int, str] = {}
         """SOP Instance UIDs by the number of the instance."""
+        self._busy = 0
+        """How many attempts are under way."""
         self._works = True
         """Whether the destination took something since its last fault."""
         self._faults = 0
@@ -112,37 +114,32 @@ class Worker:
     async def run(self) -> None:
         """Make deliveries until stopped."""
         async with new_session() as session, asyncio.TaskGroup() as lanes:
-            for _ in range(LANES):
-                lanes.create_task(self._lane(session))
+            while not self._stopping:
+                self._changed.clear()
+                while self._busy < LANES and (batch := self._take_batch()):
+                    self._busy += 1
+                    lanes.create_task(self._make(session, batch))
+                try:
+                    async with asyncio.timeout(self._seconds_to_wait()):
+                        await self._changed.wait()
+                except TimeoutError:
+                    pass
 
-    async def _lane(self, session: aiohttp.ClientSession) -> None:
-        while (batch := await self._next_batch()) is not None:
-            try:
-                await self._attempt(session, batch)
-            except Exception:
-                # An error of ours must not end the lane: what was under way is tried again like after any fault.
-                log.exception("delivery.error", destination=self.destination)
-                self._fault(Outcome(Verdict.RETRY, "GatewayError"), None, "the gateway failed; its log says why")
-            finally:
-                self._give_back(batch)
-
-    async def _next_batch(self) -> list[_Item] | None:
-        """Return deliveries to attempt together; None when the worker is stopped."""
-        while not self._stopping:
-            self._changed.clear()
-            batch = self._take_batch()
-            if batch:
-                return batch
-            try:
-                await asyncio.wait_for(self._changed.wait(), self._seconds_to_wait())
-            except TimeoutError:
-                pass
-        return None
+    async def _make(self, session: aiohttp.ClientSession, batch: list[_Item]) -> None:
+        try:
+            await self._attempt(session, batch)
+        except Exception:
+            # An error of ours must not end the worker: what was under way is tried again like after any fault.
+            log.exception("delivery.error", destination=self.destination)
+            self._fault(Outcome(Verdict.RETRY, "GatewayError"), None, "the gateway failed; its log says why")
+        finally:
+            self._busy -= 1
+            self._give_back(batch)
 
     def _seconds_to_wait(self) -> float | None:
         """Return when to look again by itself; None where only a change can bring something to do."""
         now = time.monotonic()
-        if self._held() or (self._faults and self._in_flight):
+        if self._held() or self._busy == LANES or (self._faults and self._in_flight):
             return None
         if self._not_before > now:
             return self._not_before - now

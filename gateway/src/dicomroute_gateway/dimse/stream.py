@@ -1,5 +1,6 @@
 """Reads PDUs from a connected socket without copying what they carry (PS3.8 section 9.3)."""
 
+import mmap
 import os
 import select
 import socket
@@ -15,6 +16,8 @@ PDV_HEADER_BYTES: Final = 6
 _BUFFER_BYTES: Final = 1 << 20
 """A data set up to about this size is received, and written, in one piece."""
 _LEAST_RECEIVE_BYTES: Final = 1 << 12
+_IDLE_SECONDS: Final = 5.0
+"""After so long without a byte the memory of the buffer is given back."""
 _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 
 
@@ -86,7 +89,8 @@ class PDUStream:
         self._draining = draining
         self._before_reuse = before_reuse
         self._is_kept = False
-        self._view = memoryview(bytearray(_BUFFER_BYTES))
+        self._buffer = mmap.mmap(-1, _BUFFER_BYTES)  # no more of it is in memory than has been received into
+        self._view = memoryview(self._buffer)
         self._start = 0
         self._end = 0
         connection.setblocking(False)
@@ -208,7 +212,13 @@ class PDUStream:
         poll.register(self._socket, select.POLLIN)
         if may_drain:
             poll.register(self._draining, select.POLLIN)
-        ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        remaining = max(0.0, deadline - time.monotonic())
+        ready = poll.poll(min(remaining, _IDLE_SECONDS) * 1000)
+        if not ready and remaining > _IDLE_SECONDS:
+            if not self._is_kept and not self.buffered:
+                self._start = self._end = 0
+                self._buffer.madvise(mmap.MADV_DONTNEED)
+            ready = poll.poll((remaining - _IDLE_SECONDS) * 1000)
         if not ready:
             raise PeerStalled
         descriptors = {descriptor for descriptor, _ in ready}

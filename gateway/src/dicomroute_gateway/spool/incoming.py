@@ -8,6 +8,7 @@ from blake3 import blake3
 from .files import Files
 from .part10 import file_head
 
+INSTANCES: Final = "instances"
 IDS_PER_FOLDER: Final = 4096
 DIGEST_PREFIX: Final = "blake3:"
 """BLAKE3 with 256 bits; its rate and that of others: docs/adr/0005-spool.md."""
@@ -17,7 +18,7 @@ _SYNC_BYTES: Final = 64 << 20
 
 def folder_of(identifier: int) -> str:
     """Return the folder in which the file of an instance lies."""
-    return f"instances/{identifier // IDS_PER_FOLDER:08d}"
+    return f"{INSTANCES}/{identifier // IDS_PER_FOLDER:08d}"
 
 
 def file_of(identifier: int) -> str:

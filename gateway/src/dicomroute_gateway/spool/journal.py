@@ -6,11 +6,22 @@ arrived meanwhile. There is no timer: a lone sender waits for its own sync and f
 
 import errno
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .files import Files
-from .records import BadRecord, GroupRecord, Record, decode_record, encode_record
+from .records import (
+    BadRecord,
+    GroupRecord,
+    Received,
+    Record,
+    TotalsRecord,
+    decode_record,
+    encode_record,
+    is_group,
+    is_whole,
+)
 
 FOLDER: Final = "journal"
 _TEMPORARY: Final = f"{FOLDER}/new"
@@ -27,9 +38,10 @@ class JournalCorrupt(Exception):
 class Journal:
     """The newest segment of the journal, open for appending."""
 
-    def __init__(self, files: Files, segment: int) -> None:
+    def __init__(self, files: Files, segment: int, next_id: int) -> None:
         self._files = files
         self._segment = segment
+        self._next_id = next_id
         self._descriptor = files.open_append(_name(segment))
         self._changed = threading.Condition()
         self._writing = False
@@ -54,6 +66,8 @@ class Journal:
         line = encode_record(record)
         with self._changed:
             self._buffer.append(line)
+            if isinstance(record, Received):
+                self._next_id = max(self._next_id, record.id + 1)
             if folder is not None:
                 self._folders.add(folder)
             self._appended += len(line)
@@ -146,7 +160,7 @@ class Journal:
                 self._changed.notify_all()
 
     def _write(self, lines: list[bytes], folders: set[str], *, durably: bool) -> None:
-        data = b"".join([encode_record(GroupRecord(self._safe_length)), *lines]) if lines else b""
+        data = b"".join([encode_record(GroupRecord(self._safe_length, self._next_id)), *lines]) if lines else b""
         try:
             for folder in folders:
                 self._files.sync_folder(folder)
@@ -200,53 +214,83 @@ def write_new(files: Files, records: Iterable[Record]) -> int:
     return length
 
 
-def read_newest(files: Files) -> tuple[int, list[Record]]:
-    """Return the number of the newest segment and its records; 0 when there is no journal yet.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a journal says: the lines of its newest segment, each of them whole."""
+
+    segment: int
+    data: bytes
+    last_group: int
+    """Where the line of the last group that was written begins; 0 when there is none."""
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records. Raises JournalCorrupt when a whole line is no record."""
+        for line in self.data.splitlines():
+            try:
+                yield decode_record(line)
+            except BadRecord as error:
+                raise JournalCorrupt(f"{_name(self.segment)}: {error}") from error
+
+    def next_id(self) -> int:
+        """Return a number that no instance of this journal has: the last group was told it, or wrote what came after."""
+        latest = replace(self, data=self.data[self.last_group :])
+        identifiers = [
+            one.next_id if isinstance(one, GroupRecord | TotalsRecord) else one.id + 1
+            for one in latest.records()
+            if isinstance(one, GroupRecord | TotalsRecord | Received)
+        ]
+        return max(identifiers, default=1)
+
+
+def read_newest(files: Files) -> Content:
+    """Return what the newest segment says; its number is 0 when there is no journal yet.
 
     A record that the process did not finish writing ends the journal: it is cut off. Older segments, left by a
-    crash right after a new one was begun, are removed.
+    crash right after a new one was begun, are removed. Only checksums are looked at, so that this is fast.
 
     Raises JournalCorrupt.
     """
     segments = sorted(int(name.removesuffix(".jsonl")) for name in files.list(FOLDER) if name.endswith(".jsonl"))
     if not segments:
-        return 0, []
+        return Content(0, b"", 0)
     newest = segments[-1]
     data = files.read(_name(newest))
-    records, valid = _decode(data, _name(newest))
+    valid, last_group = _whole_lines(data, _name(newest))
     if valid < len(data):
         files.truncate(_name(newest), valid)
     for segment in segments[:-1]:
         files.remove(_name(segment))
-    return newest, records
+    return Content(newest, data[:valid], last_group)
 
 
-def _decode(data: bytes, name: str) -> tuple[list[Record], int]:
-    """Return the records in `data` and where those end that count.
+def _whole_lines(data: bytes, name: str) -> tuple[int, int]:
+    """Return where those lines of `data` end that count, and where the last group among them begins.
 
-    A broken record ends the journal, with all behind it: a group that was being written when the power went may have
+    A broken line ends the journal, with all behind it: a group that was being written when the power went may have
     reached the volume in any order. It is corruption only if a later group says that its bytes were safe.
     """
-    records: list[Record] = []
-    offset = valid = 0
+    offset = valid = last_group = 0
     broken: int | None = None
     while offset < len(data):
         end = data.find(b"\n", offset)
-        line, following = (data[offset:end], end + 1) if end >= 0 else (data[offset:], len(data))
-        try:
-            record = decode_record(line)
-            if end < 0:
-                raise BadRecord("no line feed")
-        except BadRecord:
+        following = end + 1 if end >= 0 else len(data)
+        line = data[offset : end if end >= 0 else following]
+        if end < 0 or not is_whole(line):
             broken = offset if broken is None else broken
-        else:
+        elif is_group(line):
             if broken is None:
-                records.append(record)
-                valid = following
-            elif isinstance(record, GroupRecord) and record.synced > broken:
-                raise JournalCorrupt(f"{name} is broken at byte {broken}, although {record.synced} bytes were safe")
+                last_group = offset
+            elif (safe := _safe_before(line)) > broken:
+                raise JournalCorrupt(f"{name} is broken at byte {broken}, although {safe} bytes were safe")
+        if broken is None:
+            valid = following
         offset = following
-    return records, valid
+    return valid, last_group
+
+
+def _safe_before(line: bytes) -> int:
+    record = decode_record(line)
+    return record.synced if isinstance(record, GroupRecord) else 0
 
 
 def _name(segment: int) -> str:

@@ -163,6 +163,11 @@ class Ledger:
                 if delivery != DeliveryRecord(entry.received.id, destination, DeliveryState.PENDING):
                     yield delivery
 
+    def finish_reading(self, before: int) -> None:
+        """End the reading of a journal of instances with numbers below `before`; newer ones may be there already."""
+        self.finished = {number: entry for number, entry in self.finished.items() if number >= before}
+        self.entries = dict(sorted(self.entries.items()))
+
     def _take(self, identifier: int) -> Entry | None:
         """Remove an entry for a change, and with it what was counted of it."""
         entry = self.entries.get(identifier)

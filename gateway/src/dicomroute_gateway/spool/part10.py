@@ -25,7 +25,16 @@ def file_head(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: st
     return PREAMBLE + struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(elements)) + elements
 
 
+def head_length(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> int:
+    """Return the length of `file_head`, without making it."""
+    uids = (sop_class_uid, sop_instance_uid, transfer_syntax_uid)
+    return _EMPTY_HEAD_BYTES + sum(len(uid) + len(uid) % 2 for uid in uids)
+
+
 def _uid(element: int, uid: str) -> bytes:
     value = uid.encode("ascii")
     value += b"\0" * (len(value) % 2)
     return struct.pack("<HH2sH", 0x0002, element, b"UI", len(value)) + value
+
+
+_EMPTY_HEAD_BYTES: Final = len(file_head("", "", ""))

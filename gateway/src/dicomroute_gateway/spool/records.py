@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from .part10 import file_head
+from .part10 import head_length
 
 
 class DeliveryState(StrEnum):
@@ -62,8 +62,7 @@ class Received:
     @property
     def file_length(self) -> int:
         """The length of the instance's file: its head and its data set."""
-        head = file_head(self.sop_class_uid, self.sop_instance_uid, self.transfer_syntax_uid)
-        return len(head) + self.length
+        return head_length(self.sop_class_uid, self.sop_instance_uid, self.transfer_syntax_uid) + self.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +127,13 @@ class TotalsRecord:
 
 @dataclass(frozen=True, slots=True)
 class GroupRecord:
-    """The first record of a group that is written together: everything before byte `synced` was safe by then."""
+    """The first record of a group that is written together: everything before byte `synced` was safe by then.
+
+    No instance written down before it or in it has the number `next_id` or a higher one.
+    """
 
     synced: int
+    next_id: int = 1
     record: Literal["group"] = "group"
 
 
@@ -156,10 +159,19 @@ def decode_record(line: bytes) -> Record:
 
     Raises BadRecord when the line was not written whole or has changed since.
     """
-    checksum, _, text = line.partition(b" ")
-    if len(checksum) != 8 or checksum != b"%08x" % zlib.crc32(text):
+    if not is_whole(line):
         raise BadRecord("the checksum does not fit")
     try:
-        return _ADAPTER.validate_json(text)
+        return _ADAPTER.validate_json(line[9:])
     except ValueError as error:
         raise BadRecord(str(error)) from error
+
+
+def is_whole(line: bytes) -> bool:
+    """Return whether a line is as it was written."""
+    return line[8:9] == b" " and line[:8] == b"%08x" % zlib.crc32(line[9:])
+
+
+def is_group(line: bytes) -> bool:
+    """Return whether a whole line is that of a GroupRecord."""
+    return line.startswith(b'{"synced":', 9)

@@ -2,14 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Final
 
 from . import journal as journals
 from .files import Files
-from .incoming import file_of
-from .journal import JournalCorrupt
-from .ledger import Ledger
-from .records import TotalsRecord
+from .incoming import INSTANCES, file_of
+from .journal import Content, JournalCorrupt
+from .records import Received, TotalsRecord
 
 FORMAT: Final = 2
 """1: the first. 2: records of instances that came again."""
@@ -50,59 +50,69 @@ def _write_format(files: Files) -> None:
     files.rename("format.new", "format")
 
 
-def recover(files: Files) -> tuple[Ledger, int]:
-    """Return what is owed, and the segment of the journal that says so.
+def open_journal(files: Files) -> Content:
+    """Return what the journal of a spool says, a new one's too, once it is certain that it can be trusted.
 
     Raises SpoolError when the spool is of a newer format, or its bytes are not what was written.
     """
     _check_format(files)
-    for name in (journals.FOLDER, "instances"):
+    for name in (journals.FOLDER, INSTANCES):
         files.make_folder(name)
     try:
-        segment, records = journals.read_newest(files)
+        content = journals.read_newest(files)
+        first = next(content.records(), None)
     except JournalCorrupt as error:
-        raise SpoolError(
-            "SpoolCorrupt",
-            f"{error}: bytes that were safe have changed. Nothing was touched; copy the volume, then restore it "
-            "or ask for help",
-        ) from error
-    ledger = Ledger()
-    has_files = any(files.list(f"instances/{folder}") for folder in files.list("instances"))
-    if has_files and not (records and isinstance(records[0], TotalsRecord)):
+        raise corrupt(error) from error
+    has_files = any(files.list(f"{INSTANCES}/{folder}") for folder in files.list(INSTANCES))
+    if has_files and not isinstance(first, TotalsRecord):
         raise SpoolError(
             "SpoolCorrupt",
             "there are instances and no journal that speaks of them: nothing was touched; restore the journal, or "
             "move the instances away",
         )
-    if not records:
-        segment = max(segment, 1)
-        journals.write_segment(files, segment, [TotalsRecord()])
-        return ledger, segment
-    for record in records:
-        ledger.apply(record)
-    for entry in ledger.entries.values():
-        name = file_of(entry.received.id)
-        if files.size(name) != entry.received.file_length:
-            raise SpoolError(
-                "SpoolCorrupt",
-                f"{name} is missing or not {entry.received.file_length} bytes long, although it was accepted",
-            )
-    return ledger, segment
+    if first is not None:
+        return content
+    segment = max(content.segment, 1)
+    journals.write_segment(files, segment, [TotalsRecord()])
+    return journals.read_newest(files)
 
 
-def remove_orphans(files: Files, ledger: Ledger) -> int:
-    """Remove files that nothing speaks of: never acknowledged, or finished right before a crash.
+def corrupt(error: JournalCorrupt) -> SpoolError:
+    """Return what is said of a journal whose bytes are not what was written."""
+    return SpoolError(
+        "SpoolCorrupt",
+        f"{error}: bytes that were safe have changed. Nothing was touched; copy the volume, then restore it or ask for "
+        "help",
+    )
 
-    Returns a number that no instance has had.
-    """
-    next_id = 1
-    for folder in files.list("instances"):
-        for name in files.list(f"instances/{folder}"):
-            if not _INSTANCE_FILE.fullmatch(name):
-                continue
-            identifier = int(name.removesuffix(".dcm"))
-            next_id = max(next_id, identifier + 1)
-            if identifier not in ledger.entries:
-                files.remove(f"instances/{folder}/{name}")
-    ledger.finished.clear()
-    return next_id
+
+def check_file(files: Files, received: Received) -> None:
+    """Raise SpoolError when the file of an instance that is in the ledger is not there in its whole length."""
+    name = file_of(received.id)
+    if files.size(name) != received.file_length:
+        raise SpoolError(
+            "SpoolCorrupt",
+            f"{name} is missing or not {received.file_length} bytes long, although it was accepted",
+        )
+
+
+def highest_file(files: Files) -> int:
+    """Return the highest number that a file of an instance has, 0 when there is none."""
+    for folder in reversed(files.list(INSTANCES)):
+        numbers = _numbers(files, folder)
+        if numbers:
+            return max(numbers)
+    return 0
+
+
+def remove_orphans(files: Files, is_known: Callable[[int], bool], before: int) -> None:
+    """Remove files with numbers below `before` that nothing speaks of: never acknowledged, or already finished."""
+    for folder in files.list(INSTANCES):
+        for number in _numbers(files, folder):
+            if number < before and not is_known(number):
+                files.remove(file_of(number))
+
+
+def _numbers(files: Files, folder: str) -> list[int]:
+    names = files.list(f"{INSTANCES}/{folder}")
+    return [int(name.removesuffix(".dcm")) for name in names if _INSTANCE_FILE.fullmatch(name)]

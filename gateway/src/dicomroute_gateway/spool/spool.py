@@ -7,7 +7,7 @@ a removal: record of the last delivery synced, then the file removed. docs/durab
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,8 +17,8 @@ import structlog
 
 from .files import Files
 from .incoming import IDS_PER_FOLDER, Incoming, file_of, folder_of
-from .journal import Journal, JournalFailed
-from .ledger import Entry, InstanceCounts
+from .journal import Journal, JournalCorrupt, JournalFailed
+from .ledger import Entry, InstanceCounts, Ledger
 from .records import (
     AgainRecord,
     DeliveryRecord,
@@ -29,10 +29,13 @@ from .records import (
     Received,
     Record,
 )
-from .recovery import SpoolError, recover, remove_orphans
+from .recovery import SpoolError, check_file, corrupt, highest_file, open_journal, remove_orphans
 
 _COMPACT_BYTES: Final = 64 << 20
 _REAP_SECONDS: Final = 0.2
+_READ_AT_ONCE_BYTES: Final = 1 << 20
+"""A journal up to this length is read before anything else; a longer one while the gateway receives already."""
+_RECORDS_A_TURN: Final = 200
 
 log = structlog.get_logger(__name__)
 
@@ -92,28 +95,39 @@ class Spool:
         if lock is None:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
+        self._ledger = Ledger()
+        self._mutex = threading.RLock()
+        self._bytes = 0
+        self._folders: set[str] = set()
+        self._compact_at = _COMPACT_BYTES
+        self._fresh: list[Owed] = []
+        self._damage: SpoolError | None = None
+        self._loaded = False
+        self._closing = threading.Event()
         try:
-            self._ledger, segment = recover(self._files)
-            self._next_id = max(self._ledger.totals.next_id, remove_orphans(self._files, self._ledger))
-            self._journal = Journal(self._files, segment)
+            content = open_journal(self._files)
+            self._next_id = max(content.next_id(), highest_file(self._files) + 1)
+            records = content.records()
+            self._ledger.apply(next(records))  # the totals, before anything is added to them
+            self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            if len(content.data) <= _READ_AT_ONCE_BYTES:
+                self._load(records, self._next_id)
+            self._journal = Journal(self._files, content.segment, self._next_id)
         except BaseException:
             self._files.close(lock)
             raise
         self._closed = False
         self.repeated = 0
         """How often, since the start, an instance came that the spool had already."""
-        self._mutex = threading.RLock()
-        self._bytes = 0
-        self._folders: set[str] = set()
-        self._compact_at = _COMPACT_BYTES
-        self._fresh: list[Owed] = []
-        self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        for entry in self._ledger.entries.values():
-            self._bytes += entry.received.file_length
-            self._announce(entry)
-        self._closing = threading.Event()
-        self._reaper = threading.Thread(target=self._reap_until_closed, name="spool-reaper", daemon=True)
+        self._reaper = threading.Thread(
+            target=self._work_until_closed, args=(records, self._next_id), name="spool-reaper", daemon=True
+        )
         self._reaper.start()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the whole journal has been read: before that it is not known what is owed."""
+        return self._loaded
 
     # -- taking in -------------------------------------------------------------------------------------------
 
@@ -189,8 +203,13 @@ class Spool:
         return self._signal
 
     def take_fresh(self) -> list[Owed]:
-        """Return the deliveries that have become pending since the last call; at first all there are."""
+        """Return the deliveries that have become pending since the last call; at first all there are.
+
+        None before the whole journal has been read: a later version must not overtake one that is not known yet.
+        """
         with self._mutex:
+            if not self._loaded:
+                return []
             fresh, self._fresh = self._fresh, []
             try:
                 os.eventfd_read(self._signal)
@@ -246,6 +265,7 @@ class Spool:
     def retry(self, owed: Iterable[Owed]) -> int:
         """Make dead-lettered deliveries pending again, and pending ones due now; return how many."""
         count = 0
+        self._raise_until_loaded()
         with self._mutex:
             for one in owed:
                 entry = self._ledger.entries.get(one.id)
@@ -267,6 +287,7 @@ class Spool:
 
         Deliveries it already has stay as they are.
         """
+        self._raise_until_loaded()
         with self._mutex:
             entry = self._ledger.entries.get(identifier)
             if entry is None or not entry.hold:
@@ -284,6 +305,7 @@ class Spool:
         A held instance without any delivery is dropped itself. What is dropped is counted, as skipped or
         discarded.
         """
+        self._raise_until_loaded()
         with self._mutex:
             entry = self._ledger.entries.get(identifier)
             if entry is None:
@@ -309,8 +331,15 @@ class Spool:
     @property
     def failure(self) -> str:
         """Why the volume is no longer trusted; "" while it is."""
+        if self._damage is not None:
+            return str(self._damage)
         error = self._journal.failure
         return "" if error is None else f"the journal could not be written: {error.strerror or error}"
+
+    @property
+    def failure_reason(self) -> str:
+        """The name of the failure."""
+        return self._damage.reason if self._damage is not None else "SpoolFailed"
 
     def resize(self, size_bytes: int, high_watermark_percent: int) -> None:
         """Take over changed limits."""
@@ -344,7 +373,8 @@ class Spool:
         with self._mutex:
             self._closed = True
         try:
-            self._reap()
+            if self._loaded:
+                self._reap()
         except (JournalFailed, OSError) as error:
             log.error("spool.close_failed", error=str(error))
         self._journal.close()
@@ -364,7 +394,7 @@ class Spool:
         self._offer([Owed(entry.received.id, destination) for destination in pending])
 
     def _offer(self, owed: list[Owed]) -> None:
-        if owed and not self._fresh:
+        if owed and not self._fresh and self._loaded:
             os.eventfd_write(self._signal, 1)
         self._fresh += owed
 
@@ -380,7 +410,47 @@ class Spool:
         except JournalFailed as error:
             raise SpoolFailed(str(error)) from error
 
-    def _reap_until_closed(self) -> None:
+    def _raise_until_loaded(self) -> None:
+        if not self._loaded:
+            raise SpoolFailed("the journal is still being read: try again in a moment")
+
+    def _load(self, records: Iterator[Record], before: int) -> None:
+        """Read what the journal said when it was opened, while newer records may be added to it.
+
+        Raises SpoolError when something is not as it was left.
+        """
+        try:
+            while not self._closing.is_set() and (some := list(islice(records, _RECORDS_A_TURN))):
+                with self._mutex:
+                    for record in some:
+                        self._ledger.apply(record)
+        except JournalCorrupt as error:
+            raise corrupt(error) from error
+        with self._mutex:
+            old = [entry for entry in self._ledger.entries.values() if entry.received.id < before]
+        for entry in old:
+            if self._closing.is_set():
+                return
+            check_file(self._files, entry.received)
+        remove_orphans(self._files, self._ledger.entries.keys().__contains__, before)
+        with self._mutex:
+            self._ledger.finish_reading(before)
+            newer, self._fresh = self._fresh, []
+            self._loaded = True
+            for entry in old:
+                self._bytes += entry.received.file_length
+                self._announce(entry)
+            self._offer(newer)
+
+    def _work_until_closed(self, records: Iterator[Record], before: int) -> None:
+        if not self._loaded:
+            try:
+                self._load(records, before)
+            except (SpoolError, OSError) as error:
+                log.error("spool.damaged", error=str(error))
+                self._damage = error if isinstance(error, SpoolError) else SpoolError("SpoolUnusable", str(error))
+                return
+            log.info("spool.read", owed=len(self._ledger.entries))
         while not self._closing.wait(_REAP_SECONDS):
             try:
                 self._reap()
