@@ -1,5 +1,8 @@
 """The A-ASSOCIATE codec against pynetdicom's, and against bytes that nobody meant."""
 
+import io
+
+import pydicom
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import UID
@@ -15,9 +18,10 @@ from pynetdicom.pdu_primitives import (
     SCP_SCU_RoleSelectionNegotiation,
 )
 from pynetdicom.presentation import PresentationContext
+from uids import UIDS
 
 from dicomroute_gateway.dimse.associate import decode_associate_request, encode_associate_accept
-from dicomroute_gateway.dimse.command import CommandError, decode_command, encode_response
+from dicomroute_gateway.dimse.command import CommandError, Status, decode_command, encode_response
 from dicomroute_gateway.dimse.negotiation import ContextResult, negotiate
 from dicomroute_gateway.dimse.stream import ProtocolViolation
 
@@ -25,15 +29,25 @@ CT, ECHO = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.1"
 SYNTAXES = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70"]
 
 
-def request(calling: str = "CT1", called: str = "GATE", maximum: int = 16382, window: bool = False) -> bytes:
+Proposal = tuple[int, str, list[str]]
+PROPOSED: list[Proposal] = [(1, CT, SYNTAXES), (3, ECHO, SYNTAXES)]
+
+
+def request(
+    calling: str = "CT1",
+    called: str = "GATE",
+    maximum: int = 16382,
+    window: bool = False,
+    proposed: list[Proposal] = PROPOSED,
+) -> bytes:
     primitive = A_ASSOCIATE()
     primitive.application_context_name = UID("1.2.840.10008.3.1.1.1")
     primitive.calling_ae_title, primitive.called_ae_title = calling, called
     contexts = []
-    for number, abstract in ((1, CT), (3, ECHO)):
+    for number, abstract, syntaxes in proposed:
         context = PresentationContext()
         context.context_id, context.abstract_syntax = number, UID(abstract)
-        context.transfer_syntax = [UID(one) for one in SYNTAXES]
+        context.transfer_syntax = [UID(one) for one in syntaxes]
         contexts.append(context)
     primitive.presentation_context_definition_list = contexts
     length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
@@ -67,6 +81,26 @@ def test_a_request_is_read_as_it_was_meant(calling: str, called: str, maximum: i
     assert decoded.roles == ((CT, True, False),)
 
 
+PROPOSALS = st.lists(
+    st.tuples(st.integers(0, 127).map(lambda number: 2 * number + 1), UIDS, st.lists(UIDS, min_size=1, max_size=4)),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda one: one[0],
+)
+
+
+@given(PROPOSALS)
+def test_contexts_are_read_as_they_were_proposed_and_each_is_answered(proposed: list[Proposal]) -> None:
+    decoded = decode_associate_request(request(proposed=proposed))
+    assert [(c.context_id, c.abstract_syntax, list(c.transfer_syntaxes)) for c in decoded.contexts] == proposed
+    pdu = A_ASSOCIATE_AC()
+    pdu.decode(encode_associate_accept(decoded, negotiate(decoded.contexts), 131072))
+    results = pdu.to_primitive().presentation_context_definition_results_list
+    assert [one.context_id for one in results] == [identifier for identifier, _, _ in proposed]
+    for result, (_, _, syntaxes) in zip(results, proposed, strict=True):
+        assert result.transfer_syntax[0] in syntaxes or result.result != ContextResult.ACCEPTANCE
+
+
 def test_the_answer_is_read_as_it_was_meant() -> None:
     decoded = decode_associate_request(request(window=True))
     encoded = encode_associate_accept(decoded, negotiate(decoded.contexts), 131072)
@@ -93,6 +127,23 @@ def test_changed_bytes_are_read_or_refused_but_nothing_else(data: st.DataObject)
     cut = bytes(whole[: data.draw(st.integers(0, len(whole)))])
     try:
         decoded = decode_associate_request(cut)
+    except ProtocolViolation:
+        return
+    encode_associate_accept(decoded, negotiate(decoded.contexts), 16384)
+
+
+@given(st.data())
+def test_items_repeated_moved_or_with_other_lengths_are_read_or_refused(data: st.DataObject) -> None:
+    whole = request()
+    ends = sorted(data.draw(st.lists(st.integers(68, len(whole)), min_size=2, max_size=2)))
+    piece = whole[ends[0] : ends[1]] * data.draw(st.integers(0, 3))
+    at = data.draw(st.integers(68, len(whole)))
+    changed = bytearray(whole[:at] + piece + whole[at:])
+    for _ in range(data.draw(st.integers(0, 2))):
+        position = data.draw(st.integers(68, len(changed) - 2))
+        changed[position : position + 2] = data.draw(st.sampled_from([b"\0\0", b"\0\1", b"\xff\xff", b"\0\x10"]))
+    try:
+        decoded = decode_associate_request(bytes(changed))
     except ProtocolViolation:
         return
     encode_associate_accept(decoded, negotiate(decoded.contexts), 16384)
@@ -126,6 +177,46 @@ def test_a_command_set_is_read_as_it_was_meant() -> None:
     assert command.affected_sop_instance_uid == "1.2.3.4"
     assert command.move_originator_ae_title == "MOVER"
     assert command.is_request
+
+
+@given(UIDS, UIDS, st.integers(0, 0xFFFF), st.sampled_from([0, 1, 2]))
+def test_command_sets_are_read_as_they_were_meant(sop_class: str, uid: str, message_id: int, priority: int) -> None:
+    encoded = command_set(
+        AffectedSOPClassUID=sop_class, AffectedSOPInstanceUID=uid, MessageID=message_id, Priority=priority
+    )
+    command = decode_command(encoded)
+    assert (command.affected_sop_class_uid, command.affected_sop_instance_uid) == (sop_class, uid)
+    assert (command.field, command.message_id, command.is_request) == (1, message_id, True)
+
+
+@given(UIDS, UIDS, st.integers(0, 0xFFFF), st.sampled_from(Status), st.text(max_size=100))
+def test_responses_are_read_as_they_were_meant(
+    sop_class: str, uid: str, message_id: int, status: Status, comment: str
+) -> None:
+    request_ = decode_command(
+        command_set(AffectedSOPClassUID=sop_class, AffectedSOPInstanceUID=uid, MessageID=message_id)
+    )
+    encoded = encode_response(request_, status, comment)
+    read = pydicom.filereader.read_dataset(io.BytesIO(encoded), is_implicit_VR=True, is_little_endian=True)
+    assert (read.CommandField, read.MessageIDBeingRespondedTo, read.Status) == (0x8001, message_id, status)
+    assert (read.AffectedSOPClassUID, read.AffectedSOPInstanceUID) == (sop_class, uid)
+    assert read.CommandDataSetType == 0x0101
+    assert read.CommandGroupLength == len(encoded) - 12
+    assert list(read.keys()) == sorted(read.keys())
+    assert len(read.get("ErrorComment", "")) <= 64
+    assert len(encoded) % 2 == 0
+
+
+@given(st.data())
+def test_changed_command_sets_are_read_or_refused_but_nothing_else(data: st.DataObject) -> None:
+    whole = bytearray(command_set(MoveOriginatorApplicationEntityTitle="MOVER"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        command = decode_command(bytes(whole))
+    except CommandError:
+        return
+    encode_response(command, Status.CANNOT_UNDERSTAND, "why")
 
 
 @given(st.binary(max_size=200))

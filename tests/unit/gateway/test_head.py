@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pdus import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, element
 from pydicom.multival import MultiValue
 
 from dicomroute_gateway.rules.attributes import ATTRIBUTES, ValueUnusable, value_of
-from dicomroute_gateway.rules.head import HeadError, scan
+from dicomroute_gateway.rules.head import HeadError, RawElement, scan
 
-EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
+ANY_VR = ["AE", "AS", "AT", "CS", "DA", "DS", "FD", "IS", "LO", "OB", "PN", "SQ", "UI", "UN", "US", "UT", "ZZ", ""]
 WANTED = {tag: one for tag, one in ((one.tag, one) for one in ATTRIBUTES.values()) if tag >> 16 not in (0x0000, 0x0002)}
 
 
@@ -62,7 +64,7 @@ def test_the_scanner_finds_what_pydicom_finds(path: Path) -> None:
         elements = scan(reader(data), syntax, [0x00080016, 0x00080018])
         assert elements[0x00080018].value.rstrip(b"\0 ").decode() == expected.SOPInstanceUID
         return
-    order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
+    order = ">" if syntax == BIG_ENDIAN else "<"
     compared = 0
     for tag in keys:
         attribute = WANTED.get(int(tag))
@@ -107,7 +109,7 @@ def test_changed_bytes_are_scanned_or_refused_but_nothing_else(data: st.DataObje
     whole = bytearray(encoded())
     for _ in range(data.draw(st.integers(1, 5))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    for syntax in (EXPLICIT, IMPLICIT, DEFLATED, "1.2.840.10008.1.2.2"):
+    for syntax in (EXPLICIT, IMPLICIT, DEFLATED, BIG_ENDIAN):
         try:
             elements = scan(reader(bytes(whole)), syntax, WANTED.keys())
         except HeadError:
@@ -119,6 +121,47 @@ def test_changed_bytes_are_scanned_or_refused_but_nothing_else(data: st.DataObje
                 pass
 
 
+@given(
+    st.dictionaries(
+        st.integers(0x00080000, 0x7FDFFFFF),
+        st.tuples(st.sampled_from(["CS", "LO", "UN", "OB", "UT", "US"]), st.binary(max_size=40)),
+        max_size=8,
+    ),
+    st.sampled_from([EXPLICIT, IMPLICIT, DEFLATED, BIG_ENDIAN]),
+)
+def test_every_element_that_is_wanted_is_found_as_it_was_encoded(
+    elements: dict[int, tuple[str, bytes]], syntax: str
+) -> None:
+    order = ">" if syntax == BIG_ENDIAN else "<"
+    vrs = {tag: "" if syntax == IMPLICIT else vr for tag, (vr, _) in elements.items()}
+    data = b"".join(element(tag, vrs[tag], value, order=order) for tag, (_, value) in sorted(elements.items()))
+    found = scan(reader(deflated(data) if syntax == DEFLATED else data), syntax, elements.keys())
+    assert {tag: one.value for tag, one in found.items()} == {tag: value for tag, (_, value) in elements.items()}
+
+
+@given(st.binary(max_size=300), st.sampled_from([EXPLICIT, IMPLICIT, DEFLATED, BIG_ENDIAN]), st.booleans())
+def test_any_bytes_are_no_more_than_a_bad_data_set(data: bytes, syntax: str, deflates: bool) -> None:
+    try:
+        scan(reader(deflated(data) if deflates else data), syntax, WANTED.keys())
+    except HeadError:
+        pass
+
+
+@given(st.sampled_from(sorted(ATTRIBUTES)), st.sampled_from(ANY_VR), st.binary(max_size=40), st.binary(max_size=20))
+def test_any_value_is_read_or_unusable_but_nothing_else(keyword: str, vr: str, value: bytes, charset: bytes) -> None:
+    attribute = ATTRIBUTES[keyword]
+    elements = {attribute.tag: RawElement(vr, value), 0x00080005: RawElement("CS", charset)}
+    try:
+        value_of(attribute, elements)
+    except ValueUnusable:
+        pass
+
+
+def deflated(data: bytes) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(data) + compressor.flush()
+
+
 def test_deep_nesting_takes_no_stack() -> None:
     sequence, item = b"\x08\x00\x32\x10SQ\0\0\xff\xff\xff\xff", b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
     with pytest.raises(HeadError, match="never closed"):
@@ -126,8 +169,6 @@ def test_deep_nesting_takes_no_stack() -> None:
 
 
 def test_a_deflated_bomb_is_not_inflated_beyond_its_bound() -> None:
-    import zlib
-
     compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     huge = b"\x09\x00\x10\x00UT\0\0" + struct.pack("<I", 1 << 30)
     bomb = (

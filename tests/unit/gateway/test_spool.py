@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomroute_gateway.spool import spool as module
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.incoming import file_of
 from dicomroute_gateway.spool.ledger import InstanceCounts, Ledger
@@ -283,14 +285,81 @@ def test_after_a_failed_sync_the_volume_is_not_trusted(tmp_path: Path, monkeypat
     def fail(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Files, "sync_folder", fail)
-    with pytest.raises(SpoolFailed):
+    monkeypatch.setattr(Files, "sync", fail)
+    with pytest.raises(OSError, match="Input/output error"):
         spool.receive(incoming, received(incoming.id))
     monkeypatch.undo()
     with pytest.raises(SpoolFailed):
         spool.begin(CT, "1.2.4", EXPLICIT)
     assert "Input/output error" in spool.failure
     spool.close()
+
+
+def test_want_of_room_is_no_failure_of_the_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = open_spool(tmp_path)
+    incoming = spool.begin(CT, "1.2.3", EXPLICIT)
+    incoming.write(memoryview(b"x" * 100))
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Files, "sync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        spool.receive(incoming, received(incoming.id))
+    monkeypatch.undo()
+    incoming.discard()
+    assert spool.failure == ""
+    assert store(spool) > incoming.id
+    spool.close()
+
+
+def test_a_long_journal_is_read_while_instances_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = open_spool(tmp_path)
+    first, second = store(spool, hold="Unmatched"), store(spool)
+    spool.settle([delivered(second)])
+    spool.close()
+    monkeypatch.setattr(module, "_READ_AT_ONCE_BYTES", 0)
+    begun, go_on = threading.Event(), threading.Event()
+    check = module.check_file
+
+    def slowly(files: Files, record: Received) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        check(files, record)
+
+    monkeypatch.setattr(module, "check_file", slowly)
+    again = open_spool(tmp_path)
+    assert begun.wait(10)
+    third = store(again)
+    assert third > second
+    assert not again.is_loaded
+    assert again.take_fresh() == []
+    with pytest.raises(SpoolFailed, match="try again in a moment"):
+        again.drop(first, None)
+    go_on.set()
+    while not again.is_loaded:
+        time.sleep(0.01)
+    assert again.take_fresh() == [Owed(first, "CloudTarget/a"), Owed(third, "CloudTarget/a")]
+    assert counts(again) == InstanceCounts(owed=2, dead_lettered=0, skipped=0, delivered=1, discarded=0)
+    again.close()
+
+
+def test_bytes_that_are_missed_while_a_long_journal_is_read_stop_the_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = open_spool(tmp_path)
+    first = store(spool)
+    path = spool.file(first)
+    spool.close()
+    path.unlink()
+    monkeypatch.setattr(module, "_READ_AT_ONCE_BYTES", 0)
+    again = open_spool(tmp_path)
+    while not again.failure:
+        time.sleep(0.01)
+    assert again.failure_reason == "SpoolCorrupt"
+    with pytest.raises(SpoolFailed):
+        again.begin(CT, "1.2.4", EXPLICIT)
+    again.close()
 
 
 def test_many_threads_at_once_lose_nothing(tmp_path: Path) -> None:

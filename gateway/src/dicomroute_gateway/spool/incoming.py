@@ -30,13 +30,14 @@ class Incoming:
     """A data set that is being received. All methods raise OSError.
 
     What was given over is kept as views until `flush`, so that most instances are written in one piece, and one that is
-    refused never reaches the volume.
+    refused is not written at all. `descriptor` is that of its file, whose name is on stable storage already.
     """
 
     def __init__(
         self,
         files: Files,
         identifier: int,
+        descriptor: int,
         sop_class_uid: str,
         sop_instance_uid: str,
         transfer_syntax_uid: str,
@@ -48,9 +49,10 @@ class Incoming:
         head = file_head(sop_class_uid, sop_instance_uid, transfer_syntax_uid)
         self._data_set_offset = len(head)
         self._pieces: list[bytes | memoryview] = [head]
+        self._is_begun = False
         self._flushed = 0
         self._synced = 0
-        self._descriptor: int | None = None
+        self._descriptor: int | None = descriptor
 
     @property
     def file_length(self) -> int:
@@ -71,14 +73,12 @@ class Incoming:
         """Hand what was given over to the operating system; the views are not used any more."""
         if not self._pieces:
             return
+        assert self._descriptor is not None
         pieces, self._pieces = self._pieces, []
-        data_set = pieces
-        if self._descriptor is None:
-            self._descriptor = self._files.create(file_of(self.id))
-            data_set = pieces[1:]
         self._files.write(self._descriptor, pieces)
-        for piece in data_set:
+        for piece in pieces if self._is_begun else pieces[1:]:
             self._digest.update(piece)
+        self._is_begun = True
         self._flushed = self.length
         if self._flushed - self._synced >= _SYNC_BYTES:
             self._files.sync(self._descriptor)
@@ -86,9 +86,10 @@ class Incoming:
 
     def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes of the data set at `offset`."""
-        if self._descriptor is None:
+        if not self._is_begun:
             return _cut(self._pieces[1:], offset, length)
         self.flush()
+        assert self._descriptor is not None
         return self._files.read_at(self._descriptor, self._data_set_offset + offset, length)
 
     def sync(self) -> None:
@@ -99,7 +100,7 @@ class Incoming:
         self._close()
 
     def discard(self) -> None:
-        """Remove the file, if there is one yet."""
+        """Remove the file."""
         self._pieces = []
         if self._descriptor is not None:
             self._close()

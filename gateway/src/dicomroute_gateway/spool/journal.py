@@ -47,7 +47,6 @@ class Journal:
         self._writing = False
         self._failure: OSError | None = None
         self._buffer: list[bytes] = []
-        self._folders: set[str] = set()
         self._appended = self._written = self._synced = 0
         self.length = files.size(_name(segment)) or 0
         self._safe_length = self.length
@@ -58,18 +57,13 @@ class Journal:
         """What made the journal fail, or None."""
         return self._failure
 
-    def append(self, record: Record, folder: str | None = None) -> int:
-        """Take a record over; return the position that `sync` has to reach for it to be safe.
-
-        The names in `folder` are made safe before the record is written.
-        """
+    def append(self, record: Record) -> int:
+        """Take a record over; return the position that `sync` has to reach for it to be safe."""
         line = encode_record(record)
         with self._changed:
             self._buffer.append(line)
             if isinstance(record, Received):
                 self._next_id = max(self._next_id, record.id + 1)
-            if folder is not None:
-                self._folders.add(folder)
             self._appended += len(line)
             return self._appended
 
@@ -96,15 +90,11 @@ class Journal:
             while self._writing:
                 self._changed.wait()
             self._writing = True
-            folders, self._folders = self._folders, set()
         try:
-            for folder in folders:
-                self._files.sync_folder(folder)
             written = write_new(self._files, records)
         except OSError as error:
             # The segment that is in use is as it was: go on with it.
             with self._changed:
-                self._folders |= folders
                 self._writing = False
                 self._changed.notify_all()
             raise JournalFailed(str(error)) from error
@@ -147,11 +137,10 @@ class Journal:
                     continue
                 self._writing = True
                 lines, self._buffer = self._buffer, []
-                folders, self._folders = self._folders, set()
                 end = self._appended
                 self._changed.release()
                 try:
-                    self._write(lines, folders, durably=durably)
+                    self._write(lines, durably=durably)
                 finally:
                     self._changed.acquire()
                 self._written = end
@@ -159,11 +148,9 @@ class Journal:
                 self._writing = False
                 self._changed.notify_all()
 
-    def _write(self, lines: list[bytes], folders: set[str], *, durably: bool) -> None:
+    def _write(self, lines: list[bytes], *, durably: bool) -> None:
         data = b"".join([encode_record(GroupRecord(self._safe_length, self._next_id)), *lines]) if lines else b""
         try:
-            for folder in folders:
-                self._files.sync_folder(folder)
             self._files.write(self._descriptor, [data])
             if durably:
                 self._files.sync(self._descriptor)
@@ -232,7 +219,7 @@ class Content:
                 raise JournalCorrupt(f"{_name(self.segment)}: {error}") from error
 
     def next_id(self) -> int:
-        """Return a number that no instance of this journal has: the last group was told it, or wrote what came after."""
+        """Return a number that no instance of this journal has: the last group says it, but for what is in it."""
         latest = replace(self, data=self.data[self.last_group :])
         identifiers = [
             one.next_id if isinstance(one, GroupRecord | TotalsRecord) else one.id + 1
