@@ -97,6 +97,10 @@ bench: setup peers ## Measure receiving beside other systems, about ten minutes 
 test-kills: setup ## Kill the gateway at every step KILLS times, and at random (100: about 30 minutes)
 	DICOMROUTE_KILLS_A_STEP=$(or $(KILLS),100) $(BIN)/pytest -q -s tests/integration/test_kill.py
 
+.PHONY: soak
+soak: setup ## Watch memory, descriptors and spool under load for MINUTES (30)
+	$(BIN)/python tests/bench/soak.py $(MINUTES)
+
 .PHONY: bench-micro
 bench-micro: setup ## Time own codecs beside the libraries they replace
 	$(BIN)/python tests/bench/micro.py

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gateways import LoneGateway
 from manifests import Json
 from orthanc import Orthanc
 from running import Running
@@ -44,3 +45,17 @@ def tap() -> Iterator[Callable[[int], Tap]]:
     yield start
     for one in taps:
         one.close()
+
+
+@pytest.fixture
+def lone() -> Iterator[Callable[..., LoneGateway]]:
+    """Start a gateway by itself; one that still runs at the end is killed."""
+    started: list[LoneGateway] = []
+
+    def start(*arguments: Any, **options: Any) -> LoneGateway:
+        started.append(LoneGateway(*arguments, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()

@@ -4,27 +4,22 @@ The file operations of a real gateway are recorded, the states that a file syste
 spool is opened on each. strace of the same process says that the recorder misses nothing.
 """
 
-import os
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 import time
-import urllib.request
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import recorded_gateway
-from gateways import prepare
+from gateways import LoneGateway
 from persistent import Sender
-from ports import free_port
 from power import Recording, Weather, weathers
-from processes import wait_until
 from routes import local_node, local_route, to
 from sink import Sink
 
+from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.recovery import SpoolError
 from dicomroute_gateway.spool.spool import Spool
@@ -45,41 +40,22 @@ SYNCS = (
 def record(folder: Path, prefix: tuple[str, ...] = ()) -> Recording:
     """Run a gateway under load for some seconds; return what it did."""
     sink = Sink()
-    port, admin = free_port(), free_port()
-    arguments = prepare(folder, [local_node(), to(sink.url), local_route()])
-    arguments += [f"--listen=dicom={port}", f"--admin-port={admin}", "--log-level=error"]
-    command = [*prefix, sys.executable, recorded_gateway.__file__, *arguments]
-    with (folder / "gateway.log").open("ab") as log:
-        gateway = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, "RECORDING": str(folder / "recording")}
-        )
-    try:
-        wait_until(lambda: _is_ready(admin), (folder / "gateway.log").read_text, 60)
-        senders = [Sender(port, number, most_bytes=5_000, pause=0.02) for number in range(3)]
-        time.sleep(SECONDS)
-        for sender in senders:
-            sender.stop()
-        assert all(sender.acknowledged for sender in senders)
-    finally:
-        _terminate(gateway)
-        sink.close()
+    gateway = LoneGateway(
+        folder,
+        [local_node(), to(sink.url), local_route()],
+        prefix=prefix,
+        program=(recorded_gateway.__file__,),
+        env={"RECORDING": str(folder / "recording")},
+    )
+    senders = [Sender(gateway.port, number, most_bytes=3_000, pause=0.03) for number in range(3)]
+    time.sleep(SECONDS)
+    for sender in senders:
+        sender.stop()
+    assert all(sender.acknowledged for sender in senders)
+    assert gateway.stop() == 0
+    sink.close()
     recording: Recording = pickle.loads((folder / "recording").read_bytes())
     return recording
-
-
-def _terminate(gateway: "subprocess.Popen[bytes]") -> None:
-    children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
-    for pid in [int(child) for child in children] or [gateway.pid]:  # under strace the gateway is the child
-        os.kill(pid, 15)
-    assert gateway.wait(60) == 0
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +104,15 @@ def digest_of(data_set: bytes) -> str:
     return f"blake3:{blake3(data_set).hexdigest()}"
 
 
+@pytest.fixture
+def without_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open spools without syncing them: the volume is thrown away, and there are thousands."""
+    monkeypatch.setattr(Files, "sync", lambda *_: None)
+    monkeypatch.setattr(Files, "sync_folder", lambda *_: None)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("without_syncs")
 def test_at_every_moment_all_that_was_acknowledged_is_there(recording: Recording, tmp_path: Path) -> None:
     states = 0
     for moment in recording.moments():
@@ -138,10 +123,11 @@ def test_at_every_moment_all_that_was_acknowledged_is_there(recording: Recording
             states += 1
     acknowledged = sum(fact.what == "acknowledged" for fact in recording.facts)
     print(f"{states} states of {len(recording.operations)} operations, {acknowledged} acknowledged")
-    assert acknowledged > 50
+    assert acknowledged > 40
     assert any(one.kind == "rename" and one.name == "journal/new" for one in recording.operations), "no compaction"
 
 
+@pytest.mark.usefixtures("without_syncs")
 @pytest.mark.parametrize(("kind", "start"), SYNCS)
 def test_no_sync_may_be_left_out(recording: Recording, tmp_path: Path, kind: str, start: str) -> None:
     """A model that finds nothing proves nothing: without any one of the syncs it has to find a loss."""

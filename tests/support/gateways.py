@@ -1,10 +1,17 @@
 """What a gateway needs to be started alone: the files that `dicomroute run` or the operator would give it."""
 
-from collections.abc import Sequence
+import json
+import os
+import signal
+import sys
+import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 from manifests import Json
+from ports import free_port
+from processes import Process
 
 from dicomroute_cli.examine import inputs_of
 from dicomroute_cli.manifests.world import load_world
@@ -27,3 +34,72 @@ def prepare(folder: Path, documents: Sequence[Json]) -> list[str]:
         f"--admin-token={folder / 'token'}",
         "--bind=127.0.0.1",
     ]
+
+
+class LoneGateway:
+    """A gateway without a supervisor: what ends it has ended it. `prefix` is a command that runs it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        documents: Sequence[Json],
+        *,
+        prefix: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "dicomroute_gateway"),
+        spool: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port, self._admin = free_port(), free_port()
+        arguments = prepare(folder, documents)
+        if spool is not None:
+            arguments.append(f"--spool={spool}")
+        arguments += [f"--listen=dicom={self.port}", f"--admin-port={self._admin}", "--log-level=warning"]
+        self.process = Process(
+            [*prefix, sys.executable, *program, *arguments], folder / "gateway.log", env={**os.environ, **(env or {})}
+        )
+        self.process.wait_until(lambda: self.is_ready, "the gateway is not ready")
+
+    @property
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._admin}/readyz", timeout=10) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    def status(self) -> Json:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._admin}/api/v1/status", headers={"Authorization": "Bearer an-example-token"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return dict(json.loads(response.read()))
+
+    def wait_for(self, **counts: int) -> None:
+        """Wait until the instances are counted so."""
+
+        def reached() -> bool:
+            instances = self.status()["instances"] or {}
+            return {key: instances.get(key) for key in counts} == counts
+
+        self.process.wait_until(reached, f"wanted {counts}")
+
+    def stop(self) -> int:
+        """Let it drain; return its exit code."""
+        children = self._children()
+        for child in children:
+            os.kill(child, signal.SIGTERM)
+        return self.process.wait(60) if children else self.process.stop()
+
+    def kill(self) -> None:
+        """End it at once, if it has not ended."""
+        for child in self._children():
+            os.kill(child, signal.SIGKILL)
+        self.process.kill()
+
+    def _children(self) -> list[int]:
+        """Return the processes that its prefix runs."""
+        try:
+            text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        except FileNotFoundError:
+            return []
+        return [int(child) for child in text.split()]

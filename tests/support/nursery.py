@@ -7,6 +7,7 @@ gateway with these arguments, and says `{"pid": ...}`, and when it has ended `{"
 of `STEPS`, or null for a gateway that is left alone.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -108,6 +109,7 @@ def bear(order: dict[str, Any]) -> int:
     if pid:
         return pid
     try:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it ends with this process
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for stream in (1, 2):
             os.dup2(log, stream)

@@ -28,6 +28,10 @@ class Process:
         self._popen.kill()
         self._popen.wait()
 
+    def wait(self, seconds: float = 30) -> int:
+        """Wait until the process has ended; return its exit code."""
+        return self._popen.wait(seconds)
+
     def stop(self, seconds: float = 30) -> int:
         """Ask the process to end, and return its exit code."""
         if self._popen.poll() is None:

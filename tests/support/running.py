@@ -145,3 +145,9 @@ def dcmsend(port: int, files: Sequence[Path], *options: str, called: str = "CTGA
     """Send with DCMTK's dcmsend, which proposes the syntax of each file and changes nothing."""
     command = ["dcmsend", "-aet", calling, "-aec", called, "--decompress-never", *options, "127.0.0.1", str(port)]
     return subprocess.run([*command, *map(str, files)], check=False, capture_output=True, timeout=300).returncode
+
+
+def echoscu(port: int, called: str = "CTGATE", calling: str = "CT1") -> int:
+    """Verify with DCMTK's echoscu; return its exit code."""
+    command = ["echoscu", "-aet", calling, "-aec", called, "127.0.0.1", str(port)]
+    return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode

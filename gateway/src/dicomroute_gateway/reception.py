@@ -21,7 +21,7 @@ _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 _SERIES_INSTANCE_UID: Final = 0x0020000E
-_UID: Final = re.compile(r"[0-9.]{1,64}")
+_UID: Final = re.compile(r"(?!.{65})[0-9]+(?:\.[0-9]+)*")
 
 HOLD_UNMATCHED: Final = "Unmatched"
 HOLD_RULE_ERROR: Final = "RuleError"
@@ -43,6 +43,14 @@ class Reception:
     def __init__(self, spool: Spool, active: Callable[[], Active]) -> None:
         self._spool = spool
         self._active = active
+
+    def has_room(self) -> bool:
+        """Return whether the spool takes instances, as far as its level says: a failed one answers for itself."""
+        try:
+            level = self._spool.level()
+        except OSError:
+            return True
+        return level.used < level.watermark
 
     def open(self, request: StoreRequest) -> StoreSink:
         """Return the sink for one instance; it refuses in its answer, after the data set has passed."""
@@ -187,6 +195,8 @@ class _Sink:
         return StoreResult(Status.SUCCESS)
 
     def _fail_on(self, error: Exception) -> StoreResult:
+        if isinstance(error, OSError):
+            self._spool.distrust(error)
         log.error("spool.write_failed", error=str(error), association=self._request.association.identifier)
         return self._fail(StoreResult(Status.OUT_OF_RESOURCES, "the spool cannot take it"))
 

@@ -3,7 +3,7 @@
 import io
 
 import pydicom
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import UID
 from pynetdicom.dimse_messages import C_STORE_RQ
@@ -81,6 +81,7 @@ def test_a_request_is_read_as_it_was_meant(calling: str, called: str, maximum: i
     assert decoded.roles == ((CT, True, False),)
 
 
+PRINTABLE = st.characters(min_codepoint=0x20)
 PROPOSALS = st.lists(
     st.tuples(st.integers(0, 127).map(lambda number: 2 * number + 1), UIDS, st.lists(UIDS, min_size=1, max_size=4)),
     min_size=1,
@@ -90,6 +91,7 @@ PROPOSALS = st.lists(
 
 
 @given(PROPOSALS)
+@settings(max_examples=40)
 def test_contexts_are_read_as_they_were_proposed_and_each_is_answered(proposed: list[Proposal]) -> None:
     decoded = decode_associate_request(request(proposed=proposed))
     assert [(c.context_id, c.abstract_syntax, list(c.transfer_syntaxes)) for c in decoded.contexts] == proposed
@@ -189,7 +191,7 @@ def test_command_sets_are_read_as_they_were_meant(sop_class: str, uid: str, mess
     assert (command.field, command.message_id, command.is_request) == (1, message_id, True)
 
 
-@given(UIDS, UIDS, st.integers(0, 0xFFFF), st.sampled_from(Status), st.text(max_size=100))
+@given(UIDS, UIDS, st.integers(0, 0xFFFF), st.sampled_from(Status), st.text(PRINTABLE, max_size=100))
 def test_responses_are_read_as_they_were_meant(
     sop_class: str, uid: str, message_id: int, status: Status, comment: str
 ) -> None:

@@ -286,8 +286,9 @@ def test_after_a_failed_sync_the_volume_is_not_trusted(tmp_path: Path, monkeypat
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Files, "sync", fail)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(OSError, match="Input/output error") as raised:
         spool.receive(incoming, received(incoming.id))
+    spool.distrust(raised.value)
     monkeypatch.undo()
     with pytest.raises(SpoolFailed):
         spool.begin(CT, "1.2.4", EXPLICIT)
@@ -304,8 +305,9 @@ def test_want_of_room_is_no_failure_of_the_volume(tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Files, "sync", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as raised:
         spool.receive(incoming, received(incoming.id))
+    spool.distrust(raised.value)
     monkeypatch.undo()
     incoming.discard()
     assert spool.failure == ""

@@ -17,6 +17,7 @@ class Refusal(Enum):
     APPLICATION_CONTEXT = ("ApplicationContext", 1, 1, 2)
     PROTOCOL_VERSION = ("ProtocolVersion", 1, 2, 2)
     REFUSING_ASSOCIATIONS = ("RefusingAssociations", 2, 3, 1)
+    SPOOL_FULL = ("SpoolFull", 2, 3, 1)
     TOO_MANY_ASSOCIATIONS = ("TooManyAssociations", 2, 3, 2)
 
     @property

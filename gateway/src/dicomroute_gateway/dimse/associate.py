@@ -13,7 +13,7 @@ from typing import Final
 from dicomroute_gateway.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 from .negotiation import ContextResult, NegotiatedContext, ProposedContext
-from .stream import AbortReason, PDUType, ProtocolViolation, encode_pdu
+from .stream import PDV_HEADER_BYTES, AbortReason, PDUType, ProtocolViolation, encode_pdu
 
 MAX_ASSOCIATE_BYTES: Final = 1 << 18
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
@@ -97,7 +97,7 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
             roles.append((uid, bool(rest[0]), bool(rest[1])))
         elif kind == Item.EXTENDED_NEGOTIATION:
             extended.append(_counted_uid(value)[0])
-    if maximum and maximum < 16:
+    if maximum and maximum < PDV_HEADER_BYTES + 2:
         raise _invalid(f"a maximum length of {maximum} bytes carries nothing")
     return AssociateRequest(
         protocol_version=version,
@@ -171,6 +171,8 @@ def _context(data: bytes) -> ProposedContext:
     transfer_syntaxes: list[str] = []
     for kind, value in _items(data[4:]):
         if kind == Item.ABSTRACT_SYNTAX:
+            if abstract_syntax:
+                raise _invalid("a presentation context has two abstract syntaxes")
             abstract_syntax = _uid(value)
         elif kind == Item.TRANSFER_SYNTAX:
             transfer_syntaxes.append(_uid(value))

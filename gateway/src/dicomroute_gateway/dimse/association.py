@@ -49,6 +49,8 @@ from .stream import (
 _PROVIDER: Final = 2
 _USER: Final = 0
 _CLOSE_TIMEOUT_SECONDS: Final = 1.0
+_FIXED_PDU_BYTES: Final = 4
+"""The length of an A-RELEASE-RQ and of an A-ABORT (PS3.8 tables 9-24 and 9-26)."""
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +111,7 @@ class Association:
         self._contexts: dict[int, NegotiatedContext] = {}
         self._peer_max_pdu_bytes = 0
         self._message: _Message | None = None
+        self._is_established = False
         self._log = log
 
     def run(self) -> None:
@@ -120,13 +123,19 @@ class Association:
         except PeerGone as error:
             self._log.info("association.peer_gone", reason=str(error), message_under_way=self._message is not None)
         except PeerStalled:
-            self._abort(_USER, AbortReason.NOT_SPECIFIED, "PeerStalled", "the peer sent nothing in time")
+            if self._is_established:
+                self._abort(_USER, AbortReason.NOT_SPECIFIED, "PeerStalled", "the peer sent nothing in time")
+            else:  # AA-2: when the ARTIM timer expires, the connection is closed without a word
+                self._watcher.aborted("PeerStalled")
+                self._log.warning("association.timed_out", why="no whole A-ASSOCIATE-RQ came in time")
         except Draining:
             self._abort(_USER, AbortReason.NOT_SPECIFIED, "Draining", "the gateway shuts down")
         except NoLongerAdmitted:
             self._abort(_USER, AbortReason.NOT_SPECIFIED, "SourceRemoved", "the listener's sources no longer admit it")
         except ProtocolViolation as error:
-            self._abort(_PROVIDER, error.reason, error.reason.name.title().replace("_", ""), str(error))
+            # AA-1 before there is an association, AA-8 on it (PS3.8 table 9-10).
+            source, reason = (_PROVIDER, error.reason) if self._is_established else (_USER, AbortReason.NOT_SPECIFIED)
+            self._abort(source, reason, error.reason.name.title().replace("_", ""), str(error))
         finally:
             if self._message is not None and self._message.sink is not None:
                 self._message.sink.discard()
@@ -143,6 +152,8 @@ class Association:
         except (PeerGone, PeerStalled):
             if self._stream.buffered:
                 raise
+            return False
+        if kind == PDUType.ABORT:
             return False
         if kind != PDUType.ASSOCIATE_RQ:
             known = kind in set(PDUType)
@@ -172,6 +183,7 @@ class Association:
         self._is_still_admitted = admission.is_still_admitted
         self._contexts = {c.context_id: c for c in contexts if c.result is ContextResult.ACCEPTANCE}
         self._peer_max_pdu_bytes = request.max_pdu_bytes
+        self._is_established = True
         self._send(encode_associate_accept(request, contexts, self._limits.max_pdu_bytes))
         self._log.info(
             "association.accepted",
@@ -198,6 +210,8 @@ class Association:
                 self._take(fragment)
             return True
         if length > MAX_ASSOCIATE_BYTES:
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, f"a PDU of type {kind:02X} and {length} bytes")
+        if kind in (PDUType.RELEASE_RQ, PDUType.ABORT) and length != _FIXED_PDU_BYTES:
             raise ProtocolViolation(AbortReason.INVALID_PARAMETER, f"a PDU of type {kind:02X} and {length} bytes")
         self._stream.read_body(length, time.monotonic() + self._limits.stall_timeout_seconds)
         if kind == PDUType.RELEASE_RQ:
@@ -255,7 +269,8 @@ class Association:
         """Return where the data set of a C-STORE goes, or None when the command has or wants none."""
         if command.field != CommandField.C_STORE_RQ or not command.has_data_set:
             return None
-        if command.affected_sop_class_uid != message.context.abstract_syntax:
+        abstract_syntax = message.context.abstract_syntax
+        if command.affected_sop_class_uid != abstract_syntax or not is_storage_class(abstract_syntax):
             return None
         return self._storage.open(
             StoreRequest(
@@ -305,7 +320,8 @@ class Association:
         self._watcher.aborted(label)
         self._log.warning("association.aborted", reason=label, why=why)
         try:
-            self._send(encode_abort(source, reason))
+            # Ten bytes: a peer that has not read what came before will not read these either.
+            send_all(self._socket, encode_abort(source, reason), timeout_seconds=0)
             self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
         except (PeerGone, PeerStalled):
             pass

@@ -73,7 +73,7 @@ def decode_command(data: bytes) -> Command:
     field = _us(elements, 0x0100)
     if field is None:
         raise CommandError("the command set has no Command Field (0000,0100)")
-    return Command(
+    command = Command(
         field=field,
         message_id=_us(elements, 0x0110),
         has_data_set=_us(elements, 0x0800) not in (_NO_DATA_SET, None),
@@ -81,6 +81,9 @@ def decode_command(data: bytes) -> Command:
         affected_sop_instance_uid=_text(elements, 0x1000),
         move_originator_ae_title=_text(elements, 0x1030),
     )
+    if command.is_request and command.message_id is None:
+        raise CommandError("the request has no Message ID (0000,0110)")
+    return command
 
 
 def encode_response(command: Command, status: Status, comment: str = "") -> bytes:

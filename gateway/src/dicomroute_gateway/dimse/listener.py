@@ -20,11 +20,16 @@ from dicomroute_gateway.configuration.model import Mode
 from .admission import Refusal, caller_refusal, may_connect, refusal
 from .associate import AssociateRequest
 from .association import Admission, Association, Limits
+from .negotiation import is_storage_class
 from .service import AssociationFacts, StorageService
 from .stream import DrainSignal
 
+_SILENT: Final = 2000
+"""Connections of one listener that have sent no byte yet; for a further one the oldest is closed."""
+_BACKLOG: Final = 4096
+"""As many as Linux takes by default: a connection that finds no room waits a second before it tries again."""
 _HALF_OPEN: Final = 200
-"""Connections of one listener that have not associated yet; more are closed at once."""
+"""Connections that have sent something and have not associated yet; for a further one the oldest is closed."""
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +77,22 @@ class Counts:
             return CountsSnapshot(self._accepted, dict(self._refused), dict(self._aborted))
 
 
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    """A connection that has sent no byte yet: it costs a descriptor and no thread."""
+
+    connection: socket.socket
+    address: IPv4Address | IPv6Address
+    deadline: float
+
+    def has_spoken(self) -> bool:
+        """Return whether there is something to read, and not the end."""
+        try:
+            return bool(self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except OSError:
+            return False
+
+
 class Listener:
     """One listening port and the associations that came through it.
 
@@ -96,6 +117,7 @@ class Listener:
         self._drain = DrainSignal()
         self._threads: set[threading.Thread] = set()
         self._associated: set[threading.Thread] = set()
+        self._half_open: dict[threading.Thread, socket.socket] = {}
         self._serials = itertools.count(1)
         self._boot = secrets.token_hex(3)
         self._socket = _listen(name, bind, port)
@@ -134,36 +156,64 @@ class Listener:
             self._drain.close()
 
     def _accept(self) -> None:
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        poll.register(self._drain, select.POLLIN)
-        while True:
-            poll.poll()
-            if self._drain.is_set:
-                return
-            try:
-                connection, address = self._socket.accept()
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                # Out of descriptors or memory: what is open goes on, and the peer finds a closed connection.
-                log.error("listener.accept_failed", listener=self.name, error=str(error))
-                threading.Event().wait(0.1)
-                continue
-            self._begin(connection, _plain_address(address[0]))
+        silent: dict[int, _Silent] = {}  # by descriptor, the oldest first
+        poll = select.epoll()
+        poll.register(self._socket, select.EPOLLIN)
+        poll.register(self._drain, select.EPOLLIN)
+        with poll:
+            while True:
+                oldest = next(iter(silent.values()), None)
+                wait = max(0.0, oldest.deadline - time.monotonic()) if oldest else None
+                ready = [descriptor for descriptor, _ in poll.poll(wait)]
+                if self._drain.is_set:
+                    for one in silent.values():
+                        one.connection.close()
+                    return
+                for descriptor in ready:
+                    if descriptor in silent:
+                        poll.unregister(descriptor)
+                        one = silent.pop(descriptor)
+                        if one.has_spoken():
+                            self._begin(one.connection, one.address)
+                        else:
+                            one.connection.close()
+                    while descriptor == self._socket.fileno() and (accepted := self._accept_one()) is not None:
+                        silent[accepted.connection.fileno()] = accepted
+                        poll.register(accepted.connection, select.EPOLLIN)
+                self._close_oldest(silent)
 
-    def _begin(self, connection: socket.socket, address: IPv4Address | IPv6Address) -> None:
-        if not may_connect(address, self._settings()[0]):
+    def _accept_one(self) -> "_Silent | None":
+        try:
+            connection, raw_address = self._socket.accept()
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            # Out of descriptors or memory: what is open goes on, and the peer finds a closed connection.
+            log.error("listener.accept_failed", listener=self.name, error=str(error))
+            threading.Event().wait(0.1)
+            return None
+        address, configuration = _plain_address(raw_address[0]), self._settings()[0]
+        if not may_connect(address, configuration):
             # Before a byte is read: strangers take neither a thread nor a place.
             self._counts.refused(Refusal.SOURCE_ADDRESS.label)
             connection.close()
-            return
+            return None
+        return _Silent(connection, address, time.monotonic() + configuration.acse_timeout_seconds)
+
+    def _close_oldest(self, silent: dict[int, "_Silent"]) -> None:
+        """Close the silent connections whose time is up, and those that are too many."""
+        now = time.monotonic()
+        for descriptor, one in list(silent.items()):
+            is_too_much = len(silent) > _SILENT
+            if one.deadline > now and not is_too_much:
+                return
+            if is_too_much:
+                self._counts.refused("TooManyConnections")
+            silent.pop(descriptor).connection.close()  # which ends its registration too
+
+    def _begin(self, connection: socket.socket, address: IPv4Address | IPv6Address) -> None:
         with self._lock:
-            half_open = len(self._threads) - len(self._associated)
-        if half_open >= _HALF_OPEN:
-            self._counts.refused("TooManyConnections")
-            connection.close()
-            return
+            self._make_room()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         thread = threading.Thread(
@@ -174,13 +224,26 @@ class Listener:
         )
         with self._lock:
             self._threads.add(thread)
+            self._half_open[thread] = connection
         try:
             thread.start()
         except RuntimeError as error:
             log.error("listener.no_thread", listener=self.name, error=str(error))
             with self._lock:
                 self._threads.discard(thread)
+                self._half_open.pop(thread, None)
             connection.close()
+
+    def _make_room(self) -> None:
+        """Close the connection that has taken longest to associate: slow peers keep nobody out."""
+        if len(self._half_open) < _HALF_OPEN:
+            return
+        oldest = next(iter(self._half_open))
+        try:
+            self._half_open.pop(oldest).shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # its peer was faster
+        self._counts.refused("TooManyConnections")
 
     def _run(self, connection: socket.socket, address: IPv4Address | IPv6Address) -> None:
         try:
@@ -202,6 +265,8 @@ class Listener:
         except Exception:
             log.exception("association.failed", listener=self.name)
         finally:
+            with self._lock:
+                self._half_open.pop(threading.current_thread(), None)
             connection.close()
             with self._lock:
                 self._associated.discard(threading.current_thread())
@@ -218,11 +283,14 @@ class Listener:
             address=address,
         )
         reason = refusal(request, address, configuration, mode)
+        if reason is None and _is_to_store(request) and not self._storage.has_room():
+            reason = Refusal.SPOOL_FULL
         with self._lock:
             if reason is None and len(self._associated) >= configuration.max_associations:
                 reason = Refusal.TOO_MANY_ASSOCIATIONS
             if reason is None:
                 self._associated.add(threading.current_thread())
+                self._half_open.pop(threading.current_thread(), None)
                 self._counts.accepted()
         return Admission(facts, reason, lambda: self._is_still_admitted(facts))
 
@@ -234,6 +302,11 @@ class Listener:
         return caller_refusal(*titles, facts.address, configuration, running) is None
 
 
+def _is_to_store(request: AssociateRequest) -> bool:
+    """Return whether an association is proposed for instances: one for verification alone is always welcome."""
+    return any(is_storage_class(context.abstract_syntax) for context in request.contexts)
+
+
 def _listen(name: str, bind: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -242,7 +315,7 @@ def _listen(name: str, bind: str, port: int) -> socket.socket:
         if family == socket.AF_INET6 and bind == "::":
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listening.bind((bind, port))
-        listening.listen(512)
+        listening.listen(_BACKLOG)
         listening.setblocking(False)
     except OSError as error:
         listening.close()

@@ -1,5 +1,6 @@
 """Presentation context negotiation: which abstract and transfer syntaxes this gateway accepts (PS3.8 9.3.3)."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -8,6 +9,7 @@ from typing import Final
 from pydicom._uid_dict import UID_dictionary
 from pynetdicom.sop_class import _STORAGE_CLASSES as _STORAGE_CLASSES_OF_PYNETDICOM
 
+_UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 VERIFICATION: Final = "1.2.840.10008.1.1"
 
 _UNCOMPRESSED: Final = (
@@ -91,7 +93,7 @@ def is_storage_class(uid: str) -> bool:
     All Storage SOP Classes of the standard, retired ones included, and every private SOP class: what a vendor
     defines under its own root says nothing of its service, and a context costs nothing until it is used.
     """
-    return uid in _STORAGE_CLASSES or bool(uid and not uid.startswith("1.2.840.10008."))
+    return uid in _STORAGE_CLASSES or bool(_UID.fullmatch(uid) and not uid.startswith("1.2.840.10008."))
 
 
 def choose_transfer_syntax(proposed: Sequence[str]) -> str | None:

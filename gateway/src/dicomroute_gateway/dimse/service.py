@@ -55,5 +55,8 @@ class StoreSink(Protocol):
 class StorageService(Protocol):
     """Receives instances."""
 
+    def has_room(self) -> bool:
+        """Return whether an instance that came now would be taken."""
+
     def open(self, request: StoreRequest) -> StoreSink:
         """Return the sink for one instance. Never refuses: a refusal is the sink's answer."""

@@ -135,6 +135,8 @@ class PDUStream:
         Raises ProtocolViolation for presentation data values that do not fit their PDU
         (PS3.8 section 9.3.5.1 and annex E.2).
         """
+        if not length:
+            raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "a P-DATA-TF without a PDV")
         while length:
             if length < PDV_HEADER_BYTES:
                 raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "a P-DATA-TF ends inside a PDV header")
@@ -255,6 +257,7 @@ def encode_abort(source: int, reason: int) -> bytes:
 def encode_command(context_id: int, command: bytes, max_pdu_bytes: int) -> bytes:
     """Return a command set as P-DATA-TF PDUs no longer than the peer takes; 0 is without limit."""
     room = (max_pdu_bytes or len(command) + PDV_HEADER_BYTES) - PDV_HEADER_BYTES
+    room -= room % 2  # fragments are of even length (PS3.8 E.1)
     pdus = bytearray()
     for start in range(0, len(command), room):
         piece = command[start : start + room]

@@ -4,17 +4,22 @@ Values follow the data dictionary (PS3.6): VM > 1 a list; IS, US, SS, UL, SL, UV
 double; AT a string of eight hexadecimal digits; otherwise decoded text. Missing is "", [] or null.
 """
 
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from pydicom import config
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
 from .head import RawElement
+
+# A text that cannot be decoded has no value; the library would replace characters, and warn on standard error.
+config.settings.reading_validation_mode = config.RAISE
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 TRANSFER_SYNTAX_KEYWORD: Final = "TransferSyntaxUID"
@@ -24,6 +29,8 @@ _INTEGERS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV":
 _FLOATS: Final = {"FL": "f", "FD": "d"}
 _DECODED: Final = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _PLAIN: Final = frozenset(("AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"))
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
+_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?")
 _ONE_VALUE: Final = frozenset(("LT", "ST", "UT", "UR"))
 """Value representations in which a backslash is a character like any other (PS3.5 6.2)."""
 
@@ -119,10 +126,17 @@ def _values(
     if vr == "PN":
         texts = [text.rstrip("^=") for text in texts]
     if attribute.form is Form.INTEGER:
-        return [int(text) for text in texts if text]
+        return [int(_checked(text, _INTEGER)) for text in texts if text]
     if attribute.form is Form.DECIMAL:
-        return [float(text) for text in texts if text]
+        return [float(_checked(text, _DECIMAL)) for text in texts if text]
     return [text for text in texts if text or len(texts) > 1]
+
+
+def _checked(text: str, form: re.Pattern[str]) -> str:
+    """Return the text of a number; Python reads more as one than the standard (PS3.5 6.2: IS, DS)."""
+    if not form.fullmatch(text):
+        raise ValueError("no number")
+    return text
 
 
 def _count(value: bytes, code: str) -> int:

@@ -21,6 +21,8 @@ _MAX_ELEMENTS: Final = 1_000_000
 _MAX_INFLATED_BYTES: Final = 64 << 20
 _WINDOW_BYTES: Final = 1 << 15
 _UNDEFINED: Final = 0xFFFFFFFF
+_RESERVED_GROUPS: Final = (0x0000, 0x0002)
+"""Groups of command sets and of file meta information (PS3.5 7.1): in a file they would be read as those."""
 _LONG_VRS: Final = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 )
@@ -98,17 +100,21 @@ class _Scanner:
             if header is None:
                 return found
             tag, vr, length, offset = header
-            if tag > last:
-                return found
             if tag >> 16 == 0xFFFE:
                 raise HeadError(f"a delimiter {_name(tag)} outside a sequence")
+            if tag >> 16 in _RESERVED_GROUPS:
+                raise HeadError(f"{_name(tag)} does not belong into a data set")
+            if tag > last:
+                return found
             if length == _UNDEFINED:
                 offset = self._skip_undefined(offset, self._implicit or vr == "UN")
                 continue
-            if tag in wanted and tag not in found:
+            if length and not self._window.take(offset + length - 1, 1):
+                raise HeadError(f"the value of {_name(tag)} is cut off")
+            if tag in found:
+                raise HeadError(f"{_name(tag)} comes twice")
+            if tag in wanted:
                 value = self._window.take(offset, min(length, MAX_VALUE_BYTES))
-                if len(value) < min(length, MAX_VALUE_BYTES):
-                    raise HeadError(f"the value of {_name(tag)} is cut off")
                 found[tag] = RawElement(vr or _dictionary_vr(tag), value, length > MAX_VALUE_BYTES)
             offset += length
 

@@ -12,6 +12,8 @@ INSTANCES: Final = "instances"
 IDS_PER_FOLDER: Final = 4096
 DIGEST_PREFIX: Final = "blake3:"
 """BLAKE3 with 256 bits; its rate and that of others: docs/adr/0005-spool.md."""
+_MOST_PIECES: Final = 1024
+"""A peer decides how small the pieces are, and each costs more than its bytes."""
 _SYNC_BYTES: Final = 64 << 20
 """A long data set is synced piece by piece, so that its end does not wait for gigabytes, nor anybody else's."""
 
@@ -68,6 +70,8 @@ class Incoming:
         """Append to the data set; `data` is to stay as it is until `flush`."""
         self._pieces.append(data)
         self.length += len(data)
+        if len(self._pieces) >= _MOST_PIECES:
+            self.flush()
 
     def flush(self) -> None:
         """Hand what was given over to the operating system; the views are not used any more."""

@@ -8,7 +8,6 @@ import errno
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from .empty_files import EmptyFiles
 from .files import Files
 from .incoming import IDS_PER_FOLDER, Incoming, file_of, folder_of
 from .journal import Journal, JournalCorrupt, JournalFailed
@@ -38,7 +38,6 @@ _REAP_SECONDS: Final = 0.2
 _READ_AT_ONCE_BYTES: Final = 1 << 20
 """A journal up to this length is read before anything else; a longer one while the gateway receives already."""
 _RECORDS_A_TURN: Final = 200
-_EMPTY_FILES: Final = 32
 
 log = structlog.get_logger(__name__)
 
@@ -101,11 +100,6 @@ class Spool:
         self._ledger = Ledger()
         self._mutex = threading.RLock()
         self._bytes = 0
-        self._empty: deque[tuple[int, int]] = deque()
-        """Numbers and descriptors of files that are there, by name, and belong to no instance yet."""
-        self._empty_lock = threading.Lock()
-        self._few = threading.Event()
-        """Set when there are few empty files."""
         self._compact_at = _COMPACT_BYTES
         self._fresh: list[Owed] = []
         self._damage: SpoolError | None = None
@@ -113,25 +107,24 @@ class Spool:
         self._closing = threading.Event()
         try:
             content = open_journal(self._files)
-            self._next_id = max(content.next_id(), highest_file(self._files) + 1)
+            next_id = max(content.next_id(), highest_file(self._files) + 1)
             records = content.records()
             self._ledger.apply(next(records))  # the totals, before anything is added to them
             self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             if len(content.data) <= _READ_AT_ONCE_BYTES:
-                self._load(records, self._next_id)
-            self._journal = Journal(self._files, content.segment, self._next_id)
+                self._load(records, next_id)
+            self._journal = Journal(self._files, content.segment, next_id)
         except BaseException:
             self._files.close(lock)
             raise
         self._closed = False
         self.repeated = 0
         """How often, since the start, an instance came that the spool had already."""
+        self._empty = EmptyFiles(self._files, next_id, self.distrust)
         self._reaper = threading.Thread(
-            target=self._work_until_closed, args=(records, self._next_id), name="spool-reaper", daemon=True
+            target=self._work_until_closed, args=(records, next_id), name="spool-reaper", daemon=True
         )
         self._reaper.start()
-        self._maker = threading.Thread(target=self._make_empty_files_until_closed, name="spool-files", daemon=True)
-        self._maker.start()
 
     @property
     def is_loaded(self) -> bool:
@@ -149,7 +142,7 @@ class Spool:
         level = self.level()
         if level.used >= level.watermark:
             raise SpoolFull(f"{level.used} of {level.capacity} bytes are used")
-        identifier, descriptor = self._take_empty_file()
+        identifier, descriptor = self._empty.take()
         return Incoming(self._files, identifier, descriptor, sop_class_uid, sop_instance_uid, transfer_syntax_uid)
 
     def receive(self, incoming: Incoming, received: Received) -> None:
@@ -159,11 +152,7 @@ class Spool:
         SpoolUncertain once its record is on its way: the file must stay, because the record may be on the volume.
         """
         self._raise_if_failed()
-        try:
-            incoming.sync()
-        except OSError as error:
-            self._distrust(error)
-            raise
+        incoming.sync()
         with self._mutex:
             self._raise_if_failed()
             self._ledger.apply(received)
@@ -197,6 +186,14 @@ class Spool:
         with self._mutex:
             self._offer([Owed(entry.received.id, destination) for destination in again])
         return True
+
+    def distrust(self, error: OSError) -> None:
+        """Accept nothing more after an error of the volume, unless it is want of room.
+
+        After a failed sync nobody knows what is on it (fsyncgate, 2018).
+        """
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            self._damage = SpoolError("SpoolFailed", f"the volume failed: {error.strerror or error}")
 
     def count_discarded(self) -> None:
         """Count an instance that was answered with success and not kept, as the route says."""
@@ -377,15 +374,11 @@ class Spool:
     def close(self) -> None:
         """Make everything safe and let another gateway have the spool."""
         self._closing.set()
-        self._few.set()
         self._reaper.join()
-        self._maker.join()
         with self._mutex:
             self._closed = True
         try:
-            with self._empty_lock:
-                self._remove_empty_files(self._empty)
-                self._empty.clear()
+            self._empty.close()
             if self._loaded:
                 self._reap()
         except (JournalFailed, OSError) as error:
@@ -395,56 +388,6 @@ class Spool:
         self._files.close(self._lock_descriptor)
 
     # -- within ----------------------------------------------------------------------------------------------
-
-    def _take_empty_file(self) -> tuple[int, int]:
-        """Return number and descriptor of a file whose name is safe; more are made before there is none left."""
-        while True:
-            with self._empty_lock:
-                if len(self._empty) <= _EMPTY_FILES // 2:
-                    self._few.set()
-                if self._empty:
-                    return self._empty.popleft()
-            self._make_empty_files()
-
-    def _make_empty_files(self) -> None:
-        """Make the files of the next instances, in one folder, and their names safe by one sync. Raises OSError."""
-        with self._empty_lock:
-            first = self._next_id
-            folder = folder_of(first)
-            end = self._next_id = min(first + _EMPTY_FILES, (first // IDS_PER_FOLDER + 1) * IDS_PER_FOLDER)
-        made = []
-        try:
-            self._files.make_folder(folder)
-            for identifier in range(first, end):
-                made.append((identifier, self._files.create(file_of(identifier))))
-            self._files.sync_folder(folder)
-        except OSError as error:
-            self._distrust(error)
-            self._remove_empty_files(made)
-            raise
-        with self._empty_lock:
-            self._empty.extend(made)
-
-    def _make_empty_files_until_closed(self) -> None:
-        while self._few.wait() and not self._closing.is_set():
-            self._few.clear()
-            try:
-                self._make_empty_files()
-            except OSError as error:
-                log.error("spool.no_empty_files", error=str(error))
-
-    def _distrust(self, error: OSError) -> None:
-        """Accept nothing more after an error of the volume that is not want of room.
-
-        After a failed sync nobody knows what is on it (fsyncgate, 2018).
-        """
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            self._damage = SpoolError("SpoolFailed", f"the volume failed: {error.strerror or error}")
-
-    def _remove_empty_files(self, files: Iterable[tuple[int, int]]) -> None:
-        for identifier, descriptor in files:
-            self._files.close(descriptor)
-            self._files.remove(file_of(identifier))
 
     def _take_over(self, *records: Record) -> None:
         """Apply records and put them on their way to the journal."""
@@ -540,7 +483,8 @@ class Spool:
             with self._mutex:
                 self._bytes -= entry.received.file_length
         # A folder right behind the newest may still be about to get a file whose number is already given out.
-        kept = {folder_of(self._next_id), folder_of(max(0, self._next_id - IDS_PER_FOLDER))}
+        next_id = self._empty.next_id
+        kept = {folder_of(next_id), folder_of(max(0, next_id - IDS_PER_FOLDER))}
         for folder in folders - kept:
             self._files.remove_folder(folder)
 
