@@ -55,15 +55,16 @@ class Watch:
         return faults
 
     def _open_instances(self) -> set[str]:
+        """Return the files that are open and not empty: empty ones wait for instances to come."""
         spool = str(self._running.state)
         names = set()
         for descriptor in (self._process / "fd").iterdir():
             try:
                 name = str(descriptor.readlink())
+                if name.startswith(spool) and name.endswith(".dcm") and descriptor.stat().st_size:
+                    names.add(name)
             except OSError:
-                continue
-            if name.startswith(spool) and name.endswith(".dcm"):
-                names.add(name)
+                continue  # closed meanwhile
         return names
 
     def _memory_bytes(self, field: str) -> int:
