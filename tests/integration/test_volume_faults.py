@@ -169,3 +169,16 @@ def test_a_clock_that_jumps_stops_nothing(
     gateway.wait_for(owed=0, deliveredTotal=3)
     assert len(sink.stored) == 3
     assert gateway.stop() == 0
+
+
+def test_a_volume_in_memory_is_refused(lone: Callable[..., LoneGateway], tmp_path: Path, sink: Sink) -> None:
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", memory], check=True)
+    try:
+        gateway = lone(tmp_path, held(sink), spool=memory / "spool", wait=False)
+        gateway.wait_problem("SpoolVolumeUnsafe")
+        assert not gateway.is_ready
+        gateway.kill()
+    finally:
+        subprocess.run(["umount", "--lazy", memory], check=True)

@@ -48,6 +48,7 @@ class LoneGateway:
         program: Sequence[str] = ("-m", "dicomroute_gateway"),
         spool: Path | None = None,
         env: Mapping[str, str] | None = None,
+        wait: bool = True,
     ) -> None:
         self.port, self._admin = free_port(), free_port()
         arguments = prepare(folder, documents)
@@ -57,7 +58,8 @@ class LoneGateway:
         self.process = Process(
             [*prefix, sys.executable, *program, *arguments], folder / "gateway.log", env={**os.environ, **(env or {})}
         )
-        self.process.wait_until(lambda: self.is_ready, "the gateway is not ready")
+        if wait:
+            self.process.wait_until(lambda: self.is_ready, "the gateway is not ready")
 
     @property
     def is_ready(self) -> bool:
@@ -82,6 +84,17 @@ class LoneGateway:
             return {key: instances.get(key) for key in counts} == counts
 
         self.process.wait_until(reached, f"wanted {counts}")
+
+    def wait_problem(self, reason: str) -> None:
+        """Wait until the status names a problem."""
+
+        def named() -> bool:
+            try:
+                return reason in [problem["reason"] for problem in self.status()["problems"]]
+            except OSError:
+                return False
+
+        self.process.wait_until(named, f"no {reason}")
 
     def stop(self) -> int:
         """Let it drain; return its exit code."""

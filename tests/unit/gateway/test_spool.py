@@ -246,6 +246,25 @@ def test_two_gateways_do_not_share_a_spool(tmp_path: Path) -> None:
     open_spool(tmp_path).close()
 
 
+@pytest.mark.parametrize(
+    ("operation", "answer", "why"),
+    [
+        ("file_system_type", "tmpfs", "it is in memory"),
+        ("lock", 1_000_000, "two gateways could write"),
+        ("read", b"", "other bytes than it was given"),
+    ],
+)
+def test_a_volume_that_keeps_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, answer: object, why: str
+) -> None:
+    open_spool(tmp_path).close()
+    monkeypatch.setattr(Files, operation, lambda *_: answer)
+    monkeypatch.setattr(Files, "close", lambda *_: None)
+    with pytest.raises(SpoolError, match=why) as raised:
+        open_spool(tmp_path)
+    assert raised.value.reason == "SpoolVolumeUnsafe"
+
+
 def test_an_older_gateway_refuses_the_spool_of_a_newer_one(tmp_path: Path) -> None:
     open_spool(tmp_path).close()
     (tmp_path / "spool" / "format").write_text('{"format": 3}')

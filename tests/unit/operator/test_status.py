@@ -158,6 +158,7 @@ def unscheduled(message: str) -> dict[str, Any]:
                 ("spool", "SpoolCorrupt", "SpoolCorrupt"),
                 ("spool", "SpoolFailed", "SpoolFailed"),
                 ("spool", "SpoolTooNew", "SpoolUnusable"),
+                ("spool", "SpoolVolumeUnsafe", "SpoolVolumeUnsafe"),
                 ("listeners[dicom]", "PortUnavailable", "PortUnavailable"),
                 ("configuration", "ConfigurationInvalid", "ConfigurationUnusable"),
                 ("something", "New", "NotReceiving"),

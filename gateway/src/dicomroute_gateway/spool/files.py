@@ -122,6 +122,16 @@ class Files:
             return None
         return descriptor
 
+    def file_system_type(self) -> str:
+        """Return the type of the file system, such as ext4; "" when the system does not say."""
+        device = self.folder.stat().st_dev
+        wanted = f"{os.major(device)}:{os.minor(device)}"
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            before, _, after = line.partition(" - ")
+            if before.split()[2] == wanted:
+                return after.split()[0]
+        return ""
+
     def file_system(self) -> tuple[int, int]:
         """Return the size of the file system and how much of it is free to this process, in bytes."""
         stat = os.statvfs(self.folder)

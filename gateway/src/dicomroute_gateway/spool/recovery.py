@@ -10,6 +10,7 @@ from .files import Files
 from .incoming import INSTANCES, file_of
 from .journal import Content, JournalCorrupt
 from .records import Received, TotalsRecord
+from .volume import defect
 
 FORMAT: Final = 2
 """1: the first. 2: records of instances that came again."""
@@ -53,8 +54,12 @@ def _write_format(files: Files) -> None:
 def open_journal(files: Files) -> Content:
     """Return what the journal of a spool says, a new one's too, once it is certain that it can be trusted.
 
-    Raises SpoolError when the spool is of a newer format, or its bytes are not what was written.
+    Raises SpoolError when the volume is not safe, the spool is of a newer format, or its bytes are not what was
+    written; OSError.
     """
+    unsafe = defect(files)
+    if unsafe:
+        raise SpoolError("SpoolVolumeUnsafe", f"the volume of the spool {files.folder} is not safe: {unsafe}")
     _check_format(files)
     for name in (journals.FOLDER, INSTANCES):
         files.make_folder(name)

@@ -144,6 +144,10 @@ class Ready(Reason):
         "The spool holds what no crash explains, and nothing is received until a person has looked: "
         "see docs/runbooks/spool-corrupt.md.",
     )
+    SPOOL_VOLUME_UNSAFE = (
+        "SpoolVolumeUnsafe",
+        "The spool's volume cannot keep what is acknowledged, such as one in memory: choose another storage class.",
+    )
     SPOOL_FAILED = (
         "SpoolFailed",
         "Writing to the spool failed, and the volume is not trusted until the gateway is started again.",

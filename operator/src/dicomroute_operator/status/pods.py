@@ -16,6 +16,7 @@ _PULLING: Final = frozenset(("ErrImagePull", "ImagePullBackOff", "InvalidImageNa
 _FAILING: Final = frozenset(("CrashLoopBackOff", "RunContainerError", "CreateContainerError", "StartError"))
 _REASONS: Final = {
     "SpoolCorrupt": Ready.SPOOL_CORRUPT,
+    "SpoolVolumeUnsafe": Ready.SPOOL_VOLUME_UNSAFE,
     "SpoolFailed": Ready.SPOOL_FAILED,
     "PortUnavailable": Ready.PORT_UNAVAILABLE,
     "ConfigurationMissing": Ready.CONFIGURATION_UNUSABLE,

@@ -1,0 +1,38 @@
+"""Tests a spool's volume before anything is trusted to it. What a program can find out, it finds out here."""
+
+from typing import Final
+
+from .files import Files
+
+_IN_MEMORY: Final = frozenset(("tmpfs", "ramfs", "devtmpfs"))
+_TEST: Final = "volume-test"
+_CONTENT: Final = bytes(range(256)) * 16
+
+
+def defect(files: Files) -> str:
+    """Return why the volume of a spool, whose lock is held, cannot keep what is acknowledged, or "". Raises OSError."""
+    kind = files.file_system_type()
+    if kind in _IN_MEMORY:
+        return f"it is in memory ({kind}): what is on it does not survive the node. Use a volume on a disk"
+    if files.lock("lock") is not None:
+        return "it gives one lock twice, so that two gateways could write to it. Use a volume with file locks (flock)"
+    for name in (_TEST, f"{_TEST}.new"):
+        files.remove(name)
+    descriptor = files.create(f"{_TEST}.new")
+    try:
+        files.write(descriptor, [_CONTENT])
+        files.sync(descriptor)
+    finally:
+        files.close(descriptor)
+    files.rename(f"{_TEST}.new", _TEST)
+    try:
+        files.close(files.create(_TEST))
+    except FileExistsError:
+        pass
+    else:
+        return "it creates a file that is there already. Use a volume with the semantics of POSIX"
+    content = files.read(_TEST)
+    files.remove(_TEST)
+    if content != _CONTENT:
+        return f"it gave back other bytes than it was given ({len(content)} of {len(_CONTENT)}). Replace it"
+    return ""
