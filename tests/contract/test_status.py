@@ -50,7 +50,7 @@ def test_every_number_and_sentence_arrives() -> None:
                 last_error=LastErrorDocument(reason="ServerError", status=503, time=NOW),
             )
         ],
-        spool=SpoolDocument(used_bytes=1, capacity_bytes=2, watermark_bytes=3),
+        spool=SpoolDocument(used_bytes=1, capacity_bytes=2, watermark_bytes=3, fill_bytes_per_second=4),
         unmounted_secrets=["archive/password"],
     )
     read = GatewayReport.model_validate_json(document.model_dump_json(by_alias=True))
@@ -67,7 +67,7 @@ def test_every_number_and_sentence_arrives() -> None:
     assert destination.last_error is not None
     assert (destination.last_error.status, destination.last_error.time) == (503, "2026-01-02T03:04:05Z")
     assert read.spool is not None
-    assert read.spool.watermark_bytes == 3
+    assert (read.spool.watermark_bytes, read.spool.fill_bytes_per_second) == (3, 4)
     assert read.oldest_owed_time == "2026-01-02T03:04:05Z"
     assert read.unmounted_secrets == ["archive/password"]
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from .admin.fill_rate import FillRate
 from .admin.queue import Queue
 from .admin.server import AdminServer
 from .admin.status import DestinationActivity, Observation
@@ -72,6 +73,7 @@ class Gateway:
         self._text: str | None = None
         self._secrets: list[tuple[str, int, int]] = []
         self._draining = False
+        self._fill_rate = FillRate()
         self._admin = AdminServer(self.observe, lambda: self._queue, settings.admin_token)
         self._tls: ssl.SSLContext | None = None
         self._certificate_version: tuple[int, int] | None = None
@@ -109,6 +111,8 @@ class Gateway:
             except TimeoutError:
                 try:
                     await self._follow()
+                    if self._spool is not None and self._spool.is_loaded:
+                        self._fill_rate.add(time.monotonic(), self._spool.level().used)
                 except Exception as error:
                     log.exception("configuration.failed")
                     self._problem("configuration", "GatewayError", f"{type(error).__name__}: the log says more")
@@ -133,6 +137,7 @@ class Gateway:
                 destination: DestinationActivity(worker.in_flight, worker.last_error)
                 for destination, worker in (self._deliverer.workers.items() if self._deliverer else ())
             },
+            fill_bytes_per_second=self._fill_rate.bytes_per_second,
             unmounted_secrets=[name for name in self._secret_files() if not (self._settings.secrets / name).is_file()],
         )
 

@@ -212,6 +212,29 @@ def test_conditions_that_are_there_only_while_true() -> None:
     assert not any(one.type == "DeliveryStalled" for one in status(fresh).conditions)
 
 
+@pytest.mark.parametrize(
+    ("used", "rate", "before", "expected"),
+    [
+        (30, 11, False, "within 2 h"),
+        (30, 1, False, "within 24 h"),
+        (30, 0.5, False, None),
+        (30, 0.5, True, "within 48 h"),
+        (30, 0.2, True, None),
+        (10, 10, False, None),  # not a quarter full: a burst
+        (30, -10, True, None),
+        (95, 10, False, "senders are answered"),
+    ],
+)
+def test_a_spool_that_fills_says_when_it_is_full(used: int, rate: float, before: bool, expected: str | None) -> None:
+    gib = 1 << 30
+    spool = {"usedBytes": used * gib, "capacityBytes": 60 * gib, "watermarkBytes": 50 * gib}
+    full = status(seen(report(spool={**spool, "usedBytes": 50 * gib})))
+    filling = report(spool={**spool, "fillBytesPerSecond": round(rate * gib / 3600)})
+    found = status(seen(filling), before=full if before else None)
+    messages = [one.message for one in found.conditions if one.type == "SpoolPressure"]
+    assert [expected in message for message in messages] == ([True] if expected else [])
+
+
 def test_numbers_that_nobody_reports_stay_as_they_were() -> None:
     before = status(seen())
     silent = status(seen(pods=(PodSeen(POD),)), before=before)

@@ -89,3 +89,13 @@ class _Collector:
             yield GaugeMetricFamily(
                 "dicomroute_spool_capacity_bytes", "Bytes the spool may hold.", status.spool.capacity_bytes
             )
+            yield GaugeMetricFamily(
+                "dicomroute_spool_watermark_bytes",
+                "Bytes above which 0xA700 is answered.",
+                status.spool.watermark_bytes,
+            )
+            yield GaugeMetricFamily(
+                "dicomroute_spool_fill_bytes_per_second",
+                "Growth of the spool over ten minutes.",
+                status.spool.fill_bytes_per_second,
+            )

@@ -95,11 +95,15 @@ class DestinationDocument(DeliveriesDocument):
 
 
 class SpoolDocument(Document):
-    """How full the spool is; above `watermarkBytes` the gateway answers 0xA700."""
+    """How full the spool is, and how fast it fills; above `watermarkBytes` the gateway answers 0xA700.
+
+    `fillBytesPerSecond` is that of the last ten minutes: 0 when it is not known yet, negative while the spool drains.
+    """
 
     used_bytes: int
     capacity_bytes: int
     watermark_bytes: int
+    fill_bytes_per_second: int = 0
 
 
 class StatusDocument(Document):

@@ -51,6 +51,7 @@ class Observation:
     snapshot: Snapshot | None
     activity: Mapping[str, DestinationActivity]
     unmounted_secrets: Sequence[str] = ()
+    fill_bytes_per_second: int = 0
 
 
 def status_document(seen: Observation) -> StatusDocument:
@@ -91,6 +92,7 @@ def status_document(seen: Observation) -> StatusDocument:
             used_bytes=snapshot.level.used,
             capacity_bytes=snapshot.level.capacity,
             watermark_bytes=snapshot.level.watermark,
+            fill_bytes_per_second=seen.fill_bytes_per_second,
         )
         if snapshot
         else None,

@@ -156,7 +156,13 @@ class Ready(Reason):
 
 
 class SpoolPressure(Reason):
-    """The spool is fuller than its watermark. Present only while true."""
+    """The spool is fuller than its watermark, or will be within a day. Present only while true."""
+
+    FILLING = (
+        "Filling",
+        "The spool fills faster than it drains, and will be at its watermark within a day if that goes on: the message "
+        "says when. Mend the destinations that are behind, or let it grow with gateway.spool.size.",
+    )
 
     ABOVE_WATERMARK = (
         "AboveWatermark",

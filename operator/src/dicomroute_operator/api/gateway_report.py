@@ -29,11 +29,12 @@ class ReportedDestination(DestinationStatus):
 
 
 class ReportedSpool(Model):
-    """How full the spool is, in bytes."""
+    """How full the spool is, in bytes, and how fast it fills; 0 when that is not known."""
 
     used_bytes: int = 0
     capacity_bytes: int = 0
     watermark_bytes: int = 0
+    fill_bytes_per_second: int = 0
 
 
 class ReportedDeliveries(Model):

@@ -14,7 +14,7 @@ from dicomroute_operator.api.conditions import (
     SpoolPressure,
 )
 from dicomroute_operator.api.gateway import ServiceType
-from dicomroute_operator.api.gateway_report import GatewayReport, ReportedDestination
+from dicomroute_operator.api.gateway_report import GatewayReport, ReportedDestination, ReportedSpool
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.route_status import (
@@ -167,7 +167,10 @@ def _still_missing(one: Condition, previous: DicomRouteStatus) -> Condition:
 
 
 def _pressure(reports: Sequence[GatewayReport], before: bool) -> list[Condition]:
-    """A spool at its watermark swings around it: the condition ends below 95 % of it."""
+    """A spool at its watermark swings around it: the condition ends below 95 % of it.
+
+    One that fills says so a day before, once it is a quarter full; that ends when it would take two days.
+    """
     for report in reports:
         spool = report.spool
         if spool is not None and spool.used_bytes >= spool.watermark_bytes * (0.95 if before else 1) > 0:
@@ -177,7 +180,22 @@ def _pressure(reports: Sequence[GatewayReport], before: bool) -> list[Condition]
                 "behind, or raise gateway.spool.size"
             )
             return [condition(SpoolPressure.ABOVE_WATERMARK, True, message)]
+        hours = _hours_left(spool) if spool is not None else None
+        if hours is not None and hours <= (48 if before else 24):
+            within = next(limit for limit in (1, 2, 4, 8, 16, 24, 48) if hours <= limit)
+            message = (
+                f"at the rate of the last ten minutes the spool is full within {within} h, and senders are answered "
+                "0xA700 from then on: mend the destinations that are behind, or raise gateway.spool.size"
+            )
+            return [condition(SpoolPressure.FILLING, True, message)]
     return []
+
+
+def _hours_left(spool: ReportedSpool) -> float | None:
+    """Return in how many hours a spool reaches its watermark; None when it does not, or is less than a quarter full."""
+    if spool.fill_bytes_per_second <= 0 or spool.used_bytes * 4 < spool.watermark_bytes:
+        return None
+    return max(0, spool.watermark_bytes - spool.used_bytes) / spool.fill_bytes_per_second / 3600
 
 
 def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> list[Condition]:
