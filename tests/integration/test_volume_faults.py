@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from gateways import LoneGateway
+from gateways import LoneGateway, prepare
 from manifests import Json
 from pdus import command_set, data_set, element, message, store_values
 from peer import Answer, Answered, Peer, Rejected, new_uid
@@ -76,6 +76,25 @@ def test_a_full_volume_is_answered_with_out_of_resources_until_there_is_room(
     assert standing.store_one() == SUCCESS
     assert standing.echo() == SUCCESS
     gateway.wait_for(owed=2, receivedTotal=2)
+    assert gateway.stop() == 0
+
+
+def test_a_full_volume_drains(lone: Callable[..., LoneGateway], tmp_path: Path, volume: Path, sink: Sink) -> None:
+    """Somebody else has filled it to the last byte: what is written down of deliveries still finds room."""
+    gateway = lone(tmp_path, held(sink), spool=volume / "spool")
+    peer = Peer(gateway.port).associated()
+    for _ in range(20):
+        assert peer.store_one() == SUCCESS
+    with (volume / "ballast").open("wb", buffering=0) as file:
+        for length in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(bytes(length))
+            except OSError:
+                pass
+    prepare(tmp_path, [local_node(), to(sink.url), local_route()])
+    gateway.wait_for(owed=0, deliveredTotal=20)
+    assert gateway.is_ready
     assert gateway.stop() == 0
 
 

@@ -315,6 +315,27 @@ def test_after_a_failed_sync_the_volume_is_not_trusted(tmp_path: Path, monkeypat
     spool.close()
 
 
+def test_records_find_room_on_a_full_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = open_spool(tmp_path)
+    first = store(spool)
+    write = Files.write
+
+    def fill(files: Files, descriptor: int, pieces: list[bytes]) -> None:
+        monkeypatch.setattr(Files, "write", write)
+        os.write(descriptor, pieces[0][:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Files, "write", fill)
+    spool.settle([delivered(first)])
+    assert not spool.failure
+    second = store(spool)
+    spool.close()
+    again = open_spool(tmp_path)
+    assert again.take_fresh() == [Owed(second, "CloudTarget/a")]
+    assert counts(again).delivered == 1
+    again.close()
+
+
 def test_want_of_room_is_no_failure_of_the_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = open_spool(tmp_path)
     incoming = spool.begin(CT, "1.2.3", EXPLICIT)
@@ -406,7 +427,7 @@ def test_compaction_forgets_what_is_done_and_nothing_else(tmp_path: Path) -> Non
     spool._compact()
     store(spool)
     spool.close()
-    assert len(list((tmp_path / "spool" / "journal").iterdir())) == 1
+    assert len(list((tmp_path / "spool" / "journal").glob("*.jsonl"))) == 1
     again = open_spool(tmp_path)
     after = again.snapshot()
     assert (after.instances.received, after.held_instances) == (before.instances.received + 1, 1)

@@ -81,6 +81,17 @@ class Files:
             return False
         return True
 
+    def reserve(self, name: str, length: int) -> None:
+        """Let a file take up so much room, unless it does."""
+        if self.size(name) == length:
+            return
+        self.remove(name)
+        descriptor = self.create(name)
+        try:
+            os.posix_fallocate(descriptor, 0, length)
+        finally:
+            os.close(descriptor)
+
     def truncate(self, name: str, length: int) -> None:
         """Cut a file to `length` bytes, durably."""
         descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CLOEXEC)

@@ -25,6 +25,8 @@ from .records import (
 
 FOLDER: Final = "journal"
 _TEMPORARY: Final = f"{FOLDER}/new"
+_RESERVE: Final = f"{FOLDER}/reserve"
+_RESERVE_BYTES: Final = 1 << 20
 
 
 class JournalFailed(Exception):
@@ -51,6 +53,7 @@ class Journal:
         self.length = files.size(_name(segment)) or 0
         self._safe_length = self.length
         files.sync(self._descriptor)
+        self.keep_reserve()
 
     @property
     def failure(self) -> OSError | None:
@@ -114,6 +117,13 @@ class Journal:
             self._writing = False
             self._changed.notify_all()
 
+    def keep_reserve(self) -> None:
+        """Keep some room back for records, if there is any."""
+        try:
+            self._files.reserve(_RESERVE, _RESERVE_BYTES)
+        except OSError:
+            self._files.remove(_RESERVE)
+
     def close(self) -> None:
         """Make everything safe and close the file; whoever comes later is told that the journal has failed."""
         try:
@@ -151,7 +161,7 @@ class Journal:
     def _write(self, lines: list[bytes], *, durably: bool) -> None:
         data = b"".join([encode_record(GroupRecord(self._safe_length, self._next_id)), *lines]) if lines else b""
         try:
-            self._files.write(self._descriptor, [data])
+            self._append(data)
             if durably:
                 self._files.sync(self._descriptor)
         except OSError as error:
@@ -160,6 +170,17 @@ class Journal:
         self.length += len(data)
         if durably:
             self._safe_length = self.length
+
+    def _append(self, data: bytes) -> None:
+        """Write lines; what was kept back for it makes room where the volume has none: a full one must still drain."""
+        try:
+            self._files.write(self._descriptor, [data])
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._files.truncate(_name(self._segment), self.length)
+            self._files.remove(_RESERVE)
+            self._files.write(self._descriptor, [data])
 
     def _fail(self, error: OSError) -> None:
         """Never trust the volume again: after a failed sync nobody knows what is on it (fsyncgate, 2018)."""

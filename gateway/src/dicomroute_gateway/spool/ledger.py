@@ -35,6 +35,11 @@ class Entry:
         """Whether somebody is still to get this instance."""
         return bool(self.hold) or any(d.state is DeliveryState.PENDING for d in self.deliveries.values())
 
+    def is_owed_again(self, destination: str) -> bool:
+        """Whether an instance that came again is owed to a destination for that; one that waits there is not."""
+        delivery = self.deliveries.get(destination)
+        return delivery is None or delivery.state is DeliveryState.DELIVERED
+
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to be done with this instance, so that its bytes may go."""

@@ -178,7 +178,7 @@ class Spool:
             entry = self._ledger.equal_to(received)
             if entry is None:
                 return False
-            again = [d for d in received.destinations if _is_owed_again(entry.deliveries.get(d))]
+            again = [d for d in received.destinations if entry.is_owed_again(d)]
             if again:
                 self._take_over(AgainRecord(entry.received.id, tuple(again)))
             self.repeated += 1
@@ -460,6 +460,7 @@ class Spool:
         while not self._closing.wait(_REAP_SECONDS):
             try:
                 self._reap()
+                self._journal.keep_reserve()
                 if self._journal.length > self._compact_at:
                     self._compact()
             except (JournalFailed, OSError) as error:
@@ -493,8 +494,3 @@ class Spool:
         with self._mutex:
             self._journal.replace(self._ledger.records())
         self._compact_at = max(_COMPACT_BYTES, 2 * self._journal.length)
-
-
-def _is_owed_again(delivery: DeliveryRecord | None) -> bool:
-    """Whether an instance that came again is owed to a destination for that; one that waits there already is not."""
-    return delivery is None or delivery.state is DeliveryState.DELIVERED
