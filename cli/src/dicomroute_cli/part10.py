@@ -44,7 +44,7 @@ def open_instance(path: Path) -> InstanceFile:
         return os.pread(descriptor, min(length, max(0, end - 132 - offset)), 132 + offset)
 
     try:
-        meta = scan(read_meta, _EXPLICIT_VR_LITTLE_ENDIAN, [_TRANSFER_SYNTAX_UID])
+        meta = scan(read_meta, _EXPLICIT_VR_LITTLE_ENDIAN, [_TRANSFER_SYNTAX_UID], reserved=())
         syntax = meta[_TRANSFER_SYNTAX_UID].value.rstrip(b"\0 ").decode("ascii")
     except (HeadError, KeyError, UnicodeDecodeError) as error:
         raise Failure(f"{path} does not say its transfer syntax (0002,0010)", 2) from error

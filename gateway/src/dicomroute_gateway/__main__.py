@@ -5,6 +5,7 @@ import asyncio
 import ctypes
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ def main() -> None:
     if arguments.parent is not None:
         _die_with(arguments.parent)
     log.configure(arguments.log_level)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection and an instance take a descriptor each
     settings = Settings(
         configuration=arguments.configuration,
         secrets=arguments.secrets,

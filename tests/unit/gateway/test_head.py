@@ -192,3 +192,17 @@ def test_a_deflated_bomb_is_not_inflated_beyond_its_bound() -> None:
 def test_what_is_no_data_set_is_refused_with_a_sentence(data: bytes, message: str) -> None:
     with pytest.raises(HeadError, match=message):
         scan(reader(data), EXPLICIT, [0x00080016, 0xFFFEE000])
+
+
+@pytest.mark.parametrize("uid_at", [32_700, 32_740, 32_760, 32_768, 65_500])
+def test_a_value_that_straddles_the_window_of_a_deflated_data_set_is_whole(uid_at: int) -> None:
+    """It is read forwards alone: whoever looks at the end of a value first has lost its beginning."""
+    uid = b"1.2.826.0.1.3680043.8.498.30823721930650743696217291344550324133"
+    filler = uid_at - 12
+    data = element(0x00091001, "UN", bytes(filler)) + element(0x0020000D, "UI", uid)
+    data += element(0x00204000, "LT", b"c" * 40_000) + element(0x7FE00010, "OW", bytes(100))
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    deflated = compressor.compress(data) + compressor.flush()
+    found = scan(reader(deflated), DEFLATED, [0x0020000D, 0x00204000])
+    assert found[0x0020000D].value == uid
+    assert found[0x00204000].value == b"c" * 40_000

@@ -30,7 +30,8 @@ from dicomroute_gateway.spool.records import (
     encode_record,
 )
 from dicomroute_gateway.spool.recovery import SpoolError
-from dicomroute_gateway.spool.spool import Owed, Spool, SpoolFailed, SpoolFull, SpoolUncertain
+from dicomroute_gateway.spool.spool import Spool, SpoolFailed, SpoolFull, SpoolUncertain
+from dicomroute_gateway.spool.views import Owed
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 SENDER = Sender("a-1", "dicom", "CT1", "GATE", "192.0.2.1")
@@ -384,6 +385,96 @@ def test_a_long_journal_is_read_while_instances_come(tmp_path: Path, monkeypatch
     assert again.take_fresh() == [Owed(first, "CloudTarget/a"), Owed(third, "CloudTarget/a")]
     assert counts(again) == InstanceCounts(owed=2, dead_lettered=0, skipped=0, delivered=1, discarded=0)
     again.close()
+
+
+def test_a_gateway_that_ends_while_it_reads_a_long_journal_removes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = open_spool(tmp_path)
+    done = [store(spool) for _ in range(20)]
+    spool.settle([delivered(one) for one in done])
+    owed = store(spool)
+    spool.close()
+    monkeypatch.setattr(module, "_READ_AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(module, "_RECORDS_A_TURN", 1)
+    apply = Ledger.apply
+    for turns in (1, 5, 30):
+        opened: list[Spool] = []
+        go_on = threading.Event()
+        left = iter(range(turns))
+
+        def apply_some(ledger: Ledger, record: Record, opened=opened, go_on=go_on, left=left) -> None:
+            if threading.current_thread().name == "spool-reaper":
+                assert go_on.wait(10)
+                if next(left, None) is None:
+                    opened[0]._closing.set()
+            apply(ledger, record)
+
+        monkeypatch.setattr(Ledger, "apply", apply_some)
+        opened.append(open_spool(tmp_path))
+        go_on.set()
+        opened[0].close()
+        assert opened[0].file(owed).exists(), f"after {turns} records"
+
+
+def test_an_equal_instance_is_kept_while_a_long_journal_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is owed of the first is not known yet: it may have been delivered, and its bytes be gone."""
+    spool = open_spool(tmp_path)
+    first = store(spool)
+    record = next(iter(spool.entries(lambda _: True))).received
+    assert spool.repeat(record)
+    monkeypatch.setattr(spool, "_loaded", False)
+    assert not spool.repeat(record)
+    monkeypatch.undo()
+    assert spool.take_fresh() == [Owed(first, "CloudTarget/a")]
+    spool.close()
+
+
+def test_numbers_of_a_gateway_that_did_not_write_down_the_next_one_are_not_given_again(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    last = [store(spool) for _ in range(3)][-1]
+    spool.settle([delivered(one) for one in range(1, last + 1)])
+    spool.close()
+    lines = journal(tmp_path).read_bytes().splitlines()
+    records = [decode_record(line) for line in lines]
+    old = [replace(one, next_id=0) if isinstance(one, GroupRecord) else one for one in records]
+    assert old != records
+    journal(tmp_path).write_bytes(b"".join(map(encode_record, old)))
+    again = open_spool(tmp_path)
+    assert store(again) > last
+    again.close()
+
+
+def test_a_full_volume_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = open_spool(tmp_path)
+    first = store(spool)
+    spool.close()
+    write = Files.write
+
+    def fill(files: Files, descriptor: int, pieces: list[bytes]) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Files, "write", fill)
+    again = open_spool(tmp_path)
+    monkeypatch.setattr(Files, "write", write)
+    assert again.take_fresh() == [Owed(first, "CloudTarget/a")]
+    again.close()
+
+
+def test_what_cannot_be_opened_leaves_nothing_open(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    path = spool.file(store(spool))
+    spool.close()
+    path.unlink()
+    for _ in range(2):
+        with pytest.raises(SpoolError):
+            open_spool(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(SpoolError):
+        open_spool(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_bytes_that_are_missed_while_a_long_journal_is_read_stop_the_gateway(

@@ -10,7 +10,8 @@ from dicomroute_gateway.reception import Active
 from dicomroute_gateway.release import ReleaseError, release
 from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
-from dicomroute_gateway.spool.spool import Owed, Spool
+from dicomroute_gateway.spool.spool import Spool
+from dicomroute_gateway.spool.views import Owed
 
 from .model import InstanceDocument, QueueChange, QueueDocument, QueueItem, QueueSelection
 

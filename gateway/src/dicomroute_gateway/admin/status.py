@@ -10,7 +10,7 @@ from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.deliver.worker import LastError
 from dicomroute_gateway.dimse.listener import CountsSnapshot
 from dicomroute_gateway.spool.records import DeliveryState
-from dicomroute_gateway.spool.spool import Snapshot
+from dicomroute_gateway.spool.views import Snapshot
 
 from .model import (
     AssociationsDocument,

@@ -19,8 +19,10 @@ import aiohttp
 import structlog
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.spool.ledger import CAME_AGAIN
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
-from dicomroute_gateway.spool.spool import Owed, Spool, SpoolFailed
+from dicomroute_gateway.spool.spool import Spool, SpoolFailed
+from dicomroute_gateway.spool.views import Owed
 
 from .backoff import full_jitter
 from .holding import held
@@ -34,7 +36,16 @@ BATCH_BYTES: Final = 32 << 20
 UNREADABLE: Final = "SpoolUnreadable"
 
 _MAY_HAVE_ARRIVED: Final = frozenset(
-    ("ConnectionLost", "TimedOut", "ServerError", "Busy", "NotInAnswer", "AnswerNamesNoInstance", "AnswerWithoutResult")
+    (
+        "ConnectionLost",
+        "TimedOut",
+        "ServerError",
+        "Busy",
+        "NotInAnswer",
+        "AnswerNamesNoInstance",
+        "AnswerWithoutResult",
+        CAME_AGAIN,
+    )
 )
 """Reasons of attempts after which the destination may have the instance all the same."""
 

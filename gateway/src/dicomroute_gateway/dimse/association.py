@@ -139,6 +139,8 @@ class Association:
         finally:
             if self._message is not None and self._message.sink is not None:
                 self._message.sink.discard()
+            self._message = None
+            del self._stream  # which knows this object: together they would wait for the garbage collector
             self._socket.close()
 
     def _establish(self) -> bool:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
@@ -26,6 +26,7 @@ from .stream import DrainSignal
 
 _SILENT: Final = 2000
 """Connections of one listener that have sent no byte yet; for a further one the oldest is closed."""
+_ACCEPTED_A_TURN: Final = 64
 _BACKLOG: Final = 4096
 """As many as Linux takes by default: a connection that finds no room waits a second before it tries again."""
 _HALF_OPEN: Final = 200
@@ -177,10 +178,20 @@ class Listener:
                             self._begin(one.connection, one.address)
                         else:
                             one.connection.close()
-                    while descriptor == self._socket.fileno() and (accepted := self._accept_one()) is not None:
+                    if descriptor != self._socket.fileno():
+                        continue
+                    for accepted in self._accept_some():
                         silent[accepted.connection.fileno()] = accepted
                         poll.register(accepted.connection, select.EPOLLIN)
                 self._close_oldest(silent)
+
+    def _accept_some(self) -> Iterator["_Silent"]:
+        """Accept what waits, but not so much at a time that those who have spoken would wait for it."""
+        for _ in range(_ACCEPTED_A_TURN):
+            accepted = self._accept_one()
+            if accepted is None:
+                return
+            yield accepted
 
     def _accept_one(self) -> "_Silent | None":
         try:

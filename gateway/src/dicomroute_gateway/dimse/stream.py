@@ -89,7 +89,8 @@ class PDUStream:
         self._draining = draining
         self._before_reuse = before_reuse
         self._is_kept = False
-        self._buffer = mmap.mmap(-1, _BUFFER_BYTES)  # no more of it is in memory than has been received into
+        # Private: no more of it is in memory than has been received into, and all of that can be given back.
+        self._buffer = mmap.mmap(-1, _BUFFER_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._view = memoryview(self._buffer)
         self._start = 0
         self._end = 0

@@ -48,10 +48,13 @@ Read = Callable[[int, int], bytes]
 """Returns up to `length` bytes at `offset` of the data set; fewer only at its end."""
 
 
-def scan(read: Read, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, RawElement]:
+def scan(
+    read: Read, transfer_syntax_uid: str, wanted: Collection[int], *, reserved: Collection[int] = _RESERVED_GROUPS
+) -> dict[int, RawElement]:
     """Return those of the `wanted` tags (group << 16 | element) that the data set holds at its top level.
 
-    Elements ascend by tag (PS3.5 7.1), so the scan ends behind the greatest wanted one.
+    Elements ascend by tag (PS3.5 7.1), so the scan ends behind the greatest wanted one. Groups that are `reserved` do
+    not belong into it.
 
     Raises HeadError when the bytes up to there are not such a data set.
     """
@@ -61,6 +64,7 @@ def scan(read: Read, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[
         _Window(read),
         implicit=transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN,
         order=">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<",
+        reserved=reserved,
     )
     return scanner.top_level(frozenset(wanted))
 
@@ -83,8 +87,9 @@ class _Window:
 
 
 class _Scanner:
-    def __init__(self, window: _Window, *, implicit: bool, order: str) -> None:
+    def __init__(self, window: _Window, *, implicit: bool, order: str, reserved: Collection[int]) -> None:
         self._window = window
+        self._reserved = reserved
         self._implicit = implicit
         self._tag = struct.Struct(f"{order}HH")
         self._short = struct.Struct(f"{order}H")
@@ -102,19 +107,20 @@ class _Scanner:
             tag, vr, length, offset = header
             if tag >> 16 == 0xFFFE:
                 raise HeadError(f"a delimiter {_name(tag)} outside a sequence")
-            if tag >> 16 in _RESERVED_GROUPS:
+            if tag >> 16 in self._reserved:
                 raise HeadError(f"{_name(tag)} does not belong into a data set")
             if tag > last:
                 return found
             if length == _UNDEFINED:
                 offset = self._skip_undefined(offset, self._implicit or vr == "UN")
                 continue
-            if length and not self._window.take(offset + length - 1, 1):
-                raise HeadError(f"the value of {_name(tag)} is cut off")
             if tag in found:
                 raise HeadError(f"{_name(tag)} comes twice")
+            # In this order: a deflated data set is read forwards alone.
+            value = self._window.take(offset, min(length, MAX_VALUE_BYTES)) if tag in wanted else b""
+            if len(value) < length and not self._window.take(offset + length - 1, 1):
+                raise HeadError(f"the value of {_name(tag)} is cut off")
             if tag in wanted:
-                value = self._window.take(offset, min(length, MAX_VALUE_BYTES))
                 found[tag] = RawElement(vr or _dictionary_vr(tag), value, length > MAX_VALUE_BYTES)
             offset += length
 

@@ -57,11 +57,6 @@ class Incoming:
         self._descriptor: int | None = descriptor
 
     @property
-    def file_length(self) -> int:
-        """The length of the file, its head included."""
-        return self._data_set_offset + self.length
-
-    @property
     def digest(self) -> str:
         """The digest of the data set; what was given over last is only in it after `flush`."""
         return DIGEST_PREFIX + self._digest.hexdigest()

@@ -52,8 +52,12 @@ class Journal:
         self._appended = self._written = self._synced = 0
         self.length = files.size(_name(segment)) or 0
         self._safe_length = self.length
-        files.sync(self._descriptor)
-        self.keep_reserve()
+        try:
+            files.sync(self._descriptor)
+            self.keep_reserve()
+        except OSError:
+            files.close(self._descriptor)
+            raise
 
     @property
     def failure(self) -> OSError | None:
@@ -118,11 +122,21 @@ class Journal:
             self._changed.notify_all()
 
     def keep_reserve(self) -> None:
-        """Keep some room back for records, if there is any."""
+        """Keep some room back for records, if there is any. Nothing is written meanwhile."""
+        with self._changed:
+            while self._writing:
+                self._changed.wait()
+            if self._failure is not None:
+                return
+            self._writing = True
         try:
             self._files.reserve(_RESERVE, _RESERVE_BYTES)
         except OSError:
             self._files.remove(_RESERVE)
+        finally:
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Make everything safe and close the file; whoever comes later is told that the journal has failed."""
@@ -242,6 +256,9 @@ class Content:
     def next_id(self) -> int:
         """Return a number that no instance of this journal has: the last group says it, but for what is in it."""
         latest = replace(self, data=self.data[self.last_group :])
+        first = next(latest.records(), None)
+        if isinstance(first, GroupRecord) and not first.next_id:
+            latest = self  # of a gateway that did not write it down
         identifiers = [
             one.next_id if isinstance(one, GroupRecord | TotalsRecord) else one.id + 1
             for one in latest.records()

@@ -6,6 +6,7 @@ The same `apply` serves a running gateway and one that reads its journal after a
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from .records import (
     AgainRecord,
@@ -19,6 +20,8 @@ from .records import (
     TotalsRecord,
 )
 
+CAME_AGAIN: Final = "CameAgain"
+"""Reason of a delivery of something that its destination has, or may have, already."""
 _DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
 
 
@@ -38,7 +41,7 @@ class Entry:
     def is_owed_again(self, destination: str) -> bool:
         """Whether an instance that came again is owed to a destination for that; one that waits there is not."""
         delivery = self.deliveries.get(destination)
-        return delivery is None or delivery.state is DeliveryState.DELIVERED
+        return delivery is None or delivery.state in _DONE
 
     @property
     def is_finished(self) -> bool:
@@ -92,9 +95,12 @@ class Ledger:
                 entry.deliveries = {**entry.deliveries, record.destination: record}
                 self._put(entry)
             case AgainRecord() if entry := self._take(record.id):
-                again = {d: DeliveryRecord(record.id, d, DeliveryState.PENDING) for d in record.destinations}
-                done = [d for d in again if d in entry.deliveries]
-                self._count_delivered({d: entry.deliveries[d] for d in done})
+                done = {d: entry.deliveries[d] for d in record.destinations if d in entry.deliveries}
+                again = {
+                    d: DeliveryRecord(record.id, d, DeliveryState.PENDING, reason=CAME_AGAIN if d in done else "")
+                    for d in record.destinations
+                }
+                self._count_delivered(done)
                 entry.deliveries = {**entry.deliveries, **again}
                 self._put(entry)
             case HoldRecord() if entry := self._take(record.id):

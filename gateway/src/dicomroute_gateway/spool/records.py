@@ -129,11 +129,11 @@ class TotalsRecord:
 class GroupRecord:
     """The first record of a group that is written together: everything before byte `synced` was safe by then.
 
-    No instance written down before it or in it has the number `next_id` or a higher one.
+    No instance written down before it or in it has the number `next_id` or a higher one; 0 says nothing.
     """
 
     synced: int
-    next_id: int = 1
+    next_id: int = 0
     record: Literal["group"] = "group"
 
 

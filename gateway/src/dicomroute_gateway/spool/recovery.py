@@ -86,8 +86,8 @@ def corrupt(error: JournalCorrupt) -> SpoolError:
     """Return what is said of a journal whose bytes are not what was written."""
     return SpoolError(
         "SpoolCorrupt",
-        f"{error}: bytes that were safe have changed. Nothing was touched; copy the volume, then restore it or ask for "
-        "help",
+        f"{error}: bytes that were safe have changed. Nothing of it was changed; copy the volume, then restore it or "
+        "ask for help",
     )
 
 

@@ -1,6 +1,6 @@
 """The spool: takes instances in, answers what is owed, and forgets what is done, in an order that loses nothing.
 
-The order of an acceptance: data synced, name synced, record synced, then the answer to the sender. The order of
+The order of an acceptance: name synced, data synced, record synced, then the answer to the sender. The order of
 a removal: record of the last delivery synced, then the file removed. docs/durability.md argues each step.
 """
 
@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from .empty_files import EmptyFiles
 from .files import Files
 from .incoming import IDS_PER_FOLDER, Incoming, file_of, folder_of
 from .journal import Journal, JournalCorrupt, JournalFailed
-from .ledger import Entry, InstanceCounts, Ledger
+from .ledger import Entry, Ledger
 from .records import (
     AgainRecord,
     DeliveryRecord,
@@ -32,12 +32,14 @@ from .records import (
     Record,
 )
 from .recovery import SpoolError, check_file, corrupt, highest_file, open_journal, remove_orphans
+from .views import Level, Owed, Snapshot
 
 _COMPACT_BYTES: Final = 64 << 20
 _REAP_SECONDS: Final = 0.2
 _READ_AT_ONCE_BYTES: Final = 1 << 20
 """A journal up to this length is read before anything else; a longer one while the gateway receives already."""
 _RECORDS_A_TURN: Final = 200
+_NO_FAULT_OF_THE_VOLUME: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 log = structlog.get_logger(__name__)
 
@@ -52,34 +54,6 @@ class SpoolFailed(Exception):
 
 class SpoolUncertain(SpoolFailed):
     """Nobody knows whether an instance is safe: it is not acknowledged, and its bytes stay for a restart to find."""
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How full the spool is, in bytes; above `watermark` nothing is accepted."""
-
-    used: int
-    capacity: int
-    watermark: int
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """A delivery that is waiting to be made."""
-
-    id: int
-    destination: str
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Counts of one moment, consistent with each other."""
-
-    instances: InstanceCounts
-    held_instances: int
-    deliveries: dict[str, dict[DeliveryState, int]]
-    oldest_owed_time: float | None
-    level: Level
 
 
 class Spool:
@@ -110,16 +84,21 @@ class Spool:
             next_id = max(content.next_id(), highest_file(self._files) + 1)
             records = content.records()
             self._ledger.apply(next(records))  # the totals, before anything is added to them
-            self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            if len(content.data) <= _READ_AT_ONCE_BYTES:
-                self._load(records, next_id)
+            # Synced before a file is removed for what it says.
             self._journal = Journal(self._files, content.segment, next_id)
         except BaseException:
             self._files.close(lock)
             raise
+        self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            if len(content.data) <= _READ_AT_ONCE_BYTES:
+                self._load(records, next_id)
+        except BaseException:
+            self._journal.close()
+            os.close(self._signal)
+            self._files.close(lock)
+            raise
         self._closed = False
-        self.repeated = 0
-        """How often, since the start, an instance came that the spool had already."""
         self._empty = EmptyFiles(self._files, next_id, self.distrust)
         self._reaper = threading.Thread(
             target=self._work_until_closed, args=(records, next_id), name="spool-reaper", daemon=True
@@ -175,24 +154,24 @@ class Spool:
         """
         with self._mutex:
             self._raise_if_failed()
-            entry = self._ledger.equal_to(received)
+            # Before the whole journal has been read, what an entry is owed is not known: better twice than not at all.
+            entry = self._ledger.equal_to(received) if self._loaded else None
             if entry is None:
                 return False
             again = [d for d in received.destinations if entry.is_owed_again(d)]
             if again:
                 self._take_over(AgainRecord(entry.received.id, tuple(again)))
-            self.repeated += 1
         self._sync()  # also what the first of them waits for
         with self._mutex:
             self._offer([Owed(entry.received.id, destination) for destination in again])
         return True
 
     def distrust(self, error: OSError) -> None:
-        """Accept nothing more after an error of the volume, unless it is want of room.
+        """Accept nothing more after an error of the volume, unless it is want of room, descriptors or memory.
 
         After a failed sync nobody knows what is on it (fsyncgate, 2018).
         """
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _NO_FAULT_OF_THE_VOLUME and self._damage is None:
             self._damage = SpoolError("SpoolFailed", f"the volume failed: {error.strerror or error}")
 
     def count_discarded(self) -> None:
@@ -432,12 +411,16 @@ class Spool:
                         self._ledger.apply(record)
         except JournalCorrupt as error:
             raise corrupt(error) from error
+        if self._closing.is_set():
+            return
         with self._mutex:
             old = [entry for entry in self._ledger.entries.values() if entry.received.id < before]
         for entry in old:
             if self._closing.is_set():
                 return
             check_file(self._files, entry.received)
+        if self._closing.is_set():
+            return
         remove_orphans(self._files, self._ledger.entries.keys().__contains__, before)
         with self._mutex:
             self._ledger.finish_reading(before)

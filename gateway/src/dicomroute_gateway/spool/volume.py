@@ -1,11 +1,13 @@
 """Tests a spool's volume before anything is trusted to it. What a program can find out, it finds out here."""
 
+import errno
 from typing import Final
 
 from .files import Files
 
 _IN_MEMORY: Final = frozenset(("tmpfs", "ramfs", "devtmpfs"))
 _TEST: Final = "volume-test"
+_NEW: Final = f"{_TEST}.new"
 _CONTENT: Final = bytes(range(256)) * 16
 
 
@@ -16,15 +18,27 @@ def defect(files: Files) -> str:
         return f"it is in memory ({kind}): what is on it does not survive the node. Use a volume on a disk"
     if files.lock("lock") is not None:
         return "it gives one lock twice, so that two gateways could write to it. Use a volume with file locks (flock)"
-    for name in (_TEST, f"{_TEST}.new"):
+    try:
+        return _defect_of_files(files)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return ""  # a full one has to drain
+    finally:
+        for name in (_TEST, _NEW):
+            files.remove(name)
+
+
+def _defect_of_files(files: Files) -> str:
+    for name in (_TEST, _NEW):
         files.remove(name)
-    descriptor = files.create(f"{_TEST}.new")
+    descriptor = files.create(_NEW)
     try:
         files.write(descriptor, [_CONTENT])
         files.sync(descriptor)
     finally:
         files.close(descriptor)
-    files.rename(f"{_TEST}.new", _TEST)
+    files.rename(_NEW, _TEST)
     try:
         files.close(files.create(_TEST))
     except FileExistsError:
@@ -32,7 +46,6 @@ def defect(files: Files) -> str:
     else:
         return "it creates a file that is there already. Use a volume with the semantics of POSIX"
     content = files.read(_TEST)
-    files.remove(_TEST)
     if content != _CONTENT:
         return f"it gave back other bytes than it was given ({len(content)} of {len(_CONTENT)}). Replace it"
     return ""

@@ -1,0 +1,34 @@
+"""What the spool tells others of itself: how full it is, what is owed, how it stands."""
+
+from dataclasses import dataclass
+
+from .ledger import InstanceCounts
+from .records import DeliveryState
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How full the spool is, in bytes; above `watermark` nothing is accepted."""
+
+    used: int
+    capacity: int
+    watermark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A delivery that is waiting to be made."""
+
+    id: int
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Counts of one moment, consistent with each other."""
+
+    instances: InstanceCounts
+    held_instances: int
+    deliveries: dict[str, dict[DeliveryState, int]]
+    oldest_owed_time: float | None
+    level: Level
