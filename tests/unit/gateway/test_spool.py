@@ -2,13 +2,13 @@
 
 import os
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import wait_until
 
 from dicomroute_gateway.spool import spool as module
 from dicomroute_gateway.spool.files import Files
@@ -380,8 +380,7 @@ def test_a_long_journal_is_read_while_instances_come(tmp_path: Path, monkeypatch
     with pytest.raises(SpoolFailed, match="try again in a moment"):
         again.drop(first, None)
     go_on.set()
-    while not again.is_loaded:
-        time.sleep(0.01)
+    wait_until(lambda: again.is_loaded, "the journal is not read")
     assert again.take_fresh() == [Owed(first, "CloudTarget/a"), Owed(third, "CloudTarget/a")]
     assert counts(again) == InstanceCounts(owed=2, dead_lettered=0, skipped=0, delivered=1, discarded=0)
     again.close()
@@ -487,8 +486,7 @@ def test_bytes_that_are_missed_while_a_long_journal_is_read_stop_the_gateway(
     path.unlink()
     monkeypatch.setattr(module, "_READ_AT_ONCE_BYTES", 0)
     again = open_spool(tmp_path)
-    while not again.failure:
-        time.sleep(0.01)
+    wait_until(lambda: bool(again.failure), "nothing is missed")
     assert again.failure_reason == "SpoolCorrupt"
     with pytest.raises(SpoolFailed):
         again.begin(CT, "1.2.4", EXPLICIT)
