@@ -81,8 +81,8 @@ golden: setup ## Accept what the renderer makes today as the golden output
 
 .PHONY: requirements
 requirements: setup ## Lock the requirements again, with hashes and without addresses
-	$(COMPILE) $(UPGRADE) operator/pyproject.toml -o requirements/operator.txt
 	$(COMPILE) $(UPGRADE) gateway/pyproject.toml -o requirements/gateway.txt
+	$(COMPILE) $(UPGRADE) operator/pyproject.toml --constraints requirements/gateway.txt -o requirements/operator.txt
 	$(COMPILE) $(UPGRADE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) $(UPGRADE) operator/pyproject.toml gateway/pyproject.toml cli/pyproject.toml requirements/dev.in \
 		--constraints requirements/operator.txt --constraints requirements/gateway.txt \
