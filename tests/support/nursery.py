@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomroute_gateway import __main__ as gateway
-from dicomroute_gateway.deliver import worker
+from dicomroute_gateway.deliver import stow
 from dicomroute_gateway.dimse import association
 from dicomroute_gateway.spool import spool
 from dicomroute_gateway.spool.files import Files
@@ -82,7 +82,7 @@ def watch(trigger: Trigger) -> None:
         wrap(operation)
     association.send_all = _around(trigger, "send a PDU", association.send_all)
     spool.Spool.settle = _around(trigger, "settle deliveries", spool.Spool.settle)
-    store = worker.store
+    store = stow.store
 
     async def watched_store(*arguments: Any) -> Any:
         trigger.reached("before: store at the destination")
@@ -90,7 +90,7 @@ def watch(trigger: Trigger) -> None:
         trigger.reached("after: store at the destination")
         return reply
 
-    worker.store = watched_store
+    stow.store = watched_store
 
 
 def _around(trigger: Trigger, step: str, original: Callable[..., Any]) -> Callable[..., Any]:

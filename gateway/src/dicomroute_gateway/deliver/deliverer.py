@@ -3,12 +3,14 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
 from dicomroute_gateway.spool.spool import Spool
 
+from .stow import StowTransport
 from .worker import Worker
 
 _PAUSE_SECONDS: Final = 0.005
@@ -78,9 +80,13 @@ class Deliverer:
     def _worker(self, destination: str) -> Worker:
         worker = self._workers.get(destination)
         if worker is None:
-            worker = Worker(destination, self._spool, self._configuration, self._secrets)
+            transport = StowTransport(partial(self._target, destination), self._secrets)
+            worker = Worker(destination, self._spool, self._configuration, transport)
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(
                 worker.run(), name=f"deliver {destination}"
             )
         return worker
+
+    def _target(self, destination: str) -> CloudTargetDestination | None:
+        return next((d for d in self._configuration().destinations if str(d.key) == destination), None)

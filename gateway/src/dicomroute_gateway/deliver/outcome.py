@@ -24,7 +24,7 @@ class Verdict(Enum):
     RETRY = "retry"
     """Not the instance's fault, or nobody knows: try again, for ever."""
     ALONE = "alone"
-    """Refused as part of a batch: try again alone, so that the refusal says whom it means."""
+    """Refused as part of a batch: try again in halves and at last alone, so that the refusal says whom it means."""
     REFUSED = "refused"
     """The content was refused for a reason that will not change."""
     DOUBTFUL = "doubtful"

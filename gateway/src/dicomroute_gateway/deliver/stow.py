@@ -1,8 +1,9 @@
-"""One STOW-RS request to a CloudTarget: its headers, its credential, its answer or its failure."""
+"""STOW-RS to a CloudTarget: the request, its credential, its answer or its failure (PS3.18 10.5)."""
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,8 @@ from dicomroute_gateway.configuration.model import BasicAuth, CloudTargetDestina
 
 from .backoff import retry_after_seconds
 from .multipart import MultipartBody, Part
-from .outcome import Answer
+from .outcome import Answer, Outcome, Verdict, outcomes
+from .transport import Item, Limits, Sent
 
 _MAX_ANSWER_BYTES: Final = 1 << 20
 _STALL_SECONDS: Final = 120.0
@@ -35,10 +37,47 @@ class TransportFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, and how long the server asks to wait before the next request."""
+    """An answer, how long it took once the request was sent, and how long the server asks to wait before the next."""
 
     answer: Answer
     retry_after_seconds: float | None
+    answer_seconds: float
+
+
+class StowTransport:
+    """Carries instances to a CloudTarget. `target` returns it as it is configured at the moment, if it is."""
+
+    limits = Limits(lanes=8, most_lanes=32, batch_instances=10, batch_bytes=32 << 20)
+
+    def __init__(self, target: Callable[[], CloudTargetDestination | None], secrets: Path) -> None:
+        self._target = target
+        self._secrets = secrets
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, items: Sequence[Item]) -> Sent:
+        """Store `items` by one request."""
+        target = self._target()
+        if target is None:
+            return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
+        if self._session is None:
+            self._session = new_session()
+        try:
+            reply = await store(self._session, target, [item.part for item in items], self._secrets, time.time())
+        except CredentialMissing as error:
+            return Sent([Outcome(Verdict.PAUSE, "SecretMissing")] * len(items), str(error))
+        except TransportFailed as error:
+            return Sent([Outcome(Verdict.RETRY, error.reason)] * len(items), str(error))
+        return Sent(
+            outcomes(reply.answer, [item.received.sop_instance_uid for item in items]),
+            f"HTTP {reply.answer.status}",
+            reply.retry_after_seconds,
+            reply.answer_seconds,
+        )
+
+    async def close(self) -> None:
+        """Close connections that are kept."""
+        if self._session is not None:
+            await self._session.close()
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -69,6 +108,7 @@ async def store(
     Raises CredentialMissing, TransportFailed; OSError when a file of the spool cannot be read.
     """
     body = MultipartBody(parts)
+    sending = _Sending()
     headers = {
         "Content-Type": body.content_type,
         "Content-Length": str(body.content_length),
@@ -82,7 +122,7 @@ async def store(
             asyncio.timeout(_STALL_SECONDS) as stall,
             session.post(
                 f"{destination.url.rstrip('/')}/studies",
-                data=_watched(body.blocks(), stall),
+                data=sending.watched(body.blocks(), stall),
                 headers=headers,
                 allow_redirects=False,
             ) as response,
@@ -91,8 +131,9 @@ async def store(
             content = bytearray()
             while len(content) < _MAX_ANSWER_BYTES and (more := await response.content.read(1 << 16)):
                 content += more
+            answer = Answer(response.status, response.headers.get("Content-Type", ""), bytes(content))
             wait = retry_after_seconds(response.headers.get("Retry-After"), now)
-            return Reply(Answer(response.status, response.headers.get("Content-Type", ""), bytes(content)), wait)
+            return Reply(answer, wait, time.monotonic() - sending.ended)
     except aiohttp.ClientConnectorDNSError as error:
         raise TransportFailed("DNSFailed", f"the name in {destination.url} cannot be resolved") from error
     except aiohttp.ClientConnectorCertificateError as error:
@@ -109,11 +150,18 @@ async def store(
         raise TransportFailed("ConnectionLost", f"{type(error).__name__} before an answer came") from error
 
 
-async def _watched(blocks: AsyncIterator[bytes], stall: asyncio.Timeout) -> AsyncIterator[bytes]:
-    """Yield `blocks`; each that the destination has taken puts the end of its patience off."""
-    async for block in blocks:
-        yield block
-        _go_on(stall)
+class _Sending:
+    """The sending of a request's body; `ended` is when its last byte was given away."""
+
+    def __init__(self) -> None:
+        self.ended = time.monotonic()
+
+    async def watched(self, blocks: AsyncIterator[bytes], stall: asyncio.Timeout) -> AsyncIterator[bytes]:
+        """Yield `blocks`; each that the destination has taken puts the end of its patience off."""
+        async for block in blocks:
+            yield block
+            _go_on(stall)
+        self.ended = time.monotonic()
 
 
 def _go_on(stall: asyncio.Timeout) -> None:

@@ -6,48 +6,29 @@ instance wait, alone, while the others go on.
 """
 
 import asyncio
-import heapq
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
-import aiohttp
 import structlog
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
-from dicomroute_gateway.spool.ledger import CAME_AGAIN
-from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
+from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool, SpoolFailed
 from dicomroute_gateway.spool.views import Owed
 
+from .attempt import CONTENT, UNREADABLE, after, is_its_own
 from .backoff import full_jitter
 from .holding import held
+from .line import Line, Turn
 from .multipart import Part
-from .outcome import Outcome, Verdict, outcomes
-from .stow import CredentialMissing, TransportFailed, new_session, store
+from .outcome import Outcome, Verdict
+from .pace import Pace
+from .transport import Item, Sent, Transport
 
-LANES: Final = 8
-BATCH_INSTANCES: Final = 10
-BATCH_BYTES: Final = 32 << 20
-UNREADABLE: Final = "SpoolUnreadable"
-
-_MAY_HAVE_ARRIVED: Final = frozenset(
-    (
-        "ConnectionLost",
-        "TimedOut",
-        "ServerError",
-        "Busy",
-        "NotInAnswer",
-        "AnswerNamesNoInstance",
-        "AnswerWithoutResult",
-        CAME_AGAIN,
-    )
-)
-"""Reasons of attempts after which the destination may have the instance all the same."""
+_THROTTLED: Final = (429, 503)
 
 log = structlog.get_logger(__name__)
 
@@ -62,38 +43,25 @@ class LastError:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A delivery that is being made."""
-
-    received: Received
-    delivery: DeliveryRecord
-    part: Part
-
-
 class Worker:
     """Makes the deliveries to one destination. Lives in one event loop; nothing here is for other threads."""
 
     def __init__(
-        self, destination: str, spool: Spool, configuration: Callable[[], Configuration], secrets: Path
+        self, destination: str, spool: Spool, configuration: Callable[[], Configuration], transport: Transport
     ) -> None:
         self.destination = destination
         self.last_error: LastError | None = None
         self._spool = spool
         self._configuration = configuration
-        self._secrets = secrets
-        self._ready: deque[int] = deque()
-        self._alone: deque[int] = deque()
-        self._later: list[tuple[float, int]] = []
-        self._queued: set[int] = set()
+        self._transport = transport
+        self._line = Line()
+        self._pace = Pace(transport.limits)
         self._in_flight: dict[int, str] = {}
         """SOP Instance UIDs by the number of the instance."""
         self._busy = 0
         """How many attempts are under way."""
         self._works = True
         """Whether the destination took something since its last fault."""
-        self._faults = 0
-        self._not_before = 0.0
         self._changed = asyncio.Event()
         self._stopping = False
 
@@ -104,17 +72,13 @@ class Worker:
 
     def offer(self, identifiers: Sequence[int]) -> None:
         """Add deliveries that have become pending."""
-        for identifier in identifiers:
-            if identifier not in self._queued and identifier not in self._in_flight:
-                self._queued.add(identifier)
-                self._ready.append(identifier)
+        self._line.add(identifier for identifier in identifiers if identifier not in self._in_flight)
         self._changed.set()
 
     def hurry(self) -> None:
         """Look again at what holds this destination, and end every wait that an earlier fault began."""
-        self._faults, self._not_before = 0, 0.0
-        self._alone.extend(identifier for _, identifier in self._later)
-        self._later.clear()
+        self._pace.hurry()
+        self._line.hurry()
         self._changed.set()
 
     def stop(self) -> None:
@@ -124,21 +88,24 @@ class Worker:
 
     async def run(self) -> None:
         """Make deliveries until stopped."""
-        async with new_session() as session, asyncio.TaskGroup() as lanes:
-            while not self._stopping:
-                self._changed.clear()
-                while self._busy < LANES and (batch := self._take_batch()):
-                    self._busy += 1
-                    lanes.create_task(self._make(session, batch))
-                try:
-                    async with asyncio.timeout(self._seconds_to_wait()):
-                        await self._changed.wait()
-                except TimeoutError:
-                    pass
-
-    async def _make(self, session: aiohttp.ClientSession, batch: list[_Item]) -> None:
         try:
-            await self._attempt(session, batch)
+            async with asyncio.TaskGroup() as lanes:
+                while not self._stopping:
+                    self._changed.clear()
+                    while batch := self._take_batch():
+                        self._busy += 1
+                        lanes.create_task(self._make(batch))
+                    try:
+                        async with asyncio.timeout(self._seconds_to_wait()):
+                            await self._changed.wait()
+                    except TimeoutError:
+                        pass
+        finally:
+            await self._transport.close()
+
+    async def _make(self, batch: list[Item]) -> None:
+        try:
+            await self._attempt(batch)
         except Exception:
             # An error of ours must not end the worker: what was under way is tried again like after any fault.
             log.exception("delivery.error", destination=self.destination)
@@ -150,87 +117,72 @@ class Worker:
     def _seconds_to_wait(self) -> float | None:
         """Return when to look again by itself; None where only a change can bring something to do."""
         now = time.monotonic()
-        if self._held() or self._busy == LANES or (self._faults and self._in_flight):
+        if self._held():
             return None
-        if self._not_before > now:
-            return self._not_before - now
-        return max(0.0, self._later[0][0] - now) if self._later else None
+        wait = self._pace.seconds_until(now)
+        if wait:
+            return wait
+        if not self._pace.may_begin(now, self._busy):
+            return None
+        due = self._line.next_time
+        return None if due is None else max(0.0, due - now)
 
-    def _take_batch(self) -> list[_Item]:
-        now = time.monotonic()
-        if now < self._not_before or (self._faults and self._in_flight) or self._held():
-            return []
-        while self._later and self._later[0][0] <= now:
-            self._alone.append(heapq.heappop(self._later)[1])
-        batch = self._collect(self._alone, 1)
-        return batch or self._collect(self._ready, 1 if self._faults else BATCH_INSTANCES)
-
-    def _collect(self, queue: deque[int], most: int) -> list[_Item]:
-        """Take up to `most` deliveries from the front of a queue, as far as they fit into one request.
+    def _take_batch(self) -> list[Item]:
+        """Return the deliveries of the next attempt, as far as they fit into one request.
 
         Never two of one SOP Instance UID at a time: an answer could not say which of them it means. A later version
         waits until the earlier one is delivered or given up, however often that is tried.
         """
-        batch: list[_Item] = []
-        size = 0
-        for _ in range(len(queue)):
-            if len(batch) == most:
-                break
-            identifier = queue.popleft()
+        now = time.monotonic()
+        if not self._pace.may_begin(now, self._busy) or self._held():
+            return []
+        batch: list[Item] = []
+
+        def look(identifier: int) -> Turn:
             item = self._item(identifier)
             if item is None:
-                self._queued.discard(identifier)
-                continue
+                return Turn.FORGET
             uid = item.received.sop_instance_uid
             if uid in self._in_flight.values() or self._spool.is_behind(Owed(identifier, self.destination)):
-                queue.append(identifier)
-                continue
-            if batch and size + item.part.length > BATCH_BYTES:
-                queue.appendleft(identifier)
-                break
-            self._queued.discard(identifier)
+                return Turn.LATER
+            if batch and sum(one.part.length for one in batch) + item.part.length > self._pace.batch_bytes:
+                return Turn.FULL
             self._in_flight[identifier] = uid
             batch.append(item)
-            size += item.part.length
+            return Turn.TAKE
+
+        self._line.take(now, 1 if self._pace.is_asking else self._pace.batch_instances, look)
         return batch
 
     def _held(self) -> str:
         return held(self.destination, self._configuration())
 
-    def _item(self, identifier: int) -> _Item | None:
+    def _item(self, identifier: int) -> Item | None:
         """Return a delivery if it is still to be made; a person may have dropped it meanwhile."""
         found = self._spool.pending(Owed(identifier, self.destination))
         if found is None:
             return None
         received, delivery = found
-        return _Item(received, delivery, Part(self._spool.file(identifier), received.file_length))
+        return Item(received, delivery, Part(self._spool.file(identifier), received.file_length))
 
-    async def _attempt(self, session: aiohttp.ClientSession, batch: list[_Item]) -> None:
-        results, wait, message = await self._send(session, batch)
+    async def _attempt(self, batch: list[Item]) -> None:
+        sent = await self._send(batch)
         stamp = time.time()
         alone = len(batch) == 1
         records = [
-            _after(item.delivery, outcome, stamp, alone, self._configuration().retry.content_attempts)
-            for item, outcome in zip(batch, results, strict=True)
+            after(item.delivery, outcome, stamp, alone, self._configuration().retry.content_attempts)
+            for item, outcome in zip(batch, sent.outcomes, strict=True)
         ]
         try:
             await asyncio.to_thread(self._spool.settle, records)
         except SpoolFailed as error:
             # What is not written down is done again after the restart that a failed volume needs.
             log.error("spool.settle_failed", error=str(error))
-        faults = [o for o in results if o.verdict in (Verdict.RETRY, Verdict.PAUSE)]
-        # A fault that an instance has alone, at a destination that takes others, is that instance's own.
-        own = alone and bool(faults) and self._works and _answered(faults[0])
-        if own:
-            self._works = False  # until another gets through; if the next one fails too, it is the destination
-        elif len(faults) == len(results):
-            self._fault(faults[0], wait, message)
-        if len(faults) < len(results):
-            self._faults, self._works = 0, True
-        for item, outcome, record in zip(batch, results, records, strict=True):
-            self._requeue(item, outcome, record, spread=own or len(faults) < len(results), was_alone=alone)
+        spread = self._judge(batch, sent)
+        self._requeue(batch, sent.outcomes, records, spread=spread)
+        for item, outcome, record in zip(batch, sent.outcomes, records, strict=True):
             if record.state is not DeliveryState.DELIVERED:
-                self.last_error = LastError(outcome.reason, outcome.status, stamp, message)
+                self.last_error = LastError(outcome.reason, outcome.status, stamp, sent.message)
                 log.warning(
                     "delivery.failed",
                     destination=self.destination,
@@ -239,54 +191,57 @@ class Worker:
                     verdict=outcome.verdict.value,
                     reason=outcome.reason,
                     status=outcome.status,
-                    message=message,
+                    message=sent.message,
                     attempts=record.attempts,
                     state=record.state,
                 )
 
-    def _give_back(self, batch: list[_Item]) -> None:
+    def _judge(self, batch: list[Item], sent: Sent) -> bool:
+        """Learn from an attempt how the destination stands; return whether its faults are its instances' own."""
+        outcomes, alone = sent.outcomes, len(batch) == 1
+        faults = [o for o in outcomes if o.verdict in (Verdict.RETRY, Verdict.PAUSE)]
+        request_bytes = sum(item.part.length for item in batch)
+        if sent.answer_seconds is not None and not faults:
+            self._pace.answered(sent.answer_seconds, request_bytes, self._busy)
+        if any(one.status in _THROTTLED for one in faults):
+            self._pace.throttled()
+        if all(one.verdict is Verdict.ALONE for one in outcomes):
+            self._pace.refused(len(batch), request_bytes)
+        elif all(one.verdict is Verdict.DELIVERED for one in outcomes):
+            self._pace.stored(len(batch), request_bytes)
+        # A fault that an instance has alone, at a destination that takes others, is that instance's own.
+        own = alone and bool(faults) and self._works and is_its_own(faults[0])
+        if own:
+            self._works = False  # until another gets through; if the next one fails too, it is the destination
+        elif len(faults) == len(outcomes):
+            self._fault(faults[0], sent.wait_seconds, sent.message)
+        if len(faults) < len(outcomes):
+            self._works = True
+            self._pace.worked()
+        return own or len(faults) < len(outcomes)
+
+    def _give_back(self, batch: list[Item]) -> None:
         """End an attempt: whatever is still to be made and waits nowhere else waits for the next one."""
         for item in batch:
             identifier = item.received.id
             self._in_flight.pop(identifier, None)
-            pending = self._spool.pending(Owed(identifier, self.destination)) is not None
-            if pending and identifier not in self._queued:
-                self._queued.add(identifier)
-                self._ready.append(identifier)
+            if self._spool.pending(Owed(identifier, self.destination)) is not None:
+                self._line.add([identifier])
         self._changed.set()
 
-    async def _send(
-        self, session: aiohttp.ClientSession, batch: list[_Item]
-    ) -> tuple[list[Outcome], float | None, str]:
-        """Return the outcome of each delivery, how long the server asks to wait, and a sentence for a fault."""
-        target = self._target()
-        if target is None:
-            return [Outcome(Verdict.RETRY, "NoSuchDestination")] * len(batch), None, ""
+    async def _send(self, batch: list[Item]) -> Sent:
         if unreadable := [item.received.id for item in batch if not item.part.is_readable()]:
             log.error("spool.unreadable", destination=self.destination, instances=unreadable)
             verdicts = [Verdict.RETRY if item.received.id in unreadable else Verdict.ALONE for item in batch]
             sentence = "the file of an instance cannot be read from the spool"
-            return [Outcome(verdict, UNREADABLE) for verdict in verdicts], None, sentence
-        try:
-            reply = await store(session, target, [item.part for item in batch], self._secrets, time.time())
-        except CredentialMissing as error:
-            return [Outcome(Verdict.PAUSE, "SecretMissing")] * len(batch), None, str(error)
-        except TransportFailed as error:
-            return [Outcome(Verdict.RETRY, error.reason)] * len(batch), None, str(error)
-        sent = [item.received.sop_instance_uid for item in batch]
-        return outcomes(reply.answer, sent), reply.retry_after_seconds, f"HTTP {reply.answer.status}"
-
-    def _target(self) -> CloudTargetDestination | None:
-        return next((d for d in self._configuration().destinations if str(d.key) == self.destination), None)
+            return Sent([Outcome(verdict, UNREADABLE) for verdict in verdicts], sentence)
+        return await self._transport.send(batch)
 
     def _fault(self, outcome: Outcome, wait: float | None, message: str) -> None:
-        """Let the destination wait; several attempts that failed at the same time are one fault."""
+        """Let the destination wait."""
         now = time.monotonic()
         self._works = False
-        if now >= self._not_before:
-            self._faults += 1
-            self._not_before = now + self._backoff(self._faults)
-        self._not_before = max(self._not_before, now + (wait or 0.0))
+        self._pace.fault(now, wait, self._backoff)
         self.last_error = LastError(outcome.reason, outcome.status, time.time(), message)
         log.warning(
             "destination.waits",
@@ -294,25 +249,31 @@ class Worker:
             reason=outcome.reason,
             status=outcome.status,
             message=message,
-            seconds=round(self._not_before - now, 1),
+            seconds=round(self._pace.seconds_until(now), 1),
         )
 
-    def _requeue(self, item: _Item, outcome: Outcome, record: DeliveryRecord, *, spread: bool, was_alone: bool) -> None:
-        """Put a delivery that is still pending where its outcome says."""
-        if record.state is not DeliveryState.PENDING:
-            return
-        identifier = item.received.id
-        self._queued.add(identifier)
-        content = outcome.verdict in (Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE)
-        suspect = content or _answered(outcome)
-        if outcome.verdict is Verdict.ALONE or (suspect and not was_alone):
-            self._alone.append(identifier)
-        elif content or spread:
-            failures = record.refusals if content else record.attempts
-            heapq.heappush(self._later, (time.monotonic() + self._backoff(max(1, failures)), identifier))
-        else:
-            # Behind the others, so that an instance that breaks its server does not stand in front for ever.
-            self._ready.append(identifier)
+    def _requeue(
+        self, batch: list[Item], outcomes: Sequence[Outcome], records: Sequence[DeliveryRecord], *, spread: bool
+    ) -> None:
+        """Put the deliveries that are still pending where their outcomes say."""
+        refused: list[int] = []
+        for item, outcome, record in zip(batch, outcomes, records, strict=True):
+            if record.state is not DeliveryState.PENDING:
+                continue
+            identifier = item.received.id
+            content = outcome.verdict in CONTENT
+            suspect = content or is_its_own(outcome)
+            if outcome.verdict is Verdict.ALONE:
+                refused.append(identifier)
+            elif suspect and len(batch) > 1:
+                self._line.add_group([identifier])
+            elif content or spread:
+                failures = record.refusals if content else record.attempts
+                self._line.add_later(time.monotonic() + self._backoff(max(1, failures)), identifier)
+            else:
+                # Behind the others, so that an instance that breaks its server does not stand in front for ever.
+                self._line.add([identifier])
+        self._line.add_halves(refused)
 
     def _backoff(self, failures: int) -> float:
         retry = self._configuration().retry
@@ -322,37 +283,3 @@ class Worker:
             retry.max_backoff_seconds,
             random.random(),  # noqa: S311
         )
-
-
-def _answered(outcome: Outcome) -> bool:
-    """Return whether a fault may be an instance's own: the destination answered, or our file is unreadable."""
-    busy = outcome.verdict is Verdict.PAUSE or outcome.status in (None, 408, 425, 429, 503)
-    return not busy or outcome.reason == UNREADABLE
-
-
-def _after(
-    delivery: DeliveryRecord, outcome: Outcome, stamp: float, alone: bool, content_attempts: int
-) -> DeliveryRecord:
-    """Return the state of a delivery after an attempt with this outcome.
-
-    Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
-    second time, a doubtful one after `content_attempts`. A duplicate is our own if the attempt before it was
-    sent and its answer was lost or did not name the instance.
-    """
-    refused = alone and outcome.verdict in (Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE)
-    refusals = delivery.refusals + refused
-    state = DeliveryState.PENDING
-    own = outcome.verdict is Verdict.DUPLICATE and delivery.reason in _MAY_HAVE_ARRIVED
-    if outcome.verdict is Verdict.DELIVERED or own:
-        state = DeliveryState.DELIVERED
-    elif refused and refusals >= (2 if outcome.verdict is Verdict.REFUSED else content_attempts):
-        state = DeliveryState.DEAD_LETTERED
-    return replace(
-        delivery,
-        state=state,
-        attempts=delivery.attempts + 1,
-        refusals=refusals,
-        reason=outcome.reason,
-        status=outcome.status,
-        time=stamp,
-    )

@@ -2,8 +2,8 @@
 
 import pytest
 
+from dicomroute_gateway.deliver.attempt import after
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
-from dicomroute_gateway.deliver.worker import _after
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 
 PENDING = DeliveryRecord(1, "CloudTarget/a", DeliveryState.PENDING)
@@ -13,7 +13,7 @@ V, S = Verdict, DeliveryState
 def states(*verdicts: Verdict, alone: bool = True, content_attempts: int = 3, reason: str = "x") -> list[DeliveryState]:
     delivery, found = PENDING, []
     for verdict in verdicts:
-        delivery = _after(delivery, Outcome(verdict, reason, 400), 1.0, alone, content_attempts)
+        delivery = after(delivery, Outcome(verdict, reason, 400), 1.0, alone, content_attempts)
         found.append(delivery.state)
     assert delivery.attempts == len(verdicts)
     return found
@@ -40,5 +40,5 @@ def test_a_doubtful_refusal_dead_letters_after_the_attempts_of_the_route() -> No
     [("ConnectionLost", S.DELIVERED), ("ServerError", S.DELIVERED), ("ConnectionFailed", S.PENDING), ("", S.PENDING)],
 )
 def test_a_duplicate_is_our_own_only_if_the_attempt_before_may_have_arrived(before: str, state: DeliveryState) -> None:
-    tried = _after(PENDING, Outcome(V.RETRY, before), 1.0, True, 8) if before else PENDING
-    assert _after(tried, Outcome(V.DUPLICATE, "InstanceExists", 45070), 2.0, True, 8).state is state
+    tried = after(PENDING, Outcome(V.RETRY, before), 1.0, True, 8) if before else PENDING
+    assert after(tried, Outcome(V.DUPLICATE, "InstanceExists", 45070), 2.0, True, 8).state is state

@@ -1,0 +1,62 @@
+"""What an attempt makes of a delivery. Pure."""
+
+from dataclasses import replace
+from typing import Final
+
+from dicomroute_gateway.spool.ledger import CAME_AGAIN
+from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
+
+from .outcome import Outcome, Verdict
+
+UNREADABLE: Final = "SpoolUnreadable"
+
+CONTENT: Final = frozenset((Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE))
+"""Verdicts on the content of an instance."""
+
+_MAY_HAVE_ARRIVED: Final = frozenset(
+    (
+        "ConnectionLost",
+        "TimedOut",
+        "ServerError",
+        "Busy",
+        "NotInAnswer",
+        "AnswerNamesNoInstance",
+        "AnswerWithoutResult",
+        CAME_AGAIN,
+    )
+)
+"""Reasons of attempts after which the destination may have the instance all the same."""
+
+
+def after(
+    delivery: DeliveryRecord, outcome: Outcome, stamp: float, alone: bool, content_attempts: int
+) -> DeliveryRecord:
+    """Return the state of a delivery after an attempt with this outcome.
+
+    Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
+    second time, a doubtful one after `content_attempts`. A duplicate is our own if the attempt before it was
+    sent and its answer was lost or did not name the instance.
+    """
+    refused = alone and outcome.verdict in CONTENT
+    refusals = delivery.refusals + refused
+    state = DeliveryState.PENDING
+    own = outcome.verdict is Verdict.DUPLICATE and delivery.reason in _MAY_HAVE_ARRIVED
+    if outcome.verdict is Verdict.DELIVERED or own:
+        state = DeliveryState.DELIVERED
+    elif refused and refusals >= (2 if outcome.verdict is Verdict.REFUSED else content_attempts):
+        state = DeliveryState.DEAD_LETTERED
+    return replace(
+        delivery,
+        state=state,
+        attempts=delivery.attempts + 1,
+        refusals=refusals,
+        reason=outcome.reason,
+        status=outcome.status,
+        time=stamp,
+    )
+
+
+def is_its_own(outcome: Outcome) -> bool:
+    """Return whether a fault may be an instance's own: the destination answered, or our file is unreadable."""
+    busy = outcome.verdict is Verdict.PAUSE or outcome.status in (None, 408, 425, 429, 503)
+    return not busy or outcome.reason == UNREADABLE

@@ -1,0 +1,59 @@
+"""What carries instances to a destination: the seam between a worker and a protocol."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dicomroute_gateway.spool.records import DeliveryRecord, Received
+
+from .multipart import Part
+from .outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A delivery that is being made: its instance, how it stands, and the file."""
+
+    received: Received
+    delivery: DeliveryRecord
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of an attempt.
+
+    `outcomes` has one for each item, in their order. `wait_seconds` is how long the destination asks to be left alone,
+    `message` what a person is told of a fault, `answer_seconds` how long the destination took to answer once it had
+    everything; None where that says nothing of its load.
+    """
+
+    outcomes: Sequence[Outcome]
+    message: str
+    wait_seconds: float | None = None
+    answer_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a destination is given at once: attempts side by side, and what one of them carries at most.
+
+    An instance that is larger than `batch_bytes` travels alone.
+    """
+
+    lanes: int
+    most_lanes: int
+    batch_instances: int
+    batch_bytes: int
+
+
+class Transport(Protocol):
+    """Carries instances to one destination. Lives in one event loop."""
+
+    limits: Limits
+
+    async def send(self, items: Sequence[Item]) -> Sent:
+        """Make one attempt with all of `items`. Faults are outcomes; whatever is raised is an error of ours."""
+
+    async def close(self) -> None:
+        """Give back what is kept open between attempts."""
