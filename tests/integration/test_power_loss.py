@@ -19,9 +19,9 @@ from power import Recording, Weather, weathers
 from routes import local_node, local_route, to
 from sink import Sink
 
+from dicomroute_gateway.spool.errors import SpoolError
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.ledger import Entry
-from dicomroute_gateway.spool.recovery import SpoolError
 from dicomroute_gateway.spool.spool import Spool
 
 SECONDS = 1.0

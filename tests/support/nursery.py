@@ -19,7 +19,7 @@ from typing import Any
 from dicomroute_gateway import __main__ as gateway
 from dicomroute_gateway.deliver import stow
 from dicomroute_gateway.dimse import association
-from dicomroute_gateway.spool import spool
+from dicomroute_gateway.spool import spool, upkeep
 from dicomroute_gateway.spool.files import Files
 
 _OPERATIONS = {
@@ -114,7 +114,7 @@ def bear(order: dict[str, Any]) -> int:
         for stream in (1, 2):
             os.dup2(log, stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        spool._COMPACT_BYTES = 20_000  # often enough to be hit
+        upkeep._COMPACT_BYTES = 20_000  # often enough to be hit
         if order["step"] is not None:
             watch(Trigger(order["step"], order["occurrence"]))
         sys.argv = ["dicomroute-gateway", *order["arguments"]]

@@ -14,7 +14,7 @@ from power import NEVER, Fact, Operation, Recording
 from dicomroute_gateway import __main__ as gateway
 from dicomroute_gateway import reception
 from dicomroute_gateway.dimse.command import Status
-from dicomroute_gateway.spool import spool
+from dicomroute_gateway.spool import spool, upkeep
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.records import DeliveryState
 
@@ -116,7 +116,7 @@ class Recorder:
         def settled(self_: spool.Spool, records: Any) -> None:
             records = list(records)
             for record in records:
-                entry = self_._ledger.entries.get(record.id)
+                entry = self_._books.ledger.entries.get(record.id)
                 if entry is not None and record.state is DeliveryState.DELIVERED:
                     self._note("delivered", entry.received.sop_instance_uid, entry.received.digest)
             settle(self_, records)
@@ -132,7 +132,7 @@ class Recorder:
 def main() -> None:
     recorder = Recorder()
     recorder.watch()
-    spool._COMPACT_BYTES = 10_000
+    upkeep._COMPACT_BYTES = 10_000
     try:
         gateway.main()
     finally:

@@ -13,9 +13,10 @@ from .dimse.command import Status
 from .dimse.service import AssociationFacts, StoreRequest, StoreResult, StoreSink
 from .rules.head import HeadError, RawElement, scan
 from .rules.routing import CompiledRules, Routing
+from .spool.errors import SpoolFailed, SpoolFull, SpoolUncertain
 from .spool.incoming import Incoming
 from .spool.records import Received, Sender
-from .spool.spool import Spool, SpoolFailed, SpoolFull, SpoolUncertain
+from .spool.spool import Spool
 
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018

@@ -24,7 +24,7 @@ from .deliver.deliverer import Deliverer
 from .dimse.listener import Counts, Listener, ListenerError
 from .reception import Active, Reception
 from .rules.routing import compile_rules
-from .spool.recovery import SpoolError
+from .spool.errors import SpoolError
 from .spool.spool import Spool
 
 _POLL_SECONDS: Final = 0.5

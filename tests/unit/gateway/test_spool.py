@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from processes import wait_until
 
 from dicomroute_gateway.spool import spool as module
+from dicomroute_gateway.spool import upkeep
+from dicomroute_gateway.spool.errors import SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.incoming import file_of
 from dicomroute_gateway.spool.ledger import InstanceCounts, Ledger
@@ -29,8 +31,7 @@ from dicomroute_gateway.spool.records import (
     decode_record,
     encode_record,
 )
-from dicomroute_gateway.spool.recovery import SpoolError
-from dicomroute_gateway.spool.spool import Spool, SpoolFailed, SpoolFull, SpoolUncertain
+from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
@@ -363,14 +364,14 @@ def test_a_long_journal_is_read_while_instances_come(tmp_path: Path, monkeypatch
     spool.close()
     monkeypatch.setattr(module, "_READ_AT_ONCE_BYTES", 0)
     begun, go_on = threading.Event(), threading.Event()
-    check = module.check_file
+    check = upkeep.check_file
 
     def slowly(files: Files, record: Received) -> None:
         begun.set()
         assert go_on.wait(10)
         check(files, record)
 
-    monkeypatch.setattr(module, "check_file", slowly)
+    monkeypatch.setattr(upkeep, "check_file", slowly)
     again = open_spool(tmp_path)
     assert begun.wait(10)
     third = store(again)
@@ -395,7 +396,7 @@ def test_a_gateway_that_ends_while_it_reads_a_long_journal_removes_nothing(
     owed = store(spool)
     spool.close()
     monkeypatch.setattr(module, "_READ_AT_ONCE_BYTES", 0)
-    monkeypatch.setattr(module, "_RECORDS_A_TURN", 1)
+    monkeypatch.setattr(upkeep, "_RECORDS_A_TURN", 1)
     apply = Ledger.apply
     for turns in (1, 5, 30):
         opened: list[Spool] = []
@@ -403,10 +404,10 @@ def test_a_gateway_that_ends_while_it_reads_a_long_journal_removes_nothing(
         left = iter(range(turns))
 
         def apply_some(ledger: Ledger, record: Record, opened=opened, go_on=go_on, left=left) -> None:
-            if threading.current_thread().name == "spool-reaper":
+            if threading.current_thread().name == "spool-upkeep":
                 assert go_on.wait(10)
                 if next(left, None) is None:
-                    opened[0]._closing.set()
+                    opened[0]._upkeep._closing.set()
             apply(ledger, record)
 
         monkeypatch.setattr(Ledger, "apply", apply_some)
@@ -424,7 +425,7 @@ def test_an_equal_instance_is_kept_while_a_long_journal_is_read(
     first = store(spool)
     record = next(iter(spool.entries(lambda _: True))).received
     assert spool.repeat(record)
-    monkeypatch.setattr(spool, "_loaded", False)
+    monkeypatch.setattr(spool._books, "is_loaded", False)
     assert not spool.repeat(record)
     monkeypatch.undo()
     assert spool.take_fresh() == [Owed(first, "CloudTarget/a")]
@@ -513,7 +514,7 @@ def test_compaction_forgets_what_is_done_and_nothing_else(tmp_path: Path) -> Non
     keep, hold, gone = store(spool, ("CloudTarget/a", "CloudTarget/b")), store(spool, (), "Unmatched"), store(spool)
     spool.settle([delivered(keep), delivered(gone)])
     before = spool.snapshot()
-    spool._compact()
+    spool._upkeep.compact()
     store(spool)
     spool.close()
     assert len(list((tmp_path / "spool" / "journal").glob("*.jsonl"))) == 1

@@ -15,8 +15,9 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
-from dicomroute_gateway.spool.spool import Spool, SpoolFailed
+from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
 
 from .attempt import CONTENT, UNREADABLE, after, is_its_own

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from . import journal as journals
+from .errors import SpoolError
 from .files import Files
 from .incoming import INSTANCES, file_of
 from .journal import Content, JournalCorrupt
@@ -15,14 +16,6 @@ from .volume import defect
 FORMAT: Final = 2
 """1: the first. 2: records of instances that came again."""
 _INSTANCE_FILE: Final = re.compile(r"[0-9]{12}\.dcm")
-
-
-class SpoolError(Exception):
-    """The spool cannot be used; `reason` names the condition, the message says what to do."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def _check_format(files: Files) -> None:

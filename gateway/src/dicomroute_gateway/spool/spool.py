@@ -4,11 +4,8 @@ The order of an acceptance: name synced, data synced, record synced, then the an
 a removal: record of the last delivery synced, then the file removed. docs/durability.md argues each step.
 """
 
-import errno
-import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,11 +13,13 @@ from typing import Final
 
 import structlog
 
+from .books import Books
 from .empty_files import EmptyFiles
+from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
 from .files import Files
-from .incoming import IDS_PER_FOLDER, Incoming, file_of, folder_of
-from .journal import Journal, JournalCorrupt, JournalFailed
-from .ledger import Entry, Ledger
+from .incoming import Incoming, file_of
+from .journal import JournalFailed
+from .ledger import Entry
 from .records import (
     AgainRecord,
     DeliveryRecord,
@@ -29,31 +28,15 @@ from .records import (
     DroppedRecord,
     HoldRecord,
     Received,
-    Record,
 )
-from .recovery import SpoolError, check_file, corrupt, highest_file, open_journal, remove_orphans
+from .recovery import highest_file, open_journal
+from .upkeep import Upkeep
 from .views import Level, Owed, Snapshot
 
-_COMPACT_BYTES: Final = 64 << 20
-_REAP_SECONDS: Final = 0.2
 _READ_AT_ONCE_BYTES: Final = 1 << 20
 """A journal up to this length is read before anything else; a longer one while the gateway receives already."""
-_RECORDS_A_TURN: Final = 200
-_NO_FAULT_OF_THE_VOLUME: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 log = structlog.get_logger(__name__)
-
-
-class SpoolFull(Exception):
-    """There is no room for another instance at present."""
-
-
-class SpoolFailed(Exception):
-    """The volume did not keep what it was given; nothing is accepted until the gateway is restarted."""
-
-
-class SpoolUncertain(SpoolFailed):
-    """Nobody knows whether an instance is safe: it is not acknowledged, and its bytes stay for a restart to find."""
 
 
 class Spool:
@@ -71,44 +54,29 @@ class Spool:
         if lock is None:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
-        self._ledger = Ledger()
-        self._mutex = threading.RLock()
-        self._bytes = 0
-        self._compact_at = _COMPACT_BYTES
-        self._fresh: list[Owed] = []
-        self._damage: SpoolError | None = None
-        self._loaded = False
-        self._closing = threading.Event()
+        self._closed = False
         try:
             content = open_journal(self._files)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
-            records = content.records()
-            self._ledger.apply(next(records))  # the totals, before anything is added to them
-            # Synced before a file is removed for what it says.
-            self._journal = Journal(self._files, content.segment, next_id)
+            self._books = Books(self._files, content, next_id)
         except BaseException:
             self._files.close(lock)
             raise
-        self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._upkeep = Upkeep(self._files, self._books, next_id)
         try:
             if len(content.data) <= _READ_AT_ONCE_BYTES:
-                self._load(records, next_id)
+                self._upkeep.load()
         except BaseException:
-            self._journal.close()
-            os.close(self._signal)
+            self._books.close()
             self._files.close(lock)
             raise
-        self._closed = False
         self._empty = EmptyFiles(self._files, next_id, self.distrust)
-        self._reaper = threading.Thread(
-            target=self._work_until_closed, args=(records, next_id), name="spool-reaper", daemon=True
-        )
-        self._reaper.start()
+        self._upkeep.start(lambda: self._empty.next_id)
 
     @property
     def is_loaded(self) -> bool:
         """Whether the whole journal has been read: before that it is not known what is owed."""
-        return self._loaded
+        return self._books.is_loaded
 
     # -- taking in -------------------------------------------------------------------------------------------
 
@@ -132,19 +100,19 @@ class Spool:
         """
         self._raise_if_failed()
         incoming.sync()
-        with self._mutex:
+        with self._books.mutex:
             self._raise_if_failed()
-            self._ledger.apply(received)
-            self._bytes += received.file_length
-            position = self._journal.append(received)
+            self._books.ledger.apply(received)
+            self._books.spooled_bytes += received.file_length
+            position = self._books.journal.append(received)
         try:
-            self._journal.sync(position)
+            self._books.journal.sync(position)
         except JournalFailed as error:
             raise SpoolUncertain(str(error)) from error
-        with self._mutex:
-            entry = self._ledger.entries.get(received.id)
+        with self._books.mutex:
+            entry = self._books.ledger.entries.get(received.id)
             if entry is not None:
-                self._announce(entry)
+                self._books.announce(entry)
 
     def repeat(self, received: Received) -> bool:
         """Take an instance that the spool has already, byte for byte; return whether it has.
@@ -152,59 +120,44 @@ class Spool:
         It is owed again where it was delivered, and anew where it was not owed. When this returns True the sender can
         be told that it is safe. `received` is as for `receive`, its number apart. Raises SpoolFailed.
         """
-        with self._mutex:
+        with self._books.mutex:
             self._raise_if_failed()
             # Before the whole journal has been read, what an entry is owed is not known: better twice than not at all.
-            entry = self._ledger.equal_to(received) if self._loaded else None
+            entry = self._books.ledger.equal_to(received) if self._books.is_loaded else None
             if entry is None:
                 return False
             again = [d for d in received.destinations if entry.is_owed_again(d)]
             if again:
-                self._take_over(AgainRecord(entry.received.id, tuple(again)))
-        self._sync()  # also what the first of them waits for
-        with self._mutex:
-            self._offer([Owed(entry.received.id, destination) for destination in again])
+                self._books.take_over(AgainRecord(entry.received.id, tuple(again)))
+        self._books.sync()  # also what the first of them waits for
+        with self._books.mutex:
+            self._books.offer([Owed(entry.received.id, destination) for destination in again])
         return True
 
     def distrust(self, error: OSError) -> None:
-        """Accept nothing more after an error of the volume, unless it is want of room, descriptors or memory.
-
-        After a failed sync nobody knows what is on it (fsyncgate, 2018).
-        """
-        if error.errno not in _NO_FAULT_OF_THE_VOLUME and self._damage is None:
-            self._damage = SpoolError("SpoolFailed", f"the volume failed: {error.strerror or error}")
+        """Accept nothing more after an error of the volume, unless it is want of room, descriptors or memory."""
+        self._books.distrust(error)
 
     def count_discarded(self) -> None:
         """Count an instance that was answered with success and not kept, as the route says."""
-        with self._mutex:
-            self._take_over(DiscardedRecord())
+        with self._books.mutex:
+            self._books.take_over(DiscardedRecord())
 
     # -- giving out ------------------------------------------------------------------------------------------
 
     @property
     def fresh_descriptor(self) -> int:
         """A descriptor that is readable while `take_fresh` has something to return."""
-        return self._signal
+        return self._books.fresh_descriptor
 
     def take_fresh(self) -> list[Owed]:
-        """Return the deliveries that have become pending since the last call; at first all there are.
-
-        None before the whole journal has been read: a later version must not overtake one that is not known yet.
-        """
-        with self._mutex:
-            if not self._loaded:
-                return []
-            fresh, self._fresh = self._fresh, []
-            try:
-                os.eventfd_read(self._signal)
-            except BlockingIOError:
-                pass
-        return fresh
+        """Return the deliveries that have become pending since the last call; at first all there are."""
+        return self._books.take_fresh()
 
     def pending(self, owed: Owed) -> tuple[Received, DeliveryRecord] | None:
         """Return a delivery and its instance if it is still to be made."""
-        with self._mutex:
-            entry = self._ledger.entries.get(owed.id)
+        with self._books.mutex:
+            entry = self._books.ledger.entries.get(owed.id)
             delivery = entry.deliveries.get(owed.destination) if entry else None
             if entry is None or delivery is None or delivery.state is not DeliveryState.PENDING:
                 return None
@@ -212,9 +165,9 @@ class Spool:
 
     def is_behind(self, owed: Owed) -> bool:
         """Return whether an earlier version of the same instance is still to be delivered there."""
-        with self._mutex:
-            entry = self._ledger.entries.get(owed.id)
-            return entry is not None and self._ledger.is_behind(entry, owed.destination)
+        with self._books.mutex:
+            entry = self._books.ledger.entries.get(owed.id)
+            return entry is not None and self._books.ledger.is_behind(entry, owed.destination)
 
     def file(self, identifier: int) -> Path:
         """Return the file of an instance."""
@@ -226,33 +179,30 @@ class Spool:
         A delivery whose success is lost with the power is made again, which its destination takes as the same
         instance. Raises SpoolFailed.
         """
-        with self._mutex:
+        with self._books.mutex:
             for record in records:
-                entry = self._ledger.entries.get(record.id)
+                entry = self._books.ledger.entries.get(record.id)
                 known = entry.deliveries.get(record.destination) if entry else None
                 # What a person dropped while an attempt was under way stays dropped, unless it arrived after all.
                 if record.state is DeliveryState.DELIVERED or (known and known.state is DeliveryState.PENDING):
-                    self._take_over(record)
-        try:
-            self._journal.flush()
-        except JournalFailed as error:
-            raise SpoolFailed(str(error)) from error
+                    self._books.take_over(record)
+        self._books.flush()
 
     # -- what a person decides -------------------------------------------------------------------------------
 
     def entries(self, keep: Callable[[Entry], bool], limit: int | None = None) -> list[Entry]:
         """Return copies of the entries that `keep` accepts, oldest first."""
-        with self._mutex:
-            entries = [Entry(e.received, e.hold, e.deliveries) for e in self._ledger.entries.values()]
+        with self._books.mutex:
+            entries = [Entry(e.received, e.hold, e.deliveries) for e in self._books.ledger.entries.values()]
         return list(islice((entry for entry in entries if keep(entry)), limit))
 
     def retry(self, owed: Iterable[Owed]) -> int:
         """Make dead-lettered deliveries pending again, and pending ones due now; return how many."""
         count = 0
-        self._raise_until_loaded()
-        with self._mutex:
+        self._books.raise_until_loaded()
+        with self._books.mutex:
             for one in owed:
-                entry = self._ledger.entries.get(one.id)
+                entry = self._books.ledger.entries.get(one.id)
                 delivery = entry.deliveries.get(one.destination) if entry else None
                 if delivery is None or delivery.state not in (
                     DeliveryState.DEAD_LETTERED,
@@ -261,9 +211,9 @@ class Spool:
                     continue
                 count += 1
                 record = replace(delivery, state=DeliveryState.PENDING, refusals=0)
-                self._take_over(record)
-                self._offer([one])
-        self._sync()
+                self._books.take_over(record)
+                self._books.offer([one])
+        self._books.sync()
         return count
 
     def reroute(self, identifier: int, destinations: Iterable[str], hold: str) -> bool:
@@ -271,16 +221,16 @@ class Spool:
 
         Deliveries it already has stay as they are.
         """
-        self._raise_until_loaded()
-        with self._mutex:
-            entry = self._ledger.entries.get(identifier)
+        self._books.raise_until_loaded()
+        with self._books.mutex:
+            entry = self._books.ledger.entries.get(identifier)
             if entry is None or not entry.hold:
                 return False
             fresh = [d for d in destinations if d not in entry.deliveries]
             records = [DeliveryRecord(identifier, d, DeliveryState.PENDING) for d in fresh]
-            self._take_over(*records, HoldRecord(identifier, hold))
-            self._offer([Owed(identifier, d) for d in fresh])
-        self._sync()
+            self._books.take_over(*records, HoldRecord(identifier, hold))
+            self._books.offer([Owed(identifier, d) for d in fresh])
+        self._books.sync()
         return True
 
     def drop(self, identifier: int, destination: str | None) -> int:
@@ -289,9 +239,9 @@ class Spool:
         A held instance without any delivery is dropped itself. What is dropped is counted, as skipped or
         discarded.
         """
-        self._raise_until_loaded()
-        with self._mutex:
-            entry = self._ledger.entries.get(identifier)
+        self._books.raise_until_loaded()
+        with self._books.mutex:
+            entry = self._books.ledger.entries.get(identifier)
             if entry is None:
                 return 0
             dropped = 0
@@ -306,8 +256,8 @@ class Spool:
             if destination is None and entry.hold:
                 dropped += 1
                 records.append(HoldRecord(identifier, "") if entry.deliveries else DroppedRecord(identifier))
-            self._take_over(*records)
-        self._sync()
+            self._books.take_over(*records)
+        self._books.sync()
         return dropped
 
     # -- how it stands ---------------------------------------------------------------------------------------
@@ -315,15 +265,12 @@ class Spool:
     @property
     def failure(self) -> str:
         """Why the volume is no longer trusted; "" while it is."""
-        if self._damage is not None:
-            return str(self._damage)
-        error = self._journal.failure
-        return "" if error is None else f"the journal could not be written: {error.strerror or error}"
+        return self._books.failure
 
     @property
     def failure_reason(self) -> str:
         """The name of the failure."""
-        return self._damage.reason if self._damage is not None else "SpoolFailed"
+        return self._books.damage.reason if self._books.damage is not None else "SpoolFailed"
 
     def resize(self, size_bytes: int, high_watermark_percent: int) -> None:
         """Take over changed limits."""
@@ -336,144 +283,34 @@ class Spool:
         if total < self._size_bytes:
             return Level(total - free, total, total * self._percent // 100)
         # Others may fill a larger file system: what is not free there is as good as used.
-        used = max(self._bytes, self._size_bytes - free)
+        used = max(self._books.spooled_bytes, self._size_bytes - free)
         return Level(used, self._size_bytes, self._size_bytes * self._percent // 100)
 
     def snapshot(self) -> Snapshot:
         """Return the counts of this moment."""
-        with self._mutex:
+        with self._books.mutex:
             deliveries = {
-                destination: {s: self._ledger.delivery_count(destination, s) for s in DeliveryState}
-                for destination in self._ledger.destinations() | self._ledger.totals.delivered_to.keys()
+                destination: {s: self._books.ledger.delivery_count(destination, s) for s in DeliveryState}
+                for destination in self._books.ledger.destinations() | self._books.ledger.totals.delivered_to.keys()
             }
-            counts, oldest = self._ledger.counts(), self._ledger.oldest_owed_time()
-            held = self._ledger.held
+            counts, oldest = self._books.ledger.counts(), self._books.ledger.oldest_owed_time()
+            held = self._books.ledger.held
         return Snapshot(counts, held, deliveries, oldest, self.level())
 
     def close(self) -> None:
         """Make everything safe and let another gateway have the spool."""
-        self._closing.set()
-        self._reaper.join()
-        with self._mutex:
-            self._closed = True
+        self._upkeep.stop()
+        self._closed = True
         try:
             self._empty.close()
-            if self._loaded:
-                self._reap()
+            if self._books.is_loaded:
+                self._upkeep.reap()
         except (JournalFailed, OSError) as error:
             log.error("spool.close_failed", error=str(error))
-        self._journal.close()
-        os.close(self._signal)
+        self._books.close()
         self._files.close(self._lock_descriptor)
-
-    # -- within ----------------------------------------------------------------------------------------------
-
-    def _take_over(self, *records: Record) -> None:
-        """Apply records and put them on their way to the journal."""
-        for record in records:
-            self._ledger.apply(record)
-            self._journal.append(record)
-
-    def _announce(self, entry: Entry) -> None:
-        pending = [d for d, r in entry.deliveries.items() if r.state is DeliveryState.PENDING]
-        self._offer([Owed(entry.received.id, destination) for destination in pending])
-
-    def _offer(self, owed: list[Owed]) -> None:
-        if owed and not self._fresh and self._loaded:
-            os.eventfd_write(self._signal, 1)
-        self._fresh += owed
 
     def _raise_if_failed(self) -> None:
         if self._closed:
             raise SpoolFailed("the gateway is shutting down")
-        if self.failure:
-            raise SpoolFailed(self.failure)
-
-    def _sync(self) -> None:
-        try:
-            self._journal.sync()
-        except JournalFailed as error:
-            raise SpoolFailed(str(error)) from error
-
-    def _raise_until_loaded(self) -> None:
-        if not self._loaded:
-            raise SpoolFailed("the journal is still being read: try again in a moment")
-
-    def _load(self, records: Iterator[Record], before: int) -> None:
-        """Read what the journal said when it was opened, while newer records may be added to it.
-
-        Raises SpoolError when something is not as it was left.
-        """
-        try:
-            while not self._closing.is_set() and (some := list(islice(records, _RECORDS_A_TURN))):
-                with self._mutex:
-                    for record in some:
-                        self._ledger.apply(record)
-        except JournalCorrupt as error:
-            raise corrupt(error) from error
-        if self._closing.is_set():
-            return
-        with self._mutex:
-            old = [entry for entry in self._ledger.entries.values() if entry.received.id < before]
-        for entry in old:
-            if self._closing.is_set():
-                return
-            check_file(self._files, entry.received)
-        if self._closing.is_set():
-            return
-        remove_orphans(self._files, self._ledger.entries.keys().__contains__, before)
-        with self._mutex:
-            self._ledger.finish_reading(before)
-            newer, self._fresh = self._fresh, []
-            self._loaded = True
-            for entry in old:
-                self._bytes += entry.received.file_length
-                self._announce(entry)
-            self._offer(newer)
-
-    def _work_until_closed(self, records: Iterator[Record], before: int) -> None:
-        if not self._loaded:
-            try:
-                self._load(records, before)
-            except (SpoolError, OSError) as error:
-                log.error("spool.damaged", error=str(error))
-                self._damage = error if isinstance(error, SpoolError) else SpoolError("SpoolUnusable", str(error))
-                return
-            log.info("spool.read", owed=len(self._ledger.entries))
-        while not self._closing.wait(_REAP_SECONDS):
-            try:
-                self._reap()
-                self._journal.keep_reserve()
-                if self._journal.length > self._compact_at:
-                    self._compact()
-            except (JournalFailed, OSError) as error:
-                log.error("spool.reap_failed", error=str(error))
-
-    def _reap(self) -> None:
-        """Make what is written down safe, then remove the files of what is finished."""
-        with self._mutex:
-            finished, self._ledger.finished = self._ledger.finished, {}
-        self._journal.sync()
-        folders = set()
-        while finished:
-            identifier, entry = finished.popitem()
-            try:
-                self._files.remove(file_of(identifier))
-            except OSError:
-                with self._mutex:
-                    self._ledger.finished.update({identifier: entry, **finished})
-                raise
-            folders.add(folder_of(identifier))
-            with self._mutex:
-                self._bytes -= entry.received.file_length
-        # A folder right behind the newest may still be about to get a file whose number is already given out.
-        next_id = self._empty.next_id
-        kept = {folder_of(next_id), folder_of(max(0, next_id - IDS_PER_FOLDER))}
-        for folder in folders - kept:
-            self._files.remove_folder(folder)
-
-    def _compact(self) -> None:
-        """Begin a new segment that says what is still to be known, and forget how it came to be."""
-        with self._mutex:
-            self._journal.replace(self._ledger.records())
-        self._compact_at = max(_COMPACT_BYTES, 2 * self._journal.length)
+        self._books.raise_if_failed()

@@ -1,0 +1,141 @@
+"""The books of a spool: its ledger, and the journal from which that can be made again. They change together."""
+
+import errno
+import os
+import threading
+from typing import Final
+
+from .errors import SpoolError, SpoolFailed
+from .files import Files
+from .journal import Content, Journal, JournalFailed
+from .ledger import Entry, Ledger
+from .records import DeliveryState, Record
+from .views import Owed
+
+_NO_FAULT_OF_THE_VOLUME: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class Books:
+    """What is known of the instances in a spool. Safe to use from several threads; `mutex` keeps a change in one piece.
+
+    Before `is_loaded` the journal is still being read, so that it is not known what is owed.
+    """
+
+    def __init__(self, files: Files, content: Content, next_id: int) -> None:
+        """Open the journal for appending; its totals are taken over, the rest is for whoever reads `content`.
+
+        Raises OSError.
+        """
+        self.mutex = threading.RLock()
+        self.ledger = Ledger()
+        self.spooled_bytes = 0
+        self.is_loaded = False
+        self.damage: SpoolError | None = None
+        self._fresh: list[Owed] = []
+        records = content.records()
+        self.ledger.apply(next(records))  # the totals, before anything is added to them
+        self.unread = records
+        # Synced before a file is removed for what it says.
+        self.journal = Journal(files, content.segment, next_id)
+        self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    # -- writing down ----------------------------------------------------------------------------------------
+
+    def take_over(self, *records: Record) -> None:
+        """Apply records and put them on their way to the journal."""
+        with self.mutex:
+            for record in records:
+                self.ledger.apply(record)
+                self.journal.append(record)
+
+    def sync(self) -> None:
+        """Return when all that was written down is on stable storage. Raises SpoolFailed."""
+        try:
+            self.journal.sync()
+        except JournalFailed as error:
+            raise SpoolFailed(str(error)) from error
+
+    def flush(self) -> None:
+        """Return when all that was written down survives this process. Raises SpoolFailed."""
+        try:
+            self.journal.flush()
+        except JournalFailed as error:
+            raise SpoolFailed(str(error)) from error
+
+    # -- what is owed ----------------------------------------------------------------------------------------
+
+    @property
+    def fresh_descriptor(self) -> int:
+        """A descriptor that is readable while `take_fresh` has something to return."""
+        return self._signal
+
+    def announce(self, entry: Entry) -> None:
+        """Let the deliveries of an instance that are to be made be known."""
+        pending = [d for d, r in entry.deliveries.items() if r.state is DeliveryState.PENDING]
+        self.offer([Owed(entry.received.id, destination) for destination in pending])
+
+    def offer(self, owed: list[Owed]) -> None:
+        """Let deliveries that have become pending be known."""
+        with self.mutex:
+            if owed and not self._fresh and self.is_loaded:
+                os.eventfd_write(self._signal, 1)
+            self._fresh += owed
+
+    def take_fresh(self) -> list[Owed]:
+        """Return the deliveries that have become pending since the last call; at first all there are.
+
+        None before the whole journal has been read: a later version must not overtake one that is not known yet.
+        """
+        with self.mutex:
+            if not self.is_loaded:
+                return []
+            fresh, self._fresh = self._fresh, []
+            try:
+                os.eventfd_read(self._signal)
+            except BlockingIOError:
+                pass
+        return fresh
+
+    def finish_reading(self, entries: list[Entry], before: int) -> None:
+        """End the reading of a journal of instances with numbers below `before`; `entries` are those it spoke of."""
+        with self.mutex:
+            self.ledger.finish_reading(before)
+            newer, self._fresh = self._fresh, []
+            self.is_loaded = True
+            for entry in entries:
+                self.spooled_bytes += entry.received.file_length
+                self.announce(entry)
+            self.offer(newer)
+
+    # -- trust -----------------------------------------------------------------------------------------------
+
+    def distrust(self, error: OSError) -> None:
+        """Accept nothing more after an error of the volume, unless it is want of room, descriptors or memory.
+
+        After a failed sync nobody knows what is on it (fsyncgate, 2018).
+        """
+        if error.errno not in _NO_FAULT_OF_THE_VOLUME and self.damage is None:
+            self.damage = SpoolError("SpoolFailed", f"the volume failed: {error.strerror or error}")
+
+    @property
+    def failure(self) -> str:
+        """Why the volume is no longer trusted; "" while it is."""
+        if self.damage is not None:
+            return str(self.damage)
+        error = self.journal.failure
+        return "" if error is None else f"the journal could not be written: {error.strerror or error}"
+
+    def raise_if_failed(self) -> None:
+        """Raise SpoolFailed when the volume is no longer trusted."""
+        if self.failure:
+            raise SpoolFailed(self.failure)
+
+    def raise_until_loaded(self) -> None:
+        """Raise SpoolFailed while the journal is being read."""
+        if not self.is_loaded:
+            raise SpoolFailed("the journal is still being read: try again in a moment")
+
+    def close(self) -> None:
+        """Make the journal safe and close it."""
+        self.journal.close()
+        os.close(self._signal)
