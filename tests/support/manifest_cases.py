@@ -136,6 +136,9 @@ CASES: list[Case] = [
     *_table("DicomRoute", "spec.ruleMatching", ["All", "First"], ["Any"], "First"),
     *_table("DicomRoute", "spec.unmatched", ["Hold", "Discard", "Refuse"], ["Drop"], "Hold"),
     *_table("DicomRoute", "spec.mode", ["Running", "HoldDeliveries", "RefuseAssociations"], ["Paused"], "Running"),
+    # The ledger.
+    *_table("DicomRoute", "spec.ledger.retentionSeconds", [0, 86_400, 315_360_000], [315_360_001], "315360000"),
+    Case("DicomRoute", "spec.ledger.retentionSeconds", -1, "0"),
     # Retries.
     *_table(
         "DicomRoute",

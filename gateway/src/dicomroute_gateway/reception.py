@@ -149,7 +149,7 @@ class _Sink:
                 return self._fail(StoreResult(Status.NOT_AUTHORIZED, "no rule of the route takes this instance"))
             if routing.unmatched is Unmatched.DISCARD:
                 self._incoming.discard()
-                self._spool.count_discarded()
+                self._spool.count_discarded(self._received(elements, routing, active.configuration.generation))
                 return StoreResult(Status.SUCCESS)
         return self._commit(elements, routing, active.configuration.generation)
 
@@ -165,21 +165,7 @@ class _Sink:
             self._incoming.flush()
         except OSError as error:
             return self._fail_on(error)
-        received = Received(
-            id=self._incoming.id,
-            time=time.time(),
-            sop_class_uid=self._request.sop_class_uid,
-            sop_instance_uid=self._request.sop_instance_uid,
-            series_instance_uid=_uid(elements, _SERIES_INSTANCE_UID),
-            study_instance_uid=_uid(elements, _STUDY_INSTANCE_UID),
-            transfer_syntax_uid=self._request.transfer_syntax_uid,
-            length=self._incoming.length,
-            digest=self._incoming.digest,
-            sender=self._sender,
-            generation=generation,
-            destinations=tuple(str(destination) for destination in routing.destinations),
-            hold=hold_reason(routing),
-        )
+        received = self._received(elements, routing, generation)
         if routing.error:
             log.warning("rules.error", instance=received.id, error=routing.error)
         try:
@@ -194,6 +180,23 @@ class _Sink:
         except (SpoolFailed, OSError) as error:
             return self._fail_on(error)
         return StoreResult(Status.SUCCESS)
+
+    def _received(self, elements: dict[int, RawElement], routing: Routing, generation: int) -> Received:
+        return Received(
+            id=self._incoming.id,
+            time=time.time(),
+            sop_class_uid=self._request.sop_class_uid,
+            sop_instance_uid=self._request.sop_instance_uid,
+            series_instance_uid=_uid(elements, _SERIES_INSTANCE_UID),
+            study_instance_uid=_uid(elements, _STUDY_INSTANCE_UID),
+            transfer_syntax_uid=self._request.transfer_syntax_uid,
+            length=self._incoming.length,
+            digest=self._incoming.digest,
+            sender=self._sender,
+            generation=generation,
+            destinations=tuple(str(destination) for destination in routing.destinations),
+            hold=hold_reason(routing),
+        )
 
     def _fail_on(self, error: Exception) -> StoreResult:
         if isinstance(error, OSError):

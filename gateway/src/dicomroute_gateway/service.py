@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from .admin.fill_rate import FillRate
+from .admin.ledger import LedgerView
 from .admin.queue import Queue
 from .admin.server import AdminServer
 from .admin.status import DestinationActivity, Observation
@@ -66,6 +67,7 @@ class Gateway:
         self._spool: Spool | None = None
         self._deliverer: Deliverer | None = None
         self._queue: Queue | None = None
+        self._ledger: LedgerView | None = None
         self._listeners: dict[str, Listener] = {}
         self._last_settings: dict[str, ListenerConfiguration] = {}
         self._leaving: list[threading.Thread] = []
@@ -74,7 +76,7 @@ class Gateway:
         self._secrets: list[tuple[str, int, int]] = []
         self._draining = False
         self._fill_rate = FillRate()
-        self._admin = AdminServer(self.observe, lambda: self._queue, settings.admin_token)
+        self._admin = AdminServer(self.observe, lambda: self._queue, lambda: self._ledger, settings.admin_token)
         self._tls: ssl.SSLContext | None = None
         self._certificate_version: tuple[int, int] | None = None
         self.admin_port: int | None = None
@@ -162,7 +164,11 @@ class Gateway:
             return
         if changed:
             configuration = self._active.configuration
-            self._spool.resize(configuration.spool.size_bytes, configuration.spool.high_watermark_percent)
+            self._spool.resize(
+                configuration.spool.size_bytes,
+                configuration.spool.high_watermark_percent,
+                history_seconds=configuration.ledger.retention_seconds,
+            )
             self._keep_last_good()
             self._deliverer.reconsider()
         if changed or not self.is_ready:
@@ -196,10 +202,14 @@ class Gateway:
 
     async def _open_spool(self) -> bool:
         """Open the spool and what stands on it; return whether it is open. It is tried again while it is not."""
-        limits = self._configuration().spool
+        limits, ledger = self._configuration().spool, self._configuration().ledger
         try:
             spool = await asyncio.to_thread(
-                Spool, self._settings.spool, limits.size_bytes, limits.high_watermark_percent
+                Spool,
+                self._settings.spool,
+                limits.size_bytes,
+                limits.high_watermark_percent,
+                history_seconds=ledger.retention_seconds,
             )
         except SpoolError as error:
             self._problem("spool", error.reason, str(error))
@@ -211,6 +221,7 @@ class Gateway:
         self._spool = spool
         self._deliverer = Deliverer(spool, self._configuration, self._settings.secrets)
         self._queue = Queue(spool, self._deliverer, self._in_force)
+        self._ledger = LedgerView(spool, self._in_force)
         self._deliverer.start()
         return True
 

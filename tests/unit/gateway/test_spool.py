@@ -1,7 +1,9 @@
 """The spool: what it keeps over restarts, torn ends and broken bytes, and how it counts."""
 
+import errno
 import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,21 +33,23 @@ from dicomroute_gateway.spool.records import (
     decode_record,
     encode_record,
 )
+from dicomroute_gateway.spool.recovery import FORMAT
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
+BEGUN = time.time()
 SENDER = Sender("a-1", "dicom", "CT1", "GATE", "192.0.2.1")
 
 
-def open_spool(folder: Path, size: int = 1 << 30, percent: int = 90) -> Spool:
-    return Spool(folder / "spool", size, percent)
+def open_spool(folder: Path, size: int = 1 << 30, percent: int = 90, *, history_seconds: int = 0) -> Spool:
+    return Spool(folder / "spool", size, percent, history_seconds=history_seconds)
 
 
 def received(identifier: int, destinations: tuple[str, ...] = ("CloudTarget/a",), hold: str = "") -> Received:
     return Received(
         id=identifier,
-        time=1000.0 + identifier,
+        time=BEGUN + identifier / 1e6,
         sop_class_uid=CT,
         sop_instance_uid=f"1.2.{identifier}",
         series_instance_uid="1.2.3",
@@ -269,7 +273,7 @@ def test_a_volume_that_keeps_nothing_is_refused(
 
 def test_an_older_gateway_refuses_the_spool_of_a_newer_one(tmp_path: Path) -> None:
     open_spool(tmp_path).close()
-    (tmp_path / "spool" / "format").write_text('{"format": 3}')
+    (tmp_path / "spool" / "format").write_text(f'{{"format": {FORMAT + 1}}}')
     with pytest.raises(SpoolError, match="run the gateway that wrote it"):
         open_spool(tmp_path)
 
@@ -281,7 +285,7 @@ def test_a_spool_of_an_older_gateway_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / "spool" / "format").write_text('{"format": 1}')
     again = open_spool(tmp_path)
     assert again.take_fresh() == [Owed(first, "CloudTarget/a")]
-    assert (tmp_path / "spool" / "format").read_text() == '{"format": 2}'
+    assert (tmp_path / "spool" / "format").read_text() == f'{{"format": {FORMAT}}}'
     again.close()
 
 
@@ -525,6 +529,74 @@ def test_compaction_forgets_what_is_done_and_nothing_else(tmp_path: Path) -> Non
     assert Owed(keep, "CloudTarget/b") in again.take_fresh()
     assert again.file(hold).exists()
     again.close()
+
+
+def history(spool: Spool) -> list[tuple[int, list[DeliveryState]]]:
+    found = spool.history.find([day.date for day in spool.history.days()], lambda _: True)
+    return sorted((one.received.id, [d.state for d in one.deliveries]) for one in found)
+
+
+def test_what_became_of_instances_outlives_their_bytes(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path, history_seconds=86_400)
+    there, skipped, owed, held = store(spool), store(spool), store(spool), store(spool, (), "Unmatched")
+    spool.settle([delivered(there)])
+    spool.drop(skipped, None)
+    spool.drop(held, None)
+    spool.count_discarded(received(owed + 1_000_000))
+    wait_until(lambda: len(history(spool)) == 4, "it is not written down")
+    expected = [
+        (there, [DeliveryState.DELIVERED]),
+        (skipped, [DeliveryState.SKIPPED]),
+        (held, []),
+        (owed + 1_000_000, []),
+    ]
+    assert history(spool) == expected
+    spool.close()
+    again = open_spool(tmp_path, history_seconds=86_400)
+    again._upkeep.compact()
+    again.close()
+    assert history(again) == expected
+
+
+def test_an_instance_that_is_finished_in_the_moment_of_a_compaction_is_in_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_REAP_SECONDS", 1e6)
+    spool = open_spool(tmp_path, history_seconds=86_400)
+    first = store(spool)
+    spool.settle([delivered(first)])
+    spool._upkeep.compact()
+    assert history(spool) == [(first, [DeliveryState.DELIVERED])]
+    spool.close()
+
+
+def test_a_full_volume_drains_and_the_history_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = open_spool(tmp_path, history_seconds=86_400)
+    first = store(spool)
+    make_folder = Files.make_folder
+
+    def full(files: Files, name: str) -> None:
+        if name == "ledger":
+            raise OSError(errno.ENOSPC, "no space left on device")
+        make_folder(files, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "make_folder", full)
+        spool.settle([delivered(first)])
+        wait_until(lambda: not spool.file(first).exists(), "the file is still there")
+        spool._upkeep.compact()
+        assert history(spool) == []
+    wait_until(lambda: history(spool) == [(first, [DeliveryState.DELIVERED])], "it is forgotten")
+    spool.close()
+
+
+def test_where_nothing_is_to_be_kept_nothing_is(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    first = store(spool)
+    spool.settle([delivered(first)])
+    wait_until(lambda: not spool.file(first).exists(), "the file is still there")
+    spool.close()
+    assert not (tmp_path / "spool" / "ledger").exists()
 
 
 def test_what_a_person_decides_is_counted(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The documents of the admin API: what `/api/v1/...` answers and takes. Status version 1."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -152,10 +152,15 @@ class QueueDocument(Document):
 
 
 class InstanceDocument(Document):
-    """All that is known of one instance; `digest` is that of its data set: the algorithm, a colon, hexadecimal."""
+    """All that is known of one instance; `digest` is that of its data set: the algorithm, a colon, hexadecimal.
+
+    `outcome` is what it counts as. With a `finishedTime` nothing is left to do, and its bytes are gone or about to go.
+    """
 
     instance: int
+    outcome: str
     received_time: datetime
+    finished_time: datetime | None = None
     sop_class_uid: str = Field(alias="sopClassUID")
     sop_instance_uid: str = Field(alias="sopInstanceUID")
     series_instance_uid: str = Field(alias="seriesInstanceUID")
@@ -171,6 +176,39 @@ class InstanceDocument(Document):
     generation: int
     hold: str
     deliveries: list[QueueItem]
+
+
+class LedgerDocument(Document):
+    """Instances that were asked for, the newest day first; `truncated` says that there are more."""
+
+    items: list[InstanceDocument]
+    truncated: bool
+
+
+class SourceReport(Document):
+    """What one calling AE title sent on a day; `receivedTotal` is the sum of the counts behind it."""
+
+    calling_ae_title: str = Field(alias="callingAETitle")
+    studies: int
+    bytes: int
+    received_total: int
+    owed: int
+    dead_lettered: int
+    skipped_total: int
+    delivered_total: int
+    discarded_total: int
+
+
+class ReportDocument(Document):
+    """What became, until now, of what was received on a day (UTC), by its source.
+
+    `complete` is false where the ledger does not reach back to that day.
+    """
+
+    day: date
+    complete: bool
+    sources: list[SourceReport]
+    total: SourceReport
 
 
 class QueueSelection(Document):

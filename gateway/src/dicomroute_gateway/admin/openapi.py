@@ -12,10 +12,14 @@ _DOCUMENTS = (
     model.StatusDocument,
     model.QueueDocument,
     model.InstanceDocument,
+    model.LedgerDocument,
+    model.ReportDocument,
     model.QueueSelection,
     model.QueueChange,
     model.ErrorDocument,
 )
+
+_LEDGER_KEYS = ("sopInstanceUID", "seriesInstanceUID", "studyInstanceUID", "callingAETitle")
 
 
 def openapi_document() -> dict[str, Any]:
@@ -44,6 +48,20 @@ def openapi_document() -> dict[str, Any]:
                     _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
                 ]
             }
+        },
+        "/api/v1/ledger": {
+            "get": _operation("What became of instances, in the spool and finished.", _json("LedgerDocument"))
+            | {
+                "parameters": [
+                    *(_query(name, {"type": "string"}) for name in _LEDGER_KEYS),
+                    *(_query(name, {"type": "string", "format": "date"}) for name in ("from", "to")),
+                    _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
+                ]
+            }
+        },
+        "/api/v1/report": {
+            "get": _operation("What each source sent on a day, and what became of it.", _json("ReportDocument"))
+            | {"parameters": [_query("day", {"type": "string", "format": "date"})]}
         },
         "/api/v1/queue/{instance}": {
             "get": _operation("All that is known of an instance.", _json("InstanceDocument"))

@@ -45,26 +45,7 @@ class Queue:
         entry = next(iter(self._spool.entries(lambda e: e.received.id == identifier, 1)), None)
         if entry is None:
             return None
-        received, sender = entry.received, entry.received.sender
-        return InstanceDocument(
-            instance=received.id,
-            received_time=_time(received.time),
-            sop_class_uid=received.sop_class_uid,
-            sop_instance_uid=received.sop_instance_uid,
-            series_instance_uid=received.series_instance_uid,
-            study_instance_uid=received.study_instance_uid,
-            transfer_syntax_uid=received.transfer_syntax_uid,
-            bytes=received.length,
-            digest=received.digest,
-            association=sender.association,
-            listener=sender.listener,
-            calling_ae_title=sender.calling_ae_title,
-            called_ae_title=sender.called_ae_title,
-            address=sender.address,
-            generation=received.generation,
-            hold=entry.hold,
-            deliveries=_items(entry, self._active().configuration),
-        )
+        return instance_document(entry, self._active().configuration)
 
     def retry(self, selection: QueueSelection) -> QueueChange:
         """Make dead-lettered and waiting deliveries due now."""
@@ -104,6 +85,32 @@ class Queue:
     def _selected(self, selection: QueueSelection) -> list[Entry]:
         wanted = set(selection.instances)
         return self._spool.entries(lambda entry: selection.all or entry.received.id in wanted)
+
+
+def instance_document(entry: Entry, configuration: Configuration, finished: float | None = None) -> InstanceDocument:
+    """Return all that is known of an instance; `finished` is when nothing was left to do, in seconds since 1970."""
+    received, sender = entry.received, entry.received.sender
+    return InstanceDocument(
+        instance=received.id,
+        outcome=entry.outcome,
+        received_time=_time(received.time),
+        finished_time=_time(finished) if finished is not None else None,
+        sop_class_uid=received.sop_class_uid,
+        sop_instance_uid=received.sop_instance_uid,
+        series_instance_uid=received.series_instance_uid,
+        study_instance_uid=received.study_instance_uid,
+        transfer_syntax_uid=received.transfer_syntax_uid,
+        bytes=received.length,
+        digest=received.digest,
+        association=sender.association,
+        listener=sender.listener,
+        calling_ae_title=sender.calling_ae_title,
+        called_ae_title=sender.called_ae_title,
+        address=sender.address,
+        generation=received.generation,
+        hold=entry.hold,
+        deliveries=_items(entry, configuration),
+    )
 
 
 def _items(entry: Entry, configuration: Configuration) -> list[QueueItem]:

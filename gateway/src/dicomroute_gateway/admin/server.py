@@ -4,13 +4,15 @@ import asyncio
 import hmac
 import json
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
+from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
 from .model import Document, ErrorDocument, QueueChange, QueueSelection
 from .openapi import openapi_document
@@ -25,11 +27,18 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AdminServer:
-    """Serves health, metrics and the API. `queue` returns None while there is no usable spool."""
+    """Serves health, metrics and the API. `queue` and `ledger` return None while there is no usable spool."""
 
-    def __init__(self, observe: Callable[[], Observation], queue: Callable[[], Queue | None], token_file: Path) -> None:
+    def __init__(
+        self,
+        observe: Callable[[], Observation],
+        queue: Callable[[], Queue | None],
+        ledger: Callable[[], LedgerView | None],
+        token_file: Path,
+    ) -> None:
         self._observe = observe
         self._queue = queue
+        self._ledger = ledger
         self._token_file = token_file
         self._runners: list[web.AppRunner] = []
 
@@ -49,6 +58,8 @@ class AdminServer:
             app.add_routes(
                 [
                     web.get("/api/v1/status", self._secured(self._status)),
+                    web.get("/api/v1/ledger", self._secured(self._find)),
+                    web.get("/api/v1/report", self._secured(self._report)),
                     web.get("/api/v1/queue", self._secured(self._list)),
                     web.get("/api/v1/queue/{instance}", self._secured(self._show)),
                     web.post("/api/v1/queue/{operation}", self._secured(self._change)),
@@ -107,10 +118,40 @@ class AdminServer:
         state = request.query.get("state")
         if state is not None and state not in _STATES:
             return _refuse(400, f"state is one of {', '.join(_STATES)}, not {state!r}")
-        text = request.query.get("limit", "100")
-        if not text.isdecimal() or not 1 <= int(text) <= 1000:
-            return _refuse(400, f"limit is a number from 1 to 1000, not {text!r}")
-        return _answer(await asyncio.to_thread(queue.page, state, request.query.get("destination"), int(text)))
+        try:
+            limit = _limit(request)
+        except ValueError as error:
+            return _refuse(400, str(error))
+        return _answer(await asyncio.to_thread(queue.page, state, request.query.get("destination"), limit))
+
+    async def _find(self, request: web.Request) -> web.Response:
+        ledger = self._ledger()
+        if ledger is None:
+            return _no_spool()
+        query = request.query
+        try:
+            question = Question(
+                sop_instance_uid=query.get("sopInstanceUID", ""),
+                series_instance_uid=query.get("seriesInstanceUID", ""),
+                study_instance_uid=query.get("studyInstanceUID", ""),
+                calling_ae_title=query.get("callingAETitle", ""),
+                first_day=_day(query, "from", date.min),
+                last_day=_day(query, "to", date.max),
+            )
+            limit = _limit(request)
+        except ValueError as error:
+            return _refuse(400, str(error))
+        return _answer(await asyncio.to_thread(ledger.find, question, limit))
+
+    async def _report(self, request: web.Request) -> web.Response:
+        ledger = self._ledger()
+        if ledger is None:
+            return _no_spool()
+        try:
+            day = _day(request.query, "day", datetime.now(UTC).date())
+        except ValueError as error:
+            return _refuse(400, str(error))
+        return _answer(await asyncio.to_thread(ledger.report, day))
 
     async def _show(self, request: web.Request) -> web.Response:
         queue = self._queue()
@@ -148,6 +189,23 @@ class AdminServer:
             queue.hurry(selection)
         log.info("queue.changed", operation=name, changed=change.changed, destination=selection.destination)
         return _answer(change)
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", "100")
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise ValueError(f"limit is a number from 1 to 1000, not {text!r}")
+    return int(text)
+
+
+def _day(query: Mapping[str, str], name: str, default: date) -> date:
+    text = query.get(name)
+    if text is None:
+        return default
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{name} is a day such as 2026-01-31, not {text!r}") from error
 
 
 @web.middleware

@@ -179,6 +179,12 @@ class SpoolLimits(Section):
     high_watermark_percent: int = Field(ge=1, le=100)
 
 
+class LedgerLimits(Section):
+    """How long the ledger outlives the bytes, in seconds; 0: not at all."""
+
+    retention_seconds: int = Field(default=0, ge=0)
+
+
 class Configuration(Section):
     """Everything a gateway needs to know about its route."""
 
@@ -191,4 +197,5 @@ class Configuration(Section):
     destinations: list[CloudTargetDestination]
     retry: Retry
     spool: SpoolLimits
+    ledger: LedgerLimits = LedgerLimits()
     drain_timeout_seconds: int = Field(ge=0)

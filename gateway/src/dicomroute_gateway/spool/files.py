@@ -7,7 +7,7 @@ import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 _MOST_PIECES: Final = 1024
 """IOV_MAX of Linux: so many pieces are written by one call."""
@@ -104,6 +104,10 @@ class Files:
     def read(self, name: str) -> bytes:
         """Return the whole content of a file."""
         return self.path(name).read_bytes()
+
+    def open_read(self, name: str) -> BinaryIO:
+        """Open a file for reading."""
+        return self.path(name).open("rb")
 
     def read_at(self, descriptor: int, offset: int, length: int) -> bytes:
         """Return up to `length` bytes of an open file at `offset`."""

@@ -6,10 +6,12 @@ The same `apply` serves a running gateway and one that reads its journal after a
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Final
 
 from .records import (
     AgainRecord,
+    ArchivedRecord,
     DeliveryRecord,
     DeliveryState,
     DiscardedRecord,
@@ -25,6 +27,16 @@ CAME_AGAIN: Final = "CameAgain"
 _DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
 
 
+class Outcome(StrEnum):
+    """What has become of an instance by the counting rule: the first that fits."""
+
+    OWED = "Owed"
+    DEAD_LETTERED = "DeadLettered"
+    SKIPPED = "Skipped"
+    DELIVERED = "Delivered"
+    DISCARDED = "Discarded"
+
+
 @dataclass(slots=True)
 class Entry:
     """An instance in the spool: how it came, what holds it, and its deliveries by destination."""
@@ -37,6 +49,21 @@ class Entry:
     def is_owed(self) -> bool:
         """Whether somebody is still to get this instance."""
         return bool(self.hold) or any(d.state is DeliveryState.PENDING for d in self.deliveries.values())
+
+    @property
+    def outcome(self) -> Outcome:
+        """What has become of this instance."""
+        if self.is_owed:
+            return Outcome.OWED
+        states = {delivery.state for delivery in self.deliveries.values()}
+        for state, outcome in (
+            (DeliveryState.DEAD_LETTERED, Outcome.DEAD_LETTERED),
+            (DeliveryState.SKIPPED, Outcome.SKIPPED),
+            (DeliveryState.DELIVERED, Outcome.DELIVERED),
+        ):
+            if state in states:
+                return outcome
+        return Outcome.DISCARDED
 
     def is_owed_again(self, destination: str) -> bool:
         """Whether an instance that came again is owed to a destination for that; one that waits there is not."""
@@ -75,6 +102,8 @@ class Ledger:
     entries: dict[int, Entry] = field(default_factory=dict)
     finished: dict[int, Entry] = field(default_factory=dict)
     """Entries whose files are still to be removed."""
+    unarchived: dict[int, Entry] = field(default_factory=dict)
+    """Finished and discarded entries that are not in the history yet."""
     totals: TotalsRecord = field(default_factory=TotalsRecord)
     held: int = 0
     """How many instances are held for a reason of their own."""
@@ -111,6 +140,11 @@ class Ledger:
                 self.totals = replace(self.totals, discarded=self.totals.discarded + 1)
             case DiscardedRecord():
                 self.totals = replace(self.totals, discarded=self.totals.discarded + 1)
+                if record.received is not None:
+                    self.unarchived[record.received.id] = Entry(record.received, "", {})
+            case ArchivedRecord():
+                for identifier in record.ids:
+                    self.unarchived.pop(identifier, None)
             case TotalsRecord():
                 self.totals = record
 
@@ -214,6 +248,7 @@ class Ledger:
             else:
                 del self._versions[uid]
         self.finished[identifier] = entry
+        self.unarchived[identifier] = entry
 
     def _count_delivered(self, deliveries: dict[str, DeliveryRecord]) -> None:
         """Add deliveries that are about to be forgotten to the totals of their destinations."""

@@ -108,9 +108,34 @@ class DroppedRecord:
 
 @dataclass(frozen=True, slots=True)
 class DiscardedRecord:
-    """An instance was discarded on arrival, as the route says of what no rule takes."""
+    """An instance was discarded on arrival, as the route says of what no rule takes.
 
+    Older gateways did not write down which.
+    """
+
+    received: Received | None = None
     record: Literal["discarded"] = "discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRecord:
+    """What became of an instance of which nothing is left to do; a line of the history, not of the journal.
+
+    Without deliveries it was discarded. `time` is when it was written down, in seconds since 1970.
+    """
+
+    received: Received
+    deliveries: tuple[DeliveryRecord, ...]
+    time: float
+    record: Literal["finished"] = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedRecord:
+    """What became of these instances is in the history."""
+
+    ids: tuple[int, ...]
+    record: Literal["archived"] = "archived"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +163,16 @@ class GroupRecord:
 
 
 Record = (
-    GroupRecord | Received | DeliveryRecord | AgainRecord | HoldRecord | DroppedRecord | DiscardedRecord | TotalsRecord
+    GroupRecord
+    | Received
+    | DeliveryRecord
+    | AgainRecord
+    | HoldRecord
+    | DroppedRecord
+    | DiscardedRecord
+    | FinishedRecord
+    | ArchivedRecord
+    | TotalsRecord
 )
 
 _ADAPTER: Final[TypeAdapter[Record]] = TypeAdapter(Annotated[Record, Field(discriminator="record")])

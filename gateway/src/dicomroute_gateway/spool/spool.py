@@ -17,6 +17,7 @@ from .books import Books
 from .empty_files import EmptyFiles
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
 from .files import Files
+from .history import History
 from .incoming import Incoming, file_of
 from .journal import JournalFailed
 from .ledger import Entry
@@ -36,20 +37,23 @@ from .views import Level, Owed, Snapshot
 _READ_AT_ONCE_BYTES: Final = 1 << 20
 """A journal up to this length is read before anything else; a longer one while the gateway receives already."""
 
+_HISTORY_PERCENT: Final = 5
+"""How much of the spool's size its history takes at most."""
+
 log = structlog.get_logger(__name__)
 
 
 class Spool:
     """The open spool of one gateway. Safe to use from several threads."""
 
-    def __init__(self, folder: Path, size_bytes: int, high_watermark_percent: int) -> None:
+    def __init__(self, folder: Path, size_bytes: int, high_watermark_percent: int, *, history_seconds: int = 0) -> None:
         """Open the spool in `folder`, and finish what a crash interrupted.
+
+        What became of instances is kept for `history_seconds` beyond their bytes, in whole days.
 
         Raises SpoolError when another gateway has it, a newer one wrote it, or its bytes are not trustworthy.
         """
         self._files = Files(folder)
-        self._size_bytes = size_bytes
-        self._percent = high_watermark_percent
         lock = self._files.lock("lock")
         if lock is None:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
@@ -63,6 +67,7 @@ class Spool:
             self._files.close(lock)
             raise
         self._upkeep = Upkeep(self._files, self._books, next_id)
+        self.resize(size_bytes, high_watermark_percent, history_seconds=history_seconds)
         try:
             if len(content.data) <= _READ_AT_ONCE_BYTES:
                 self._upkeep.load()
@@ -138,10 +143,10 @@ class Spool:
         """Accept nothing more after an error of the volume, unless it is want of room, descriptors or memory."""
         self._books.distrust(error)
 
-    def count_discarded(self) -> None:
+    def count_discarded(self, received: Received) -> None:
         """Count an instance that was answered with success and not kept, as the route says."""
         with self._books.mutex:
-            self._books.take_over(DiscardedRecord())
+            self._books.take_over(DiscardedRecord(received))
 
     # -- giving out ------------------------------------------------------------------------------------------
 
@@ -272,10 +277,17 @@ class Spool:
         """The name of the failure."""
         return self._books.damage.reason if self._books.damage is not None else "SpoolFailed"
 
-    def resize(self, size_bytes: int, high_watermark_percent: int) -> None:
-        """Take over changed limits."""
+    def resize(self, size_bytes: int, high_watermark_percent: int, *, history_seconds: int = 0) -> None:
+        """Take over changed limits: of the instances, and of what is kept of them when their bytes are gone."""
         self._size_bytes = size_bytes
         self._percent = high_watermark_percent
+        self._upkeep.history_days = -(-history_seconds // 86400)
+        self._upkeep.history_bytes = size_bytes * _HISTORY_PERCENT // 100
+
+    @property
+    def history(self) -> History:
+        """What became of instances whose bytes are gone."""
+        return self._upkeep.history
 
     def level(self) -> Level:
         """Return how full the spool is: of its own size, or of the file system where that is smaller."""

@@ -1,10 +1,13 @@
 """The upkeep of a spool, in a thread of its own: a long journal is read, what is finished is removed, the journal kept
 short.
 
-The order of a removal: record of the last delivery synced, then the file removed.
+The order of a removal: record of the last delivery synced, what became of the instance written into the history and
+synced, then the file removed.
 """
 
+import errno
 import threading
+import time
 from collections.abc import Callable
 from itertools import islice
 from typing import Final
@@ -14,13 +17,17 @@ import structlog
 from .books import Books
 from .errors import SpoolError
 from .files import Files
+from .history import History, day_of
 from .incoming import IDS_PER_FOLDER, file_of, folder_of
 from .journal import JournalCorrupt, JournalFailed
+from .records import ArchivedRecord, FinishedRecord
 from .recovery import check_file, corrupt, remove_orphans
 
 _COMPACT_BYTES: Final = 64 << 20
 _REAP_SECONDS: Final = 0.2
 _RECORDS_A_TURN: Final = 200
+_TIDY_SECONDS: Final = 600.0
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +40,12 @@ class Upkeep:
         self._books = books
         self._before = before
         self._compact_at = _COMPACT_BYTES
+        self.history = History(files)
+        self.history_days = 0
+        """For how many days what became of instances is kept; 0: it is not."""
+        self.history_bytes = 0
+        """How much of it is kept at most."""
+        self._tidy_at = 0.0
         self._closing = threading.Event()
         self._next_id: Callable[[], int] = lambda: before
         self._thread = threading.Thread(target=self._work_until_closed, name="spool-upkeep", daemon=True)
@@ -82,6 +95,12 @@ class Upkeep:
         with books.mutex:
             finished, books.ledger.finished = books.ledger.finished, {}
         books.journal.sync()
+        try:
+            self.archive()
+        except OSError:
+            with books.mutex:
+                books.ledger.finished.update(finished)
+            raise
         folders = set()
         while finished:
             identifier, entry = finished.popitem()
@@ -100,13 +119,43 @@ class Upkeep:
         for folder in folders - kept:
             self._files.remove_folder(folder)
 
-    def compact(self) -> None:
-        """Begin a new segment that says what is still to be known, and forget how it came to be.
+    def archive(self) -> None:
+        """Write into the history what became of instances. Raises OSError, but not for want of room.
 
-        Raises JournalFailed.
+        A full volume has to drain: until there is room again the journal says it.
         """
         books = self._books
         with books.mutex:
+            due = list(books.ledger.unarchived.values())
+        if not due:
+            return
+        try:
+            if self.history_days:
+                now = time.time()
+                self.history.add(FinishedRecord(e.received, tuple(e.deliveries.values()), now) for e in due)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            log.warning("ledger.no_room", instances=len(due))
+            return
+        books.take_over(ArchivedRecord(tuple(entry.received.id for entry in due)))
+
+    def tidy(self) -> None:
+        """Let the history be as long as it may, now and then. Raises OSError."""
+        if time.monotonic() >= self._tidy_at:
+            self._tidy_at = time.monotonic() + _TIDY_SECONDS
+            self.history.tidy(day_of(time.time()), self.history_days, self.history_bytes)
+
+    def compact(self) -> None:
+        """Begin a new segment that says what is still to be known, and forget how it came to be.
+
+        Raises JournalFailed, OSError.
+        """
+        books = self._books
+        with books.mutex:
+            self.archive()  # or the last that was finished would be in neither
+            if books.ledger.unarchived:
+                return
             books.journal.replace(books.ledger.records())
         self._compact_at = max(_COMPACT_BYTES, 2 * books.journal.length)
 
@@ -126,5 +175,6 @@ class Upkeep:
                 books.journal.keep_reserve()
                 if books.journal.length > self._compact_at:
                     self.compact()
+                self.tidy()
             except (JournalFailed, OSError) as error:
                 log.error("spool.reap_failed", error=str(error))

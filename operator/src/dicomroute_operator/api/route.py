@@ -104,6 +104,19 @@ class Retry(Model):
     )
 
 
+class Ledger(Model):
+    """The record of what became of instances, which outlives their bytes."""
+
+    retention_seconds: int = Field(
+        default=2_592_000,
+        ge=0,
+        le=315_360_000,
+        description="How long it is kept what became of an instance of which nothing is left to do, in seconds. Whole "
+        "days are kept, in at most a twentieth of the spool's size. They hold UIDs, AE titles and addresses, and no "
+        "other data of the instance. 0: nothing is kept. Changed without a restart.",
+    )
+
+
 class DicomRouteSpec(Model):
     """What a route does."""
 
@@ -144,6 +157,7 @@ class DicomRouteSpec(Model):
         "a restart.",
     )
     retry: Retry = Field(default=Retry(), description="How deliveries are tried again. Changed without a restart.")
+    ledger: Ledger = Field(default=Ledger(), description="The record of what became of instances.")
     gateway: Gateway = Field(default=Gateway(), description="How the gateway runs: the platform team's half.")
 
 

@@ -56,6 +56,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             "sizeBytes": quantity_bytes(spec.gateway.spool.size),
             "highWatermarkPercent": spec.gateway.spool.high_watermark_percent,
         },
+        "ledger": {"retentionSeconds": spec.ledger.retention_seconds},
         "drainTimeoutSeconds": spec.gateway.drain_timeout_seconds,
     }
 

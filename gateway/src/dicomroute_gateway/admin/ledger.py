@@ -1,0 +1,115 @@
+"""The ledger as people ask for it: what became of a study, and what each source sent on a day."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+from typing import Final
+
+from dicomroute_gateway.reception import Active
+from dicomroute_gateway.spool.history import day_of
+from dicomroute_gateway.spool.ledger import Entry, Outcome
+from dicomroute_gateway.spool.records import FinishedRecord, Received
+from dicomroute_gateway.spool.spool import Spool
+
+from .model import LedgerDocument, ReportDocument, SourceReport
+from .queue import instance_document
+
+_MOST_SOURCES: Final = 1000
+OTHERS: Final = "(others)"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which instances are asked for: those that fit all that is not empty. Days are those of receipt, in UTC."""
+
+    sop_instance_uid: str = ""
+    series_instance_uid: str = ""
+    study_instance_uid: str = ""
+    calling_ae_title: str = ""
+    first_day: date = date.min
+    last_day: date = date.max
+
+    def fits(self, received: Received) -> bool:
+        """Return whether an instance is asked for."""
+        return (
+            self.sop_instance_uid in ("", received.sop_instance_uid)
+            and self.series_instance_uid in ("", received.series_instance_uid)
+            and self.study_instance_uid in ("", received.study_instance_uid)
+            and self.calling_ae_title in ("", received.sender.calling_ae_title)
+            and self.first_day <= day_of(received.time) <= self.last_day
+        )
+
+
+class LedgerView:
+    """What the ledger of one gateway says, of instances in the spool and of those that are finished."""
+
+    def __init__(self, spool: Spool, active: Callable[[], Active]) -> None:
+        self._spool = spool
+        self._active = active
+
+    def find(self, question: Question, limit: int) -> LedgerDocument:
+        """Return at most `limit` instances: those in the spool, then finished ones, the newest day first."""
+        configuration = self._active().configuration
+        documents = (instance_document(entry, configuration, finished) for entry, finished in self._entries(question))
+        found = list(islice(documents, limit + 1))
+        return LedgerDocument(items=found[:limit], truncated=len(found) > limit)
+
+    def report(self, day: date) -> ReportDocument:
+        """Return what became of what was received on a day, by calling AE title."""
+        days = self._spool.history.days()
+        sources: dict[str, _Tally] = {}
+        total = _Tally()
+        for entry, _ in self._entries(Question(first_day=day, last_day=day)):
+            title = entry.received.sender.calling_ae_title
+            if title not in sources and len(sources) >= _MOST_SOURCES:
+                title = OTHERS
+            sources.setdefault(title, _Tally()).add(entry)
+            total.add(entry)
+        return ReportDocument(
+            day=day,
+            complete=bool(days) and days[0].date <= day,
+            sources=[tally.document(title) for title, tally in sorted(sources.items())],
+            total=total.document("(all)"),
+        )
+
+    def _entries(self, question: Question) -> Iterator[tuple[Entry, float | None]]:
+        present = self._spool.entries(lambda entry: question.fits(entry.received))
+        known = {entry.received.id for entry in present}
+        yield from ((entry, None) for entry in present)
+        days = [day.date for day in self._spool.history.days()]
+        wanted = [day for day in reversed(days) if question.first_day <= day <= question.last_day]
+
+        def keep(record: FinishedRecord) -> bool:
+            return record.received.id not in known and question.fits(record.received)
+
+        for record in self._spool.history.find(wanted, keep):
+            deliveries = {delivery.destination: delivery for delivery in record.deliveries}
+            yield Entry(record.received, "", deliveries), record.time
+
+
+class _Tally:
+    """Counts what one source sent."""
+
+    def __init__(self) -> None:
+        self._studies: set[str] = set()
+        self._bytes = 0
+        self._outcomes = dict.fromkeys(Outcome, 0)
+
+    def add(self, entry: Entry) -> None:
+        self._studies.add(entry.received.study_instance_uid)
+        self._bytes += entry.received.length
+        self._outcomes[entry.outcome] += 1
+
+    def document(self, title: str) -> SourceReport:
+        return SourceReport(
+            calling_ae_title=title,
+            studies=len(self._studies),
+            bytes=self._bytes,
+            received_total=sum(self._outcomes.values()),
+            owed=self._outcomes[Outcome.OWED],
+            dead_lettered=self._outcomes[Outcome.DEAD_LETTERED],
+            skipped_total=self._outcomes[Outcome.SKIPPED],
+            delivered_total=self._outcomes[Outcome.DELIVERED],
+            discarded_total=self._outcomes[Outcome.DISCARDED],
+        )

@@ -1,0 +1,163 @@
+"""The part of the ledger that outlives the bytes: what became of instances that are finished.
+
+One file a day of receipt, a line an instance as in the journal. A line is on stable storage before the instance's file
+is removed; one that a crash let be written twice counts once. Days that are over are packed. Reading wants no lock:
+lines are only ever added, and packed days take the place of others by a rename.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from .files import Files
+from .records import BadRecord, FinishedRecord, decode_record, encode_record
+
+FOLDER: Final = "ledger"
+_TEMPORARY: Final = f"{FOLDER}/new"
+_PLAIN, _PACKED = ".jsonl", ".jsonl.gz"
+_NAME: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(\.jsonl|\.jsonl\.gz)")
+_PACK_LEVEL: Final = 6
+_BLOCK_BYTES: Final = 1 << 20
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day of the history: its date in UTC, and the length of its files in bytes."""
+
+    date: date
+    length: int
+
+
+class History:
+    """What became of finished instances. One thread writes; any may read."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._is_made = False
+
+    def add(self, records: Iterable[FinishedRecord]) -> None:
+        """Write down what became of instances. When this returns, it is on stable storage. Raises OSError."""
+        by_day: dict[date, list[bytes]] = {}
+        for record in records:
+            by_day.setdefault(day_of(record.received.time), []).append(encode_record(record))
+        if by_day and not self._is_made:
+            self._files.make_folder(FOLDER)
+            self._is_made = True
+        for day, lines in by_day.items():
+            self._append(f"{FOLDER}/{day}{_PLAIN}", b"".join(lines))
+
+    def days(self) -> list[Day]:
+        """Return the days there are, oldest first."""
+        lengths: dict[date, int] = {}
+        for name, day, _ in self._names():
+            lengths[day] = lengths.get(day, 0) + (self._files.size(name) or 0)
+        return [Day(day, length) for day, length in sorted(lengths.items())]
+
+    def find(self, days: Iterable[date], keep: Callable[[FinishedRecord], bool]) -> Iterator[FinishedRecord]:
+        """Yield the instances that `keep` accepts, day by day; each once."""
+        for day in days:
+            seen: set[tuple[int, float]] = set()
+            for record in self._read(day):
+                identity = (record.received.id, record.received.time)
+                if identity not in seen and keep(record):
+                    seen.add(identity)
+                    yield record
+
+    def tidy(self, today: date, keep_days: int, most_bytes: int) -> None:
+        """Forget days older than `keep_days` and the oldest ones above `most_bytes`; pack those that are over.
+
+        Raises OSError.
+        """
+        days = self.days()
+        total = sum(day.length for day in days)
+        for day in list(days):
+            if day.date < today - timedelta(days=keep_days) or (total > most_bytes and day.date < today):
+                self._forget(day.date)
+                total -= day.length
+                days.remove(day)
+        # Not yesterday's: what came before midnight may be finished after it.
+        for day in days:
+            if day.date < today - timedelta(days=1):
+                self._pack(day.date)
+
+    def _append(self, name: str, data: bytes) -> None:
+        length = self._files.size(name)
+        descriptor = self._files.open_append(name)
+        try:
+            # A line that a crash cut off is ended first, so that it spoils no other.
+            self._files.write(descriptor, [b"\n" + data if length else data])
+            self._files.sync(descriptor)
+        finally:
+            self._files.close(descriptor)
+        if length is None:
+            self._files.sync_folder(FOLDER)
+
+    def _read(self, day: date) -> Iterator[FinishedRecord]:
+        for suffix in (_PACKED, _PLAIN):
+            try:
+                file = self._files.open_read(f"{FOLDER}/{day}{suffix}")
+            except FileNotFoundError:
+                continue
+            with file:
+                lines = gzip.GzipFile(fileobj=file) if suffix == _PACKED else file
+                try:
+                    for line in lines:
+                        if len(line) > 1 and (record := _finished(line.rstrip(b"\n"))):
+                            yield record
+                except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                    # What is broken in one day is no reason to say nothing of the others.
+                    log.error("ledger.damaged", day=str(day), error=str(error))
+
+    def _pack(self, day: date) -> None:
+        """Put the plain lines of a day behind the packed ones, if there are any."""
+        plain, packed = f"{FOLDER}/{day}{_PLAIN}", f"{FOLDER}/{day}{_PACKED}"
+        if self._files.size(plain) is None:
+            return
+        self._files.remove(_TEMPORARY)
+        descriptor = self._files.create(_TEMPORARY)
+        try:
+            if self._files.size(packed) is not None:
+                for block in self._blocks(packed):
+                    self._files.write(descriptor, [block])
+            for block in self._blocks(plain):
+                self._files.write(descriptor, [gzip.compress(block, _PACK_LEVEL, mtime=0)])
+            self._files.sync(descriptor)
+        finally:
+            self._files.close(descriptor)
+        self._files.rename(_TEMPORARY, packed)
+        self._files.remove(plain)
+
+    def _blocks(self, name: str) -> Iterator[bytes]:
+        with self._files.open_read(name) as file:
+            while block := file.read(_BLOCK_BYTES):
+                yield block
+
+    def _forget(self, day: date) -> None:
+        for suffix in (_PLAIN, _PACKED):
+            self._files.remove(f"{FOLDER}/{day}{suffix}")
+
+    def _names(self) -> Iterator[tuple[str, date, str]]:
+        for name in self._files.list(FOLDER):
+            if found := _NAME.fullmatch(name):
+                yield f"{FOLDER}/{name}", date.fromisoformat(found[1]), found[2]
+
+
+def day_of(seconds: float) -> date:
+    """Return the day, in UTC, of a time in seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).date()
+
+
+def _finished(line: bytes) -> FinishedRecord | None:
+    try:
+        record = decode_record(line)
+    except BadRecord:
+        return None
+    return record if isinstance(record, FinishedRecord) else None
