@@ -84,7 +84,7 @@ def test_a_rule_without_an_answer_holds_the_instance_and_says_why(
     shown = json.loads(queue(running, "show", str(held["instance"]), "-o", "json"))
     assert shown["sopInstanceUID"] == uid_of(CT)
     assert shown["callingAETitle"] == "CT1"
-    assert "1 dropped" in queue(running, "drop", "--all")
+    assert "1 dropped" in queue(running, "drop", "--all", "--in", "Held")
     running.wait_for(owed=0, discardedTotal=1, receivedTotal=1)
 
 

@@ -40,6 +40,20 @@ def _listener(name: str, port: int, **fields: Any) -> Json:
     return {"name": name, "port": port, "aeTitles": ["A"], "sources": {"policy": "Any"}, **fields}
 
 
+def _window(**fields: Any) -> Json:
+    return {"name": "day", "start": "07:00", "end": "19:00", "maxBytesPerSecond": 2048, **fields}
+
+
+ARCHIVE = {"kind": "CloudTarget", "name": "archive"}
+
+
+def _bandwidths(accepted: list[Json], refused: list[Json], sentence: str) -> list[Case]:
+    def listed(values: list[Json]) -> list[Any]:
+        return [[{**ARCHIVE, "bandwidth": value}] for value in values]
+
+    return _table("DicomRoute", "spec.destinations", listed(accepted), listed(refused), sentence)
+
+
 CHARACTERS = "remove the others"
 SPACES = "leave them out"
 OBJECT_NAME = "an object's name has lower case letters"
@@ -136,6 +150,69 @@ CASES: list[Case] = [
     *_table("DicomRoute", "spec.ruleMatching", ["All", "First"], ["Any"], "First"),
     *_table("DicomRoute", "spec.unmatched", ["Hold", "Discard", "Refuse"], ["Drop"], "Hold"),
     *_table("DicomRoute", "spec.mode", ["Running", "HoldDeliveries", "RefuseAssociations"], ["Paused"], "Running"),
+    # What is particular to destinations, and when senders are answered.
+    *_table(
+        "DicomRoute",
+        "spec.destinations",
+        [[], [ARCHIVE], [{**ARCHIVE, "required": False}], [{**ARCHIVE, "required": False, "maxOwed": "1Mi"}]],
+        [[{**ARCHIVE, "name": "elsewhere"}]],
+        "one that no rule names",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec.destinations",
+        [],
+        [[{**ARCHIVE, "maxOwed": "1Gi"}], [{**ARCHIVE, "required": True, "maxOwed": "1Gi"}]],
+        "maxOwed needs required: false",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec.destinations",
+        [],
+        [[{**ARCHIVE, "required": False, "maxOwed": one}] for one in ("1023Ki", "a lot", "10")],
+        "at least 1Mi",
+    ),
+    Case("DicomRoute", "spec.destinations", [ARCHIVE, ARCHIVE], "archive"),
+    *_bandwidths([{"maxBytesPerSecond": 1024}], [{}, {"timeZone": "UTC"}], "give maxBytesPerSecond"),
+    *_bandwidths([{"maxBytesPerSecond": 10**12}], [{"maxBytesPerSecond": 1023}], "1024"),
+    *_bandwidths([], [{"maxBytesPerSecond": 10**12 + 1}], "1000000000000"),
+    *_bandwidths(
+        [{"maxBytesPerSecond": 2048, "timeZone": one} for one in ("Europe/Berlin", "Etc/GMT+5", "UTC")],
+        [{"maxBytesPerSecond": 2048, "timeZone": one} for one in ("+01:00", "Europe/", "../etc")],
+        "time zone of the IANA data base",
+    ),
+    *_bandwidths(
+        [{"windows": [_window()]}, {"windows": [_window(start="22:00", end="06:00", maxBytesPerSecond=0)]}],
+        [{"windows": [_window(start=one)]} for one in ("24:00", "7:30", "07:60")],
+        "a time of day as HH:MM",
+    ),
+    *_bandwidths([], [{"windows": [_window(maxBytesPerSecond=1)]}], "at least 1024 bytes a second"),
+    *_bandwidths([], [{"windows": [_window(name="Day")]}], "a window's name"),
+    *_bandwidths([], [{"windows": [_window(), _window()]}], "day"),
+    *_bandwidths([{"windows": [_window(days=["Monday", "Friday"])]}], [], ""),
+    *_bandwidths([], [{"windows": [_window(days=["Mon"])]}], "Monday"),
+    *_table(
+        "DicomRoute",
+        "spec.acknowledge",
+        [
+            {},
+            {"when": "OnSpooled"},
+            {"when": "OnDelivered", "timeoutSeconds": 3600},
+            {"when": "OnDelivered", "destinations": [ARCHIVE]},
+        ],
+        [{"destinations": [ARCHIVE]}, {"when": "OnSpooled", "destinations": [ARCHIVE]}],
+        "destinations are waited for with when: OnDelivered",
+    ),
+    Case("DicomRoute", "spec.acknowledge", {"timeoutSeconds": 60}, "timeoutSeconds counts with when: OnDelivered"),
+    Case("DicomRoute", "spec.acknowledge", {"when": "OnDelivered", "timeoutSeconds": 0}, "1"),
+    Case("DicomRoute", "spec.acknowledge", {"when": "OnDelivered", "timeoutSeconds": 3601}, "3600"),
+    Case("DicomRoute", "spec.acknowledge", {"when": "Later"}, "OnDelivered"),
+    Case(
+        "DicomRoute",
+        "spec.acknowledge",
+        {"when": "OnDelivered", "destinations": [{**ARCHIVE, "name": "elsewhere"}]},
+        "nobody would wait for",
+    ),
     # The ledger.
     *_table("DicomRoute", "spec.ledger.retentionSeconds", [0, 86_400, 315_360_000], [315_360_001], "315360000"),
     Case("DicomRoute", "spec.ledger.retentionSeconds", -1, "0"),

@@ -2,21 +2,23 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import structlog
 
-from .configuration.model import Configuration, Unmatched
+from .configuration.model import AcknowledgeWhen, Configuration, Unmatched
 from .dimse.command import Status
 from .dimse.service import AssociationFacts, StoreRequest, StoreResult, StoreSink
 from .rules.head import HeadError, RawElement, scan
 from .rules.routing import CompiledRules, Routing
 from .spool.errors import SpoolFailed, SpoolFull, SpoolUncertain
 from .spool.incoming import Incoming
-from .spool.records import Received, Sender
+from .spool.records import DeliveryState, Received, Sender
 from .spool.spool import Spool
+from .spool.waiting import Waiter
 
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
@@ -30,12 +32,34 @@ HOLD_RULE_ERROR: Final = "RuleError"
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Active:
     """The configuration in force and its compiled rules: always a pair that belongs together."""
 
     configuration: Configuration
     rules: CompiledRules
+
+    @cached_property
+    def quotas(self) -> Mapping[str, int]:
+        """How many bytes optional destinations (KIND/NAME) may be owed, where that is bounded."""
+        return {
+            str(one.key): one.max_owed_bytes
+            for one in self.configuration.destinations
+            if not one.required and one.max_owed_bytes is not None
+        }
+
+    @cached_property
+    def optional(self) -> frozenset[str]:
+        """The destinations (KIND/NAME) that are not required."""
+        return frozenset(str(one.key) for one in self.configuration.destinations if not one.required)
+
+    def waited_for(self, destinations: Iterable[str]) -> frozenset[str] | None:
+        """Return which of `destinations` have to have an instance before its sender is answered; None: nobody waits."""
+        acknowledge = self.configuration.acknowledge
+        if acknowledge.when is AcknowledgeWhen.ON_SPOOLED:
+            return None
+        named = frozenset(str(one) for one in acknowledge.destinations)
+        return frozenset(destinations) & named if named else frozenset(destinations) - self.optional
 
 
 class Reception:
@@ -149,9 +173,9 @@ class _Sink:
                 return self._fail(StoreResult(Status.NOT_AUTHORIZED, "no rule of the route takes this instance"))
             if routing.unmatched is Unmatched.DISCARD:
                 self._incoming.discard()
-                self._spool.count_discarded(self._received(elements, routing, active.configuration.generation))
+                self._spool.count_discarded(self._received(elements, routing, active))
                 return StoreResult(Status.SUCCESS)
-        return self._commit(elements, routing, active.configuration.generation)
+        return self._commit(elements, routing, active)
 
     def discard(self) -> None:
         """Remove the file of a data set that will not be completed."""
@@ -160,28 +184,51 @@ class _Sink:
         except OSError as error:
             log.error("spool.discard_failed", error=str(error))
 
-    def _commit(self, elements: dict[int, RawElement], routing: Routing, generation: int) -> StoreResult:
+    def _commit(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> StoreResult:
         try:
             self._incoming.flush()
         except OSError as error:
             return self._fail_on(error)
-        received = self._received(elements, routing, generation)
+        received = self._received(elements, routing, active)
+        waited_for = None if received.hold else active.waited_for(received.destinations)
+        waiter = Waiter(waited_for) if waited_for else None
         if routing.error:
             log.warning("rules.error", instance=received.id, error=routing.error)
         try:
-            if self._spool.repeat(received):
+            identifier = self._spool.repeat(received, waiter)
+            if identifier is not None:
                 self.discard()
-                return StoreResult(Status.SUCCESS)
-            self._spool.receive(self._incoming, received)
+            else:
+                self._spool.receive(self._incoming, received, waiter)
+                identifier = received.id
         except SpoolUncertain as error:
             # Its record may be on the volume: without its bytes that would look like a loss.
             log.error("spool.uncertain", error=str(error), instance=received.id)
             return StoreResult(Status.OUT_OF_RESOURCES, "the spool cannot take it")
         except (SpoolFailed, OSError) as error:
             return self._fail_on(error)
-        return StoreResult(Status.SUCCESS)
+        if waiter is None:
+            return StoreResult(Status.SUCCESS)
+        return self._await(identifier, waiter, active.configuration.acknowledge.timeout_seconds)
 
-    def _received(self, elements: dict[int, RawElement], routing: Routing, generation: int) -> Received:
+    def _await(self, identifier: int, waiter: Waiter, seconds: float) -> StoreResult:
+        """Answer once those have the instance that are waited for. Whatever the answer is, it stays owed."""
+        try:
+            found = waiter.wait(seconds)
+        finally:
+            self._spool.forget(identifier, waiter)
+        states = {found[name].state if name in found else DeliveryState.PENDING for name in waiter.wanted}
+        if states == {DeliveryState.DELIVERED}:
+            return StoreResult(Status.SUCCESS)
+        if DeliveryState.DEAD_LETTERED in states:
+            return StoreResult(Status.CANNOT_UNDERSTAND, "a destination refused the instance; the gateway keeps it")
+        return StoreResult(Status.OUT_OF_RESOURCES, "not delivered yet: the gateway keeps it and goes on")
+
+    def _received(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> Received:
+        destinations = [str(destination) for destination in routing.destinations]
+        skipped = [
+            one for one in destinations if one in active.quotas and self._spool.owed_bytes(one) >= active.quotas[one]
+        ]
         return Received(
             id=self._incoming.id,
             time=time.time(),
@@ -193,8 +240,9 @@ class _Sink:
             length=self._incoming.length,
             digest=self._incoming.digest,
             sender=self._sender,
-            generation=generation,
-            destinations=tuple(str(destination) for destination in routing.destinations),
+            generation=active.configuration.generation,
+            destinations=tuple(one for one in destinations if one not in skipped),
+            skipped=tuple(skipped),
             hold=hold_reason(routing),
         )
 

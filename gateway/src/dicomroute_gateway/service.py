@@ -29,6 +29,8 @@ from .spool.errors import SpoolError
 from .spool.spool import Spool
 
 _POLL_SECONDS: Final = 0.5
+_ROOM_PERCENT: Final = 2
+"""How much of the spool below its watermark is kept free of what is owed to optional destinations alone."""
 _LAST_GOOD: Final = "configuration.json"
 
 log = structlog.get_logger(__name__)
@@ -113,12 +115,21 @@ class Gateway:
             except TimeoutError:
                 try:
                     await self._follow()
-                    if self._spool is not None and self._spool.is_loaded:
-                        self._fill_rate.add(time.monotonic(), self._spool.level().used)
+                    self._watch_level()
                 except Exception as error:
                     log.exception("configuration.failed")
                     self._problem("configuration", "GatewayError", f"{type(error).__name__}: the log says more")
         await self._drain()
+
+    def _watch_level(self) -> None:
+        """Learn how fast the spool fills, and let optional destinations make room before anybody is refused."""
+        if self._spool is None or not self._spool.is_loaded:
+            return
+        level = self._spool.level()
+        self._fill_rate.add(time.monotonic(), level.used)
+        room = level.watermark - level.capacity * _ROOM_PERCENT // 100
+        if level.used > room and (skipped := self._spool.skip(self._in_force().optional, room)):
+            log.warning("spool.skipped", deliveries=skipped, reason="optional destinations made room")
 
     def observe(self) -> Observation:
         """Return how the gateway stands."""
@@ -373,6 +384,8 @@ class Gateway:
         timeout = self._active.configuration.drain_timeout_seconds if self._active else 0
         deadline = time.monotonic() + timeout
         log.info("gateway.draining", timeout_seconds=timeout)
+        if self._spool is not None:
+            self._spool.end_waiting()
         endings = [asyncio.to_thread(listener.drain, deadline) for listener in self._listeners.values()]
         endings += [asyncio.to_thread(thread.join, timeout) for thread in self._leaving]
         if self._deliverer is not None:

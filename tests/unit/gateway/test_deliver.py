@@ -195,11 +195,11 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
 def test_what_the_configuration_holds() -> None:
     golden = json.loads((ROOT / "tests/golden/full/configuration.json").read_text())
     configuration = Configuration.model_validate(golden)
-    assert held("CloudTarget/archive", configuration) == "RouteHeld"
+    assert held("CloudTarget/archive", configuration, 0.0) == "RouteHeld"
     running = Configuration.model_validate({**golden, "mode": "Running"})
-    assert held("CloudTarget/archive", running) == ""
-    assert held("CloudTarget/research", running) == "NotDeidentified"
-    assert held("CloudTarget/removed", running) == "NoSuchDestination"
+    assert held("CloudTarget/archive", running, 0.0) == ""
+    assert held("CloudTarget/research", running, 0.0) == "NotDeidentified"
+    assert held("CloudTarget/removed", running, 0.0) == "NoSuchDestination"
 
 
 async def collect(body: MultipartBody) -> bytes:

@@ -209,7 +209,7 @@ def test_an_instance_whose_record_may_be_on_the_volume_keeps_its_file(
 def test_what_a_person_dropped_during_an_attempt_stays_dropped(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     both = store(spool, ("CloudTarget/a", "CloudTarget/b"))
-    spool.drop(both, "CloudTarget/a")
+    spool.drop(both, ["CloudTarget/a"])
     spool.settle([DeliveryRecord(both, "CloudTarget/a", DeliveryState.PENDING, attempts=1)])
     assert spool.pending(Owed(both, "CloudTarget/a")) is None
     spool.close()
@@ -612,7 +612,7 @@ def test_what_a_person_decides_is_counted(tmp_path: Path) -> None:
     assert counts(spool) == InstanceCounts(owed=3, dead_lettered=0, skipped=0, delivered=0, discarded=0)
     assert spool.reroute(unmatched, ["CloudTarget/b"], "")
     assert not spool.reroute(unmatched, ["CloudTarget/b"], "")
-    assert spool.drop(owed, "CloudTarget/a") == 1
+    assert spool.drop(owed, ["CloudTarget/a"]) == 1
     spool.settle([delivered(owed, "CloudTarget/b"), delivered(refused), delivered(unmatched, "CloudTarget/b")])
     assert counts(spool) == InstanceCounts(owed=0, dead_lettered=0, skipped=1, delivered=2, discarded=0)
     held = store(spool, (), "Unmatched")

@@ -20,6 +20,7 @@ from dicomroute_operator.render.settings import RenderSettings
 SETTINGS = RenderSettings(gateway_image="registry.example/gateway:1", operator_namespace="dicomroute-system")
 CREDENTIAL = AdminCredential("a token", "a certificate", "a key")
 SECRET = {"name": "archive", "key": "password"}
+ARCHIVE = {"kind": "CloudTarget", "name": "archive"}
 TOLERATION = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}
 
 BASES: dict[str, Json] = {
@@ -32,6 +33,19 @@ BASES: dict[str, Json] = {
                 "sources": {"policy": "Nodes", "nodes": [{"name": "ct-1"}], "selector": {"matchLabels": {"site": "x"}}},
             }
         ],
+        rules=[{"name": "everything", "destinations": [ARCHIVE, {**ARCHIVE, "name": "research"}]}],
+        destinations=[
+            {
+                **ARCHIVE,
+                "required": False,
+                "maxOwed": "1Gi",
+                "bandwidth": {
+                    "maxBytesPerSecond": 2048,
+                    "windows": [{"name": "day", "start": "07:00", "end": "19:00", "maxBytesPerSecond": 1024}],
+                },
+            }
+        ],
+        acknowledge={"when": "OnDelivered", "destinations": [ARCHIVE]},
         gateway={
             "service": {"ports": [{"listener": "dicom", "port": 104}]},
             "podTemplate": {"spec": {"tolerations": [TOLERATION], "imagePullSecrets": [{"name": "pull"}]}},
@@ -49,11 +63,24 @@ OTHER: dict[str, Any] = {
     "spec.gateway.spool.size": "60Gi",
     "spec.gateway.podTemplate.spec.tolerations.0.operator": "Exists",
     "spec.gateway.podTemplate.spec.tolerations.0.effect": "NoSchedule",
+    "spec.destinations.0.name": "research",
+    "spec.destinations.0.required": True,
+    "spec.destinations.0.bandwidth.windows.0.start": "08:00",
+    "spec.destinations.0.bandwidth.windows.0.end": "20:00",
+    "spec.destinations.0.maxOwed": "2Gi",
+    "spec.destinations.0.bandwidth.windows.0.days": ["Monday"],
+    "spec.destinations.0.bandwidth.maxBytesPerSecond": 4096,
+    "spec.acknowledge.destinations.0.name": "research",
+    "spec.acknowledge.when": "OnSpooled",
+    # A window's name tells it from others in its list.
+    "spec.destinations.0.bandwidth.windows.0.name": None,
     "spec.allowedSources": ["198.51.100.0/24"],
     "spec.url": "http://archive.example/",
     "spec.auth.type": "None",
     # There is one kind of destination as yet; the field says which kind a name belongs to.
     "spec.rules.0.destinations.0.kind": None,
+    "spec.destinations.0.kind": None,
+    "spec.acknowledge.destinations.0.kind": None,
 }
 
 

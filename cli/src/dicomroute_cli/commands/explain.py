@@ -1,5 +1,6 @@
 """`dicomroute explain`: says what a route would do with an instance, and why."""
 
+import time
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -97,7 +98,7 @@ def _explanation(configuration: Configuration, caller: Caller, instance: Instanc
         "listeners": listeners,
         "rules": [_rule(configuration, routing, index, elements, instance) for index in range(len(routing.outcomes))],
         "destinations": [
-            {"name": str(destination), "held": held(str(destination), configuration)}
+            {"name": str(destination), "held": held(str(destination), configuration, time.time())}
             for destination in routing.destinations
         ],
         "outcome": _outcome(routing) if any(one["admits"] for one in listeners) else "refused: no listener admits it",

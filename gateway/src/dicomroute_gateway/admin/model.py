@@ -1,6 +1,7 @@
 """The documents of the admin API: what `/api/v1/...` answers and takes. Status version 1."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +12,16 @@ class Document(BaseModel):
     """A document of the API, in camelCase."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class QueueState(StrEnum):
+    """The states of deliveries as people see them."""
+
+    PENDING = "Pending"
+    HELD = "Held"
+    SKIPPED = "Skipped"
+    DEAD_LETTERED = "DeadLettered"
+    DELIVERED = "Delivered"
 
 
 class RouteDocument(Document):
@@ -144,6 +155,20 @@ class QueueItem(Document):
     bytes: int
 
 
+class AttemptDocument(Document):
+    """An attempt at a delivery; `status` is an HTTP status or a DICOM status or failure reason."""
+
+    time: datetime
+    reason: str
+    status: int | None
+
+
+class DeliveryDocument(QueueItem):
+    """A delivery with its attempts; the last one is said by `reason`, `status` and `lastAttemptTime`."""
+
+    earlier_attempts: list[AttemptDocument]
+
+
 class QueueDocument(Document):
     """A page of the queue, oldest first; `truncated` says that there is more."""
 
@@ -175,7 +200,7 @@ class InstanceDocument(Document):
     address: str
     generation: int
     hold: str
-    deliveries: list[QueueItem]
+    deliveries: list[DeliveryDocument]
 
 
 class LedgerDocument(Document):
@@ -214,7 +239,7 @@ class ReportDocument(Document):
 class QueueSelection(Document):
     """Which deliveries an operation is about: those of the named instances, or with `all` every one.
 
-    `destination` (KIND/NAME) narrows either.
+    `destination` (KIND/NAME) and `state` narrow either.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
@@ -222,6 +247,7 @@ class QueueSelection(Document):
     instances: list[int] = Field(default=[], max_length=10_000)
     all: bool = False
     destination: str | None = None
+    state: QueueState | None = None
 
 
 class QueueChange(Document):

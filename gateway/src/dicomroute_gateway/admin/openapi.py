@@ -41,7 +41,7 @@ def openapi_document() -> dict[str, Any]:
                         "state",
                         {
                             "type": "string",
-                            "enum": ["Pending", "Held", "Skipped", "DeadLettered", "Delivered"],
+                            "enum": list(model.QueueState),
                         },
                     ),
                     _query("destination", {"type": "string"}),

@@ -1,5 +1,6 @@
 """The queue as people see it and what they may decide on: list, show, retry, release, drop."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -13,7 +14,15 @@ from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
 
-from .model import InstanceDocument, QueueChange, QueueDocument, QueueItem, QueueSelection
+from .model import (
+    AttemptDocument,
+    DeliveryDocument,
+    InstanceDocument,
+    QueueChange,
+    QueueDocument,
+    QueueItem,
+    QueueSelection,
+)
 
 HELD = "Held"
 
@@ -48,13 +57,15 @@ class Queue:
         return instance_document(entry, self._active().configuration)
 
     def retry(self, selection: QueueSelection) -> QueueChange:
-        """Make dead-lettered and waiting deliveries due now."""
-        retryable = (DeliveryState.DEAD_LETTERED, DeliveryState.PENDING)
+        """Make dead-lettered and waiting deliveries due now; skipped ones where their state is named."""
+        retryable = (
+            (selection.state,) if selection.state else (DeliveryState.DEAD_LETTERED, DeliveryState.PENDING, HELD)
+        )
         owed = [
-            Owed(entry.received.id, delivery.destination)
+            Owed(item.instance, item.destination)
             for entry in self._selected(selection)
-            for delivery in entry.deliveries.values()
-            if delivery.state in retryable and selection.destination in (None, delivery.destination)
+            for item in self._chosen(entry, selection)
+            if item.destination and item.state in retryable
         ]
         return QueueChange(changed=self._spool.retry(owed))
 
@@ -79,12 +90,23 @@ class Queue:
 
     def drop(self, selection: QueueSelection) -> QueueChange:
         """Give up deliveries and held instances, counted."""
-        selected = [entry.received.id for entry in self._selected(selection)]
-        return QueueChange(changed=sum(self._spool.drop(one, selection.destination) for one in selected))
+        changed = 0
+        for entry in self._selected(selection):
+            chosen = self._chosen(entry, selection)
+            destinations = {item.destination for item in chosen if item.destination}
+            changed += self._spool.drop(entry.received.id, destinations, hold=len(destinations) < len(chosen))
+        return QueueChange(changed=changed)
 
     def _selected(self, selection: QueueSelection) -> list[Entry]:
         wanted = set(selection.instances)
         return self._spool.entries(lambda entry: selection.all or entry.received.id in wanted)
+
+    def _chosen(self, entry: Entry, selection: QueueSelection) -> list[QueueItem]:
+        return [
+            item
+            for item in _items(entry, self._active().configuration)
+            if selection.destination in (None, item.destination) and selection.state in (None, item.state)
+        ]
 
 
 def instance_document(entry: Entry, configuration: Configuration, finished: float | None = None) -> InstanceDocument:
@@ -109,8 +131,19 @@ def instance_document(entry: Entry, configuration: Configuration, finished: floa
         address=sender.address,
         generation=received.generation,
         hold=entry.hold,
-        deliveries=_items(entry, configuration),
+        deliveries=[
+            DeliveryDocument(**item.model_dump(), earlier_attempts=_earlier(entry, item.destination))
+            for item in _items(entry, configuration)
+        ],
     )
+
+
+def _earlier(entry: Entry, destination: str) -> list[AttemptDocument]:
+    delivery = entry.deliveries.get(destination)
+    return [
+        AttemptDocument(time=_time(one.time), reason=one.reason, status=one.status)
+        for one in (delivery.earlier if delivery else ())
+    ]
 
 
 def _items(entry: Entry, configuration: Configuration) -> list[QueueItem]:
@@ -121,7 +154,7 @@ def _items(entry: Entry, configuration: Configuration) -> list[QueueItem]:
 
 
 def _item(entry: Entry, delivery: DeliveryRecord, configuration: Configuration) -> QueueItem:
-    reason = held(delivery.destination, configuration) if delivery.state is DeliveryState.PENDING else ""
+    reason = held(delivery.destination, configuration, time.time()) if delivery.state is DeliveryState.PENDING else ""
     state = HELD if reason else str(delivery.state)
     return _queue_item(entry, delivery.destination, state, reason or delivery.reason, delivery)
 

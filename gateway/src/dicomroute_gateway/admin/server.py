@@ -14,12 +14,12 @@ from pydantic import ValidationError
 
 from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
-from .model import Document, ErrorDocument, QueueChange, QueueSelection
+from .model import Document, ErrorDocument, QueueChange, QueueSelection, QueueState
 from .openapi import openapi_document
 from .queue import Queue
 from .status import Observation, status_document
 
-_STATES = ("Pending", "Held", "Skipped", "DeadLettered", "Delivered")
+_STATES = tuple(QueueState)
 
 log = structlog.get_logger(__name__)
 
@@ -184,6 +184,8 @@ class AdminServer:
             return _refuse(400, f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}")
         if bool(selection.instances) == selection.all:
             return _refuse(400, "name the instances, or say all: true, and not both")
+        if name == "drop" and selection.all and selection.destination is None and selection.state is None:
+            return _refuse(400, "to drop everything is too much: name a destination or a state, such as DeadLettered")
         change = await asyncio.to_thread(operations[name], selection)
         if name == "retry":
             queue.hurry(selection)

@@ -121,7 +121,7 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
     for name in sorted(named):
         counts = seen.snapshot.deliveries.get(name, {})
         activity = seen.activity.get(name, DestinationActivity(0, None))
-        reason = held(name, configuration)
+        reason = held(name, configuration, seen.now)
         waiting = max(0, counts.get(DeliveryState.PENDING, 0) - activity.in_flight)
         kind, _, plain = name.partition("/")
         error = activity.last_error

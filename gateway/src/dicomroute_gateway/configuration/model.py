@@ -7,10 +7,13 @@ here, because a field that the gateway would ignore is a promise that it would b
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 SCHEMA_VERSION = 1
+
+TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 _ACRONYMS = {"ae": "AE", "pdu": "PDU"}
 
@@ -149,7 +152,59 @@ class Accepts(StrEnum):
     DEIDENTIFIED_ONLY = "DeidentifiedOnly"
 
 
-class CloudTargetDestination(Section):
+class Weekday(StrEnum):
+    """A day of the week."""
+
+    MONDAY = "Monday"
+    TUESDAY = "Tuesday"
+    WEDNESDAY = "Wednesday"
+    THURSDAY = "Thursday"
+    FRIDAY = "Friday"
+    SATURDAY = "Saturday"
+    SUNDAY = "Sunday"
+
+
+class Window(Section):
+    """A time of the week with a bound of its own: from `start` to `end` (HH:MM), on days that begin so.
+
+    One that ends before it starts ends on the next day. 0 bytes a second: nothing is sent.
+    """
+
+    days: list[Weekday] = Field(default=list(Weekday), min_length=1)
+    start: str = Field(pattern=TIME_OF_DAY)
+    end: str = Field(pattern=TIME_OF_DAY)
+    max_bytes_per_second: int = Field(ge=0)
+
+
+class Bandwidth(Section):
+    """How much a destination is sent at most: the first window that it is counts, outside of all the bound itself."""
+
+    max_bytes_per_second: int | None = Field(default=None, ge=1)
+    time_zone: str = "UTC"
+    windows: list[Window] = []
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"there is no time zone {name!r}: write one such as Europe/Berlin") from error
+        return name
+
+
+class DestinationSettings(Section):
+    """What is particular to a destination of this route, whatever its kind.
+
+    An optional one (not `required`) is owed `max_owed_bytes` at most; what comes beyond is skipped.
+    """
+
+    required: bool = True
+    max_owed_bytes: int | None = Field(default=None, ge=1)
+    bandwidth: Bandwidth | None = None
+
+
+class CloudTargetDestination(DestinationSettings):
     """A DICOMweb origin server (PS3.18) to which instances are stored by STOW-RS."""
 
     kind: Literal["CloudTarget"]
@@ -179,6 +234,24 @@ class SpoolLimits(Section):
     high_watermark_percent: int = Field(ge=1, le=100)
 
 
+class AcknowledgeWhen(StrEnum):
+    """When a sender is answered with success."""
+
+    ON_SPOOLED = "OnSpooled"
+    ON_DELIVERED = "OnDelivered"
+
+
+class Acknowledge(Section):
+    """When a sender is answered: once the instance is safe, or once `destinations` have it too.
+
+    Without destinations those are meant that are required. After `timeout_seconds` the answer is 0xA700.
+    """
+
+    when: AcknowledgeWhen = AcknowledgeWhen.ON_SPOOLED
+    destinations: list[DestinationKey] = []
+    timeout_seconds: int = Field(default=30, ge=1)
+
+
 class LedgerLimits(Section):
     """How long the ledger outlives the bytes, in seconds; 0: not at all."""
 
@@ -198,4 +271,5 @@ class Configuration(Section):
     retry: Retry
     spool: SpoolLimits
     ledger: LedgerLimits = LedgerLimits()
+    acknowledge: Acknowledge = Acknowledge()
     drain_timeout_seconds: int = Field(ge=0)

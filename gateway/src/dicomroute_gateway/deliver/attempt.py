@@ -4,11 +4,14 @@ from dataclasses import replace
 from typing import Final
 
 from dicomroute_gateway.spool.ledger import CAME_AGAIN
-from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
+from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState
 
 from .outcome import Outcome, Verdict
 
 UNREADABLE: Final = "SpoolUnreadable"
+
+EARLIER_ATTEMPTS: Final = 9
+"""How many attempts before the last are remembered of each delivery."""
 
 CONTENT: Final = frozenset((Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE))
 """Verdicts on the content of an instance."""
@@ -53,7 +56,15 @@ def after(
         reason=outcome.reason,
         status=outcome.status,
         time=stamp,
+        earlier=_earlier(delivery),
     )
+
+
+def _earlier(delivery: DeliveryRecord) -> tuple[Attempt, ...]:
+    if delivery.time is None:
+        return delivery.earlier
+    last = Attempt(delivery.time, delivery.reason, delivery.status)
+    return (*delivery.earlier, last)[-EARLIER_ATTEMPTS:]
 
 
 def is_its_own(outcome: Outcome) -> bool:

@@ -1,6 +1,7 @@
 """Hands what the spool owes to the workers of its destinations."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,10 +11,25 @@ from typing import Final
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
 from dicomroute_gateway.spool.spool import Spool
 
+from .bandwidth import bytes_per_second
 from .stow import StowTransport
+from .throttle import Throttle
 from .worker import Worker
 
 _PAUSE_SECONDS: Final = 0.005
+
+
+class _WallClock:
+    """The time of this machine."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+_WALL_CLOCK: Final = _WallClock()
 
 
 class Deliverer:
@@ -80,13 +96,18 @@ class Deliverer:
     def _worker(self, destination: str) -> Worker:
         worker = self._workers.get(destination)
         if worker is None:
-            transport = StowTransport(partial(self._target, destination), self._secrets)
+            throttle = Throttle(partial(self._bytes_per_second, destination), _WALL_CLOCK)
+            transport = StowTransport(partial(self._target, destination), self._secrets, throttle)
             worker = Worker(destination, self._spool, self._configuration, transport)
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(
                 worker.run(), name=f"deliver {destination}"
             )
         return worker
+
+    def _bytes_per_second(self, destination: str) -> int | None:
+        target = self._target(destination)
+        return bytes_per_second(target.bandwidth, time.time()) if target is not None else None
 
     def _target(self, destination: str) -> CloudTargetDestination | None:
         return next((d for d in self._configuration().destinations if str(d.key) == destination), None)

@@ -2,14 +2,18 @@
 
 from dicomroute_gateway.configuration.model import Accepts, Configuration, Mode
 
+from .bandwidth import bytes_per_second
+
 ROUTE_HELD = "RouteHeld"
 NO_SUCH_DESTINATION = "NoSuchDestination"
 NOT_DEIDENTIFIED = "NotDeidentified"
+OUTSIDE_WINDOW = "OutsideWindow"
 
 
-def held(destination: str, configuration: Configuration) -> str:
+def held(destination: str, configuration: Configuration, now: float) -> str:
     """Return why deliveries to `destination` (KIND/NAME) are held, or "" when they are made.
 
+    `now` is in seconds since 1970.
     Nothing is written down of this: once the reason is gone, what was held goes out by itself.
     """
     if configuration.mode is Mode.HOLD_DELIVERIES:
@@ -17,4 +21,6 @@ def held(destination: str, configuration: Configuration) -> str:
     known = next((d for d in configuration.destinations if str(d.key) == destination), None)
     if known is None:
         return NO_SUCH_DESTINATION
-    return NOT_DEIDENTIFIED if known.accepts is Accepts.DEIDENTIFIED_ONLY else ""
+    if known.accepts is Accepts.DEIDENTIFIED_ONLY:
+        return NOT_DEIDENTIFIED
+    return OUTSIDE_WINDOW if bytes_per_second(known.bandwidth, now) == 0 else ""

@@ -8,9 +8,10 @@ from typing import Final
 from dicomroute_gateway.configuration.model import CloudTargetDestination
 
 from .backoff import retry_after_seconds
-from .http import Client, CredentialMissing, TransportFailed
-from .multipart import MultipartBody, Part
+from .http import Body, Client, CredentialMissing, TransportFailed
+from .multipart import MultipartBody
 from .outcome import Answer, Outcome, Verdict, outcomes
+from .throttle import Throttle, Throttled
 from .transport import Item, Limits, Sent
 
 _MAX_ANSWER_BYTES: Final = 1 << 20
@@ -21,9 +22,10 @@ class StowTransport:
 
     limits = Limits(lanes=8, most_lanes=32, batch_instances=10, batch_bytes=32 << 20)
 
-    def __init__(self, target: Callable[[], CloudTargetDestination | None], secrets: Path) -> None:
+    def __init__(self, target: Callable[[], CloudTargetDestination | None], secrets: Path, throttle: Throttle) -> None:
         self._target = target
         self._client = Client(secrets)
+        self._throttle = throttle
 
     async def send(self, items: Sequence[Item]) -> Sent:
         """Store `items` by one request."""
@@ -31,7 +33,8 @@ class StowTransport:
         if target is None:
             return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
         try:
-            answer, wait_seconds, answer_seconds = await store(self._client, target, [item.part for item in items])
+            body = Throttled(MultipartBody([item.part for item in items]), self._throttle)
+            answer, wait_seconds, answer_seconds = await store(self._client, target, body)
         except CredentialMissing as error:
             return Sent([Outcome(Verdict.PAUSE, "SecretMissing")] * len(items), str(error))
         except TransportFailed as error:
@@ -44,10 +47,8 @@ class StowTransport:
         await self._client.close()
 
 
-async def store(
-    client: Client, target: CloudTargetDestination, parts: Sequence[Part]
-) -> tuple[Answer, float | None, float]:
-    """Send `parts` to the target's studies resource.
+async def store(client: Client, target: CloudTargetDestination, body: Body) -> tuple[Answer, float | None, float]:
+    """Send instances to the target's studies resource.
 
     Return its answer, how many seconds it asks to wait before the next request, and how many it took to answer. The
     study is left out of the URL: the form with it adds nothing but a way to fail.
@@ -55,7 +56,7 @@ async def store(
     Raises CredentialMissing, TransportFailed; OSError when a file of the spool cannot be read.
     """
     headers = {"Accept": "application/dicom+json"}
-    async with client.request(target, "POST", "/studies", headers, MultipartBody(parts)) as response:
+    async with client.request(target, "POST", "/studies", headers, body) as response:
         content = await response.read(_MAX_ANSWER_BYTES)
         wait_seconds = retry_after_seconds(response.headers.get("Retry-After"), time.time())
         answer = Answer(response.status, response.headers.get("Content-Type", ""), content)

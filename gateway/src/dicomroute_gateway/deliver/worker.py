@@ -29,6 +29,7 @@ from .outcome import Outcome, Verdict
 from .pace import Pace
 from .transport import Item, Sent, Transport
 
+_LOOK_AGAIN_SECONDS: Final = 15.0
 _THROTTLED: Final = (429, 503)
 
 log = structlog.get_logger(__name__)
@@ -116,10 +117,13 @@ class Worker:
             self._give_back(batch)
 
     def _seconds_to_wait(self) -> float | None:
-        """Return when to look again by itself; None where only a change can bring something to do."""
+        """Return when to look again by itself; None where only a change can bring something to do.
+
+        What holds a destination may be the time of the week.
+        """
         now = time.monotonic()
         if self._held():
-            return None
+            return _LOOK_AGAIN_SECONDS
         wait = self._pace.seconds_until(now)
         if wait:
             return wait
@@ -156,7 +160,7 @@ class Worker:
         return batch
 
     def _held(self) -> str:
-        return held(self.destination, self._configuration())
+        return held(self.destination, self._configuration(), time.time())
 
     def _item(self, identifier: int) -> Item | None:
         """Return a delivery if it is still to be made; a person may have dropped it meanwhile."""

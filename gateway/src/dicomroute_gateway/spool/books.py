@@ -9,8 +9,9 @@ from .errors import SpoolError, SpoolFailed
 from .files import Files
 from .journal import Content, Journal, JournalFailed
 from .ledger import Entry, Ledger
-from .records import DeliveryState, Record
+from .records import DeliveryRecord, DeliveryState, Record
 from .views import Owed
+from .waiting import Waiter
 
 _NO_FAULT_OF_THE_VOLUME: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
@@ -32,6 +33,7 @@ class Books:
         self.is_loaded = False
         self.damage: SpoolError | None = None
         self._fresh: list[Owed] = []
+        self._waiters: dict[int, list[Waiter]] = {}
         records = content.records()
         self.ledger.apply(next(records))  # the totals, before anything is added to them
         self.unread = records
@@ -47,6 +49,9 @@ class Books:
             for record in records:
                 self.ledger.apply(record)
                 self.journal.append(record)
+                if isinstance(record, DeliveryRecord):
+                    for waiter in self._waiters.get(record.id, ()):
+                        waiter.notice(record)
 
     def sync(self) -> None:
         """Return when all that was written down is on stable storage. Raises SpoolFailed."""
@@ -61,6 +66,32 @@ class Books:
             self.journal.flush()
         except JournalFailed as error:
             raise SpoolFailed(str(error)) from error
+
+    # -- who waits -------------------------------------------------------------------------------------------
+
+    def let_wait(self, identifier: int, waiter: Waiter) -> None:
+        """Tell a waiter from now on what becomes of the deliveries of an instance, and how those stand that it has."""
+        with self.mutex:
+            self._waiters.setdefault(identifier, []).append(waiter)
+            if entry := self.ledger.entries.get(identifier):
+                for record in entry.deliveries.values():
+                    waiter.notice(record)
+
+    def forget_waiter(self, identifier: int, waiter: Waiter) -> None:
+        """Tell a waiter nothing more."""
+        with self.mutex:
+            left = [one for one in self._waiters.get(identifier, []) if one is not waiter]
+            if left:
+                self._waiters[identifier] = left
+            else:
+                self._waiters.pop(identifier, None)
+
+    def end_waiting(self) -> None:
+        """Let everybody who waits go on, now."""
+        with self.mutex:
+            for waiters in self._waiters.values():
+                for waiter in waiters:
+                    waiter.give_up()
 
     # -- what is owed ----------------------------------------------------------------------------------------
 

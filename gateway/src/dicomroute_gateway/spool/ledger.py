@@ -22,6 +22,10 @@ from .records import (
     TotalsRecord,
 )
 
+OVER_QUOTA: Final = "OverQuota"
+"""Reason of a delivery that was skipped because an optional destination is owed as much as it may be."""
+SPOOL_FULL: Final = "SpoolFull"
+"""Reason of a delivery to an optional destination that was given up to make room."""
 CAME_AGAIN: Final = "CameAgain"
 """Reason of a delivery of something that its destination has, or may have, already."""
 _DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
@@ -70,6 +74,11 @@ class Entry:
         delivery = self.deliveries.get(destination)
         return delivery is None or delivery.state in _DONE
 
+    def is_delivered(self, destination: str) -> bool:
+        """Return whether a destination has the instance."""
+        delivery = self.deliveries.get(destination)
+        return delivery is not None and delivery.state is DeliveryState.DELIVERED
+
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to be done with this instance, so that its bytes may go."""
@@ -111,12 +120,17 @@ class Ledger:
     _versions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """The entries of each SOP Instance UID, oldest first."""
     _by_state: Counter[tuple[str, DeliveryState]] = field(default_factory=Counter)
+    _owed_bytes: Counter[str] = field(default_factory=Counter)
 
     def apply(self, record: Record) -> None:
         """Take a record over. A record of an instance that is finished or unknown changes nothing."""
         match record:
             case Received():
                 deliveries = {d: DeliveryRecord(record.id, d, DeliveryState.PENDING) for d in record.destinations}
+                for d in record.skipped:
+                    deliveries[d] = DeliveryRecord(
+                        record.id, d, DeliveryState.SKIPPED, reason=OVER_QUOTA, time=record.time
+                    )
                 self._put(Entry(record, record.hold, deliveries))
                 self.totals = replace(self.totals, next_id=max(self.totals.next_id, record.id + 1))
             case DeliveryRecord() if entry := self._take(record.id):
@@ -165,6 +179,10 @@ class Ledger:
             count += self.totals.delivered_to.get(destination, 0)
         return count
 
+    def owed_bytes(self, destination: str) -> int:
+        """Return how many bytes of data sets are pending for a destination."""
+        return self._owed_bytes[destination]
+
     def destinations(self) -> set[str]:
         """Return every destination that has deliveries."""
         return {destination for (destination, _), count in self._by_state.items() if count}
@@ -203,7 +221,7 @@ class Ledger:
         yield self.totals
         for entry in self.entries.values():
             # With the destinations of now: one that a release added must be there before its delivery is judged.
-            yield replace(entry.received, hold=entry.hold, destinations=tuple(entry.deliveries))
+            yield replace(entry.received, hold=entry.hold, destinations=tuple(entry.deliveries), skipped=())
             for destination, delivery in entry.deliveries.items():
                 if delivery != DeliveryRecord(entry.received.id, destination, DeliveryState.PENDING):
                     yield delivery
@@ -263,3 +281,5 @@ class Ledger:
         self.held += difference * bool(entry.hold)
         for destination, delivery in entry.deliveries.items():
             self._by_state[destination, delivery.state] += difference
+            if delivery.state is DeliveryState.PENDING:
+                self._owed_bytes[destination] += difference * entry.received.length

@@ -57,6 +57,8 @@ class Received:
     generation: int
     destinations: tuple[str, ...]
     hold: str = ""
+    skipped: tuple[str, ...] = ()
+    """Optional destinations that a rule named and that are owed as much as they may be."""
     record: Literal["received"] = "received"
 
     @property
@@ -66,8 +68,20 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a delivery: when it ended, in seconds since 1970, and how."""
+
+    time: float
+    reason: str
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryRecord:
-    """The state of a delivery; every value is what it is now, none a difference."""
+    """The state of a delivery; every value is what it is now, none a difference.
+
+    `earlier` are the last attempts before the one that `reason`, `status` and `time` speak of, oldest first.
+    """
 
     id: int
     destination: str
@@ -77,6 +91,7 @@ class DeliveryRecord:
     reason: str = ""
     status: int | None = None
     time: float | None = None
+    earlier: tuple[Attempt, ...] = ()
     record: Literal["delivery"] = "delivery"
 
 

@@ -5,7 +5,7 @@ a removal: record of the last delivery synced, then the file removed. docs/durab
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from .files import Files
 from .history import History
 from .incoming import Incoming, file_of
 from .journal import JournalFailed
-from .ledger import Entry
+from .ledger import SPOOL_FULL, Entry
 from .records import (
     AgainRecord,
     DeliveryRecord,
@@ -33,6 +33,7 @@ from .records import (
 from .recovery import highest_file, open_journal
 from .upkeep import Upkeep
 from .views import Level, Owed, Snapshot
+from .waiting import Waiter
 
 _READ_AT_ONCE_BYTES: Final = 1 << 20
 """A journal up to this length is read before anything else; a longer one while the gateway receives already."""
@@ -97,8 +98,10 @@ class Spool:
         identifier, descriptor = self._empty.take()
         return Incoming(self._files, identifier, descriptor, sop_class_uid, sop_instance_uid, transfer_syntax_uid)
 
-    def receive(self, incoming: Incoming, received: Received) -> None:
+    def receive(self, incoming: Incoming, received: Received, waiter: Waiter | None = None) -> None:
         """Make an instance and what is owed of it safe. When this returns, it will not be lost.
+
+        A `waiter` is told what becomes of its deliveries, until `forget` is called.
 
         Raises OSError and SpoolFailed before anything is written down of it: its file may then be discarded. Raises
         SpoolUncertain once its record is on its way: the file must stay, because the record may be on the volume.
@@ -108,6 +111,8 @@ class Spool:
         with self._books.mutex:
             self._raise_if_failed()
             self._books.ledger.apply(received)
+            if waiter is not None:
+                self._books.let_wait(received.id, waiter)
             self._books.spooled_bytes += received.file_length
             position = self._books.journal.append(received)
         try:
@@ -119,25 +124,46 @@ class Spool:
             if entry is not None:
                 self._books.announce(entry)
 
-    def repeat(self, received: Received) -> bool:
-        """Take an instance that the spool has already, byte for byte; return whether it has.
+    def repeat(self, received: Received, waiter: Waiter | None = None) -> int | None:
+        """Take an instance that the spool has already, byte for byte; return the number that it has there, or None.
 
-        It is owed again where it was delivered, and anew where it was not owed. When this returns True the sender can
-        be told that it is safe. `received` is as for `receive`, its number apart. Raises SpoolFailed.
+        It is owed again where it was delivered, and anew where it was not owed. When this returns a number the sender
+        can be told that it is safe. `received` and `waiter` are as for `receive`, its number apart. Raises SpoolFailed.
         """
         with self._books.mutex:
             self._raise_if_failed()
             # Before the whole journal has been read, what an entry is owed is not known: better twice than not at all.
             entry = self._books.ledger.equal_to(received) if self._books.is_loaded else None
             if entry is None:
-                return False
-            again = [d for d in received.destinations if entry.is_owed_again(d)]
+                return None
+            # One who waits for the delivery waits for that one: what was delivered meanwhile is not delivered again.
+            joined = waiter.wanted if waiter is not None else frozenset()
+            again = [
+                d
+                for d in received.destinations
+                if entry.is_owed_again(d) and not (d in joined and entry.is_delivered(d))
+            ]
+            if waiter is not None:
+                self._books.let_wait(entry.received.id, waiter)
             if again:
                 self._books.take_over(AgainRecord(entry.received.id, tuple(again)))
         self._books.sync()  # also what the first of them waits for
         with self._books.mutex:
             self._books.offer([Owed(entry.received.id, destination) for destination in again])
-        return True
+        return entry.received.id
+
+    def forget(self, identifier: int, waiter: Waiter) -> None:
+        """Tell a waiter nothing more."""
+        self._books.forget_waiter(identifier, waiter)
+
+    def end_waiting(self) -> None:
+        """Let everybody who waits for a delivery go on, now."""
+        self._books.end_waiting()
+
+    def owed_bytes(self, destination: str) -> int:
+        """Return how many bytes of data sets are pending for a destination (KIND/NAME)."""
+        with self._books.mutex:
+            return self._books.ledger.owed_bytes(destination)
 
     def distrust(self, error: OSError) -> None:
         """Accept nothing more after an error of the volume, unless it is want of room, descriptors or memory."""
@@ -202,17 +228,14 @@ class Spool:
         return list(islice((entry for entry in entries if keep(entry)), limit))
 
     def retry(self, owed: Iterable[Owed]) -> int:
-        """Make dead-lettered deliveries pending again, and pending ones due now; return how many."""
+        """Make dead-lettered and skipped deliveries pending again, and pending ones due now; return how many."""
         count = 0
         self._books.raise_until_loaded()
         with self._books.mutex:
             for one in owed:
                 entry = self._books.ledger.entries.get(one.id)
                 delivery = entry.deliveries.get(one.destination) if entry else None
-                if delivery is None or delivery.state not in (
-                    DeliveryState.DEAD_LETTERED,
-                    DeliveryState.PENDING,
-                ):
+                if delivery is None or delivery.state is DeliveryState.DELIVERED:
                     continue
                 count += 1
                 record = replace(delivery, state=DeliveryState.PENDING, refusals=0)
@@ -238,32 +261,55 @@ class Spool:
         self._books.sync()
         return True
 
-    def drop(self, identifier: int, destination: str | None) -> int:
-        """Give up deliveries of an instance, to one destination or to all; return how many things were dropped.
+    def skip(self, optional: frozenset[str], until_bytes: int) -> int:
+        """Give up deliveries to optional destinations, oldest first, until the spool has `until_bytes` at most.
 
-        A held instance without any delivery is dropped itself. What is dropped is counted, as skipped or
-        discarded.
+        Only instances that nobody else is to get are given up. Return how many deliveries were. Raises SpoolFailed.
+        """
+        if not self._books.is_loaded or not optional:
+            return 0
+        skipped = 0
+        stamp = time.time()
+        with self._books.mutex:
+            excess = self.level().used - until_bytes
+            for entry in list(self._books.ledger.entries.values()):
+                if excess <= 0:
+                    break
+                waiting = [d for d in entry.deliveries.values() if d.state is not DeliveryState.DELIVERED]
+                pending = [d for d in waiting if d.state is DeliveryState.PENDING]
+                others = [d for d in waiting if d.state is DeliveryState.DEAD_LETTERED]
+                if entry.hold or others or not {d.destination for d in pending} <= optional:
+                    continue
+                self._books.take_over(
+                    *(replace(d, state=DeliveryState.SKIPPED, reason=SPOOL_FULL, time=stamp) for d in pending)
+                )
+                skipped += len(pending)
+                excess -= entry.received.file_length
+        self._books.flush()
+        return skipped
+
+    def drop(self, identifier: int, destinations: Collection[str] | None, *, hold: bool = False) -> int:
+        """Give up deliveries of an instance to some destinations, or all, and with `hold` what holds it.
+
+        Return how many things were dropped. A held instance without any delivery is dropped itself. What is dropped is
+        counted, as skipped or discarded.
         """
         self._books.raise_until_loaded()
         with self._books.mutex:
             entry = self._books.ledger.entries.get(identifier)
             if entry is None:
                 return 0
-            dropped = 0
-            records: list[DeliveryRecord | HoldRecord | DroppedRecord] = []
-            for name, delivery in entry.deliveries.items():
-                if destination in (None, name) and delivery.state in (
-                    DeliveryState.PENDING,
-                    DeliveryState.DEAD_LETTERED,
-                ):
-                    records.append(replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time()))
-                    dropped += 1
-            if destination is None and entry.hold:
-                dropped += 1
+            records: list[DeliveryRecord | HoldRecord | DroppedRecord] = [
+                replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time())
+                for name, delivery in entry.deliveries.items()
+                if (destinations is None or name in destinations)
+                and delivery.state in (DeliveryState.PENDING, DeliveryState.DEAD_LETTERED)
+            ]
+            if entry.hold and (hold or destinations is None):
                 records.append(HoldRecord(identifier, "") if entry.deliveries else DroppedRecord(identifier))
             self._books.take_over(*records)
         self._books.sync()
-        return dropped
+        return len(records)
 
     # -- how it stands ---------------------------------------------------------------------------------------
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .delivery import Destination
 from .listener import Listener, SourcePolicy
 from .node import DicomNode
-from .route import Destination, DicomRoute
+from .route import DicomRoute
 from .target import CloudTarget
 
 

@@ -5,9 +5,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
+from .delivery import Acknowledge, Destination, DestinationSettings, Ledger, Retry
 from .gateway import Gateway
 from .listener import Listener
-from .meta import Model, ObjectName, OwnerMeta, keyed_by, rules
+from .meta import Model, OwnerMeta, keyed_by, rules
 from .route_status import DicomRouteStatus
 
 MAX_NAME_CHARACTERS = 45
@@ -34,19 +35,6 @@ class Unmatched(StrEnum):
     HOLD = "Hold"
     DISCARD = "Discard"
     REFUSE = "Refuse"
-
-
-class DestinationKind(StrEnum):
-    """The kinds of object that a rule may name as a destination."""
-
-    CLOUD_TARGET = "CloudTarget"
-
-
-class Destination(Model):
-    """An object of the same namespace that instances are delivered to."""
-
-    kind: DestinationKind = Field(description="Kind of the destination: CloudTarget.")
-    name: ObjectName = Field(description="Name of the destination.")
 
 
 class Rule(Model):
@@ -76,47 +64,6 @@ class Rule(Model):
     ] = Field(description="Where the instances go.")
 
 
-class Retry(Model):
-    """How deliveries are tried again. Faults of the way and of the destination are retried for ever."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "!has(self.initialBackoffSeconds) || !has(self.maxBackoffSeconds) || "
-                "self.initialBackoffSeconds <= self.maxBackoffSeconds",
-                "initialBackoffSeconds is greater than maxBackoffSeconds: make it smaller",
-            )
-        )
-    )
-
-    initial_backoff_seconds: int = Field(
-        default=1, ge=1, le=3600, description="Bound of the wait after a first failure, in seconds; it then doubles."
-    )
-    max_backoff_seconds: int = Field(
-        default=300, ge=1, le=86400, description="Greatest bound of the wait between attempts, in seconds."
-    )
-    content_attempts: int = Field(
-        default=8,
-        ge=1,
-        le=100,
-        description="Refusals of the same instance, for a reason that may pass, after which its delivery is "
-        "dead-lettered. A definite refusal is so the second time.",
-    )
-
-
-class Ledger(Model):
-    """The record of what became of instances, which outlives their bytes."""
-
-    retention_seconds: int = Field(
-        default=2_592_000,
-        ge=0,
-        le=315_360_000,
-        description="How long it is kept what became of an instance of which nothing is left to do, in seconds. Whole "
-        "days are kept, in at most a twentieth of the spool's size. They hold UIDs, AE titles and addresses, and no "
-        "other data of the instance. 0: nothing is kept. Changed without a restart.",
-    )
-
-
 class DicomRouteSpec(Model):
     """What a route does."""
 
@@ -130,6 +77,17 @@ class DicomRouteSpec(Model):
                 "!has(self.gateway) || !has(self.gateway.service) || !has(self.gateway.service.ports) || "
                 "self.gateway.service.ports.all(p, self.listeners.exists(l, l.name == p.listener))",
                 "gateway.service.ports names a listener that does not exist: use the name of one of the listeners",
+            ),
+            (
+                "!has(self.destinations) || self.destinations.all(d, self.rules.exists(r, r.destinations.exists(one, "
+                "one.kind == d.kind && one.name == d.name)))",
+                "destinations has one that no rule names, which would be without effect: add it to a rule or remove it",
+            ),
+            (
+                "!has(self.acknowledge) || !has(self.acknowledge.destinations) || self.acknowledge.destinations.all(d, "
+                "self.rules.exists(r, r.destinations.exists(one, one.kind == d.kind && one.name == d.name)))",
+                "acknowledge.destinations has one that no rule names, which nobody would wait for: add it to a rule or "
+                "remove it",
             ),
         )
     )
@@ -155,6 +113,16 @@ class DicomRouteSpec(Model):
         description="What becomes of an instance that no rule takes. Hold: kept until it is released or dropped. "
         "Discard: answered with success, counted, not kept. Refuse: answered 0x0124, not authorized. Changed without "
         "a restart.",
+    )
+    destinations: Annotated[
+        list[DestinationSettings], Field(max_length=32, json_schema_extra=keyed_by("kind", "name"))
+    ] = Field(
+        default=[],
+        description="What is particular to destinations of this route. One that is not listed is required and has no "
+        "bound. Changed without a restart.",
+    )
+    acknowledge: Acknowledge = Field(
+        default=Acknowledge(), description="When senders are answered with success. Changed without a restart."
     )
     retry: Retry = Field(default=Retry(), description="How deliveries are tried again. Changed without a restart.")
     ledger: Ledger = Field(default=Ledger(), description="The record of what became of instances.")

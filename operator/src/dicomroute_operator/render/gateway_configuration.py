@@ -8,6 +8,7 @@ import hashlib
 import json
 from typing import Any
 
+from dicomroute_operator.api.delivery import Bandwidth, Destination, DestinationSettings, Weekday
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
 from dicomroute_operator.api.node import DicomNode
@@ -43,10 +44,15 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             ],
         },
         "destinations": [
-            cloud_target(inputs.targets[destination.name])
+            cloud_target(inputs.targets[destination.name]) | _settings(inputs, destination)
             for destination in inputs.destinations()
             if destination.name in inputs.targets
         ],
+        "acknowledge": {
+            "when": str(spec.acknowledge.when),
+            "destinations": [{"kind": str(d.kind), "name": d.name} for d in spec.acknowledge.destinations],
+            "timeoutSeconds": spec.acknowledge.timeout_seconds,
+        },
         "retry": {
             "initialBackoffSeconds": spec.retry.initial_backoff_seconds,
             "maxBackoffSeconds": spec.retry.max_backoff_seconds,
@@ -95,6 +101,34 @@ def caller(node: DicomNode) -> dict[str, Any]:
         "callingAETitles": node.spec.callers,
         "anyAddress": node.spec.any_address,
         "networks": node.spec.allowed_sources,
+    }
+
+
+def _settings(inputs: RouteInputs, destination: Destination) -> dict[str, Any]:
+    """Return what the route says of a destination."""
+    listed = inputs.route.spec.destinations
+    found = next((one for one in listed if (one.kind, one.name) == (destination.kind, destination.name)), None)
+    settings = found or DestinationSettings(kind=destination.kind, name=destination.name)
+    return {
+        "required": settings.required,
+        "maxOwedBytes": quantity_bytes(settings.max_owed) if settings.max_owed is not None else None,
+        "bandwidth": _bandwidth(settings.bandwidth) if settings.bandwidth is not None else None,
+    }
+
+
+def _bandwidth(bandwidth: Bandwidth) -> dict[str, Any]:
+    return {
+        "maxBytesPerSecond": bandwidth.max_bytes_per_second,
+        "timeZone": bandwidth.time_zone,
+        "windows": [
+            {
+                "days": [str(day) for day in window.days or Weekday],
+                "start": window.start,
+                "end": window.end,
+                "maxBytesPerSecond": window.max_bytes_per_second,
+            }
+            for window in bandwidth.windows
+        ],
     }
 
 

@@ -1,0 +1,74 @@
+"""Keeps what is sent to a destination within its bandwidth: all of its lanes draw from one bucket."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Final, Protocol
+
+from .http import Body
+
+_BURST_SECONDS: Final = 0.25
+_LEAST_PIECE: Final = 4096
+
+
+class Clock(Protocol):
+    """Time that passes: monotonic seconds, and a way to let some pass."""
+
+    def monotonic(self) -> float:
+        """Return seconds of a monotonic clock."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let seconds pass."""
+
+
+class Throttle:
+    """A token bucket. `rate` returns the bound of the moment in bytes a second; None: there is none.
+
+    What is under way when nothing may be sent any more goes on at the last rate, so that it is not sent in vain.
+    """
+
+    def __init__(self, rate: Callable[[], int | None], clock: Clock) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._last = 0
+        self._free_at = 0.0
+        """When everything that was given out so far has been paid for."""
+
+    async def pieces(self, block: bytes) -> AsyncIterator[bytes]:
+        """Yield a block in pieces that are small enough to move every now and then, each when it may be sent."""
+        view = memoryview(block)
+        while view:
+            rate = self._rate()
+            if rate is None:
+                yield bytes(view) if len(view) < len(block) else block
+                return
+            rate = self._last = rate or self._last or _LEAST_PIECE
+            piece = view[: max(_LEAST_PIECE, int(rate * _BURST_SECONDS))]
+            now = self._clock.monotonic()
+            self._free_at = max(self._free_at, now - _BURST_SECONDS) + len(piece) / rate
+            if self._free_at > now:
+                await self._clock.sleep(self._free_at - now)
+            yield bytes(piece)
+            view = view[len(piece) :]
+
+
+class Throttled:
+    """A body that is sent as fast as a throttle lets it."""
+
+    def __init__(self, body: Body, throttle: Throttle) -> None:
+        self._body = body
+        self._throttle = throttle
+
+    @property
+    def content_type(self) -> str:
+        """The value of the Content-Type header."""
+        return self._body.content_type
+
+    @property
+    def content_length(self) -> int:
+        """The number of bytes that `blocks` yields."""
+        return self._body.content_length
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """Yield the body."""
+        async for block in self._body.blocks():
+            async for piece in self._throttle.pieces(block):
+                yield piece
