@@ -15,7 +15,8 @@ from .rules.head import HeadError, RawElement, scan
 from .rules.routing import CompiledRules, Routing
 from .spool.incoming import Incoming
 from .spool.records import Received, Sender
-from .spool.spool import Spool, SpoolFailed, SpoolFull, SpoolUncertain
+from .spool.refusals import SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
+from .spool.spool import Spool
 
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
@@ -60,6 +61,9 @@ class Reception:
             incoming = self._spool.begin(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
         except SpoolFull:
             return _Refusal(Status.OUT_OF_RESOURCES, "the spool is above its high watermark")
+        except SpoolLocked as error:
+            log.error("spool.locked", error=str(error), association=request.association.identifier)
+            return _Refusal(Status.OUT_OF_RESOURCES, "the spool cannot encrypt it")
         except (SpoolFailed, OSError) as error:
             log.error("spool.unusable", error=str(error), association=request.association.identifier)
             return _Refusal(Status.OUT_OF_RESOURCES, "the spool cannot take it")
@@ -161,7 +165,7 @@ class _Sink:
 
     def _commit(self, elements: dict[int, RawElement], routing: Routing, generation: int) -> StoreResult:
         try:
-            self._incoming.flush()
+            self._incoming.end()
         except OSError as error:
             return self._fail_on(error)
         received = Received(
@@ -178,6 +182,7 @@ class _Sink:
             generation=generation,
             destinations=tuple(str(destination) for destination in routing.destinations),
             hold=hold_reason(routing),
+            key=self._incoming.key,
         )
         if routing.error:
             log.warning("rules.error", instance=received.id, error=routing.error)

@@ -30,7 +30,8 @@ from dicomroute_gateway.spool.records import (
     encode_record,
 )
 from dicomroute_gateway.spool.recovery import SpoolError
-from dicomroute_gateway.spool.spool import Spool, SpoolFailed, SpoolFull, SpoolUncertain
+from dicomroute_gateway.spool.refusals import SpoolFailed, SpoolFull, SpoolUncertain
+from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
@@ -268,7 +269,7 @@ def test_a_volume_that_keeps_nothing_is_refused(
 
 def test_an_older_gateway_refuses_the_spool_of_a_newer_one(tmp_path: Path) -> None:
     open_spool(tmp_path).close()
-    (tmp_path / "spool" / "format").write_text('{"format": 3}')
+    (tmp_path / "spool" / "format").write_text('{"format": 4}')
     with pytest.raises(SpoolError, match="run the gateway that wrote it"):
         open_spool(tmp_path)
 
@@ -280,7 +281,7 @@ def test_a_spool_of_an_older_gateway_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / "spool" / "format").write_text('{"format": 1}')
     again = open_spool(tmp_path)
     assert again.take_fresh() == [Owed(first, "CloudTarget/a")]
-    assert (tmp_path / "spool" / "format").read_text() == '{"format": 2}'
+    assert (tmp_path / "spool" / "format").read_text() == '{"format": 3}'
     again.close()
 
 

@@ -56,6 +56,7 @@ class Queue:
             transfer_syntax_uid=received.transfer_syntax_uid,
             bytes=received.length,
             digest=received.digest,
+            key=received.key,
             association=sender.association,
             listener=sender.listener,
             calling_ae_title=sender.calling_ae_title,
@@ -103,7 +104,9 @@ class Queue:
 
     def _selected(self, selection: QueueSelection) -> list[Entry]:
         wanted = set(selection.instances)
-        return self._spool.entries(lambda entry: selection.all or entry.received.id in wanted)
+        return self._spool.entries(
+            lambda entry: (selection.all or entry.received.id in wanted) and selection.key in (None, entry.received.key)
+        )
 
 
 def _items(entry: Entry, configuration: Configuration) -> list[QueueItem]:

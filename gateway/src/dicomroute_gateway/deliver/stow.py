@@ -10,9 +10,10 @@ from typing import Final
 import aiohttp
 
 from dicomroute_gateway.configuration.model import BasicAuth, CloudTargetDestination
+from dicomroute_gateway.spool.content import StoredFile, Unreadable
 
 from .backoff import retry_after_seconds
-from .multipart import MultipartBody, Part
+from .multipart import MultipartBody
 from .outcome import Answer
 
 _MAX_ANSWER_BYTES: Final = 1 << 20
@@ -31,6 +32,15 @@ class TransportFailed(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class PartUnreadable(Exception):
+    """The spool could not give the part with this index; `fault` says why, and the request was broken off."""
+
+    def __init__(self, index: int, fault: Unreadable) -> None:
+        super().__init__(str(fault))
+        self.index = index
+        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,7 @@ def new_session() -> aiohttp.ClientSession:
 async def store(
     session: aiohttp.ClientSession,
     destination: CloudTargetDestination,
-    parts: Sequence[Part],
+    parts: Sequence[StoredFile],
     secrets: Path,
     now: float,
 ) -> Reply:
@@ -66,7 +76,7 @@ async def store(
     The study is left out of the URL: the form with it adds nothing but a way to fail. Redirects are not followed,
     as they would carry the credential to another place.
 
-    Raises CredentialMissing, TransportFailed; OSError when a file of the spool cannot be read.
+    Raises CredentialMissing, PartUnreadable, TransportFailed.
     """
     body = MultipartBody(parts)
     headers = {
@@ -77,6 +87,22 @@ async def store(
         "User-Agent": "dicomroute",
         **_authorization(destination, secrets),
     }
+    try:
+        return await _exchange(session, destination, body, headers, now)
+    except TransportFailed:
+        if body.fault is not None:
+            raise PartUnreadable(*body.fault) from None
+        raise
+
+
+async def _exchange(
+    session: aiohttp.ClientSession,
+    destination: CloudTargetDestination,
+    body: MultipartBody,
+    headers: dict[str, str],
+    now: float,
+) -> Reply:
+    """Make one request. Raises TransportFailed."""
     try:
         async with (
             asyncio.timeout(_STALL_SECONDS) as stall,

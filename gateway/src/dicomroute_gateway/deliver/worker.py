@@ -10,7 +10,7 @@ import heapq
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,21 +19,21 @@ import aiohttp
 import structlog
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.spool.content import FAULTS_OF_THE_SPOOL, StoredFile, Unreadable
 from dicomroute_gateway.spool.ledger import CAME_AGAIN
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
-from dicomroute_gateway.spool.spool import Spool, SpoolFailed
+from dicomroute_gateway.spool.refusals import SpoolFailed
+from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
 
 from .backoff import full_jitter
 from .holding import held
-from .multipart import Part
 from .outcome import Outcome, Verdict, outcomes
-from .stow import CredentialMissing, TransportFailed, new_session, store
+from .stow import CredentialMissing, PartUnreadable, TransportFailed, new_session, store
 
 LANES: Final = 8
 BATCH_INSTANCES: Final = 10
 BATCH_BYTES: Final = 32 << 20
-UNREADABLE: Final = "SpoolUnreadable"
 
 _MAY_HAVE_ARRIVED: Final = frozenset(
     (
@@ -68,7 +68,7 @@ class _Item:
 
     received: Received
     delivery: DeliveryRecord
-    part: Part
+    part: StoredFile
 
 
 class Worker:
@@ -203,7 +203,7 @@ class Worker:
         if found is None:
             return None
         received, delivery = found
-        return _Item(received, delivery, Part(self._spool.file(identifier), received.file_length))
+        return _Item(received, delivery, self._spool.stored(received))
 
     async def _attempt(self, session: aiohttp.ClientSession, batch: list[_Item]) -> None:
         results, wait, message = await self._send(session, batch)
@@ -218,19 +218,22 @@ class Worker:
         except SpoolFailed as error:
             # What is not written down is done again after the restart that a failed volume needs.
             log.error("spool.settle_failed", error=str(error))
-        faults = [o for o in results if o.verdict in (Verdict.RETRY, Verdict.PAUSE)]
+        # What our own spool could not give says nothing of the destination, and nobody else waits for it.
+        ours = any(o.reason in FAULTS_OF_THE_SPOOL for o in results)
+        faults = [] if ours else [o for o in results if o.verdict in (Verdict.RETRY, Verdict.PAUSE)]
         # A fault that an instance has alone, at a destination that takes others, is that instance's own.
         own = alone and bool(faults) and self._works and _answered(faults[0])
         if own:
             self._works = False  # until another gets through; if the next one fails too, it is the destination
         elif len(faults) == len(results):
             self._fault(faults[0], wait, message)
-        if len(faults) < len(results):
+        elif not ours:
             self._faults, self._works = 0, True
         for item, outcome, record in zip(batch, results, records, strict=True):
             self._requeue(item, outcome, record, spread=own or len(faults) < len(results), was_alone=alone)
             if record.state is not DeliveryState.DELIVERED:
-                self.last_error = LastError(outcome.reason, outcome.status, stamp, message)
+                if not ours or outcome.reason in FAULTS_OF_THE_SPOOL:
+                    self.last_error = LastError(outcome.reason, outcome.status, stamp, message)
                 log.warning(
                     "delivery.failed",
                     destination=self.destination,
@@ -262,13 +265,12 @@ class Worker:
         target = self._target()
         if target is None:
             return [Outcome(Verdict.RETRY, "NoSuchDestination")] * len(batch), None, ""
-        if unreadable := [item.received.id for item in batch if not item.part.is_readable()]:
-            log.error("spool.unreadable", destination=self.destination, instances=unreadable)
-            verdicts = [Verdict.RETRY if item.received.id in unreadable else Verdict.ALONE for item in batch]
-            sentence = "the file of an instance cannot be read from the spool"
-            return [Outcome(verdict, UNREADABLE) for verdict in verdicts], None, sentence
+        if faults := {index: fault for index, item in enumerate(batch) if (fault := item.part.fault())}:
+            return _unreadable(batch, faults), None, str(next(iter(faults.values())))
         try:
             reply = await store(session, target, [item.part for item in batch], self._secrets, time.time())
+        except PartUnreadable as error:
+            return _unreadable(batch, {error.index: error.fault}, "ConnectionLost"), None, str(error)
         except CredentialMissing as error:
             return [Outcome(Verdict.PAUSE, "SecretMissing")] * len(batch), None, str(error)
         except TransportFailed as error:
@@ -325,9 +327,21 @@ class Worker:
 
 
 def _answered(outcome: Outcome) -> bool:
-    """Return whether a fault may be an instance's own: the destination answered, or our file is unreadable."""
-    busy = outcome.verdict is Verdict.PAUSE or outcome.status in (None, 408, 425, 429, 503)
-    return not busy or outcome.reason == UNREADABLE
+    """Return whether a fault may be an instance's own: the destination answered."""
+    return not (outcome.verdict is Verdict.PAUSE or outcome.status in (None, 408, 425, 429, 503))
+
+
+def _unreadable(batch: Sequence[_Item], faults: Mapping[int, Unreadable], others: str = "") -> list[Outcome]:
+    """Return what becomes of a batch of which the spool cannot give some: those wait, the others go alone.
+
+    Of those `others` is the reason, where the request had begun; where it had not, the reason of their last attempt.
+    """
+    return [
+        Outcome(Verdict.RETRY, faults[index].reason)
+        if index in faults
+        else Outcome(Verdict.ALONE, others or item.delivery.reason or "NotSent", item.delivery.status)
+        for index, item in enumerate(batch)
+    ]
 
 
 def _after(
@@ -337,8 +351,10 @@ def _after(
 
     Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
     second time, a doubtful one after `content_attempts`. A duplicate is our own if the attempt before it was
-    sent and its answer was lost or did not name the instance.
+    sent and its answer was lost or did not name the instance; one that our spool failed was not sent, and changes
+    nothing of that.
     """
+    not_sent = outcome.reason in FAULTS_OF_THE_SPOOL and delivery.reason in _MAY_HAVE_ARRIVED
     refused = alone and outcome.verdict in (Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE)
     refusals = delivery.refusals + refused
     state = DeliveryState.PENDING
@@ -352,7 +368,7 @@ def _after(
         state=state,
         attempts=delivery.attempts + 1,
         refusals=refusals,
-        reason=outcome.reason,
+        reason=delivery.reason if not_sent else outcome.reason,
         status=outcome.status,
         time=stamp,
     )

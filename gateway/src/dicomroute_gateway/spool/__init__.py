@@ -1,6 +1,7 @@
 """The spool: the instances that a gateway has accepted and still owes, on stable storage.
 
-`files` holds every file operation, `part10` the file format, `records` and `journal` what is written down,
-`ledger` what that means (pure), `spool` joins them. Nothing here knows of DIMSE, rules or HTTP.
+`files` holds every file operation, `part10` the file format, `sealed` that of encrypted files and `keys` their keys,
+`content` reads either; `records` and `journal` are what is written down, `ledger` what that means (pure), `spool`
+joins them. Nothing here knows of DIMSE, rules or HTTP.
 What is on disk after each step, and why a crash there loses nothing: docs/durability.md.
 """

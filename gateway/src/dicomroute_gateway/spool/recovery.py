@@ -12,8 +12,8 @@ from .journal import Content, JournalCorrupt
 from .records import Received, TotalsRecord
 from .volume import defect
 
-FORMAT: Final = 2
-"""1: the first. 2: records of instances that came again."""
+FORMAT: Final = 3
+"""1: the first. 2: records of instances that came again. 3: encrypted instances, with the key in their records."""
 _INSTANCE_FILE: Final = re.compile(r"[0-9]{12}\.dcm")
 
 

@@ -16,10 +16,12 @@ from typing import Final
 
 import structlog
 
+from .content import Seal, StoredFile
 from .empty_files import EmptyFiles
 from .files import Files
 from .incoming import IDS_PER_FOLDER, Incoming, file_of, folder_of
 from .journal import Journal, JournalCorrupt, JournalFailed
+from .keys import NO_KEYS, Keys
 from .ledger import Entry, Ledger
 from .records import (
     AgainRecord,
@@ -32,6 +34,8 @@ from .records import (
     Record,
 )
 from .recovery import SpoolError, check_file, corrupt, highest_file, open_journal, remove_orphans
+from .refusals import SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
+from .sealed import SALT_BYTES, Sealer
 from .views import Level, Owed, Snapshot
 
 _COMPACT_BYTES: Final = 64 << 20
@@ -44,22 +48,10 @@ _NO_FAULT_OF_THE_VOLUME: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errn
 log = structlog.get_logger(__name__)
 
 
-class SpoolFull(Exception):
-    """There is no room for another instance at present."""
-
-
-class SpoolFailed(Exception):
-    """The volume did not keep what it was given; nothing is accepted until the gateway is restarted."""
-
-
-class SpoolUncertain(SpoolFailed):
-    """Nobody knows whether an instance is safe: it is not acknowledged, and its bytes stay for a restart to find."""
-
-
 class Spool:
     """The open spool of one gateway. Safe to use from several threads."""
 
-    def __init__(self, folder: Path, size_bytes: int, high_watermark_percent: int) -> None:
+    def __init__(self, folder: Path, size_bytes: int, high_watermark_percent: int, keys: Keys = NO_KEYS) -> None:
         """Open the spool in `folder`, and finish what a crash interrupted.
 
         Raises SpoolError when another gateway has it, a newer one wrote it, or its bytes are not trustworthy.
@@ -67,6 +59,7 @@ class Spool:
         self._files = Files(folder)
         self._size_bytes = size_bytes
         self._percent = high_watermark_percent
+        self._keys = keys
         lock = self._files.lock("lock")
         if lock is None:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
@@ -115,14 +108,21 @@ class Spool:
     def begin(self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> Incoming:
         """Return the file for an instance that is about to come.
 
-        Raises SpoolFull above the watermark, SpoolFailed when the volume is no longer trusted, OSError.
+        Raises SpoolFull above the watermark, SpoolLocked without the key that it needs, SpoolFailed when the volume is
+        no longer trusted, OSError.
         """
         self._raise_if_failed()
+        keys = self._keys
+        if keys.problem is not None:
+            raise SpoolLocked(keys.problem.message)
         level = self.level()
         if level.used >= level.watermark:
             raise SpoolFull(f"{level.used} of {level.capacity} bytes are used")
         identifier, descriptor = self._empty.take()
-        return Incoming(self._files, identifier, descriptor, sop_class_uid, sop_instance_uid, transfer_syntax_uid)
+        sealer = None if keys.current is None else Sealer(keys.current, identifier, os.urandom(SALT_BYTES))
+        return Incoming(
+            self._files, identifier, descriptor, sop_class_uid, sop_instance_uid, transfer_syntax_uid, sealer
+        )
 
     def receive(self, incoming: Incoming, received: Received) -> None:
         """Make an instance and what is owed of it safe. When this returns, it will not be lost.
@@ -156,7 +156,8 @@ class Spool:
             self._raise_if_failed()
             # Before the whole journal has been read, what an entry is owed is not known: better twice than not at all.
             entry = self._ledger.equal_to(received) if self._loaded else None
-            if entry is None:
+            # One that cannot be read may never be delivered: whoever sends it again does so for that.
+            if entry is None or (entry.received.key and entry.received.key not in self._keys.by_id):
                 return False
             again = [d for d in received.destinations if entry.is_owed_again(d)]
             if again:
@@ -219,6 +220,11 @@ class Spool:
     def file(self, identifier: int) -> Path:
         """Return the file of an instance."""
         return self._files.path(file_of(identifier))
+
+    def stored(self, received: Received) -> StoredFile:
+        """Return the file of an instance as that which can be read."""
+        seal = Seal(received.id, received.key, lambda: self._keys) if received.key else None
+        return StoredFile(self.file(received.id), received.content_length, seal)
 
     def settle(self, records: Iterable[DeliveryRecord]) -> None:
         """Write down what became of attempts; it survives the process at once and a power loss soon.
@@ -330,6 +336,15 @@ class Spool:
         self._size_bytes = size_bytes
         self._percent = high_watermark_percent
 
+    @property
+    def keys(self) -> Keys:
+        """The keys of this moment."""
+        return self._keys
+
+    def use_keys(self, keys: Keys) -> None:
+        """Take over changed keys: what comes from now on, and every reading that begins, uses them."""
+        self._keys = keys
+
     def level(self) -> Level:
         """Return how full the spool is: of its own size, or of the file system where that is smaller."""
         total, free = self._files.file_system()
@@ -348,7 +363,8 @@ class Spool:
             }
             counts, oldest = self._ledger.counts(), self._ledger.oldest_owed_time()
             held = self._ledger.held
-        return Snapshot(counts, held, deliveries, oldest, self.level())
+            by_key = {key: count for key, count in self._ledger.instances_by_key.items() if count}
+        return Snapshot(counts, held, deliveries, oldest, self.level(), by_key)
 
     def close(self) -> None:
         """Make everything safe and let another gateway have the spool."""

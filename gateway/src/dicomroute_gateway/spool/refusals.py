@@ -1,0 +1,17 @@
+"""Why the spool does not take an instance, as errors."""
+
+
+class SpoolFull(Exception):
+    """There is no room for another instance at present."""
+
+
+class SpoolLocked(Exception):
+    """Instances are to be encrypted and cannot be: nothing is accepted until the keys are mended."""
+
+
+class SpoolFailed(Exception):
+    """The volume did not keep what it was given; nothing is accepted until the gateway is restarted."""
+
+
+class SpoolUncertain(SpoolFailed):
+    """Nobody knows whether an instance is safe: it is not acknowledged, and its bytes stay for a restart to find."""
