@@ -34,6 +34,7 @@ BASES: dict[str, Json] = {
         ],
         gateway={
             "service": {"ports": [{"listener": "dicom", "port": 104}]},
+            "spool": {"encryption": {"keySecretRef": {"name": "spool-key", "key": "keys"}}},
             "podTemplate": {"spec": {"tolerations": [TOLERATION], "imagePullSecrets": [{"name": "pull"}]}},
         },
     ),

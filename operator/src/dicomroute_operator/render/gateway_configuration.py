@@ -8,6 +8,7 @@ import hashlib
 import json
 from typing import Any
 
+from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
 from dicomroute_operator.api.node import DicomNode
@@ -52,10 +53,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             "maxBackoffSeconds": spec.retry.max_backoff_seconds,
             "contentAttempts": spec.retry.content_attempts,
         },
-        "spool": {
-            "sizeBytes": quantity_bytes(spec.gateway.spool.size),
-            "highWatermarkPercent": spec.gateway.spool.high_watermark_percent,
-        },
+        "spool": _spool(spec.gateway.spool),
         "drainTimeoutSeconds": spec.gateway.drain_timeout_seconds,
     }
 
@@ -87,6 +85,18 @@ def _listener(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
     }
 
 
+def _spool(spool: Spool) -> dict[str, Any]:
+    limits: dict[str, Any] = {
+        "sizeBytes": quantity_bytes(spool.size),
+        "highWatermarkPercent": spool.high_watermark_percent,
+    }
+    if spool.encryption is not None:
+        reference = spool.encryption.key_secret_ref
+        key_file = names.secret_file(reference.name, reference.key)
+        limits["encryption"] = {"mode": str(spool.encryption.mode), "keyFile": key_file}
+    return limits
+
+
 def caller(node: DicomNode) -> dict[str, Any]:
     """Return who a node is to a listener."""
     return {
@@ -103,7 +113,7 @@ def cloud_target(target: CloudTarget) -> dict[str, Any]:
     if target.spec.auth.basic is not None:
         reference = target.spec.auth.basic.password_secret_ref
         auth["username"] = target.spec.auth.basic.username
-        auth["passwordFile"] = names.password_file(reference.name, reference.key)
+        auth["passwordFile"] = names.secret_file(reference.name, reference.key)
     return {
         "kind": "CloudTarget",
         "name": target.metadata.name,
