@@ -10,6 +10,7 @@ from manifests import BASES, REMOVED, Json, changed
 
 LISTENER = "spec.listeners.0"
 GATEWAY = "spec.gateway"
+KEYS = {"name": "spool-key", "key": "keys"}
 BASIC = {"username": "u", "passwordSecretRef": {"name": "archive", "key": "password"}}
 
 
@@ -293,6 +294,24 @@ CASES: list[Case] = [
         "at least 1Mi",
     ),
     *_table("DicomRoute", f"{GATEWAY}.spool.highWatermarkPercent", [1, 99], [100], "99"),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.spool.encryption",
+        [{"keySecretRef": KEYS}, {"mode": "DecryptOnly", "keySecretRef": KEYS}],
+        [{}, {"mode": "Enabled"}],
+        "keySecretRef",
+    ),
+    Case("DicomRoute", f"{GATEWAY}.spool.encryption", {"mode": "Off", "keySecretRef": KEYS}, "DecryptOnly"),
+    *_table(
+        "DicomRoute",
+        f"{GATEWAY}.spool.encryption.keySecretRef",
+        [KEYS],
+        [{"name": "Spool", "key": "keys"}],
+        OBJECT_NAME,
+    ),
+    Case(
+        "DicomRoute", f"{GATEWAY}.spool.encryption.keySecretRef", {"name": "spool-key", "key": "a/b"}, "a Secret's key"
+    ),
     *_table("DicomRoute", f"{GATEWAY}.drainTimeoutSeconds", [0, 3600], [3601], "3600"),
     *_table(
         "DicomRoute",

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from . import __version__
+from .commands.decrypt import decrypt
 from .commands.explain import explain
 from .commands.queue import queue
 from .commands.run import run
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(validate)
 app.command()(run)
 app.command()(explain)
+app.command()(decrypt)
 app.add_typer(queue, name="queue")
 
 

@@ -281,12 +281,7 @@ def _check_ports(world: World, settings: RunSettings) -> None:
 def _secrets(world: World, inputs: RouteInputs) -> dict[str, dict[str, bytes]]:
     """Return the Secrets that a gateway of this route would have mounted, by name and key."""
     wanted: dict[str, dict[str, bytes]] = {}
-    for destination in inputs.destinations():
-        target = inputs.targets.get(destination.name)
-        basic = target.spec.auth.basic if target else None
-        if basic is None:
-            continue
-        reference = basic.password_secret_ref
+    for reference in inputs.secret_references():
         value = world.secrets.get((inputs.route.metadata.namespace, reference.name), {}).get(reference.key)
         if value is not None:
             wanted.setdefault(reference.name, {})[reference.key] = value

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -14,7 +14,7 @@ from .dimse.command import Status
 from .dimse.service import AssociationFacts, StoreRequest, StoreResult, StoreSink
 from .rules.head import HeadError, RawElement, scan
 from .rules.routing import CompiledRules, Routing
-from .spool.errors import SpoolFailed, SpoolFull, SpoolUncertain
+from .spool.errors import SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .spool.incoming import Incoming
 from .spool.records import DeliveryState, Received, Sender
 from .spool.spool import Spool
@@ -85,6 +85,9 @@ class Reception:
             incoming = self._spool.begin(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
         except SpoolFull:
             return _Refusal(Status.OUT_OF_RESOURCES, "the spool is above its high watermark")
+        except SpoolLocked as error:
+            log.error("spool.locked", error=str(error), association=request.association.identifier)
+            return _Refusal(Status.OUT_OF_RESOURCES, "the spool cannot encrypt it")
         except (SpoolFailed, OSError) as error:
             log.error("spool.unusable", error=str(error), association=request.association.identifier)
             return _Refusal(Status.OUT_OF_RESOURCES, "the spool cannot take it")
@@ -173,7 +176,8 @@ class _Sink:
                 return self._fail(StoreResult(Status.NOT_AUTHORIZED, "no rule of the route takes this instance"))
             if routing.unmatched is Unmatched.DISCARD:
                 self._incoming.discard()
-                self._spool.count_discarded(self._received(elements, routing, active))
+                # Most of it was never written, nor hashed.
+                self._spool.count_discarded(replace(self._received(elements, routing, active), digest=""))
                 return StoreResult(Status.SUCCESS)
         return self._commit(elements, routing, active)
 
@@ -186,7 +190,7 @@ class _Sink:
 
     def _commit(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> StoreResult:
         try:
-            self._incoming.flush()
+            self._incoming.end()
         except OSError as error:
             return self._fail_on(error)
         received = self._received(elements, routing, active)
@@ -244,6 +248,7 @@ class _Sink:
             destinations=tuple(one for one in destinations if one not in skipped),
             skipped=tuple(skipped),
             hold=hold_reason(routing),
+            key=self._incoming.key,
         )
 
     def _fail_on(self, error: Exception) -> StoreResult:

@@ -1,10 +1,9 @@
 """Gives held instances what today's rules say of them."""
 
-import os
-
 from .reception import Active, association_values, hold_reason
 from .rules.head import HeadError, scan
 from .rules.routing import Routing
+from .spool.content import Unreadable
 from .spool.records import Received
 from .spool.spool import Spool
 
@@ -18,22 +17,16 @@ def route_again(spool: Spool, active: Active, received: Received) -> Routing:
 
     Raises ReleaseError when its file cannot be read.
     """
-    path = spool.file(received.id)
-    head_bytes = received.file_length - received.length
+    head_bytes = received.content_length - received.length
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ReleaseError(f"instance {received.id}: {error.strerror}") from error
-    try:
-        elements = scan(
-            lambda offset, length: os.pread(descriptor, length, head_bytes + offset),
-            received.transfer_syntax_uid,
-            active.rules.wanted,
-        )
-    except (HeadError, OSError) as error:
+        with spool.stored(received).open() as content:
+            elements = scan(
+                lambda offset, length: content.read_at(head_bytes + offset, length),
+                received.transfer_syntax_uid,
+                active.rules.wanted,
+            )
+    except (HeadError, Unreadable) as error:
         raise ReleaseError(f"instance {received.id}: {error}") from error
-    finally:
-        os.close(descriptor)
     return active.rules.route(elements, received.transfer_syntax_uid, association_values(received.sender))
 
 

@@ -17,15 +17,16 @@ from .admin.fill_rate import FillRate
 from .admin.ledger import LedgerView
 from .admin.queue import Queue
 from .admin.server import AdminServer
-from .admin.status import DestinationActivity, Observation
+from .admin.status import DestinationActivity, Observation, key_findings
 from .configuration.load import ConfigurationError, Loaded, load
-from .configuration.model import BasicAuth, Configuration, Mode
+from .configuration.model import BasicAuth, Configuration, EncryptionMode, Mode
 from .configuration.model import Listener as ListenerConfiguration
 from .deliver.deliverer import Deliverer
 from .dimse.listener import Counts, Listener, ListenerError
 from .reception import Active, Reception
 from .rules.routing import compile_rules
 from .spool.errors import SpoolError
+from .spool.keys import NO_KEYS, Keys, load_keys
 from .spool.spool import Spool
 
 _POLL_SECONDS: Final = 0.5
@@ -76,6 +77,7 @@ class Gateway:
         self._counts = Counts()
         self._text: str | None = None
         self._secrets: list[tuple[str, int, int]] = []
+        self._keys = NO_KEYS
         self._draining = False
         self._fill_rate = FillRate()
         self._admin = AdminServer(self.observe, lambda: self._queue, lambda: self._ledger, settings.admin_token)
@@ -90,12 +92,14 @@ class Gateway:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the gateway receives: a configuration is loaded, its listeners are open, the spool is trusted.
+        """Whether the gateway receives: a configuration is loaded, its listeners are open, the spool is trusted and,
+        where it encrypts, has its key.
 
         Neither the level of the spool nor the health of a destination counts: a sender is better told 0xA700 than
         left without an answer.
         """
-        if self._active is None or self._spool is None or self._draining or self._spool.failure:
+        spool = self._spool
+        if self._active is None or spool is None or self._draining or spool.failure or spool.keys.problem:
             return False
         return {listener.name for listener in self._active.configuration.listeners} <= self._listeners.keys()
 
@@ -137,6 +141,9 @@ class Gateway:
         problems = [(section, *problem) for section, problem in self._problems.items()]
         if spool is not None and spool.failure:
             problems.append(("spool", spool.failure_reason, f"{spool.failure}: mend the volume, restart the gateway"))
+        snapshot = spool.snapshot() if spool is not None and spool.is_loaded else None
+        keys = spool.keys if spool is not None else NO_KEYS
+        problems += key_findings(keys, snapshot.instances_by_key if snapshot else {})
         return Observation(
             ready=self.is_ready,
             problems=problems,
@@ -145,7 +152,8 @@ class Gateway:
             loaded=self._loaded,
             listeners=[(one.name, one.port, one.associations) for one in self._listeners.values()],
             associations=self._counts.snapshot(),
-            snapshot=spool.snapshot() if spool is not None and spool.is_loaded else None,
+            snapshot=snapshot,
+            keys=keys,
             activity={
                 destination: DestinationActivity(worker.in_flight, worker.last_error)
                 for destination, worker in (self._deliverer.workers.items() if self._deliverer else ())
@@ -169,10 +177,12 @@ class Gateway:
         changed = self._reload()
         if self._active is None:
             return
+        keys = self._load_keys()
         if self._spool is None:
-            changed = await self._open_spool()
+            changed = await self._open_spool(keys)
         if self._spool is None or self._deliverer is None:
             return
+        self._spool.use_keys(keys)
         if changed:
             configuration = self._active.configuration
             self._spool.resize(
@@ -190,15 +200,32 @@ class Gateway:
             log.info("secrets.changed")
             self._deliverer.hurry(None)
 
+    def _load_keys(self) -> Keys:
+        """Return the keys of the spool as they are mounted at this moment."""
+        encryption, keys = self._configuration().spool.encryption, NO_KEYS
+        if encryption is not None:
+            encrypts = encryption.mode is EncryptionMode.ENABLED
+            keys = load_keys(self._settings.secrets, encryption.key_file, encrypts=encrypts)
+        if keys != self._keys:
+            self._keys = keys
+            log.info("spool.keys", ids=list(keys.by_id), encrypts=keys.current and keys.current.id)
+            if keys.problem is not None:
+                log.error("spool.key_unusable", reason=keys.problem.reason, message=keys.problem.message)
+        return keys
+
     def _secret_files(self) -> list[str]:
-        """Return the Secret files (SECRET/KEY) that destinations use."""
+        """Return the Secret files (SECRET/KEY) that destinations and the spool use."""
         if self._active is None:
             return []
-        auths = (destination.auth for destination in self._configuration().destinations)
-        return sorted({auth.password_file for auth in auths if isinstance(auth, BasicAuth)})
+        configuration = self._configuration()
+        auths = (destination.auth for destination in configuration.destinations)
+        files = {auth.password_file for auth in auths if isinstance(auth, BasicAuth)}
+        if configuration.spool.encryption is not None:
+            files.add(configuration.spool.encryption.key_file)
+        return sorted(files)
 
     def _secrets_seen(self) -> list[tuple[str, int, int]]:
-        """Return which Secret files destinations use, and which version of each is mounted.
+        """Return which Secret files are used, and which version of each is mounted.
 
         Their contents are read at each use; a change only ends the wait that a refused credential began.
         """
@@ -211,7 +238,7 @@ class Gateway:
             seen.append((name, stat.st_ino, stat.st_mtime_ns))
         return seen
 
-    async def _open_spool(self) -> bool:
+    async def _open_spool(self, keys: Keys) -> bool:
         """Open the spool and what stands on it; return whether it is open. It is tried again while it is not."""
         limits, ledger = self._configuration().spool, self._configuration().ledger
         try:
@@ -221,6 +248,7 @@ class Gateway:
                 limits.size_bytes,
                 limits.high_watermark_percent,
                 history_seconds=ledger.retention_seconds,
+                keys=keys,
             )
         except SpoolError as error:
             self._problem("spool", error.reason, str(error))

@@ -35,6 +35,15 @@ def test_a_doubtful_refusal_dead_letters_after_the_attempts_of_the_route() -> No
     assert states(V.DOUBTFUL, content_attempts=1) == [S.DEAD_LETTERED]
 
 
+def test_a_fault_of_our_spool_between_does_not_make_our_own_duplicate_a_strangers() -> None:
+    lost = after(PENDING, Outcome(V.RETRY, "ConnectionLost"), 1.0, True, 1)
+    missing = after(lost, Outcome(V.RETRY, "SpoolKeyMissing"), 2.0, True, 1)
+    assert after(missing, Outcome(V.DUPLICATE, "InstanceExists", 45070), 3.0, True, 1).state is S.DELIVERED
+    never_sent = after(PENDING, Outcome(V.RETRY, "SpoolKeyMissing"), 1.0, True, 1)
+    assert never_sent.reason == "SpoolKeyMissing"
+    assert after(never_sent, Outcome(V.DUPLICATE, "InstanceExists", 45070), 2.0, True, 8).state is S.PENDING
+
+
 @pytest.mark.parametrize(
     "before, state",
     [("ConnectionLost", S.DELIVERED), ("ServerError", S.DELIVERED), ("ConnectionFailed", S.PENDING), ("", S.PENDING)],

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.backoff import full_jitter, retry_after_seconds
 from dicomroute_gateway.deliver.holding import held
-from dicomroute_gateway.deliver.multipart import FileChanged, MultipartBody, Part
+from dicomroute_gateway.deliver.multipart import MultipartBody
 from dicomroute_gateway.deliver.outcome import Answer, Outcome, Verdict, outcomes
+from dicomroute_gateway.spool.content import StoredFile, Unreadable
 
 ROOT = Path(__file__).parents[3]
 
@@ -211,7 +212,7 @@ def test_a_body_has_the_length_it_says_and_the_files_it_was_given(tmp_path: Path
     parts = []
     for number, content in enumerate(contents):
         (tmp_path / str(number)).write_bytes(content)
-        parts.append(Part(tmp_path / str(number), len(content)))
+        parts.append(StoredFile(tmp_path / str(number), len(content)))
     body = MultipartBody(parts)
     sent = asyncio.run(collect(body))
     assert len(sent) == body.content_length
@@ -226,5 +227,5 @@ def test_a_body_has_the_length_it_says_and_the_files_it_was_given(tmp_path: Path
 
 def test_a_file_that_is_too_short_is_not_sent_as_if_it_were_whole(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    with pytest.raises(FileChanged):
-        asyncio.run(collect(MultipartBody([Part(tmp_path / "a", 4)])))
+    with pytest.raises(Unreadable):
+        asyncio.run(collect(MultipartBody([StoredFile(tmp_path / "a", 4)])))

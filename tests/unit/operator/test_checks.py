@@ -5,6 +5,7 @@ from typing import Any
 from manifests import Json, changed, node, route, target
 
 from dicomroute_operator.api.conditions import CONDITIONS
+from dicomroute_operator.api.inputs import Existing, RouteInputs
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
@@ -100,6 +101,26 @@ def test_secrets_are_looked_for_where_they_may_be_read() -> None:
     assert "which has pass" in finding.message
     elsewhere = {("other", "archive"): frozenset(["password"])}
     assert reasons(findings(route(), targets=targets, secrets=elsewhere))[1] == "ResolvedRefs=False/SecretNotFound"
+
+
+def test_the_spools_key_is_looked_for_like_a_targets_credential() -> None:
+    encrypted = route(gateway={"spool": {"encryption": {"keySecretRef": {"name": "spool-key", "key": "keys"}}}})
+    assert reasons(findings(encrypted)) == FINE
+    (_, finding) = findings(encrypted, secrets={})
+    assert f"{finding.reason}" == "SecretNotFound"
+    assert finding.message == "the spool needs the Secret spool-key, which does not exist: create it"
+    (_, finding) = findings(encrypted, secrets={("default", "spool-key"): frozenset(["key"])})
+    assert f"{finding.reason}" == "SecretKeyMissing"
+    assert reasons(findings(encrypted, secrets={("default", "spool-key"): frozenset(["keys"])})) == FINE
+    in_cluster = RouteInputs(
+        DicomRoute.model_validate(encrypted),
+        targets={"archive": CloudTarget.model_validate(target())},
+        nodes={"ct-1": DicomNode.model_validate(node())},
+        existing=Existing(unmounted=frozenset(["spool-key/keys"])),
+    )
+    finding = next(one for one in check_route(in_cluster) if not one.status)
+    assert f"{finding.reason}" == "SecretNotFound"
+    assert "the gateway sees it within two minutes" in finding.message
 
 
 def test_objects_of_other_namespaces_are_not_there() -> None:

@@ -48,6 +48,7 @@ BASES: dict[str, Json] = {
         acknowledge={"when": "OnDelivered", "destinations": [ARCHIVE]},
         gateway={
             "service": {"ports": [{"listener": "dicom", "port": 104}]},
+            "spool": {"encryption": {"keySecretRef": {"name": "spool-key", "key": "keys"}}},
             "podTemplate": {"spec": {"tolerations": [TOLERATION], "imagePullSecrets": [{"name": "pull"}]}},
         },
     ),

@@ -158,6 +158,8 @@ def unscheduled(message: str) -> dict[str, Any]:
                 ("spool", "SpoolCorrupt", "SpoolCorrupt"),
                 ("spool", "SpoolFailed", "SpoolFailed"),
                 ("spool", "SpoolTooNew", "SpoolUnusable"),
+                ("spool.encryption", "SpoolKeyMissing", "SpoolKeyMissing"),
+                ("spool.encryption", "SpoolKeyInvalid", "SpoolKeyInvalid"),
                 ("spool", "SpoolVolumeUnsafe", "SpoolVolumeUnsafe"),
                 ("listeners[dicom]", "PortUnavailable", "PortUnavailable"),
                 ("configuration", "ConfigurationInvalid", "ConfigurationUnusable"),

@@ -36,6 +36,14 @@ Destination = Annotated[
 ]
 
 
+Key = Annotated[
+    str | None,
+    typer.Option(
+        help="Only instances that are encrypted with this key: its id, as `queue keys` shows it.", metavar="ID"
+    ),
+]
+
+
 @queue.command("list")
 def list_(
     admin: Admin = None,
@@ -158,6 +166,7 @@ def drop(
     instances: Instances = None,
     all_: All = False,
     destination: Destination = None,
+    key: Key = None,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
@@ -171,7 +180,39 @@ def drop(
         all_,
         destination,
         output,
+        key,
     )
+
+
+@queue.command()
+def keys(
+    admin: Admin = None,
+    route: Route = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    token_file: TokenFile = None,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show the keys of an encrypted spool: which one encrypts, which are missing, and which no instance needs."""
+    client = _client(admin, token_file, state, route, namespace, context)
+    spool = client.get("/api/v1/status")["spool"]
+    if spool is None:
+        raise Failure("the gateway is still reading its spool: try again in a moment")
+    found = {"keys": spool["keys"], "unencrypted": spool["unencrypted"]}
+    if output is not Format.TABLE:
+        print_data(found, output)
+        return
+    rows = [[one["id"], str(one["instances"]), _use(one)] for one in spool["keys"]]
+    print_table(["key", "instances", "use"], [*rows, ["-", str(spool["unencrypted"]), "in clear"]])
+
+
+def _use(key: dict[str, Any]) -> str:
+    if not key["mounted"]:
+        return "missing: its instances wait"
+    if key["encrypts"]:
+        return "encrypts"
+    return "decrypts" if key["instances"] else "not needed any more"
 
 
 def _client(
@@ -198,12 +239,14 @@ def _change(
     all_: bool,
     destination: str | None,
     output: Format,
+    key: str | None = None,
 ) -> None:
     if bool(instances) == all_:
         raise Failure(f"queue {operation}: name instances, or say --all, and not both", 2)
-    change = client.post(
-        f"/api/v1/queue/{operation}", {"instances": instances or [], "all": all_, "destination": destination}
-    )
+    selection = {"instances": instances or [], "all": all_, "destination": destination}
+    if key is not None:
+        selection["key"] = key
+    change = client.post(f"/api/v1/queue/{operation}", selection)
     if output is not Format.TABLE:
         print_data(change, output)
         return

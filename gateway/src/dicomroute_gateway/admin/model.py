@@ -105,16 +105,31 @@ class DestinationDocument(DeliveriesDocument):
     last_error: LastErrorDocument | None = None
 
 
+class SpoolKeyDocument(Document):
+    """A key of the spool: how many instances are encrypted with it, and whether it encrypts those that come.
+
+    One that is not `mounted` is missing: its instances wait. One without instances that does not encrypt may go.
+    """
+
+    id: str
+    instances: int
+    mounted: bool
+    encrypts: bool
+
+
 class SpoolDocument(Document):
     """How full the spool is, and how fast it fills; above `watermarkBytes` the gateway answers 0xA700.
 
     `fillBytesPerSecond` is that of the last ten minutes: 0 when it is not known yet, negative while the spool drains.
+    `unencrypted` counts the instances that are kept in clear.
     """
 
     used_bytes: int
     capacity_bytes: int
     watermark_bytes: int
     fill_bytes_per_second: int = 0
+    keys: list[SpoolKeyDocument] = []
+    unencrypted: int = 0
 
 
 class StatusDocument(Document):
@@ -136,7 +151,7 @@ class StatusDocument(Document):
     destinations: list[DestinationDocument] = []
     spool: SpoolDocument | None = None
     unmounted_secrets: list[str] = []
-    """Secret files (SECRET/KEY) that destinations need and that are not mounted."""
+    """Secret files (SECRET/KEY) that destinations or the spool need and that are not mounted."""
 
 
 class QueueItem(Document):
@@ -180,6 +195,7 @@ class InstanceDocument(Document):
     """All that is known of one instance; `digest` is that of its data set: the algorithm, a colon, hexadecimal.
 
     `outcome` is what it counts as. With a `finishedTime` nothing is left to do, and its bytes are gone or about to go.
+    `key` is the id of the key with which it is encrypted on the spool, "" when it is not.
     """
 
     instance: int
@@ -193,6 +209,7 @@ class InstanceDocument(Document):
     transfer_syntax_uid: str = Field(alias="transferSyntaxUID")
     bytes: int
     digest: str
+    key: str = ""
     association: str
     listener: str
     calling_ae_title: str = Field(alias="callingAETitle")
@@ -239,7 +256,8 @@ class ReportDocument(Document):
 class QueueSelection(Document):
     """Which deliveries an operation is about: those of the named instances, or with `all` every one.
 
-    `destination` (KIND/NAME) and `state` narrow either.
+    `destination` (KIND/NAME) and `state` narrow either, and so does `key`, the id of the key that instances are
+    encrypted with.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
@@ -248,6 +266,7 @@ class QueueSelection(Document):
     all: bool = False
     destination: str | None = None
     state: QueueState | None = None
+    key: str | None = Field(default=None, pattern="^[0-9a-f]{16}$")
 
 
 class QueueChange(Document):

@@ -99,7 +99,9 @@ class Queue:
 
     def _selected(self, selection: QueueSelection) -> list[Entry]:
         wanted = set(selection.instances)
-        return self._spool.entries(lambda entry: selection.all or entry.received.id in wanted)
+        return self._spool.entries(
+            lambda entry: (selection.all or entry.received.id in wanted) and selection.key in (None, entry.received.key)
+        )
 
     def _chosen(self, entry: Entry, selection: QueueSelection) -> list[QueueItem]:
         return [
@@ -124,6 +126,7 @@ def instance_document(entry: Entry, configuration: Configuration, finished: floa
         transfer_syntax_uid=received.transfer_syntax_uid,
         bytes=received.length,
         digest=received.digest,
+        key=received.key,
         association=sender.association,
         listener=sender.listener,
         calling_ae_title=sender.calling_ae_title,

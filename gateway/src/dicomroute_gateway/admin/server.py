@@ -184,7 +184,8 @@ class AdminServer:
             return _refuse(400, f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}")
         if bool(selection.instances) == selection.all:
             return _refuse(400, "name the instances, or say all: true, and not both")
-        if name == "drop" and selection.all and selection.destination is None and selection.state is None:
+        is_narrowed = any(one is not None for one in (selection.destination, selection.state, selection.key))
+        if name == "drop" and selection.all and not is_narrowed:
             return _refuse(400, "to drop everything is too much: name a destination or a state, such as DeadLettered")
         change = await asyncio.to_thread(operations[name], selection)
         if name == "retry":

@@ -9,6 +9,7 @@ from dicomroute_gateway.configuration.load import Loaded
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.deliver.worker import LastError
 from dicomroute_gateway.dimse.listener import CountsSnapshot
+from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
 from dicomroute_gateway.spool.records import DeliveryState
 from dicomroute_gateway.spool.views import Snapshot
 
@@ -23,6 +24,7 @@ from .model import (
     ListenerDocument,
     RouteDocument,
     SpoolDocument,
+    SpoolKeyDocument,
     StatusDocument,
 )
 
@@ -52,6 +54,25 @@ class Observation:
     activity: Mapping[str, DestinationActivity]
     unmounted_secrets: Sequence[str] = ()
     fill_bytes_per_second: int = 0
+    keys: Keys = NO_KEYS
+
+
+def key_findings(keys: Keys, instances_by_key: Mapping[str, int]) -> list[tuple[str, str, str]]:
+    """Return what a person has to mend of the spool's keys: section, reason and message of each."""
+    section = "spool.encryption"
+    findings = [(section, keys.problem.reason, keys.problem.message)] if keys.problem else []
+    if keys.problem is None or keys.problem.reason != KEY_MISSING:
+        findings += [
+            (
+                section,
+                KEY_MISSING,
+                f"{count} instances in the spool are encrypted with the key {key}, which the Secret of "
+                "gateway.spool.encryption does not have: add it there as a further line; until then they wait",
+            )
+            for key, count in sorted(instances_by_key.items())
+            if key and key not in keys.by_id
+        ]
+    return findings
 
 
 def status_document(seen: Observation) -> StatusDocument:
@@ -93,11 +114,28 @@ def status_document(seen: Observation) -> StatusDocument:
             capacity_bytes=snapshot.level.capacity,
             watermark_bytes=snapshot.level.watermark,
             fill_bytes_per_second=seen.fill_bytes_per_second,
+            keys=_keys(seen.keys, snapshot),
+            unencrypted=snapshot.instances_by_key.get("", 0),
         )
         if snapshot
         else None,
         unmounted_secrets=list(seen.unmounted_secrets),
     )
+
+
+def _keys(keys: Keys, snapshot: Snapshot) -> list[SpoolKeyDocument]:
+    """Return the keys that are mounted, in their order, and behind them those that are missed."""
+    counts = snapshot.instances_by_key
+    missed = sorted(key for key in counts if key and key not in keys.by_id)
+    return [
+        SpoolKeyDocument(
+            id=key,
+            instances=counts.get(key, 0),
+            mounted=key in keys.by_id,
+            encrypts=keys.current is not None and key == keys.current.id,
+        )
+        for key in (*keys.by_id, *missed)
+    ]
 
 
 def _instances(snapshot: Snapshot) -> InstancesDocument:

@@ -227,11 +227,27 @@ class Retry(Section):
     content_attempts: int = Field(ge=1)
 
 
+class EncryptionMode(StrEnum):
+    """Whether instances that come are encrypted; with keys, those that are encrypted can be read in any case."""
+
+    ENABLED = "Enabled"
+    DECRYPT_ONLY = "DecryptOnly"
+
+
+class SpoolEncryption(Section):
+    """The keys with which instances are encrypted on the spool: 32 bytes in base64 a line, the first for what comes."""
+
+    mode: EncryptionMode = EncryptionMode.ENABLED
+    key_file: str
+    """Relative to the folder of the mounted Secrets: `SECRET/KEY`."""
+
+
 class SpoolLimits(Section):
-    """How much the spool may hold before the gateway answers 0xA700."""
+    """How much the spool may hold before the gateway answers 0xA700, and how it is kept there."""
 
     size_bytes: int = Field(gt=0)
     high_watermark_percent: int = Field(ge=1, le=100)
+    encryption: SpoolEncryption | None = None
 
 
 class AcknowledgeWhen(StrEnum):

@@ -1,14 +1,14 @@
 """What an attempt makes of a delivery. Pure."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from dicomroute_gateway.spool.content import FAULTS_OF_THE_SPOOL
 from dicomroute_gateway.spool.ledger import CAME_AGAIN
 from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState
 
 from .outcome import Outcome, Verdict
-
-UNREADABLE: Final = "SpoolUnreadable"
 
 EARLIER_ATTEMPTS: Final = 9
 """How many attempts before the last are remembered of each delivery."""
@@ -38,8 +38,10 @@ def after(
 
     Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
     second time, a doubtful one after `content_attempts`. A duplicate is our own if the attempt before it was
-    sent and its answer was lost or did not name the instance.
+    sent and its answer was lost or did not name the instance; one that our spool failed was not sent, and changes
+    nothing of that.
     """
+    not_sent = outcome.reason in FAULTS_OF_THE_SPOOL and delivery.reason in _MAY_HAVE_ARRIVED
     refused = alone and outcome.verdict in CONTENT
     refusals = delivery.refusals + refused
     state = DeliveryState.PENDING
@@ -53,7 +55,7 @@ def after(
         state=state,
         attempts=delivery.attempts + 1,
         refusals=refusals,
-        reason=outcome.reason,
+        reason=delivery.reason if not_sent else outcome.reason,
         status=outcome.status,
         time=stamp,
         earlier=_earlier(delivery),
@@ -68,6 +70,19 @@ def _earlier(delivery: DeliveryRecord) -> tuple[Attempt, ...]:
 
 
 def is_its_own(outcome: Outcome) -> bool:
-    """Return whether a fault may be an instance's own: the destination answered, or our file is unreadable."""
-    busy = outcome.verdict is Verdict.PAUSE or outcome.status in (None, 408, 425, 429, 503)
-    return not busy or outcome.reason == UNREADABLE
+    """Return whether a fault may be an instance's own: the destination answered."""
+    return not (outcome.verdict is Verdict.PAUSE or outcome.status in (None, 408, 425, 429, 503))
+
+
+def unreadable(deliveries: Sequence[DeliveryRecord], faults: Mapping[int, str], others: str = "") -> list[Outcome]:
+    """Return what becomes of a batch of which the spool cannot give some: those wait, the others go in smaller ones.
+
+    `faults` are reasons by their place in the batch. Of the others `others` is the reason, where the request had begun;
+    where it had not, the reason of their last attempt.
+    """
+    return [
+        Outcome(Verdict.RETRY, faults[index])
+        if index in faults
+        else Outcome(Verdict.ALONE, others or delivery.reason or "NotSent", delivery.status)
+        for index, delivery in enumerate(deliveries)
+    ]

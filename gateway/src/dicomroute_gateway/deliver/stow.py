@@ -7,6 +7,7 @@ from typing import Final
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination
 
+from .attempt import unreadable
 from .backoff import retry_after_seconds
 from .http import Body, Client, CredentialMissing, TransportFailed
 from .multipart import MultipartBody
@@ -32,12 +33,16 @@ class StowTransport:
         target = self._target()
         if target is None:
             return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
+        body = MultipartBody([item.part for item in items])
         try:
-            body = Throttled(MultipartBody([item.part for item in items]), self._throttle)
-            answer, wait_seconds, answer_seconds = await store(self._client, target, body)
+            answer, wait_seconds, answer_seconds = await store(self._client, target, Throttled(body, self._throttle))
         except CredentialMissing as error:
             return Sent([Outcome(Verdict.PAUSE, "SecretMissing")] * len(items), str(error))
         except TransportFailed as error:
+            if body.fault is not None:
+                index, fault = body.fault
+                deliveries = [item.delivery for item in items]
+                return Sent(unreadable(deliveries, {index: fault.reason}, "ConnectionLost"), str(fault))
             return Sent([Outcome(Verdict.RETRY, error.reason)] * len(items), str(error))
         uids = [item.received.sop_instance_uid for item in items]
         return Sent(outcomes(answer, uids), f"HTTP {answer.status}", wait_seconds, answer_seconds)
@@ -53,7 +58,7 @@ async def store(client: Client, target: CloudTargetDestination, body: Body) -> t
     Return its answer, how many seconds it asks to wait before the next request, and how many it took to answer. The
     study is left out of the URL: the form with it adds nothing but a way to fail.
 
-    Raises CredentialMissing, TransportFailed; OSError when a file of the spool cannot be read.
+    Raises CredentialMissing, TransportFailed.
     """
     headers = {"Accept": "application/dicom+json"}
     async with client.request(target, "POST", "/studies", headers, body) as response:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dicomroute_gateway.spool.content import StoredFile
 from dicomroute_gateway.spool.records import DeliveryRecord, Received
 
-from .multipart import Part
 from .outcome import Outcome
 
 
@@ -16,7 +16,7 @@ class Item:
 
     received: Received
     delivery: DeliveryRecord
-    part: Part
+    part: StoredFile
 
 
 @dataclass(frozen=True, slots=True)

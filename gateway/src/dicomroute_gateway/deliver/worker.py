@@ -15,16 +15,16 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.spool.content import FAULTS_OF_THE_SPOOL
 from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
 
-from .attempt import CONTENT, UNREADABLE, after, is_its_own
+from .attempt import CONTENT, after, is_its_own, unreadable
 from .backoff import full_jitter
 from .holding import held
 from .line import Line, Turn
-from .multipart import Part
 from .outcome import Outcome, Verdict
 from .pace import Pace
 from .transport import Item, Sent, Transport
@@ -168,7 +168,7 @@ class Worker:
         if found is None:
             return None
         received, delivery = found
-        return Item(received, delivery, Part(self._spool.file(identifier), received.file_length))
+        return Item(received, delivery, self._spool.stored(received))
 
     async def _attempt(self, batch: list[Item]) -> None:
         sent = await self._send(batch)
@@ -183,11 +183,14 @@ class Worker:
         except SpoolFailed as error:
             # What is not written down is done again after the restart that a failed volume needs.
             log.error("spool.settle_failed", error=str(error))
-        spread = self._judge(batch, sent)
+        # What our own spool could not give says nothing of the destination, and nobody else waits for it.
+        ours = any(one.reason in FAULTS_OF_THE_SPOOL for one in sent.outcomes)
+        spread = ours or self._judge(batch, sent)
         self._requeue(batch, sent.outcomes, records, spread=spread)
         for item, outcome, record in zip(batch, sent.outcomes, records, strict=True):
             if record.state is not DeliveryState.DELIVERED:
-                self.last_error = LastError(outcome.reason, outcome.status, stamp, sent.message)
+                if not ours or outcome.reason in FAULTS_OF_THE_SPOOL:
+                    self.last_error = LastError(outcome.reason, outcome.status, stamp, sent.message)
                 log.warning(
                     "delivery.failed",
                     destination=self.destination,
@@ -235,11 +238,9 @@ class Worker:
         self._changed.set()
 
     async def _send(self, batch: list[Item]) -> Sent:
-        if unreadable := [item.received.id for item in batch if not item.part.is_readable()]:
-            log.error("spool.unreadable", destination=self.destination, instances=unreadable)
-            verdicts = [Verdict.RETRY if item.received.id in unreadable else Verdict.ALONE for item in batch]
-            sentence = "the file of an instance cannot be read from the spool"
-            return Sent([Outcome(verdict, UNREADABLE) for verdict in verdicts], sentence)
+        if faults := {index: fault for index, item in enumerate(batch) if (fault := item.part.fault())}:
+            reasons = {index: fault.reason for index, fault in faults.items()}
+            return Sent(unreadable([item.delivery for item in batch], reasons), str(next(iter(faults.values()))))
         return await self._transport.send(batch)
 
     def _fault(self, outcome: Outcome, wait: float | None, message: str) -> None:

@@ -13,6 +13,10 @@ class SpoolFull(Exception):
     """There is no room for another instance at present."""
 
 
+class SpoolLocked(Exception):
+    """Instances are to be encrypted and cannot be: nothing is accepted until the keys are mended."""
+
+
 class SpoolFailed(Exception):
     """The volume did not keep what it was given; nothing is accepted until the gateway is restarted."""
 

@@ -1,12 +1,15 @@
 """An instance on its way into the spool: a file that nothing speaks of yet."""
 
+import errno
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from blake3 import blake3
 
 from .files import Files
 from .part10 import file_head
+from .sealed import SealBroken, Sealer
 
 INSTANCES: Final = "instances"
 IDS_PER_FOLDER: Final = 4096
@@ -32,7 +35,8 @@ class Incoming:
     """A data set that is being received. All methods raise OSError.
 
     What was given over is kept as views until `flush`, so that most instances are written in one piece, and one that is
-    refused is not written at all. `descriptor` is that of its file, whose name is on stable storage already.
+    refused is not written at all. `descriptor` is that of its file, whose name is on stable storage already. With a
+    `sealer` it is encrypted.
     """
 
     def __init__(
@@ -43,8 +47,10 @@ class Incoming:
         sop_class_uid: str,
         sop_instance_uid: str,
         transfer_syntax_uid: str,
+        sealer: Sealer | None = None,
     ) -> None:
         self._files = files
+        self._sealer = sealer
         self._digest = blake3()
         self.id = identifier
         self.length = 0
@@ -57,8 +63,13 @@ class Incoming:
         self._descriptor: int | None = descriptor
 
     @property
+    def key(self) -> str:
+        """The id of the key that it is encrypted with, "" when it is not."""
+        return "" if self._sealer is None else self._sealer.key_id
+
+    @property
     def digest(self) -> str:
-        """The digest of the data set; what was given over last is only in it after `flush`."""
+        """The digest of the data set; what was given over last is only in it after `flush` or `end`."""
         return DIGEST_PREFIX + self._digest.hexdigest()
 
     def write(self, data: memoryview) -> None:
@@ -70,11 +81,19 @@ class Incoming:
 
     def flush(self) -> None:
         """Hand what was given over to the operating system; the views are not used any more."""
-        if not self._pieces:
-            return
+        if self._pieces:
+            self._flush(is_last=False)
+
+    def end(self) -> None:
+        """Do as `flush` does, where nothing more follows. It may be called again."""
+        if self._pieces or (self._sealer is not None and not self._sealer.is_ended):
+            self._flush(is_last=True)
+
+    def _flush(self, *, is_last: bool) -> None:
         assert self._descriptor is not None
         pieces, self._pieces = self._pieces, []
-        self._files.write(self._descriptor, pieces)
+        written = pieces if self._sealer is None else self._sealer.seal(pieces, is_last=is_last)
+        self._files.write(self._descriptor, written)
         for piece in pieces if self._is_begun else pieces[1:]:
             self._digest.update(piece)
         self._is_begun = True
@@ -84,16 +103,22 @@ class Incoming:
             self._synced = self._flushed
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return up to `length` bytes of the data set at `offset`."""
+        """Return up to `length` bytes of the data set at `offset`, before its end."""
         if not self._is_begun:
             return _cut(self._pieces[1:], offset, length)
         self.flush()
         assert self._descriptor is not None
-        return self._files.read_at(self._descriptor, self._data_set_offset + offset, length)
+        start = self._data_set_offset + offset
+        if self._sealer is None:
+            return self._files.read_at(self._descriptor, start, length)
+        try:
+            return self._sealer.read_at(partial(self._files.read_at, self._descriptor), start, length)
+        except SealBroken as error:
+            raise OSError(errno.EIO, str(error)) from error
 
     def sync(self) -> None:
         """Return when the bytes are on stable storage, and close the file."""
-        self.flush()
+        self.end()
         assert self._descriptor is not None
         self._files.sync(self._descriptor)
         self._close()

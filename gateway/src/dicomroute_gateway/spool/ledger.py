@@ -116,6 +116,8 @@ class Ledger:
     totals: TotalsRecord = field(default_factory=TotalsRecord)
     held: int = 0
     """How many instances are held for a reason of their own."""
+    instances_by_key: Counter[str] = field(default_factory=Counter)
+    """How many entries have files encrypted with a key, by its id; "" for those in clear."""
     _owed: int = 0
     _versions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """The entries of each SOP Instance UID, oldest first."""
@@ -244,6 +246,7 @@ class Ledger:
         if not entry.is_finished:
             if identifier not in self.entries:
                 self._versions[uid] = tuple(sorted((*self._versions.get(uid, ()), identifier)))
+                self.instances_by_key[entry.received.key] += 1
             self.entries[identifier] = entry
             self._count(entry, 1)
             return
@@ -260,6 +263,7 @@ class Ledger:
         """Move an entry, which may be new, to the finished ones."""
         identifier, uid = entry.received.id, entry.received.sop_instance_uid
         if self.entries.pop(identifier, None) is not None:
+            self.instances_by_key[entry.received.key] -= 1
             rest = tuple(one for one in self._versions[uid] if one != identifier)
             if rest:
                 self._versions[uid] = rest

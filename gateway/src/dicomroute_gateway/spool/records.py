@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from .part10 import head_length
+from .sealed import sealed_length
 
 
 class DeliveryState(StrEnum):
@@ -41,7 +42,8 @@ class Sender:
 class Received:
     """An instance was accepted: from here on it is owed to its destinations.
 
-    `length` and `digest` (ALGORITHM:HEX) are those of the data set as it came; `time` is in seconds since 1970.
+    `length` and `digest` (ALGORITHM:HEX) are those of the data set as it came; `time` is in seconds since 1970. `key`
+    is the id of the key that its file is encrypted with, "" when it is not.
     """
 
     id: int
@@ -59,12 +61,18 @@ class Received:
     hold: str = ""
     skipped: tuple[str, ...] = ()
     """Optional destinations that a rule named and that are owed as much as they may be."""
+    key: str = ""
     record: Literal["received"] = "received"
 
     @property
-    def file_length(self) -> int:
-        """The length of the instance's file: its head and its data set."""
+    def content_length(self) -> int:
+        """The length of what the instance's file holds: its head and its data set."""
         return head_length(self.sop_class_uid, self.sop_instance_uid, self.transfer_syntax_uid) + self.length
+
+    @property
+    def file_length(self) -> int:
+        """The length of the instance's file on the volume."""
+        return sealed_length(self.content_length) if self.key else self.content_length
 
 
 @dataclass(frozen=True, slots=True)

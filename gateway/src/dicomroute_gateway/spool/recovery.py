@@ -14,7 +14,8 @@ from .records import Received, TotalsRecord
 from .volume import defect
 
 FORMAT: Final = 3
-"""1: the first. 2: records of instances that came again. 3: what is finished is written into a history."""
+"""1: the first. 2: records of instances that came again. 3: encrypted instances, with the key in their records, and a
+history of what is finished."""
 _INSTANCE_FILE: Final = re.compile(r"[0-9]{12}\.dcm")
 
 

@@ -4,6 +4,7 @@ The order of an acceptance: name synced, data synced, record synced, then the an
 a removal: record of the last delivery synced, then the file removed. docs/durability.md argues each step.
 """
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
@@ -14,12 +15,14 @@ from typing import Final
 import structlog
 
 from .books import Books
+from .content import Seal, StoredFile
 from .empty_files import EmptyFiles
-from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
+from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
 from .history import History
 from .incoming import Incoming, file_of
 from .journal import JournalFailed
+from .keys import NO_KEYS, Keys
 from .ledger import SPOOL_FULL, Entry
 from .records import (
     AgainRecord,
@@ -31,6 +34,7 @@ from .records import (
     Received,
 )
 from .recovery import highest_file, open_journal
+from .sealed import SALT_BYTES, Sealer
 from .upkeep import Upkeep
 from .views import Level, Owed, Snapshot
 from .waiting import Waiter
@@ -47,7 +51,15 @@ log = structlog.get_logger(__name__)
 class Spool:
     """The open spool of one gateway. Safe to use from several threads."""
 
-    def __init__(self, folder: Path, size_bytes: int, high_watermark_percent: int, *, history_seconds: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        size_bytes: int,
+        high_watermark_percent: int,
+        *,
+        history_seconds: int = 0,
+        keys: Keys = NO_KEYS,
+    ) -> None:
         """Open the spool in `folder`, and finish what a crash interrupted.
 
         What became of instances is kept for `history_seconds` beyond their bytes, in whole days.
@@ -55,6 +67,7 @@ class Spool:
         Raises SpoolError when another gateway has it, a newer one wrote it, or its bytes are not trustworthy.
         """
         self._files = Files(folder)
+        self._keys = keys
         lock = self._files.lock("lock")
         if lock is None:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
@@ -89,14 +102,21 @@ class Spool:
     def begin(self, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> Incoming:
         """Return the file for an instance that is about to come.
 
-        Raises SpoolFull above the watermark, SpoolFailed when the volume is no longer trusted, OSError.
+        Raises SpoolFull above the watermark, SpoolLocked without the key that it needs, SpoolFailed when the volume is
+        no longer trusted, OSError.
         """
         self._raise_if_failed()
+        keys = self._keys
+        if keys.problem is not None:
+            raise SpoolLocked(keys.problem.message)
         level = self.level()
         if level.used >= level.watermark:
             raise SpoolFull(f"{level.used} of {level.capacity} bytes are used")
         identifier, descriptor = self._empty.take()
-        return Incoming(self._files, identifier, descriptor, sop_class_uid, sop_instance_uid, transfer_syntax_uid)
+        sealer = None if keys.current is None else Sealer(keys.current, identifier, os.urandom(SALT_BYTES))
+        return Incoming(
+            self._files, identifier, descriptor, sop_class_uid, sop_instance_uid, transfer_syntax_uid, sealer
+        )
 
     def receive(self, incoming: Incoming, received: Received, waiter: Waiter | None = None) -> None:
         """Make an instance and what is owed of it safe. When this returns, it will not be lost.
@@ -134,7 +154,8 @@ class Spool:
             self._raise_if_failed()
             # Before the whole journal has been read, what an entry is owed is not known: better twice than not at all.
             entry = self._books.ledger.equal_to(received) if self._books.is_loaded else None
-            if entry is None:
+            # One that cannot be read may never be delivered: whoever sends it again does so for that.
+            if entry is None or (entry.received.key and entry.received.key not in self._keys.by_id):
                 return None
             # One who waits for the delivery waits for that one: what was delivered meanwhile is not delivered again.
             joined = waiter.wanted if waiter is not None else frozenset()
@@ -203,6 +224,11 @@ class Spool:
     def file(self, identifier: int) -> Path:
         """Return the file of an instance."""
         return self._files.path(file_of(identifier))
+
+    def stored(self, received: Received) -> StoredFile:
+        """Return the file of an instance as that which can be read."""
+        seal = Seal(received.id, received.key, lambda: self._keys) if received.key else None
+        return StoredFile(self.file(received.id), received.content_length, seal)
 
     def settle(self, records: Iterable[DeliveryRecord]) -> None:
         """Write down what became of attempts; it survives the process at once and a power loss soon.
@@ -335,6 +361,15 @@ class Spool:
         """What became of instances whose bytes are gone."""
         return self._upkeep.history
 
+    @property
+    def keys(self) -> Keys:
+        """The keys of this moment."""
+        return self._keys
+
+    def use_keys(self, keys: Keys) -> None:
+        """Take over changed keys: what comes from now on, and every reading that begins, uses them."""
+        self._keys = keys
+
     def level(self) -> Level:
         """Return how full the spool is: of its own size, or of the file system where that is smaller."""
         total, free = self._files.file_system()
@@ -353,7 +388,8 @@ class Spool:
             }
             counts, oldest = self._books.ledger.counts(), self._books.ledger.oldest_owed_time()
             held = self._books.ledger.held
-        return Snapshot(counts, held, deliveries, oldest, self.level())
+            by_key = {key: count for key, count in self._books.ledger.instances_by_key.items() if count}
+        return Snapshot(counts, held, deliveries, oldest, self.level(), by_key)
 
     def close(self) -> None:
         """Make everything safe and let another gateway have the spool."""

@@ -1,6 +1,7 @@
 """What the spool tells others of itself: how full it is, what is owed, how it stands."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .ledger import InstanceCounts
 from .records import DeliveryState
@@ -32,3 +33,5 @@ class Snapshot:
     deliveries: dict[str, dict[DeliveryState, int]]
     oldest_owed_time: float | None
     level: Level
+    instances_by_key: Mapping[str, int] = field(default_factory=dict)
+    """How many instances are encrypted with a key, by its id; "" for those in clear."""

@@ -81,12 +81,14 @@ class ResolvedRefs(Reason):
     )
     SECRET_NOT_FOUND = (
         "SecretNotFound",
-        "A target's credential names a Secret that does not exist: create it. Its deliveries wait. In a cluster, where "
-        "the operator may not read Secrets, also when the Secret is there without the key that is named.",
+        "A target's credential, or the spool's encryption, names a Secret that does not exist: create it. What needs "
+        "it waits. In a cluster, where the operator may not read Secrets, also when the Secret is there without the "
+        "key that is named.",
     )
     SECRET_KEY_MISSING = (
         "SecretKeyMissing",
-        "A target's credential names a key that its Secret does not have: add it. Its deliveries wait.",
+        "A target's credential, or the spool's encryption, names a key that its Secret does not have: add it. What "
+        "needs it waits.",
     )
 
 
@@ -151,6 +153,16 @@ class Ready(Reason):
     SPOOL_FAILED = (
         "SpoolFailed",
         "Writing to the spool failed, and the volume is not trusted until the gateway is started again.",
+    )
+    SPOOL_KEY_MISSING = (
+        "SpoolKeyMissing",
+        "The Secret with the spool's key is not there, and nothing is taken in until it is: see "
+        "docs/runbooks/spool-key.md.",
+    )
+    SPOOL_KEY_INVALID = (
+        "SpoolKeyInvalid",
+        "The Secret with the spool's key has a line that is no key, and nothing is taken in until that is mended: see "
+        "docs/runbooks/spool-key.md.",
     )
     NOT_RECEIVING = ("NotReceiving", "The gateway does not receive: the message says why.")
 

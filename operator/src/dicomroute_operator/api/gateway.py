@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from .meta import ATOMIC, Model, ObjectName, Text, keyed_by, rules
+from .meta import ATOMIC, Model, ObjectName, SecretKeyReference, Text, keyed_by, rules
 from .quantity import PATTERN
 
 ResourceAmount = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 32})]
@@ -118,6 +118,27 @@ class Service(Model):
     )
 
 
+class EncryptionMode(StrEnum):
+    """Whether instances are encrypted when they come."""
+
+    ENABLED = "Enabled"
+    DECRYPT_ONLY = "DecryptOnly"
+
+
+class SpoolEncryption(Model):
+    """How the files of instances are encrypted on the spool: AES-256-GCM, with keys from a Secret."""
+
+    mode: EncryptionMode = Field(
+        default=EncryptionMode.ENABLED,
+        description="Enabled encrypts what comes; without a usable key nothing is taken in. DecryptOnly keeps what "
+        "comes in clear and still delivers what is encrypted: the way out. Changed without a restart.",
+    )
+    key_secret_ref: SecretKeyReference = Field(
+        description="Where the keys are: 32 bytes in base64, one a line. The first encrypts what comes, every one "
+        "decrypts. To rotate, put a new one first, and remove the old one when no instance needs it any more."
+    )
+
+
 class Spool(Model):
     """The volume that keeps what the gateway has accepted and still owes."""
 
@@ -164,6 +185,13 @@ class Spool(Model):
         le=99,
         description="How full the spool may be, in percent of its size or of the file system if that is smaller, "
         "before the gateway answers 0xA700, out of resources. Changed without a restart.",
+    )
+    encryption: SpoolEncryption | None = Field(
+        default=None,
+        description="Encrypts the files of instances on the volume. The journal beside them stays in clear: UIDs, AE "
+        "titles and addresses. Absent: nothing is encrypted. Another Secret rolls the pods, all else is changed "
+        "without a restart. Before it is removed, mode DecryptOnly has to have emptied the spool of encrypted "
+        "instances: those that are left wait until it is back.",
     )
     adopt: bool = Field(
         default=False,

@@ -61,5 +61,5 @@ class GatewayReport(Model):
     destinations: list[ReportedDestination] = Field(default=[])
     spool: ReportedSpool | None = None
     unmounted_secrets: list[str] = Field(
-        default=[], description="Secret files (SECRET/KEY) that destinations need and that are not mounted."
+        default=[], description="Secret files (SECRET/KEY) that are needed and not mounted."
     )

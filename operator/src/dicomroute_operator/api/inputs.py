@@ -6,6 +6,7 @@ from typing import Any
 
 from .delivery import Destination
 from .listener import Listener, SourcePolicy
+from .meta import SecretKeyReference
 from .node import DicomNode
 from .route import DicomRoute
 from .target import CloudTarget
@@ -67,6 +68,15 @@ class RouteInputs:
         """Return every destination that a rule names, once, in the order of the rules."""
         found = {(d.kind, d.name): d for rule in self.route.spec.rules for d in rule.destinations}
         return list(found.values())
+
+    def secret_references(self) -> list[SecretKeyReference]:
+        """Return the keys of Secrets that the gateway needs, once, by name."""
+        encryption = self.route.spec.gateway.spool.encryption
+        found = [encryption.key_secret_ref] if encryption is not None else []
+        for destination in self.destinations():
+            if destination.name in self.targets:
+                found += self.targets[destination.name].secret_references()
+        return [one for _, one in sorted({(one.name, one.key): one for one in found}.items())]
 
 
 def exclusive(route: DicomRoute) -> list[tuple[str, str]]:

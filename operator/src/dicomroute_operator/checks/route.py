@@ -1,14 +1,14 @@
 """The checks of a DicomRoute."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from dicomroute_operator.api.conditions import Accepted, Reason, ResolvedRefs
 from dicomroute_operator.api.gateway import ServiceType, TrafficPolicy
 from dicomroute_operator.api.inputs import RouteInputs, exclusive
 from dicomroute_operator.api.listener import SourcePolicy
+from dicomroute_operator.api.meta import SecretKeyReference
 from dicomroute_operator.api.route import RuleMatching
-from dicomroute_operator.api.target import CloudTarget
 
 from .finding import Check, Finding, run_chain
 
@@ -165,50 +165,47 @@ def target_not_found(inputs: RouteInputs) -> Iterator[Finding]:
 
 
 def secret_missing(inputs: RouteInputs) -> Iterator[Finding]:
-    """Every Secret and key that the credential of a target names exists, as far as anybody may look."""
+    """Every Secret and key that the spool and the credentials of targets name exists, as far as anybody may look."""
+    encryption = inputs.route.spec.gateway.spool.encryption
+    if encryption is not None:
+        yield from _missing(
+            inputs, encryption.key_secret_ref, "the spool", "spec.gateway.spool.encryption.keySecretRef"
+        )
     for destination in inputs.destinations():
         target = inputs.targets.get(destination.name)
-        if target is None:
-            continue
-        if inputs.secrets is not None:
-            yield from _secret_of(inputs, target, inputs.secrets)
-        elif inputs.existing.unmounted:
-            yield from _unmounted(inputs, target, inputs.existing.unmounted)
+        basic = target.spec.auth.basic if target is not None else None
+        if target is not None and basic is not None:
+            who = f"CloudTarget {target.metadata.name}"
+            field = f"CloudTarget/{target.metadata.name}: spec.auth.basic.passwordSecretRef"
+            yield from _missing(inputs, basic.password_secret_ref, who, field)
 
 
-def _unmounted(inputs: RouteInputs, target: CloudTarget, unmounted: frozenset[str]) -> Iterator[Finding]:
-    """The gateway says which files it misses; whether it is the Secret or its key, nobody else may see."""
-    for reference in target.secret_references():
-        if f"{reference.name}/{reference.key}" in unmounted:
+def _missing(inputs: RouteInputs, reference: SecretKeyReference, who: str, field: str) -> Iterator[Finding]:
+    """In a cluster the gateway says which files it misses; whether it is the Secret or its key, nobody else may see."""
+    name, key = reference.name, reference.key
+    if inputs.secrets is None:
+        if f"{name}/{key}" in (inputs.existing.unmounted or ()):
             yield _fault(
                 inputs,
                 ResolvedRefs.SECRET_NOT_FOUND,
-                f"CloudTarget/{target.metadata.name}: spec.auth",
-                f"CloudTarget {target.metadata.name} needs the key {reference.key} of Secret {reference.name}, which "
-                "is not there: create the Secret with this key; the gateway sees it within two minutes",
+                field,
+                f"{who} needs the key {key} of Secret {name}, which is not there: create the Secret with this key; the "
+                "gateway sees it within two minutes",
             )
-
-
-def _secret_of(inputs: RouteInputs, target: CloudTarget, secrets: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
-    basic = target.spec.auth.basic
-    if basic is None:
-        return
-    reference, name = basic.password_secret_ref, target.metadata.name
-    field = f"CloudTarget/{name}: spec.auth.basic.passwordSecretRef"
-    if reference.name not in secrets:
+    elif name not in inputs.secrets:
         yield _fault(
             inputs,
             ResolvedRefs.SECRET_NOT_FOUND,
             f"{field}.name",
-            f"CloudTarget {name} needs the Secret {reference.name}, which does not exist: create it",
+            f"{who} needs the Secret {name}, which does not exist: create it",
         )
-    elif reference.key not in secrets[reference.name]:
+    elif key not in inputs.secrets[name]:
         yield _fault(
             inputs,
             ResolvedRefs.SECRET_KEY_MISSING,
             f"{field}.key",
-            f"CloudTarget {name} needs the key {reference.key} of Secret {reference.name}, which has "
-            f"{', '.join(sorted(secrets[reference.name])) or 'none'}: add it, or correct the key",
+            f"{who} needs the key {key} of Secret {name}, which has "
+            f"{', '.join(sorted(inputs.secrets[name])) or 'none'}: add it, or correct the key",
         )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dicomroute_operator.api.inputs import RouteInputs
-from dicomroute_operator.render.gateway_configuration import caller, cloud_target
+from dicomroute_operator.render.gateway_configuration import SETTINGS, caller, cloud_target, destination_settings
 
 
 def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, Any]:
@@ -24,5 +24,11 @@ def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, 
         ]
         listeners.append({**listener, "sources": {**listener["sources"], "callers": callers}})
     wanted = {one["name"] for rule in accepted["rules"]["rules"] for one in rule["destinations"]}
-    destinations = [cloud_target(inputs.targets[name]) for name in sorted(wanted) if name in inputs.targets]
+    settings = {one["name"]: {key: one[key] for key in SETTINGS if key in one} for one in accepted["destinations"]}
+    destinations = [
+        cloud_target(inputs.targets[name])
+        | (settings.get(name) or destination_settings(inputs.route, "CloudTarget", name))
+        for name in sorted(wanted)
+        if name in inputs.targets
+    ]
     return {**accepted, "listeners": listeners, "destinations": destinations}

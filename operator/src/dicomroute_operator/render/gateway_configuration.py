@@ -8,14 +8,19 @@ import hashlib
 import json
 from typing import Any
 
-from dicomroute_operator.api.delivery import Bandwidth, Destination, DestinationSettings, Weekday
+from dicomroute_operator.api.delivery import Bandwidth, Weekday
+from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.quantity import quantity_bytes
+from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 
 from . import names
+
+SETTINGS = ("required", "maxOwedBytes", "bandwidth")
+"""What a route, and not the destination, says of a destination."""
 
 
 def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
@@ -44,7 +49,8 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             ],
         },
         "destinations": [
-            cloud_target(inputs.targets[destination.name]) | _settings(inputs, destination)
+            cloud_target(inputs.targets[destination.name])
+            | destination_settings(route, destination.kind, destination.name)
             for destination in inputs.destinations()
             if destination.name in inputs.targets
         ],
@@ -58,10 +64,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             "maxBackoffSeconds": spec.retry.max_backoff_seconds,
             "contentAttempts": spec.retry.content_attempts,
         },
-        "spool": {
-            "sizeBytes": quantity_bytes(spec.gateway.spool.size),
-            "highWatermarkPercent": spec.gateway.spool.high_watermark_percent,
-        },
+        "spool": _spool(spec.gateway.spool),
         "ledger": {"retentionSeconds": spec.ledger.retention_seconds},
         "drainTimeoutSeconds": spec.gateway.drain_timeout_seconds,
     }
@@ -94,6 +97,18 @@ def _listener(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
     }
 
 
+def _spool(spool: Spool) -> dict[str, Any]:
+    limits: dict[str, Any] = {
+        "sizeBytes": quantity_bytes(spool.size),
+        "highWatermarkPercent": spool.high_watermark_percent,
+    }
+    if spool.encryption is not None:
+        reference = spool.encryption.key_secret_ref
+        key_file = names.secret_file(reference.name, reference.key)
+        limits["encryption"] = {"mode": str(spool.encryption.mode), "keyFile": key_file}
+    return limits
+
+
 def caller(node: DicomNode) -> dict[str, Any]:
     """Return who a node is to a listener."""
     return {
@@ -104,21 +119,23 @@ def caller(node: DicomNode) -> dict[str, Any]:
     }
 
 
-def _settings(inputs: RouteInputs, destination: Destination) -> dict[str, Any]:
-    """Return what the route says of a destination."""
-    listed = inputs.route.spec.destinations
-    found = next((one for one in listed if (one.kind, one.name) == (destination.kind, destination.name)), None)
-    settings = found or DestinationSettings(kind=destination.kind, name=destination.name)
-    return {
-        "required": settings.required,
-        "maxOwedBytes": quantity_bytes(settings.max_owed) if settings.max_owed is not None else None,
-        "bandwidth": _bandwidth(settings.bandwidth) if settings.bandwidth is not None else None,
-    }
+def destination_settings(route: DicomRoute, kind: str, name: str) -> dict[str, Any]:
+    """Return what a route says of a destination."""
+    found = next((one for one in route.spec.destinations if (one.kind, one.name) == (kind, name)), None)
+    if found is None:
+        return {"required": True}
+    settings: dict[str, Any] = {"required": found.required}
+    if found.max_owed is not None:
+        settings["maxOwedBytes"] = quantity_bytes(found.max_owed)
+    if found.bandwidth is not None:
+        settings["bandwidth"] = _bandwidth(found.bandwidth)
+    return settings
 
 
 def _bandwidth(bandwidth: Bandwidth) -> dict[str, Any]:
+    bound = bandwidth.max_bytes_per_second
     return {
-        "maxBytesPerSecond": bandwidth.max_bytes_per_second,
+        **({"maxBytesPerSecond": bound} if bound is not None else {}),
         "timeZone": bandwidth.time_zone,
         "windows": [
             {
@@ -138,7 +155,7 @@ def cloud_target(target: CloudTarget) -> dict[str, Any]:
     if target.spec.auth.basic is not None:
         reference = target.spec.auth.basic.password_secret_ref
         auth["username"] = target.spec.auth.basic.username
-        auth["passwordFile"] = names.password_file(reference.name, reference.key)
+        auth["passwordFile"] = names.secret_file(reference.name, reference.key)
     return {
         "kind": "CloudTarget",
         "name": target.metadata.name,

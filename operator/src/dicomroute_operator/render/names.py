@@ -61,6 +61,6 @@ def claim(route: str, ordinal: int) -> str:
     return f"spool-{gateway(route)}-{ordinal}"
 
 
-def password_file(secret: str, key: str) -> str:
+def secret_file(secret: str, key: str) -> str:
     """Return where a key of a Secret is, within the folder of the mounted Secrets."""
     return f"{secret}/{key}"

@@ -144,18 +144,16 @@ def _container(route: DicomRoute, image: str, defaults: GatewayDefaults) -> Mani
 
 
 def _secret_sources(inputs: RouteInputs) -> list[Manifest]:
-    """Return the Secrets that the route's targets name, each optional: a missing one must not stop the pod."""
-    targets = (inputs.targets.get(destination.name) for destination in inputs.destinations())
-    wanted = {(one.name, one.key) for target in targets if target for one in target.secret_references()}
+    """Return the Secrets that the route and its targets name, each optional: a missing one must not stop the pod."""
     return [
         {
             "secret": {
-                "name": name,
+                "name": one.name,
                 "optional": True,
-                "items": [{"key": key, "path": names.password_file(name, key)}],
+                "items": [{"key": one.key, "path": names.secret_file(one.name, one.key)}],
             }
         }
-        for name, key in sorted(wanted)
+        for one in inputs.secret_references()
     ]
 
 

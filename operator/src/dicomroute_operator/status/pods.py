@@ -18,6 +18,8 @@ _REASONS: Final = {
     "SpoolCorrupt": Ready.SPOOL_CORRUPT,
     "SpoolVolumeUnsafe": Ready.SPOOL_VOLUME_UNSAFE,
     "SpoolFailed": Ready.SPOOL_FAILED,
+    "SpoolKeyMissing": Ready.SPOOL_KEY_MISSING,
+    "SpoolKeyInvalid": Ready.SPOOL_KEY_INVALID,
     "PortUnavailable": Ready.PORT_UNAVAILABLE,
     "ConfigurationMissing": Ready.CONFIGURATION_UNUSABLE,
     "ConfigurationInvalid": Ready.CONFIGURATION_UNUSABLE,

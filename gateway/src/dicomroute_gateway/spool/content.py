@@ -1,0 +1,119 @@
+"""Reading what is kept: the content of an instance's file, whether it is encrypted or not."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from .keys import KEY_MISSING, Keys
+from .sealed import KeyUnknown, SealBroken, sealed_length, unseal
+
+UNREADABLE: Final = "SpoolUnreadable"
+FAULTS_OF_THE_SPOOL: Final = frozenset((UNREADABLE, KEY_MISSING))
+
+
+class Unreadable(Exception):
+    """A file of the spool cannot be read; `reason` is one of FAULTS_OF_THE_SPOOL, the message says what to do."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """How a file is encrypted: the number of its instance, the id of its key, and the keys of the moment."""
+
+    identifier: int
+    key_id: str
+    keys: Callable[[], Keys]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file with `length` bytes of content, in clear without a seal."""
+
+    path: Path
+    length: int
+    seal: Seal | None = None
+
+    def fault(self) -> Unreadable | None:
+        """Return why the file cannot be read, as far as that shows without reading it, or None."""
+        if self.seal is not None and self.seal.key_id not in self.seal.keys().by_id:
+            return _key_missing(self.seal.key_id)
+        wanted = self.length if self.seal is None else sealed_length(self.length)
+        try:
+            if self.path.stat().st_size == wanted and os.access(self.path, os.R_OK):
+                return None
+        except OSError:
+            pass
+        return Unreadable(UNREADABLE, f"{self.path.name} cannot be read from the spool, or has another length")
+
+    def open(self) -> "Content":
+        """Open it for reading. Raises Unreadable."""
+        try:
+            return Content(self, os.open(self.path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+
+
+class Content:
+    """The content of an open file. For one thread at a time; decrypting happens in the one that reads."""
+
+    def __init__(self, file: StoredFile, descriptor: int) -> None:
+        self.length = file.length
+        self._file = file
+        self._descriptor: int | None = descriptor
+        self._read: Callable[[int, int], bytes] | None = self._bytes if file.seal is None else None
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Return `length` bytes at `offset`, fewer at the end alone, and none that are not as they were kept.
+
+        Raises Unreadable.
+        """
+        length = min(length, self.length - offset)
+        try:
+            if self._read is None:
+                seal = self._file.seal
+                assert seal is not None
+                self._read = unseal(self._bytes, seal.identifier, self.length, seal.keys().by_id).read_at
+            data = self._read(offset, length) if length > 0 else b""
+        except KeyUnknown as error:
+            raise _key_missing(error.key_id) from error
+        except (SealBroken, OSError) as error:
+            raise _unreadable(self._file.path, error) from error
+        if len(data) < length:
+            raise Unreadable(UNREADABLE, f"{self._file.path.name} ends {length - len(data)} bytes early")
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _bytes(self, offset: int, length: int) -> bytes:
+        """Return bytes of the file as they are on the volume."""
+        assert self._descriptor is not None
+        return os.pread(self._descriptor, length, offset)
+
+
+def _key_missing(key_id: str) -> Unreadable:
+    return Unreadable(
+        KEY_MISSING,
+        f"it is encrypted with the key {key_id}, which the Secret of gateway.spool.encryption does not have: add it "
+        "there as a further line",
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> Unreadable:
+    why = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+    return Unreadable(UNREADABLE, f"{path.name}: {why}")
