@@ -102,8 +102,9 @@ soak: setup ## Watch memory, descriptors and spool under load for MINUTES (30)
 	$(BIN)/python tests/bench/soak.py $(MINUTES)
 
 .PHONY: bench-micro
-bench-micro: setup ## Time own codecs beside the libraries they replace
+bench-micro: setup ## Time own codecs, and storing at a storescp, beside the libraries they replace
 	$(BIN)/python tests/bench/micro.py
+	$(BIN)/python tests/bench/micro_store.py
 
 .PHONY: bench-operator
 bench-operator: setup ## Measure the operator with a thousand routes on simulated nodes (about twenty minutes)

@@ -17,12 +17,19 @@ class Orthanc:
     """An archive that keeps what it has over restarts."""
 
     def __init__(
-        self, folder: Path, *, password: str | None = None, port: int | None = None, host: str = "127.0.0.1"
+        self,
+        folder: Path,
+        *,
+        password: str | None = None,
+        port: int | None = None,
+        host: str = "127.0.0.1",
+        dicom_port: int | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._host = host
         self.port = port or free_port()
+        self.dicom_port = dicom_port
         self._password = password
         self._process: Process | None = None
         self.start()
@@ -37,7 +44,10 @@ class Orthanc:
             "StorageDirectory": str(self._folder / "storage"),
             "IndexDirectory": str(self._folder / "storage"),
             "HttpPort": self.port,
-            "DicomServerEnabled": False,
+            "DicomServerEnabled": self.dicom_port is not None,
+            "DicomPort": self.dicom_port or 0,
+            "DicomAet": "ORTHANC",
+            "DicomCheckCalledAet": True,
             "RemoteAccessAllowed": self._host != "127.0.0.1",
             "AuthenticationEnabled": self._password is not None,
             "RegisteredUsers": {USER: self._password} if self._password else {},

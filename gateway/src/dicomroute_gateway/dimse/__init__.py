@@ -1,5 +1,6 @@
-"""DIMSE: accepts associations and turns C-STORE messages into streams of data set bytes (PS3.7, PS3.8).
+"""DIMSE: takes data sets out of C-STORE messages and puts them into such, as acceptor and as requestor (PS3.7, PS3.8).
 
-This room knows nothing of rules, spools or destinations: what it receives goes into a `StorageService`.
-pynetdicom serves as the codec of the A-ASSOCIATE items alone and never owns a socket.
+This room knows nothing of rules, spools or destinations: what it receives goes into a `StorageService`, what it sends
+comes out of a `DataSetSource`. `association` is the acceptor's side; `requestor` the other, with `failures` for what
+can keep it from an answer. pynetdicom is a list of SOP classes here and never owns a socket.
 """

@@ -5,7 +5,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from dicomroute_gateway.configuration.model import Listener, Mode, SourcePolicy
 
-from .associate import APPLICATION_CONTEXT, AssociateRequest
+from .associate import AssociateRequest
+from .items import APPLICATION_CONTEXT
 
 
 class Refusal(Enum):

@@ -14,7 +14,6 @@ import structlog
 
 from .admission import Refusal
 from .associate import (
-    MAX_ASSOCIATE_BYTES,
     AssociateRequest,
     decode_associate_request,
     encode_associate_accept,
@@ -29,6 +28,7 @@ from .command import (
     decode_command,
     encode_response,
 )
+from .items import MAX_ASSOCIATE_BYTES
 from .negotiation import VERIFICATION, ContextResult, NegotiatedContext, is_storage_class, negotiate
 from .service import AssociationFacts, StorageService, StoreRequest, StoreResult, StoreSink
 from .stream import (

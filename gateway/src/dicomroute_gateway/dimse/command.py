@@ -1,12 +1,14 @@
 """Command sets: always Implicit VR Little Endian, group 0000 (PS3.7 section 6.3.1 and annex E)."""
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 MAX_COMMAND_BYTES: Final = 1 << 16
-_NO_DATA_SET: Final = 0x0101
+NO_DATA_SET: Final = 0x0101
+"""Command Data Set Type (0000,0800) of a message without a data set (PS3.7 table E.1-1)."""
 
 
 class CommandField(IntEnum):
@@ -57,29 +59,17 @@ def decode_command(data: bytes) -> Command:
 
     Raises CommandError when the elements do not fill `data` exactly or the Command Field is missing.
     """
-    elements: dict[int, bytes] = {}
-    offset = 0
-    while offset < len(data):
-        if offset + 8 > len(data):
-            raise CommandError("a command element is cut off")
-        group, element, length = struct.unpack_from("<HHI", data, offset)
-        offset += 8
-        if group != 0x0000:
-            raise CommandError(f"group {group:04X} in a command set")
-        if length > len(data) - offset:
-            raise CommandError(f"element (0000,{element:04X}) is longer than its command set")
-        elements[element] = data[offset : offset + length]
-        offset += length
-    field = _us(elements, 0x0100)
+    elements = decode_elements(data)
+    field = us_of(elements, 0x0100)
     if field is None:
         raise CommandError("the command set has no Command Field (0000,0100)")
     command = Command(
         field=field,
-        message_id=_us(elements, 0x0110),
-        has_data_set=_us(elements, 0x0800) not in (_NO_DATA_SET, None),
-        affected_sop_class_uid=_text(elements, 0x0002),
-        affected_sop_instance_uid=_text(elements, 0x1000),
-        move_originator_ae_title=_text(elements, 0x1030),
+        message_id=us_of(elements, 0x0110),
+        has_data_set=us_of(elements, 0x0800) not in (NO_DATA_SET, None),
+        affected_sop_class_uid=text_of(elements, 0x0002),
+        affected_sop_instance_uid=text_of(elements, 0x1000),
+        move_originator_ae_title=text_of(elements, 0x1030),
     )
     if command.is_request and command.message_id is None:
         raise CommandError("the request has no Message ID (0000,0110)")
@@ -93,21 +83,48 @@ def encode_response(command: Command, status: Status, comment: str = "") -> byte
     """
     elements = []
     if command.affected_sop_class_uid:
-        elements.append((0x0002, _uid(command.affected_sop_class_uid)))
+        elements.append((0x0002, encode_uid(command.affected_sop_class_uid)))
     elements.append((0x0100, struct.pack("<H", command.field | 0x8000)))
     elements.append((0x0120, struct.pack("<H", command.message_id or 0)))
-    elements.append((0x0800, struct.pack("<H", _NO_DATA_SET)))
+    elements.append((0x0800, struct.pack("<H", NO_DATA_SET)))
     elements.append((0x0900, struct.pack("<H", status)))
     if comment:
         text = comment[:64].encode("ascii", "replace")
         elements.append((0x0902, text + b" " * (len(text) % 2)))
     if command.affected_sop_instance_uid:
-        elements.append((0x1000, _uid(command.affected_sop_instance_uid)))
+        elements.append((0x1000, encode_uid(command.affected_sop_instance_uid)))
+    return encode_elements(elements)
+
+
+def encode_elements(elements: Iterable[tuple[int, bytes]]) -> bytes:
+    """Return a command set of these elements of group 0000, in ascending order and of even length, with its length."""
     body = b"".join(struct.pack("<HHI", 0, element, len(value)) + value for element, value in elements)
     return struct.pack("<HHII", 0, 0, 4, len(body)) + body
 
 
-def _us(elements: dict[int, bytes], element: int) -> int | None:
+def decode_elements(data: bytes) -> dict[int, bytes]:
+    """Return the values in a command set by the numbers of their elements.
+
+    Raises CommandError when they do not fill `data` exactly.
+    """
+    elements: dict[int, bytes] = {}
+    offset = 0
+    while offset < len(data):
+        if offset + 8 > len(data):
+            raise CommandError("a command element is cut off")
+        group, element, length = struct.unpack_from("<HHI", data, offset)
+        offset += 8
+        if group != 0x0000:
+            raise CommandError(f"group {group:04X} in a command set")
+        if length > len(data) - offset:
+            raise CommandError(f"element (0000,{element:04X}) is longer than its command set")
+        elements[element] = data[offset : offset + length]
+        offset += length
+    return elements
+
+
+def us_of(elements: dict[int, bytes], element: int) -> int | None:
+    """Return the value of an element of VR US, None when it is absent. Raises CommandError for another length."""
     value = elements.get(element)
     if value is None:
         return None
@@ -116,10 +133,12 @@ def _us(elements: dict[int, bytes], element: int) -> int | None:
     return int.from_bytes(value, "little")
 
 
-def _text(elements: dict[int, bytes], element: int) -> str:
+def text_of(elements: dict[int, bytes], element: int) -> str:
+    """Return the text of an element without what pads it, "" when it is absent."""
     return elements.get(element, b"").rstrip(b"\0 ").decode("ascii", "backslashreplace")
 
 
-def _uid(value: str) -> bytes:
+def encode_uid(value: str) -> bytes:
+    """Return a value of VR UI (PS3.5 9.1)."""
     data = value.encode("ascii", "replace")
     return data + b"\0" * (len(data) % 2)

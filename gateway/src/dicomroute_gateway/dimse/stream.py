@@ -201,16 +201,8 @@ class PDUStream:
             return
 
     def _wait(self, deadline: float, *, may_drain: bool) -> None:
-        """Wait until something can be received, letting the peer know at once what has been received so far.
-
-        Without the immediate acknowledgement a client that leaves Nagle's algorithm on waits 40 ms for our
-        delayed ACK before it sends the second segment of a message.
-        """
-        if _QUICKACK is not None:
-            try:
-                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-            except OSError as error:
-                raise PeerGone(str(error)) from error
+        """Wait until something can be received."""
+        acknowledge_at_once(self._socket)
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         if may_drain:
@@ -227,6 +219,19 @@ class PDUStream:
         descriptors = {descriptor for descriptor, _ in ready}
         if self._socket.fileno() not in descriptors:
             raise Draining
+
+
+def acknowledge_at_once(connection: socket.socket) -> None:
+    """Let the peer know at once what has been received so far; to be said anew before each wait (tcp(7)).
+
+    Without the immediate acknowledgement a peer that leaves Nagle's algorithm on waits 40 ms for our delayed ACK
+    before it sends the second segment of a message.
+    """
+    if _QUICKACK is not None:
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        except OSError as error:
+            raise PeerGone(str(error)) from error
 
 
 def send_all(connection: socket.socket, data: bytes, timeout_seconds: float) -> None:

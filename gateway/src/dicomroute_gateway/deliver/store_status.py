@@ -1,0 +1,128 @@
+"""What an attempt with C-STORE means for its instance (PS3.4 B.2.3, PS3.7 annex C, PS3.8 9.3.3 and 9.3.4). Pure.
+
+A response speaks of its one instance. A failure without a response says nothing of it, but for a presentation context
+that was refused: that is a refusal of all instances of that SOP class in that transfer syntax.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from dicomroute_gateway.dimse.failures import (
+    AFTER_REQUEST,
+    AssociationRejected,
+    ContextRefusal,
+    ContextRefused,
+    RequestorFailure,
+)
+
+from .outcome import Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The outcome of an attempt, and a sentence for a person, without patient data; "" for a plain success."""
+
+    outcome: Outcome
+    sentence: str = ""
+
+
+MAY_HAVE_ARRIVED: Final = frozenset((*AFTER_REQUEST.values(), "ResponseTimedOut"))
+"""Reasons of attempts after which the destination may have the instance all the same: a duplicate is our own."""
+
+
+def of_status(status: int) -> Judgement:
+    """Return what the Status (0000,0900) of a C-STORE response means for the instance."""
+    meaning = _STATUSES.get(status) or next((m for first, last, m in _RANGES if first <= status <= last), _UNKNOWN)
+    verdict, reason, sentence = meaning
+    return Judgement(Outcome(verdict, reason, status), sentence)
+
+
+def of_failure(failure: RequestorFailure) -> Judgement:
+    """Return what it means for an instance that no response came, or that it could not be sent.
+
+    A rejection for good is one of our configuration or the peer's; everything else may pass.
+    """
+    if isinstance(failure, ContextRefused):
+        verdict, reason = _CONTEXTS[failure.refusal]
+        return Judgement(Outcome(verdict, reason), str(failure))
+    paused = isinstance(failure, AssociationRejected) and not failure.is_transient
+    return Judgement(Outcome(Verdict.PAUSE if paused else Verdict.RETRY, failure.reason), str(failure))
+
+
+_Meaning = tuple[Verdict, str, str]
+
+_UNKNOWN: Final[_Meaning] = (
+    Verdict.DOUBTFUL,
+    "UnexpectedStatus",
+    "the peer answered with a status that a C-STORE does not have: its log says what it means",
+)
+
+_STATUSES: Final[dict[int, _Meaning]] = {
+    # PS3.4 table B.2-1: success and warnings. What is coerced or discarded is the peer's policy.
+    0x0000: (Verdict.DELIVERED, "Stored", ""),
+    0xB000: (Verdict.DELIVERED, "DataElementsCoerced", "the peer stored the instance and changed data elements of it"),
+    0xB006: (Verdict.DELIVERED, "ElementsDiscarded", "the peer stored the instance without some of its elements"),
+    0xB007: (
+        Verdict.DELIVERED,
+        "StoredThoughNotOfSOPClass",
+        "the peer stored the instance, though its data set is not as its SOP class wants it",
+    ),
+    # PS3.7 annex C.5: failures of any operation.
+    0x0105: (Verdict.DOUBTFUL, "NoSuchAttribute", "the peer does not know an attribute of the instance"),
+    0x0106: (Verdict.DOUBTFUL, "InvalidAttributeValue", "the peer refuses the value of an attribute of the instance"),
+    0x0110: (Verdict.DOUBTFUL, "ProcessingFailure", "the peer failed to process the instance: its log says why"),
+    0x0111: (Verdict.DUPLICATE, "InstanceExists", "the peer has an instance with this SOP Instance UID"),
+    0x0112: (Verdict.DOUBTFUL, "NoSuchSOPInstance", "the peer looks for the instance in place of storing it"),
+    0x0115: (Verdict.DOUBTFUL, "InvalidArgumentValue", "the peer refuses a value of the C-STORE request"),
+    0x0117: (Verdict.REFUSED, "InvalidSOPInstance", "the peer does not take the SOP Instance UID for a valid UID"),
+    0x0118: (Verdict.REFUSED, "NoSuchSOPClass", "the peer does not know the SOP class"),
+    0x0119: (Verdict.REFUSED, "ClassInstanceConflict", "the peer has an instance of this UID in another SOP class"),
+    0x0120: (Verdict.DOUBTFUL, "MissingAttribute", "the peer misses an attribute of the instance"),
+    0x0121: (Verdict.DOUBTFUL, "MissingAttributeValue", "the peer misses the value of an attribute of the instance"),
+    0x0122: (Verdict.REFUSED, "SOPClassNotSupported", "the peer does not support the SOP class"),
+    0x0124: (
+        Verdict.PAUSE,
+        "NotAuthorized",
+        "the peer does not allow our AE title to store: give it that right there",
+    ),
+    0x0210: (Verdict.RETRY, "DuplicateInvocation", "the peer takes the Message ID for one that is still under way"),
+    0x0211: (
+        Verdict.PAUSE,
+        "UnrecognizedOperation",
+        "the peer does not know C-STORE on a context that it accepted: it is no storage SCP as it is configured",
+    ),
+    0x0212: (Verdict.DOUBTFUL, "MistypedArgument", "the peer refuses a parameter of the C-STORE request"),
+    0x0213: (Verdict.RETRY, "ResourceLimitation", "the peer has reached a limit of its resources: make room there"),
+    0xFE00: (Verdict.RETRY, "Cancelled", "the peer ended the operation by a cancellation that nobody asked for"),
+}
+
+_RANGES: Final[tuple[tuple[int, int, _Meaning], ...]] = (
+    # PS3.4 table B.2-1; any other Bxxx is a warning too (PS3.7 annex C.4).
+    (0xA700, 0xA7FF, (Verdict.RETRY, "OutOfResources", "the peer has no room for the instance: make room there")),
+    (
+        0xA900,
+        0xA9FF,
+        (Verdict.REFUSED, "DataSetDoesNotMatchSOPClass", "the peer finds that the data set is not of its SOP class"),
+    ),
+    (
+        0xB000,
+        0xBFFF,
+        (Verdict.DELIVERED, "StoredWithWarning", "the peer stored the instance with a warning of its own"),
+    ),
+    (
+        0xC000,
+        0xCFFF,
+        (Verdict.REFUSED, "CannotUnderstand", "the peer cannot understand the data set: its log says why"),
+    ),
+)
+
+_CONTEXTS: Final = {
+    # PS3.8 table 9-18. A transfer syntax that is not taken keeps a reason of its own: the instance has other encodings.
+    ContextRefusal.ABSTRACT_SYNTAX_NOT_SUPPORTED: (Verdict.REFUSED, "SOPClassNotSupported"),
+    ContextRefusal.TRANSFER_SYNTAXES_NOT_SUPPORTED: (Verdict.REFUSED, "TransferSyntaxNotSupported"),
+    ContextRefusal.USER_REJECTION: (Verdict.DOUBTFUL, "ContextRejected"),
+    ContextRefusal.NO_REASON: (Verdict.DOUBTFUL, "ContextRejected"),
+    ContextRefusal.NOT_ANSWERED: (Verdict.DOUBTFUL, "ContextNotAnswered"),
+    ContextRefusal.OTHER_TRANSFER_SYNTAX: (Verdict.DOUBTFUL, "TransferSyntaxNotProposed"),
+    ContextRefusal.NOT_PROPOSED: (Verdict.RETRY, "ContextNotProposed"),
+}

@@ -1,0 +1,42 @@
+"""A TCP connection to a peer: the one place that a requestor gets its socket from."""
+
+import socket
+import time
+
+from .failures import NotConnected
+
+
+def connect(host: str, port: int, timeout_seconds: float) -> socket.socket:
+    """Return a connection on which nothing waits for an acknowledgement before it is sent.
+
+    Each address of the name gets an equal share of the time that is left. The look-up of the name has the
+    resolver's own time-outs. Raises NotConnected.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise NotConnected("DNSFailed", f"the name {host} cannot be resolved: correct it, or look at DNS") from error
+    failure: OSError | None = None
+    for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(max(0.001, (deadline - time.monotonic()) / left))
+            connection.connect(address)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise _not_connected(f"{host}:{port}", failure) from failure
+
+
+def _not_connected(where: str, failure: OSError | None) -> NotConnected:
+    if isinstance(failure, ConnectionRefusedError):
+        return NotConnected("ConnectionRefused", f"{where} refuses connections: nothing listens on that port")
+    if isinstance(failure, TimeoutError):
+        return NotConnected("ConnectTimedOut", f"{where} does not answer: look at its address and at firewalls")
+    return NotConnected(
+        "ConnectionFailed", f"{where} cannot be reached: {failure.strerror if failure else 'no address'}"
+    )

@@ -1,0 +1,81 @@
+"""Items and sub-items of the A-ASSOCIATE PDUs (PS3.8 9.3.2 and 9.3.3, PS3.7 annex D.3)."""
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Final
+
+from .stream import PDV_HEADER_BYTES, AbortReason, ProtocolViolation
+
+MAX_ASSOCIATE_BYTES: Final = 1 << 18
+FIXED_BYTES: Final = 68
+"""What precedes the items of an A-ASSOCIATE-RQ or -AC: version, titles and reserved bytes (PS3.8 table 9-11)."""
+APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
+
+
+class Item(IntEnum):
+    """Item and sub-item types (PS3.8 9.3.2, PS3.7 annex D.3)."""
+
+    APPLICATION_CONTEXT = 0x10
+    PRESENTATION_CONTEXT_RQ = 0x20
+    PRESENTATION_CONTEXT_AC = 0x21
+    ABSTRACT_SYNTAX = 0x30
+    TRANSFER_SYNTAX = 0x40
+    USER_INFORMATION = 0x50
+    MAXIMUM_LENGTH = 0x51
+    IMPLEMENTATION_CLASS_UID = 0x52
+    ASYNCHRONOUS_OPERATIONS_WINDOW = 0x53
+    ROLE_SELECTION = 0x54
+    IMPLEMENTATION_VERSION_NAME = 0x55
+    EXTENDED_NEGOTIATION = 0x56
+
+
+def encode_item(kind: Item, value: bytes) -> bytes:
+    """Return an item or sub-item."""
+    return struct.pack(">BxH", kind, len(value)) + value
+
+
+def decode_items(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield type and value of each item in `data`.
+
+    Raises ProtocolViolation when they do not fill it exactly.
+    """
+    offset = 0
+    while offset < len(data):
+        if offset + 4 > len(data):
+            raise invalid("an item is cut off")
+        kind, length = struct.unpack_from(">BxH", data, offset)
+        offset += 4
+        if offset + length > len(data):
+            raise invalid(f"item {kind:02X} of {length} bytes does not fit what encloses it")
+        yield kind, data[offset : offset + length]
+        offset += length
+
+
+def decode_uid(value: bytes) -> str:
+    """Return a UID without what pads it.
+
+    Raises ProtocolViolation for more than 64 characters or others than ASCII.
+    """
+    text = value.rstrip(b"\0 ")
+    if len(text) > 64 or not text.isascii():
+        raise invalid("a UID has more than 64 characters or others than digits and periods")
+    return text.decode("ascii")
+
+
+def decode_maximum_length(value: bytes) -> int:
+    """Return the longest P-DATA-TF that the peer takes, in bytes; 0 is without limit (PS3.8 annex D.1).
+
+    Raises ProtocolViolation when not even the shortest fragment fits.
+    """
+    if len(value) != 4:
+        raise invalid("the maximum length sub-item has no 4 bytes")
+    maximum = int.from_bytes(value, "big")
+    if maximum and maximum < PDV_HEADER_BYTES + 2:
+        raise invalid(f"a maximum length of {maximum} bytes carries nothing")
+    return maximum
+
+
+def invalid(message: str) -> ProtocolViolation:
+    """Return the violation for a parameter that is not as the standard wants it."""
+    return ProtocolViolation(AbortReason.INVALID_PARAMETER, message)

@@ -1,0 +1,95 @@
+"""The messages of a service class user: requests encoded, their responses decoded (PS3.7 9.3.1 and 9.3.5)."""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from .command import (
+    NO_DATA_SET,
+    CommandError,
+    CommandField,
+    decode_elements,
+    encode_elements,
+    encode_uid,
+    text_of,
+    us_of,
+)
+from .negotiation import VERIFICATION
+
+_MEDIUM: Final = 0x0000
+_HAS_DATA_SET: Final = 0x0001
+_RESPONSE: Final = 0x8000
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A DIMSE response.
+
+    `error_comment` is the peer's own text and may name a patient: it is for the person who looks at that one
+    delivery, never for logs, metrics or a status. `offending_elements` are tags, as 0xGGGGEEEE.
+    """
+
+    field: int
+    message_id: int
+    status: int
+    has_data_set: bool = False
+    error_comment: str = ""
+    offending_elements: tuple[int, ...] = ()
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the operation was completed, be it with a warning (PS3.7 annex C.1 and C.4, PS3.4 table B.2-1)."""
+        return self.status == 0 or self.status >> 12 == 0xB
+
+
+def encode_store_request(message_id: int, sop_class_uid: str, sop_instance_uid: str) -> bytes:
+    """Return the command set of a C-STORE-RQ of medium priority (PS3.7 table 9.3-1)."""
+    return encode_elements(
+        (
+            (0x0002, encode_uid(sop_class_uid)),
+            (0x0100, struct.pack("<H", CommandField.C_STORE_RQ)),
+            (0x0110, struct.pack("<H", message_id)),
+            (0x0700, struct.pack("<H", _MEDIUM)),
+            (0x0800, struct.pack("<H", _HAS_DATA_SET)),
+            (0x1000, encode_uid(sop_instance_uid)),
+        )
+    )
+
+
+def encode_echo_request(message_id: int) -> bytes:
+    """Return the command set of a C-ECHO-RQ (PS3.7 table 9.3-12)."""
+    return encode_elements(
+        (
+            (0x0002, encode_uid(VERIFICATION)),
+            (0x0100, struct.pack("<H", CommandField.C_ECHO_RQ)),
+            (0x0110, struct.pack("<H", message_id)),
+            (0x0800, struct.pack("<H", NO_DATA_SET)),
+        )
+    )
+
+
+def response_field(request: CommandField) -> int:
+    """Return the Command Field (0000,0100) of the response to a request (PS3.7 table E.1-1)."""
+    return request | _RESPONSE
+
+
+def decode_response(data: bytes) -> Response:
+    """Return the response in a command set.
+
+    Raises CommandError when it is no command set, or one without a Command Field, Status or Message ID Being
+    Responded To.
+    """
+    elements = decode_elements(data)
+    field, message_id, status = (us_of(elements, element) for element in (0x0100, 0x0120, 0x0900))
+    if field is None or message_id is None or status is None:
+        raise CommandError("a response without Command Field, Message ID Being Responded To or Status")
+    offending = elements.get(0x0901, b"")
+    tags = struct.iter_unpack("<HH", offending[: len(offending) // 4 * 4])
+    return Response(
+        field=field,
+        message_id=message_id,
+        status=status,
+        has_data_set=us_of(elements, 0x0800) not in (NO_DATA_SET, None),
+        error_comment=text_of(elements, 0x0902),
+        offending_elements=tuple(group << 16 | element for group, element in tags),
+    )
