@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.spool.spool import Spool
 
 from .worker import Worker
@@ -17,10 +18,13 @@ _PAUSE_SECONDS: Final = 0.005
 class Deliverer:
     """All deliveries of a gateway. Lives in one event loop."""
 
-    def __init__(self, spool: Spool, configuration: Callable[[], Configuration], secrets: Path) -> None:
+    def __init__(
+        self, spool: Spool, configuration: Callable[[], Configuration], secrets: Path, measures: Measures
+    ) -> None:
         self._spool = spool
         self._configuration = configuration
         self._secrets = secrets
+        self._measures = measures
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pause: asyncio.TimerHandle | None = None
@@ -78,7 +82,7 @@ class Deliverer:
     def _worker(self, destination: str) -> Worker:
         worker = self._workers.get(destination)
         if worker is None:
-            worker = Worker(destination, self._spool, self._configuration, self._secrets)
+            worker = Worker(destination, self._spool, self._configuration, self._secrets, self._measures)
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(
                 worker.run(), name=f"deliver {destination}"

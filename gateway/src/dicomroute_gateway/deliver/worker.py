@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ import aiohttp
 import structlog
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.measures import Attempt, Measures
 from dicomroute_gateway.spool.ledger import CAME_AGAIN
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
 from dicomroute_gateway.spool.spool import Spool, SpoolFailed
@@ -75,13 +77,19 @@ class Worker:
     """Makes the deliveries to one destination. Lives in one event loop; nothing here is for other threads."""
 
     def __init__(
-        self, destination: str, spool: Spool, configuration: Callable[[], Configuration], secrets: Path
+        self,
+        destination: str,
+        spool: Spool,
+        configuration: Callable[[], Configuration],
+        secrets: Path,
+        measures: Measures,
     ) -> None:
         self.destination = destination
         self.last_error: LastError | None = None
         self._spool = spool
         self._configuration = configuration
         self._secrets = secrets
+        self._measures = measures
         self._ready: deque[int] = deque()
         self._alone: deque[int] = deque()
         self._later: list[tuple[float, int]] = []
@@ -101,6 +109,11 @@ class Worker:
     def in_flight(self) -> int:
         """How many deliveries are being made at this moment."""
         return len(self._in_flight)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a fault of the destination makes its deliveries wait."""
+        return self._faults > 0
 
     def offer(self, identifiers: Sequence[int]) -> None:
         """Add deliveries that have become pending."""
@@ -141,7 +154,7 @@ class Worker:
             await self._attempt(session, batch)
         except Exception:
             # An error of ours must not end the worker: what was under way is tried again like after any fault.
-            log.exception("delivery.error", destination=self.destination)
+            log.exception("delivery.error", destination=self.destination, **_names(batch))
             self._fault(Outcome(Verdict.RETRY, "GatewayError"), None, "the gateway failed; its log says why")
         finally:
             self._busy -= 1
@@ -206,8 +219,9 @@ class Worker:
         return _Item(received, delivery, Part(self._spool.file(identifier), received.file_length))
 
     async def _attempt(self, session: aiohttp.ClientSession, batch: list[_Item]) -> None:
+        begin = time.monotonic()
         results, wait, message = await self._send(session, batch)
-        stamp = time.time()
+        seconds, stamp = time.monotonic() - begin, time.time()
         alone = len(batch) == 1
         records = [
             _after(item.delivery, outcome, stamp, alone, self._configuration().retry.content_attempts)
@@ -217,7 +231,8 @@ class Worker:
             await asyncio.to_thread(self._spool.settle, records)
         except SpoolFailed as error:
             # What is not written down is done again after the restart that a failed volume needs.
-            log.error("spool.settle_failed", error=str(error))
+            log.error("spool.settle_failed", error=str(error), **_names(batch))
+        self._measures.attempted(self.destination, seconds, map(partial(_measured, stamp), batch, results, records))
         faults = [o for o in results if o.verdict in (Verdict.RETRY, Verdict.PAUSE)]
         # A fault that an instance has alone, at a destination that takes others, is that instance's own.
         own = alone and bool(faults) and self._works and _answered(faults[0])
@@ -243,6 +258,17 @@ class Worker:
                     attempts=record.attempts,
                     state=record.state,
                 )
+            else:
+                log.debug(
+                    "delivery.made",
+                    destination=self.destination,
+                    instance=item.received.id,
+                    association=item.received.sender.association,
+                    reason=outcome.reason,
+                    status=outcome.status,
+                    attempts=record.attempts,
+                    seconds=round(seconds, 3),
+                )
 
     def _give_back(self, batch: list[_Item]) -> None:
         """End an attempt: whatever is still to be made and waits nowhere else waits for the next one."""
@@ -263,7 +289,8 @@ class Worker:
         if target is None:
             return [Outcome(Verdict.RETRY, "NoSuchDestination")] * len(batch), None, ""
         if unreadable := [item.received.id for item in batch if not item.part.is_readable()]:
-            log.error("spool.unreadable", destination=self.destination, instances=unreadable)
+            concerned = [item for item in batch if item.received.id in unreadable]
+            log.error("spool.unreadable", destination=self.destination, **_names(concerned))
             verdicts = [Verdict.RETRY if item.received.id in unreadable else Verdict.ALONE for item in batch]
             sentence = "the file of an instance cannot be read from the spool"
             return [Outcome(verdict, UNREADABLE) for verdict in verdicts], None, sentence
@@ -322,6 +349,18 @@ class Worker:
             retry.max_backoff_seconds,
             random.random(),  # noqa: S311
         )
+
+
+def _names(batch: Sequence[_Item]) -> dict[str, list[str] | list[int]]:
+    """Return what every log line about these instances says of them."""
+    associations = dict.fromkeys(item.received.sender.association for item in batch)
+    return {"instances": [item.received.id for item in batch], "associations": list(associations)}
+
+
+def _measured(stamp: float, item: _Item, outcome: Outcome, record: DeliveryRecord) -> Attempt:
+    """Return what is measured of a delivery that was attempted at `stamp`, in seconds since 1970."""
+    is_delivered = record.state is DeliveryState.DELIVERED
+    return Attempt(outcome.reason, is_delivered, item.received.length, stamp - item.received.time)
 
 
 def _answered(outcome: Outcome) -> bool:

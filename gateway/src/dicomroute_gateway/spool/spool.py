@@ -347,8 +347,9 @@ class Spool:
                 for destination in self._ledger.destinations() | self._ledger.totals.delivered_to.keys()
             }
             counts, oldest = self._ledger.counts(), self._ledger.oldest_owed_time()
+            oldest_to = {d: time for d in deliveries if (time := self._ledger.oldest_owed_time_to(d)) is not None}
             held = self._ledger.held
-        return Snapshot(counts, held, deliveries, oldest, self.level())
+        return Snapshot(counts, held, deliveries, oldest, self.level(), oldest_to)
 
     def close(self) -> None:
         """Make everything safe and let another gateway have the spool."""

@@ -1,6 +1,7 @@
 """What the spool tells others of itself: how full it is, what is owed, how it stands."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .ledger import InstanceCounts
 from .records import DeliveryState
@@ -32,3 +33,5 @@ class Snapshot:
     deliveries: dict[str, dict[DeliveryState, int]]
     oldest_owed_time: float | None
     level: Level
+    oldest_owed: Mapping[str, float] = field(default_factory=dict)
+    """When the oldest instance that a destination is still to get was received, by destination."""
