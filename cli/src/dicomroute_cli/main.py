@@ -7,6 +7,7 @@ import typer
 from . import __version__
 from .commands.explain import explain
 from .commands.queue import queue
+from .commands.refused import refused
 from .commands.run import run
 from .commands.validate import validate
 from .output import Failure, print_error
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(validate)
 app.command()(run)
 app.command()(explain)
+app.command()(refused)
 app.add_typer(queue, name="queue")
 
 
