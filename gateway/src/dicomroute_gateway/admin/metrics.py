@@ -174,7 +174,7 @@ class _MeasuresCollector(Collector):
         )
         for name, one in self._measures.listeners().items():
             for status, count in one.answers().items():
-                stores.add_metric([name, status], count)
+                stores.add_metric([name, f"{status:04X}"], count)
             _add(seconds, [name], one.store_seconds.snapshot())
             size = one.instance_bytes.snapshot()
             _add(sizes, [name], size)

@@ -330,7 +330,7 @@ class Association:
         if command.field == CommandField.C_STORE_RQ:
             self._stored += result.status is Status.SUCCESS
             self._refused += result.status is not Status.SUCCESS
-            self._measures.answered(f"{result.status:04X}", time.monotonic() - self._message_time)
+            self._measures.answered(result.status, time.monotonic() - self._message_time)
 
     @staticmethod
     def _finish_store(message: "_Message", command: Command) -> StoreResult:

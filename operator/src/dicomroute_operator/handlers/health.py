@@ -26,8 +26,8 @@ class Vitals:
     unanswered: int
     silent_seconds: float
     """Since the API server was last heard of by the informer that has waited longest."""
-    ready: Mapping[str, tuple[bool, str]] = field(default_factory=dict)
-    """The condition Ready of each route (NAMESPACE/NAME): whether it is True, and its reason."""
+    ready: Mapping[tuple[str, str], tuple[bool, str]] = field(default_factory=dict)
+    """The condition Ready of each route, by namespace and name: whether it is True, and its reason."""
 
 
 def ready_of(route: DicomRoute) -> tuple[bool, str]:
@@ -50,10 +50,12 @@ class _VitalsCollector(Collector):
         yield GaugeMetricFamily(f"{name}_leader", "1 while this operator holds the Lease", float(seen.is_leader))
         yield GaugeMetricFamily(f"{name}_routes", "DicomRoutes that are looked after", seen.routes)
         ready = GaugeMetricFamily(
-            f"{name}_route_ready", "1 for a route whose condition Ready is True", labels=["route", "reason"]
+            f"{name}_route_ready",
+            "1 for a route whose condition Ready is True",
+            labels=["route_namespace", "route", "reason"],
         )
-        for route, (is_ready, reason) in seen.ready.items():
-            ready.add_metric([route, reason], float(is_ready))
+        for (namespace, route), (is_ready, reason) in seen.ready.items():
+            ready.add_metric([namespace, route, reason], float(is_ready))
         yield ready
         yield GaugeMetricFamily(f"{name}_queue_length", "Objects that wait for or are under work", seen.queue_length)
         yield GaugeMetricFamily(

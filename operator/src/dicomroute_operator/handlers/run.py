@@ -128,7 +128,7 @@ class Operator:
             unanswered=self._poller.unanswered,
             silent_seconds=time.monotonic() - heard,
             ready={
-                f"{key.namespace}/{key.name}": ready_of(route)
+                (key.namespace, key.name): ready_of(route)
                 for key, route in self._world.routes.items()
                 if self._is_selected(key)
             },
