@@ -73,6 +73,7 @@ demo-down: cluster-down ## Stop what the demo has started; only the cache stays
 generate: setup ## Write everything that is made from the sources: CRDs, schemas, reference documents
 	$(BIN)/python -m dicomroute_operator.api.generate crds docs
 	$(BIN)/dicomroute-gateway --print-schema > gateway/configuration.schema.json
+	$(BIN)/python tools/dashboard.py > charts/dicomroute/files/dashboard.json
 	mkdir -p charts/dicomroute/files/crds && cp crds/*.yaml charts/dicomroute/files/crds/
 
 .PHONY: golden

@@ -31,6 +31,7 @@ from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.admin.status import Observation
 from dicomroute_gateway.configuration.load import load
 from dicomroute_gateway.dimse.listener import CountsSnapshot
+from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.rules.routing import compile_rules
 from dicomroute_gateway.spool.ledger import InstanceCounts
 from dicomroute_gateway.spool.views import Level, Snapshot
@@ -309,7 +310,7 @@ class Gateways:
         seen = Observation(
             True, [], time.time(), time.time(), loaded, [], CountsSnapshot(0, {}, {}), snapshot, {},
         )  # fmt: skip
-        server = AdminServer(lambda: seen, lambda: None, files["token"])
+        server = AdminServer(lambda: seen, lambda: None, files["token"], Measures(), list)
         self.servers[address] = server
         await server.start(address, names.API_PORT, health=False, api=True, tls=tls)
 

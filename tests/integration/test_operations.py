@@ -213,7 +213,7 @@ def test_the_admin_api_is_for_those_with_the_token(run: Callable[..., Running]) 
     assert (running.state / running.route / "admin-token").stat().st_mode & 0o777 == 0o600
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
         assert request(running, path)[0] == 200
-    for path in ("/api/v1/status", "/api/v1/queue", "/api/v1/queue/1"):
+    for path in ("/api/v1/status", "/api/v1/queue", "/api/v1/queue/1", "/api/v1/refused"):
         assert request(running, path)[0] == 401
         assert request(running, path, "wrong")[0] == 401
     assert request(running, "/api/v1/status", token)[0] == 200

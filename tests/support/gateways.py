@@ -49,12 +49,14 @@ class LoneGateway:
         spool: Path | None = None,
         env: Mapping[str, str] | None = None,
         wait: bool = True,
+        log_level: str = "warning",
     ) -> None:
         self.port, self._admin = free_port(), free_port()
+        self.token_file = folder / "token"
         arguments = prepare(folder, documents)
         if spool is not None:
             arguments.append(f"--spool={spool}")
-        arguments += [f"--listen=dicom={self.port}", f"--admin-port={self._admin}", "--log-level=warning"]
+        arguments += [f"--listen=dicom={self.port}", f"--admin-port={self._admin}", f"--log-level={log_level}"]
         self.process = Process(
             [*prefix, sys.executable, *program, *arguments], folder / "gateway.log", env={**os.environ, **(env or {})}
         )
@@ -69,12 +71,31 @@ class LoneGateway:
         except OSError:
             return False
 
+    @property
+    def admin(self) -> str:
+        """The address of its admin API."""
+        return f"127.0.0.1:{self._admin}"
+
     def status(self) -> Json:
+        return self.get("/api/v1/status")
+
+    def get(self, path: str) -> Json:
+        """Return a document of the admin API."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._admin}/api/v1/status", headers={"Authorization": "Bearer an-example-token"}
+            f"http://{self.admin}{path}", headers={"Authorization": "Bearer an-example-token"}
         )
         with urllib.request.urlopen(request, timeout=10) as response:
             return dict(json.loads(response.read()))
+
+    def metrics(self) -> str:
+        """Return the metrics as Prometheus would scrape them."""
+        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=10) as response:
+            return str(response.read().decode())
+
+    def log(self) -> list[Json]:
+        """Return the events of its log; what stands there besides is not from structlog."""
+        lines = self.process.output.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def wait_for(self, **counts: int) -> None:
         """Wait until the instances are counted so."""

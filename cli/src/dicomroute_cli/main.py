@@ -8,6 +8,7 @@ from . import __version__
 from .commands.decrypt import decrypt
 from .commands.explain import explain
 from .commands.queue import queue
+from .commands.refused import refused
 from .commands.run import run
 from .commands.validate import validate
 from .output import Failure, print_error
@@ -23,6 +24,7 @@ app.command()(validate)
 app.command()(run)
 app.command()(explain)
 app.command()(decrypt)
+app.command()(refused)
 app.add_typer(queue, name="queue")
 
 

@@ -36,18 +36,23 @@ def print_data(data: Any, form: Format) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under headers, as kubectl does: columns of text, no lines, nothing cut off."""
+    """Print rows under headers, as kubectl does: columns of text, no lines, nothing cut off, nothing but text."""
     table = Table(box=None, show_edge=False, pad_edge=False, header_style="")
     for header in headers:
         table.add_column(header.upper(), no_wrap=True, overflow="ignore")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(printable(str(cell)) for cell in row))
     console = Console(
         highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000
     )
     with console.capture() as capture:
         console.print(table)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, whoever chose it: what is no visible character stands there escaped."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
 def print_error(message: str) -> None:

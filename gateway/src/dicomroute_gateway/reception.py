@@ -12,6 +12,7 @@ import structlog
 from .configuration.model import AcknowledgeWhen, Configuration, Unmatched
 from .dimse.command import Status
 from .dimse.service import AssociationFacts, StoreRequest, StoreResult, StoreSink
+from .measures import Measures
 from .rules.head import HeadError, RawElement, scan
 from .rules.routing import CompiledRules, Routing
 from .spool.errors import SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
@@ -65,9 +66,10 @@ class Active:
 class Reception:
     """Receives instances for the listeners. `active` returns what is in force at the moment it is asked."""
 
-    def __init__(self, spool: Spool, active: Callable[[], Active]) -> None:
+    def __init__(self, spool: Spool, active: Callable[[], Active], measures: Measures) -> None:
         self._spool = spool
         self._active = active
+        self._measures = measures
 
     def has_room(self) -> bool:
         """Return whether the spool takes instances, as far as its level says: a failed one answers for itself."""
@@ -91,7 +93,7 @@ class Reception:
         except (SpoolFailed, OSError) as error:
             log.error("spool.unusable", error=str(error), association=request.association.identifier)
             return _Refusal(Status.OUT_OF_RESOURCES, "the spool cannot take it")
-        return _Sink(self._spool, self._active, request, incoming)
+        return _Sink(self._spool, self._active, request, incoming, self._measures)
 
 
 class _Refusal:
@@ -117,7 +119,15 @@ class _Refusal:
 class _Sink:
     """Takes one data set into the spool."""
 
-    def __init__(self, spool: Spool, active: Callable[[], Active], request: StoreRequest, incoming: Incoming) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        active: Callable[[], Active],
+        request: StoreRequest,
+        incoming: Incoming,
+        measures: Measures,
+    ) -> None:
+        self._measures = measures
         self._spool = spool
         self._active = active
         self._request = request
@@ -154,11 +164,19 @@ class _Sink:
         if self._failure is not None:
             return self._failure
         try:
-            return self._decide(self._active())
+            result = self._decide(self._active())
         except Exception:
             # Nothing is written down yet: an error of ours must not keep the file or its descriptor.
-            log.exception("reception.failed", association=self._request.association.identifier)
+            log.exception("reception.failed", **self._names)
             return self._fail(StoreResult(Status.PROCESSING_FAILURE, "the gateway failed; its log says why"))
+        if result.status is Status.SUCCESS:
+            self._measures.listener(self._sender.listener).instance_bytes.observe(self._incoming.length)
+        return result
+
+    @property
+    def _names(self) -> dict[str, str | int]:
+        """What every log line about this instance says of it."""
+        return {"association": self._sender.association, "instance": self._incoming.id}
 
     def _decide(self, active: Active) -> StoreResult:
         try:
@@ -178,6 +196,7 @@ class _Sink:
                 self._incoming.discard()
                 # Most of it was never written, nor hashed.
                 self._spool.count_discarded(replace(self._received(elements, routing, active), digest=""))
+                log.debug("instance.discarded", **self._names)
                 return StoreResult(Status.SUCCESS)
         return self._commit(elements, routing, active)
 
@@ -186,7 +205,7 @@ class _Sink:
         try:
             self._incoming.discard()
         except OSError as error:
-            log.error("spool.discard_failed", error=str(error))
+            log.error("spool.discard_failed", error=str(error), **self._names)
 
     def _commit(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> StoreResult:
         try:
@@ -197,18 +216,29 @@ class _Sink:
         waited_for = None if received.hold else active.waited_for(received.destinations)
         waiter = Waiter(waited_for) if waited_for else None
         if routing.error:
-            log.warning("rules.error", instance=received.id, error=routing.error)
+            log.warning("rules.error", error=routing.error, **self._names)
         try:
             identifier = self._spool.repeat(received, waiter)
             if identifier is not None:
                 self.discard()
+                log.debug("instance.repeated", kept=identifier, **self._names)
             else:
+                begin = time.monotonic()
                 self._spool.receive(self._incoming, received, waiter)
+                self._measures.commit_seconds.observe(time.monotonic() - begin)
                 identifier = received.id
+                log.debug(
+                    "instance.received",
+                    listener=received.sender.listener,
+                    bytes=received.length,
+                    destinations=received.destinations,
+                    hold=received.hold,
+                    **self._names,
+                )
         except SpoolUncertain as error:
             # Its record may be on the volume: without its bytes that would look like a loss.
-            log.error("spool.uncertain", error=str(error), instance=received.id)
-            return StoreResult(Status.OUT_OF_RESOURCES, "the spool cannot take it")
+            log.error("spool.uncertain", error=str(error), **self._names)
+            return StoreResult(Status.OUT_OF_RESOURCES, "the spool cannot take it", received.id)
         except (SpoolFailed, OSError) as error:
             return self._fail_on(error)
         if waiter is None:
@@ -254,13 +284,13 @@ class _Sink:
     def _fail_on(self, error: Exception) -> StoreResult:
         if isinstance(error, OSError):
             self._spool.distrust(error)
-        log.error("spool.write_failed", error=str(error), association=self._request.association.identifier)
+        log.error("spool.write_failed", error=str(error), **self._names)
         return self._fail(StoreResult(Status.OUT_OF_RESOURCES, "the spool cannot take it"))
 
     def _fail(self, result: StoreResult) -> StoreResult:
-        self._failure = result
+        self._failure = StoreResult(result.status, result.comment, self._incoming.id)
         self.discard()
-        return result
+        return self._failure
 
 
 _CHECK_BYTES: Final = 64 << 20

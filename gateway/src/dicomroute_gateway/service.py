@@ -23,6 +23,7 @@ from .configuration.model import BasicAuth, Configuration, EncryptionMode, Mode
 from .configuration.model import Listener as ListenerConfiguration
 from .deliver.deliverer import Deliverer
 from .dimse.listener import Counts, Listener, ListenerError
+from .measures import Measures
 from .reception import Active, Reception
 from .rules.routing import compile_rules
 from .spool.errors import SpoolError
@@ -75,12 +76,20 @@ class Gateway:
         self._last_settings: dict[str, ListenerConfiguration] = {}
         self._leaving: list[threading.Thread] = []
         self._counts = Counts()
+        self._measures = Measures()
         self._text: str | None = None
         self._secrets: list[tuple[str, int, int]] = []
         self._keys = NO_KEYS
         self._draining = False
         self._fill_rate = FillRate()
-        self._admin = AdminServer(self.observe, lambda: self._queue, lambda: self._ledger, settings.admin_token)
+        self._admin = AdminServer(
+            self.observe,
+            lambda: self._queue,
+            lambda: self._ledger,
+            settings.admin_token,
+            self._measures,
+            self._counts.callers.latest,
+        )
         self._tls: ssl.SSLContext | None = None
         self._certificate_version: tuple[int, int] | None = None
         self.admin_port: int | None = None
@@ -155,7 +164,7 @@ class Gateway:
             snapshot=snapshot,
             keys=keys,
             activity={
-                destination: DestinationActivity(worker.in_flight, worker.last_error)
+                destination: DestinationActivity(worker.in_flight, worker.last_error, worker.is_paused)
                 for destination, worker in (self._deliverer.workers.items() if self._deliverer else ())
             },
             fill_bytes_per_second=self._fill_rate.bytes_per_second,
@@ -258,7 +267,7 @@ class Gateway:
             return False
         self._problems.pop("spool", None)
         self._spool = spool
-        self._deliverer = Deliverer(spool, self._configuration, self._settings.secrets)
+        self._deliverer = Deliverer(spool, self._configuration, self._settings.secrets, self._measures)
         self._queue = Queue(spool, self._deliverer, self._in_force)
         self._ledger = LedgerView(spool, self._in_force)
         self._deliverer.start()
@@ -349,7 +358,7 @@ class Gateway:
                 )
                 thread.start()
                 self._leaving.append(thread)
-        reception = Reception(self._spool, self._in_force)
+        reception = Reception(self._spool, self._in_force, self._measures)
         for name, port in wanted.items():
             if name in self._listeners:
                 continue
@@ -359,6 +368,7 @@ class Gateway:
                     partial(self._listener_settings, name),
                     reception,
                     self._counts,
+                    self._measures,
                     self._settings.bind,
                     port,
                 )

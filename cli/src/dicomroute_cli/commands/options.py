@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from dicomroute_cli.output import Format
+from dicomroute_cli.admin_client import AdminClient
+from dicomroute_cli.output import Failure, Format
 
 Manifests = Annotated[
     list[Path],
@@ -16,3 +17,34 @@ Manifests = Annotated[
 Output = Annotated[Format, typer.Option("-o", "--output", help="How to print the result.")]
 State = Annotated[Path, typer.Option("--state", help="Folder of what `dicomroute run` keeps.", metavar="FOLDER")]
 DEFAULT_STATE = Path(".dicomroute")
+
+Admin = Annotated[
+    str | None, typer.Option(help="Address of the gateway's admin API, such as 127.0.0.1:8080.", metavar="URL")
+]
+Route = Annotated[
+    str | None, typer.Option(help="DicomRoute in kubectl's cluster, in the place of --admin.", metavar="NAME")
+]
+Namespace = Annotated[
+    str | None, typer.Option("-n", "--namespace", help="Namespace of the route. Default: that of kubectl's context.")
+]
+Context = Annotated[str | None, typer.Option(help="Context of kubectl. Default: the current one.")]
+TokenFile = Annotated[
+    Path | None, typer.Option(help="File with the admin token. Default: that of the state folder.", metavar="FILE")
+]
+
+
+def client_of(
+    admin: str | None,
+    token_file: Path | None,
+    state: Path,
+    route: str | None,
+    namespace: str | None,
+    context: str | None,
+) -> AdminClient:
+    """Return a client of the gateway that the options name. Raises Failure."""
+    if (admin is None) == (route is None):
+        raise Failure("name the gateway: --admin URL, or --route NAME in kubectl's cluster, and not both", 2)
+    if route is not None:
+        return AdminClient.of_route(route, namespace, context)
+    assert admin is not None
+    return AdminClient.at(admin, token_file, state)

@@ -1,7 +1,6 @@
 """`dicomroute queue`: looks into the queue of a gateway and decides on what is in it."""
 
 from http import HTTPStatus
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -9,25 +8,12 @@ import typer
 from dicomroute_cli.admin_client import AdminClient
 from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
 
-from .options import DEFAULT_STATE, Output, State
+from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
 
 queue = typer.Typer(no_args_is_help=True, help="Look into the queue of a gateway, and decide on what is in it.")
 
 _HTTP: Final = frozenset(int(status) for status in HTTPStatus)
 
-Admin = Annotated[
-    str | None, typer.Option(help="Address of the gateway's admin API, such as 127.0.0.1:8080.", metavar="URL")
-]
-Route = Annotated[
-    str | None, typer.Option(help="DicomRoute in kubectl's cluster, in the place of --admin.", metavar="NAME")
-]
-Namespace = Annotated[
-    str | None, typer.Option("-n", "--namespace", help="Namespace of the route. Default: that of kubectl's context.")
-]
-Context = Annotated[str | None, typer.Option(help="Context of kubectl. Default: the current one.")]
-TokenFile = Annotated[
-    Path | None, typer.Option(help="File with the admin token. Default: that of the state folder.", metavar="FILE")
-]
 Instances = Annotated[list[int] | None, typer.Argument(help="Numbers of instances, as `queue list` shows them.")]
 All = Annotated[bool, typer.Option("--all", help="Every instance.")]
 Destination = Annotated[
@@ -60,7 +46,7 @@ def list_(
     output: Output = Format.TABLE,
 ) -> None:
     """List deliveries, oldest first."""
-    client = _client(admin, token_file, state, route, namespace, context)
+    client = client_of(admin, token_file, state, route, namespace, context)
     page = client.get("/api/v1/queue", state=queue_state, destination=destination, limit=limit)
     if output is not Format.TABLE:
         print_data(page, output)
@@ -85,7 +71,7 @@ def show(
     output: Output = Format.TABLE,
 ) -> None:
     """Show all that is known of an instance."""
-    document = _client(admin, token_file, state, route, namespace, context).get(f"/api/v1/queue/{instance}")
+    document = client_of(admin, token_file, state, route, namespace, context).get(f"/api/v1/queue/{instance}")
     if output is not Format.TABLE:
         print_data(document, output)
         return
@@ -125,7 +111,7 @@ def retry(
     _change(
         "retry",
         "due now",
-        _client(admin, token_file, state, route, namespace, context),
+        client_of(admin, token_file, state, route, namespace, context),
         instances,
         all_,
         destination,
@@ -149,7 +135,7 @@ def release(
     _change(
         "release",
         "released",
-        _client(admin, token_file, state, route, namespace, context),
+        client_of(admin, token_file, state, route, namespace, context),
         instances,
         all_,
         None,
@@ -175,7 +161,7 @@ def drop(
     _change(
         "drop",
         "dropped",
-        _client(admin, token_file, state, route, namespace, context),
+        client_of(admin, token_file, state, route, namespace, context),
         instances,
         all_,
         destination,
@@ -195,7 +181,7 @@ def keys(
     output: Output = Format.TABLE,
 ) -> None:
     """Show the keys of an encrypted spool: which one encrypts, which are missing, and which no instance needs."""
-    client = _client(admin, token_file, state, route, namespace, context)
+    client = client_of(admin, token_file, state, route, namespace, context)
     spool = client.get("/api/v1/status")["spool"]
     if spool is None:
         raise Failure("the gateway is still reading its spool: try again in a moment")
@@ -213,22 +199,6 @@ def _use(key: dict[str, Any]) -> str:
     if key["encrypts"]:
         return "encrypts"
     return "decrypts" if key["instances"] else "not needed any more"
-
-
-def _client(
-    admin: str | None,
-    token_file: Path | None,
-    state: Path,
-    route: str | None,
-    namespace: str | None,
-    context: str | None,
-) -> AdminClient:
-    if (admin is None) == (route is None):
-        raise Failure("name the gateway: --admin URL, or --route NAME in kubectl's cluster, and not both", 2)
-    if route is not None:
-        return AdminClient.of_route(route, namespace, context)
-    assert admin is not None
-    return AdminClient.at(admin, token_file, state)
 
 
 def _change(

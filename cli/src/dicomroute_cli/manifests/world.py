@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dicomroute_operator.api.crd import model_of, open_api_schema
 from dicomroute_operator.api.meta import API_VERSION, GROUP, rules
@@ -100,13 +101,7 @@ def _take_resource(world: World, document: Document) -> None:
         world.findings.append(Finding(document.file, document.name, "kind", message))
         return
     assert issubclass(model, DicomRoute | DicomNode | CloudTarget)
-    schema = open_api_schema(model)
-    schema["properties"]["metadata"] = _METADATA_SCHEMA
-    schema["required"] = ["metadata", "spec"]
-    errors = list(schema_errors(document.data, schema))
-    if not errors:
-        data = with_defaults(document.data, schema)
-        errors = list(rule_errors(data, schema))
+    data, errors = checked(model, document.data)
     if errors:
         world.findings += [Finding(document.file, document.name, where, what) for where, what in errors]
         return
@@ -121,6 +116,20 @@ def _take_resource(world: World, document: Document) -> None:
             world.nodes[key] = resource
         case CloudTarget():
             world.targets[key] = resource
+
+
+def checked(
+    model: type[DicomRoute] | type[DicomNode] | type[CloudTarget], data: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return an object with the defaults of its schema, and the field and sentence of everything that is wrong."""
+    schema = open_api_schema(model)
+    schema["properties"]["metadata"] = _METADATA_SCHEMA
+    schema["required"] = ["metadata", "spec"]
+    errors = list(schema_errors(data, schema))
+    if errors:
+        return data, errors
+    full = with_defaults(data, schema)
+    return full, list(rule_errors(full, schema))
 
 
 def _take_secret(world: World, document: Document) -> None:

@@ -1,101 +1,222 @@
-"""Prometheus metrics, made from the status document when they are asked for.
+"""Prometheus metrics, made from the status document and the measures when they are asked for.
 
-No label holds anything that a peer chose: no AE title, no UID.
+No label holds anything that a peer chose: no AE title, no UID. docs/observability.md has all of them.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from dicomroute_gateway.measures import HistogramSnapshot, Measures
 
 from .model import StatusDocument
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_PROCESS = ProcessCollector(registry=None)
 
-def metrics_text(status: StatusDocument) -> bytes:
+
+def metrics_text(status: StatusDocument, measures: Measures) -> bytes:
     """Return the metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Collector(status))
+    registry.register(_StatusCollector(status))
+    registry.register(_MeasuresCollector(measures))
+    registry.register(_PROCESS)
     return generate_latest(registry)
 
 
-class _Collector:
+class _StatusCollector(Collector):
+    """How the gateway stands."""
+
     def __init__(self, status: StatusDocument) -> None:
         self._status = status
 
     def collect(self) -> Iterator[Metric]:
         status = self._status
+        build = GaugeMetricFamily("dicomroute_build_info", "The version of the gateway.", labels=["version"])
+        build.add_metric([status.gateway_version], 1)
+        yield build
         yield GaugeMetricFamily("dicomroute_ready", "1 while the gateway receives instances.", int(status.ready))
         yield GaugeMetricFamily("dicomroute_problems", "Findings that a person has to mend.", len(status.problems))
-        if status.associations:
-            yield GaugeMetricFamily(
-                "dicomroute_associations_open", "Associations that stand.", status.associations.open
-            )
+        yield _by_reason("dicomroute_problem", "Problems by reason.", [one.reason for one in status.problems])
+        findings = status.configuration.findings if status.configuration else []
+        yield _by_reason(
+            "dicomroute_configuration_findings",
+            "Sections of the configuration that cannot be used, so that the last good one goes on.",
+            [one.reason for one in findings],
+        )
+        yield from self._associations()
+        yield from self._instances()
+        yield from self._destinations()
+        yield from self._spool()
+
+    def _associations(self) -> Iterator[Metric]:
+        seen = self._status.associations
+        if seen is None:
+            return
+        yield GaugeMetricFamily("dicomroute_associations_open", "Associations that stand.", seen.open)
+        yield CounterMetricFamily("dicomroute_associations_accepted", "Associations accepted.", seen.accepted_total)
+        refused = CounterMetricFamily("dicomroute_associations_refused", "Associations refused.", labels=["reason"])
+        for reason, count in seen.refused_total.items():
+            refused.add_metric([reason], count)
+        yield refused
+        aborted = CounterMetricFamily(
+            "dicomroute_associations_aborted", "Associations aborted by the gateway.", labels=["reason"]
+        )
+        for reason, count in seen.aborted_total.items():
+            aborted.add_metric([reason], count)
+        yield aborted
+
+    def _instances(self) -> Iterator[Metric]:
+        status, seen = self._status, self._status.instances
+        if seen is not None:
             yield CounterMetricFamily(
-                "dicomroute_associations_accepted",
-                "Associations accepted.",
-                status.associations.accepted_total,
-            )
-            refused = CounterMetricFamily("dicomroute_associations_refused", "Associations refused.", labels=["reason"])
-            for reason, count in status.associations.refused_total.items():
-                refused.add_metric([reason], count)
-            yield refused
-            aborted = CounterMetricFamily(
-                "dicomroute_associations_aborted", "Associations aborted by the gateway.", labels=["reason"]
-            )
-            for reason, count in status.associations.aborted_total.items():
-                aborted.add_metric([reason], count)
-            yield aborted
-        if status.instances:
-            yield CounterMetricFamily(
-                "dicomroute_instances_received",
-                "Instances accepted or discarded.",
-                status.instances.received_total,
+                "dicomroute_instances_received", "Instances accepted or discarded.", seen.received_total
             )
             finished = CounterMetricFamily(
-                "dicomroute_instances_finished",
-                "Instances of which nothing is left to do.",
-                labels=["outcome"],
+                "dicomroute_instances_finished", "Instances of which nothing is left to do.", labels=["outcome"]
             )
-            finished.add_metric(["delivered"], status.instances.delivered_total)
-            finished.add_metric(["skipped"], status.instances.skipped_total)
-            finished.add_metric(["discarded"], status.instances.discarded_total)
+            finished.add_metric(["delivered"], seen.delivered_total)
+            finished.add_metric(["skipped"], seen.skipped_total)
+            finished.add_metric(["discarded"], seen.discarded_total)
             yield finished
+            yield GaugeMetricFamily("dicomroute_instances_owed", "Instances that somebody is still to get.", seen.owed)
             yield GaugeMetricFamily(
-                "dicomroute_instances_owed", "Instances that somebody is still to get.", status.instances.owed
+                "dicomroute_instances_dead_lettered", "Instances that a destination refused.", seen.dead_lettered
             )
+        if status.deliveries is not None:
             yield GaugeMetricFamily(
-                "dicomroute_instances_dead_lettered",
-                "Instances that a destination refused.",
-                status.instances.dead_lettered,
+                "dicomroute_instances_held",
+                "Instances that no rule takes, or whose rules have an error.",
+                status.deliveries.held - sum(one.held for one in status.destinations),
             )
         if status.oldest_owed_time:
-            age = (status.time - status.oldest_owed_time).total_seconds()
-            yield GaugeMetricFamily("dicomroute_oldest_owed_seconds", "Age of the oldest instance owed.", max(0.0, age))
+            yield GaugeMetricFamily(
+                "dicomroute_oldest_owed_seconds",
+                "Age of the oldest instance owed.",
+                _age(status.time, status.oldest_owed_time),
+            )
+
+    def _destinations(self) -> Iterator[Metric]:
+        labels = ["destination"]
         deliveries = GaugeMetricFamily(
             "dicomroute_deliveries", "Deliveries by destination and state.", labels=["destination", "state"]
         )
-        delivered = CounterMetricFamily("dicomroute_deliveries_delivered", "Deliveries made.", labels=["destination"])
-        for destination in status.destinations:
-            name = f"{destination.kind}/{destination.name}"
-            delivered.add_metric([name], destination.delivered_total)
+        delivered = CounterMetricFamily("dicomroute_deliveries_delivered", "Deliveries made.", labels=labels)
+        held = GaugeMetricFamily(
+            "dicomroute_destination_held", "1 while the configuration holds what is owed to it.", labels=labels
+        )
+        paused = GaugeMetricFamily(
+            "dicomroute_destination_paused", "1 while a fault makes its deliveries wait.", labels=labels
+        )
+        oldest = GaugeMetricFamily(
+            "dicomroute_destination_oldest_owed_seconds",
+            "Age of the oldest instance that a destination is still to get; 0 when there is none.",
+            labels=labels,
+        )
+        for one in self._status.destinations:
+            name = f"{one.kind}/{one.name}"
+            delivered.add_metric([name], one.delivered_total)
             for state in ("pending", "in_flight", "held", "dead_lettered"):
-                deliveries.add_metric([name, state], getattr(destination, state))
-        yield deliveries
-        yield delivered
-        if status.spool:
-            yield GaugeMetricFamily("dicomroute_spool_used_bytes", "Bytes used of the spool.", status.spool.used_bytes)
-            yield GaugeMetricFamily(
-                "dicomroute_spool_capacity_bytes", "Bytes the spool may hold.", status.spool.capacity_bytes
-            )
-            yield GaugeMetricFamily(
-                "dicomroute_spool_watermark_bytes",
-                "Bytes above which 0xA700 is answered.",
-                status.spool.watermark_bytes,
-            )
-            yield GaugeMetricFamily(
-                "dicomroute_spool_fill_bytes_per_second",
-                "Growth of the spool over ten minutes.",
-                status.spool.fill_bytes_per_second,
-            )
+                deliveries.add_metric([name, state], getattr(one, state))
+            held.add_metric([name], int(bool(one.held_reason)))
+            paused.add_metric([name], int(one.paused))
+            oldest.add_metric([name], _age(self._status.time, one.oldest_owed_time) if one.oldest_owed_time else 0)
+        yield from (deliveries, delivered, held, paused, oldest)
+
+    def _spool(self) -> Iterator[Metric]:
+        seen = self._status.spool
+        if seen is None:
+            return
+        yield GaugeMetricFamily("dicomroute_spool_used_bytes", "Bytes used of the spool.", seen.used_bytes)
+        yield GaugeMetricFamily("dicomroute_spool_capacity_bytes", "Bytes the spool may hold.", seen.capacity_bytes)
+        yield GaugeMetricFamily(
+            "dicomroute_spool_watermark_bytes", "Bytes above which 0xA700 is answered.", seen.watermark_bytes
+        )
+        yield GaugeMetricFamily(
+            "dicomroute_spool_fill_bytes_per_second",
+            "Growth of the spool over ten minutes.",
+            seen.fill_bytes_per_second,
+        )
+
+
+class _MeasuresCollector(Collector):
+    """What was timed and counted since the gateway started."""
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures = measures
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._listeners()
+        commit = HistogramMetricFamily(
+            "dicomroute_commit_seconds", "From the whole data set to a record of it on stable storage."
+        )
+        _add(commit, [], self._measures.commit_seconds.snapshot())
+        yield commit
+        yield from self._destinations()
+
+    def _listeners(self) -> Iterator[Metric]:
+        stores = CounterMetricFamily(
+            "dicomroute_stores", "C-STORE requests answered, by status.", labels=["listener", "status"]
+        )
+        seconds = HistogramMetricFamily(
+            "dicomroute_store_seconds", "From the first byte of a C-STORE to its answer.", labels=["listener"]
+        )
+        sizes = HistogramMetricFamily(
+            "dicomroute_instance_bytes", "Data sets of the instances answered with success.", labels=["listener"]
+        )
+        received = CounterMetricFamily(
+            "dicomroute_received_bytes", "Bytes of the data sets answered with success.", labels=["listener"]
+        )
+        for name, one in self._measures.listeners().items():
+            for status, count in one.answers().items():
+                stores.add_metric([name, f"{status:04X}"], count)
+            _add(seconds, [name], one.store_seconds.snapshot())
+            size = one.instance_bytes.snapshot()
+            _add(sizes, [name], size)
+            received.add_metric([name], size.sum)
+        yield from (stores, seconds, sizes, received)
+
+    def _destinations(self) -> Iterator[Metric]:
+        attempts = CounterMetricFamily(
+            "dicomroute_delivery_attempts",
+            "Deliveries attempted, by the reason of the outcome.",
+            labels=["destination", "reason"],
+        )
+        seconds = HistogramMetricFamily(
+            "dicomroute_delivery_attempt_seconds", "How long an attempt took.", labels=["destination"]
+        )
+        age = HistogramMetricFamily(
+            "dicomroute_delivery_seconds", "From the receipt of an instance to its delivery.", labels=["destination"]
+        )
+        delivered = CounterMetricFamily(
+            "dicomroute_delivered_bytes", "Bytes of the data sets delivered.", labels=["destination"]
+        )
+        for name, one in self._measures.destinations().items():
+            for reason, count in one.attempts().items():
+                attempts.add_metric([name, reason], count)
+            _add(seconds, [name], one.attempt_seconds.snapshot())
+            _add(age, [name], one.delivery_seconds.snapshot())
+            delivered.add_metric([name], one.delivered_bytes)
+        yield from (attempts, seconds, age, delivered)
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], seen: HistogramSnapshot) -> None:
+    bounds = [f"{bound:g}" if bound < 1 << 20 else str(bound) for bound in seen.bounds]
+    buckets = list(zip([*bounds, "+Inf"], map(float, seen.cumulative), strict=True))
+    family.add_metric(labels, buckets, seen.sum)
+
+
+def _by_reason(name: str, documentation: str, reasons: list[str]) -> Metric:
+    family = GaugeMetricFamily(name, documentation, labels=["reason"])
+    for reason, count in Counter(reasons).items():
+        family.add_metric([reason], count)
+    return family
+
+
+def _age(now: datetime, then: datetime) -> float:
+    return max(0.0, (now - then).total_seconds())

@@ -102,6 +102,9 @@ class DestinationDocument(DeliveriesDocument):
     kind: str
     name: str
     held_reason: str = ""
+    paused: bool = False
+    """Whether a fault of the destination makes its deliveries wait until it is tried again."""
+    oldest_owed_time: datetime | None = None
     last_error: LastErrorDocument | None = None
 
 
@@ -274,6 +277,28 @@ class QueueChange(Document):
 
     changed: int
     messages: list[str] = []
+
+
+class RefusedCaller(Document):
+    """A caller that was refused, and how often. Titles are null where the connection was closed before they came.
+
+    Titles are the caller's own bytes: show them escaped.
+    """
+
+    calling_ae_title: str | None = Field(alias="callingAETitle")
+    called_ae_title: str | None = Field(alias="calledAETitle")
+    address: str
+    listener: str
+    reason: str
+    count: int
+    first_time: datetime
+    last_time: datetime
+
+
+class RefusedDocument(Document):
+    """The callers that were refused since the gateway started, the last one first; at most 200 are remembered."""
+
+    callers: list[RefusedCaller]
 
 
 class ErrorDocument(Document):

@@ -16,6 +16,7 @@ _DOCUMENTS = (
     model.ReportDocument,
     model.QueueSelection,
     model.QueueChange,
+    model.RefusedDocument,
     model.ErrorDocument,
 )
 
@@ -33,6 +34,7 @@ def openapi_document() -> dict[str, Any]:
         "/readyz": {"get": _operation("The gateway receives; 503 says why it does not.", text, secured=False)},
         "/metrics": {"get": _operation("Metrics in Prometheus' text format.", text, secured=False)},
         "/api/v1/status": {"get": _operation("How the gateway stands.", _json("StatusDocument"))},
+        "/api/v1/refused": {"get": _operation("Callers that were refused, the last first.", _json("RefusedDocument"))},
         "/api/v1/queue": {
             "get": _operation("Deliveries, oldest first.", _json("QueueDocument"))
             | {

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import json
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -12,12 +12,15 @@ import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
+from dicomroute_gateway.dimse.refused import Refused
+from dicomroute_gateway.measures import Measures
+
 from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
 from .model import Document, ErrorDocument, QueueChange, QueueSelection, QueueState
 from .openapi import openapi_document
 from .queue import Queue
-from .status import Observation, status_document
+from .status import Observation, refused_document, status_document
 
 _STATES = tuple(QueueState)
 
@@ -35,11 +38,15 @@ class AdminServer:
         queue: Callable[[], Queue | None],
         ledger: Callable[[], LedgerView | None],
         token_file: Path,
+        measures: Measures,
+        refused: Callable[[], Sequence[Refused]],
     ) -> None:
         self._observe = observe
         self._queue = queue
         self._ledger = ledger
         self._token_file = token_file
+        self._measures = measures
+        self._refused = refused
         self._runners: list[web.AppRunner] = []
 
     async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
@@ -60,6 +67,7 @@ class AdminServer:
                     web.get("/api/v1/status", self._secured(self._status)),
                     web.get("/api/v1/ledger", self._secured(self._find)),
                     web.get("/api/v1/report", self._secured(self._report)),
+                    web.get("/api/v1/refused", self._secured(self._list_refused)),
                     web.get("/api/v1/queue", self._secured(self._list)),
                     web.get("/api/v1/queue/{instance}", self._secured(self._show)),
                     web.post("/api/v1/queue/{operation}", self._secured(self._change)),
@@ -102,7 +110,7 @@ class AdminServer:
         return web.Response(status=503, text=f"not ready\n{why}\n")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        body = metrics_text(status_document(self._observe()))
+        body = metrics_text(status_document(self._observe()), self._measures)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def _openapi(self, _request: web.Request) -> web.Response:
@@ -110,6 +118,9 @@ class AdminServer:
 
     async def _status(self, _request: web.Request) -> web.Response:
         return _answer(status_document(self._observe()))
+
+    async def _list_refused(self, _request: web.Request) -> web.Response:
+        return _answer(refused_document(self._refused()))
 
     async def _list(self, request: web.Request) -> web.Response:
         queue = self._queue()

@@ -9,6 +9,7 @@ from dicomroute_gateway.configuration.load import Loaded
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.deliver.worker import LastError
 from dicomroute_gateway.dimse.listener import CountsSnapshot
+from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
 from dicomroute_gateway.spool.records import DeliveryState
 from dicomroute_gateway.spool.views import Snapshot
@@ -22,6 +23,8 @@ from .model import (
     InstancesDocument,
     LastErrorDocument,
     ListenerDocument,
+    RefusedCaller,
+    RefusedDocument,
     RouteDocument,
     SpoolDocument,
     SpoolKeyDocument,
@@ -35,6 +38,7 @@ class DestinationActivity:
 
     in_flight: int
     last_error: LastError | None
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,24 @@ def status_document(seen: Observation) -> StatusDocument:
     )
 
 
+def refused_document(refused: Sequence[Refused]) -> RefusedDocument:
+    """Return the callers that were refused as the API answers them."""
+    callers = [
+        RefusedCaller(
+            calling_ae_title=one.caller.calling_ae_title,
+            called_ae_title=one.caller.called_ae_title,
+            address=one.caller.address,
+            listener=one.caller.listener,
+            reason=one.caller.reason,
+            count=one.count,
+            first_time=_time(one.first_time),
+            last_time=_time(one.last_time),
+        )
+        for one in refused
+    ]
+    return RefusedDocument(callers=callers)
+
+
 def _keys(keys: Keys, snapshot: Snapshot) -> list[SpoolKeyDocument]:
     """Return the keys that are mounted, in their order, and behind them those that are missed."""
     counts = snapshot.instances_by_key
@@ -171,6 +193,8 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
                 in_flight=activity.in_flight,
                 held=waiting if reason else 0,
                 held_reason=reason,
+                paused=activity.is_paused,
+                oldest_owed_time=_time(oldest) if (oldest := seen.snapshot.oldest_owed.get(name)) else None,
                 skipped=counts.get(DeliveryState.SKIPPED, 0),
                 dead_lettered=counts.get(DeliveryState.DEAD_LETTERED, 0),
                 delivered_total=counts.get(DeliveryState.DELIVERED, 0),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.spool.spool import Spool
 
 from .bandwidth import bytes_per_second
@@ -35,7 +36,10 @@ _WALL_CLOCK: Final = _WallClock()
 class Deliverer:
     """All deliveries of a gateway. Lives in one event loop."""
 
-    def __init__(self, spool: Spool, configuration: Callable[[], Configuration], secrets: Path) -> None:
+    def __init__(
+        self, spool: Spool, configuration: Callable[[], Configuration], secrets: Path, measures: Measures
+    ) -> None:
+        self._measures = measures
         self._spool = spool
         self._configuration = configuration
         self._secrets = secrets
@@ -98,7 +102,7 @@ class Deliverer:
         if worker is None:
             throttle = Throttle(partial(self._bytes_per_second, destination), _WALL_CLOCK)
             transport = StowTransport(partial(self._target, destination), self._secrets, throttle)
-            worker = Worker(destination, self._spool, self._configuration, transport)
+            worker = Worker(destination, self._spool, self._configuration, transport, self._measures)
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(
                 worker.run(), name=f"deliver {destination}"

@@ -10,11 +10,13 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.measures import Attempt, Measures
 from dicomroute_gateway.spool.content import FAULTS_OF_THE_SPOOL
 from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
@@ -49,8 +51,14 @@ class Worker:
     """Makes the deliveries to one destination. Lives in one event loop; nothing here is for other threads."""
 
     def __init__(
-        self, destination: str, spool: Spool, configuration: Callable[[], Configuration], transport: Transport
+        self,
+        destination: str,
+        spool: Spool,
+        configuration: Callable[[], Configuration],
+        transport: Transport,
+        measures: Measures,
     ) -> None:
+        self._measures = measures
         self.destination = destination
         self.last_error: LastError | None = None
         self._spool = spool
@@ -71,6 +79,11 @@ class Worker:
     def in_flight(self) -> int:
         """How many deliveries are being made at this moment."""
         return len(self._in_flight)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a fault of the destination makes its deliveries wait."""
+        return self._pace.is_asking
 
     def offer(self, identifiers: Sequence[int]) -> None:
         """Add deliveries that have become pending."""
@@ -110,7 +123,7 @@ class Worker:
             await self._attempt(batch)
         except Exception:
             # An error of ours must not end the worker: what was under way is tried again like after any fault.
-            log.exception("delivery.error", destination=self.destination)
+            log.exception("delivery.error", destination=self.destination, **_names(batch))
             self._fault(Outcome(Verdict.RETRY, "GatewayError"), None, "the gateway failed; its log says why")
         finally:
             self._busy -= 1
@@ -171,8 +184,9 @@ class Worker:
         return Item(received, delivery, self._spool.stored(received))
 
     async def _attempt(self, batch: list[Item]) -> None:
+        begin = time.monotonic()
         sent = await self._send(batch)
-        stamp = time.time()
+        seconds, stamp = time.monotonic() - begin, time.time()
         alone = len(batch) == 1
         records = [
             after(item.delivery, outcome, stamp, alone, self._configuration().retry.content_attempts)
@@ -182,7 +196,9 @@ class Worker:
             await asyncio.to_thread(self._spool.settle, records)
         except SpoolFailed as error:
             # What is not written down is done again after the restart that a failed volume needs.
-            log.error("spool.settle_failed", error=str(error))
+            log.error("spool.settle_failed", error=str(error), **_names(batch))
+        measured = map(partial(_measured, stamp), batch, sent.outcomes, records)
+        self._measures.attempted(self.destination, seconds, measured)
         # What our own spool could not give says nothing of the destination, and nobody else waits for it.
         ours = any(one.reason in FAULTS_OF_THE_SPOOL for one in sent.outcomes)
         spread = ours or self._judge(batch, sent)
@@ -202,6 +218,17 @@ class Worker:
                     message=sent.message,
                     attempts=record.attempts,
                     state=record.state,
+                )
+            else:
+                log.debug(
+                    "delivery.made",
+                    destination=self.destination,
+                    instance=item.received.id,
+                    association=item.received.sender.association,
+                    reason=outcome.reason,
+                    status=outcome.status,
+                    attempts=record.attempts,
+                    seconds=round(seconds, 3),
                 )
 
     def _judge(self, batch: list[Item], sent: Sent) -> bool:
@@ -239,6 +266,7 @@ class Worker:
 
     async def _send(self, batch: list[Item]) -> Sent:
         if faults := {index: fault for index, item in enumerate(batch) if (fault := item.part.fault())}:
+            log.error("spool.unreadable", destination=self.destination, **_names([batch[index] for index in faults]))
             reasons = {index: fault.reason for index, fault in faults.items()}
             return Sent(unreadable([item.delivery for item in batch], reasons), str(next(iter(faults.values()))))
         return await self._transport.send(batch)
@@ -289,3 +317,15 @@ class Worker:
             retry.max_backoff_seconds,
             random.random(),  # noqa: S311
         )
+
+
+def _names(batch: Sequence[Item]) -> dict[str, list[str] | list[int]]:
+    """Return what every log line about these instances says of them."""
+    associations = dict.fromkeys(item.received.sender.association for item in batch)
+    return {"instances": [item.received.id for item in batch], "associations": list(associations)}
+
+
+def _measured(stamp: float, item: Item, outcome: Outcome, record: DeliveryRecord) -> Attempt:
+    """Return what is measured of a delivery that was attempted at `stamp`, in seconds since 1970."""
+    is_delivered = record.state is DeliveryState.DELIVERED
+    return Attempt(outcome.reason, is_delivered, item.received.length, stamp - item.received.time)

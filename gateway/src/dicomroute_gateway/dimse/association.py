@@ -12,6 +12,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from dicomroute_gateway.measures import ListenerMeasures
+
 from .admission import Refusal
 from .associate import (
     AssociateRequest,
@@ -99,6 +101,7 @@ class Association:
         admit: Callable[[AssociateRequest], Admission],
         storage: StorageService,
         watcher: Watcher,
+        measures: ListenerMeasures,
         drain: DrainSignal,
     ) -> None:
         self._socket = connection
@@ -106,13 +109,21 @@ class Association:
         self._admit = admit
         self._storage = storage
         self._watcher = watcher
+        self._measures = measures
         self._drain = drain
         self._stream = PDUStream(connection, drain.fileno(), self._flush)
         self._contexts: dict[int, NegotiatedContext] = {}
         self._peer_max_pdu_bytes = 0
         self._message: _Message | None = None
+        self._message_time = 0.0
+        """When the message under way began, on the monotonic clock."""
         self._is_established = False
+        self._established_time = 0.0
+        self._end = "Failed"
+        self._stored = self._refused = 0
         self._log = log
+        self.identifier = ""
+        """What the log calls this association; "" until it is asked for."""
 
     def run(self) -> None:
         """Serve the peer until the association ends; never raises for what a peer does."""
@@ -121,7 +132,8 @@ class Association:
                 while self._serve_one_pdu():
                     pass
         except PeerGone as error:
-            self._log.info("association.peer_gone", reason=str(error), message_under_way=self._message is not None)
+            self._end = "PeerGone"
+            self._log.info("association.peer_gone", reason=str(error))
         except PeerStalled:
             if self._is_established:
                 self._abort(_USER, AbortReason.NOT_SPECIFIED, "PeerStalled", "the peer sent nothing in time")
@@ -137,6 +149,15 @@ class Association:
             source, reason = (_PROVIDER, error.reason) if self._is_established else (_USER, AbortReason.NOT_SPECIFIED)
             self._abort(source, reason, error.reason.name.title().replace("_", ""), str(error))
         finally:
+            if self._is_established:
+                self._log.info(
+                    "association.ended",
+                    end=self._end,
+                    stored=self._stored,
+                    refused=self._refused,
+                    message_under_way=self._message is not None,
+                    seconds=round(time.monotonic() - self._established_time, 3),
+                )
             if self._message is not None and self._message.sink is not None:
                 self._message.sink.discard()
             self._message = None
@@ -165,7 +186,8 @@ class Association:
             raise ProtocolViolation(AbortReason.INVALID_PARAMETER, f"an A-ASSOCIATE-RQ of {length} bytes")
         request = decode_associate_request(self._stream.read_body(length, deadline))
         admission = self._admit(request)
-        self._log = log.bind(association=admission.facts.identifier)
+        self.identifier = admission.facts.identifier
+        self._log = log.bind(association=self.identifier)
         refusal = admission.refusal
         if refusal is not None:
             self._watcher.refused(refusal.label)
@@ -186,6 +208,7 @@ class Association:
         self._contexts = {c.context_id: c for c in contexts if c.result is ContextResult.ACCEPTANCE}
         self._peer_max_pdu_bytes = request.max_pdu_bytes
         self._is_established = True
+        self._established_time = time.monotonic()
         self._send(encode_associate_accept(request, contexts, self._limits.max_pdu_bytes))
         self._log.info(
             "association.accepted",
@@ -202,6 +225,8 @@ class Association:
         between_messages = self._message is None
         timeout = self._limits.idle_timeout_seconds if between_messages else self._limits.stall_timeout_seconds
         kind, length = self._stream.read_header(timeout, may_drain=between_messages)
+        if between_messages:
+            self._message_time = time.monotonic()
         if kind == PDUType.P_DATA_TF:
             if length > self._limits.max_pdu_bytes:
                 raise ProtocolViolation(
@@ -219,10 +244,10 @@ class Association:
         if kind == PDUType.RELEASE_RQ:
             self._send(b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00")
             self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
-            self._log.info("association.released")
+            self._end = "Released"
             return False
         if kind == PDUType.ABORT:
-            self._log.info("association.aborted_by_peer", message_under_way=self._message is not None)
+            self._end = "AbortedByPeer"
             return False
         known = kind in set(PDUType)
         reason = AbortReason.UNEXPECTED_PDU if known else AbortReason.UNRECOGNIZED_PDU
@@ -298,9 +323,14 @@ class Association:
                 status=f"{result.status:04X}",
                 comment=result.comment,
                 sop_class_uid=command.affected_sop_class_uid[:64],
+                **({} if result.instance is None else {"instance": result.instance}),
             )
         response = encode_response(command, result.status, result.comment)
         self._send(encode_command(message.context.context_id, response, self._peer_max_pdu_bytes))
+        if command.field == CommandField.C_STORE_RQ:
+            self._stored += result.status is Status.SUCCESS
+            self._refused += result.status is not Status.SUCCESS
+            self._measures.answered(result.status, time.monotonic() - self._message_time)
 
     @staticmethod
     def _finish_store(message: "_Message", command: Command) -> StoreResult:
@@ -320,6 +350,7 @@ class Association:
 
     def _abort(self, source: int, reason: AbortReason, label: str, why: str) -> None:
         self._watcher.aborted(label)
+        self._end = "Aborted"
         self._log.warning("association.aborted", reason=label, why=why)
         try:
             # Ten bytes: a peer that has not read what came before will not read these either.

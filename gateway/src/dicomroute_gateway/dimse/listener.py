@@ -16,11 +16,13 @@ import structlog
 
 from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
 from dicomroute_gateway.configuration.model import Mode
+from dicomroute_gateway.measures import Measures
 
 from .admission import Refusal, caller_refusal, may_connect, refusal
 from .associate import AssociateRequest
 from .association import Admission, Association, Limits
 from .negotiation import is_storage_class
+from .refused import Caller, RefusedCallers
 from .service import AssociationFacts, StorageService
 from .stream import DrainSignal
 
@@ -52,6 +54,7 @@ class Counts:
     """Counts what happens at the listeners. Safe to use from several threads."""
 
     def __init__(self) -> None:
+        self.callers = RefusedCallers()
         self._lock = threading.Lock()
         self._accepted = 0
         self._refused: Counter[str] = Counter()
@@ -107,6 +110,7 @@ class Listener:
         settings: Callable[[], tuple[ListenerConfiguration, Mode]],
         storage: StorageService,
         counts: Counts,
+        measures: Measures,
         bind: str,
         port: int,
     ) -> None:
@@ -114,6 +118,7 @@ class Listener:
         self._settings = settings
         self._storage = storage
         self._counts = counts
+        self._measures = measures.listener(name)
         self._lock = threading.Lock()
         self._drain = DrainSignal()
         self._threads: set[threading.Thread] = set()
@@ -207,6 +212,7 @@ class Listener:
         if not may_connect(address, configuration):
             # Before a byte is read: strangers take neither a thread nor a place.
             self._counts.refused(Refusal.SOURCE_ADDRESS.label)
+            self._counts.callers.note(Caller(None, None, str(address), self.name, Refusal.SOURCE_ADDRESS.label))
             connection.close()
             return None
         return _Silent(connection, address, time.monotonic() + configuration.acse_timeout_seconds)
@@ -257,6 +263,7 @@ class Listener:
         self._counts.refused("TooManyConnections")
 
     def _run(self, connection: socket.socket, address: IPv4Address | IPv6Address) -> None:
+        association: Association | None = None
         try:
             configuration, _ = self._settings()
             limits = Limits(
@@ -265,16 +272,19 @@ class Listener:
                 idle_timeout_seconds=configuration.idle_timeout_seconds,
                 stall_timeout_seconds=configuration.stall_timeout_seconds,
             )
-            Association(
+            association = Association(
                 connection,
                 limits,
                 lambda request: self._admit(request, address),
                 self._storage,
                 self._counts,
+                self._measures,
                 self._drain,
-            ).run()
+            )
+            association.run()
         except Exception:
-            log.exception("association.failed", listener=self.name)
+            identifier = association.identifier if association is not None else ""
+            log.exception("association.failed", listener=self.name, association=identifier)
         finally:
             with self._lock:
                 self._half_open.pop(threading.current_thread(), None)
@@ -303,6 +313,9 @@ class Listener:
                 self._associated.add(threading.current_thread())
                 self._half_open.pop(threading.current_thread(), None)
                 self._counts.accepted()
+        if reason is not None:
+            titles = (request.calling_ae_title, request.called_ae_title)
+            self._counts.callers.note(Caller(*titles, str(address), self.name, reason.label))
         return Admission(facts, reason, lambda: self._is_still_admitted(facts))
 
     def _is_still_admitted(self, facts: AssociationFacts) -> bool:

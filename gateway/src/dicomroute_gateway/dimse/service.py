@@ -30,10 +30,14 @@ class StoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoreResult:
-    """The answer to a C-STORE request; `comment` tells the sender why, without patient data."""
+    """The answer to a C-STORE request; `comment` tells the sender why, without patient data.
+
+    `instance` is the number that a refused instance had in the logs, if it had one already.
+    """
 
     status: Status
     comment: str = ""
+    instance: int | None = None
 
 
 class StoreSink(Protocol):

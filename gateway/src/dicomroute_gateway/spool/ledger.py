@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
+from .oldest import OldestPending
 from .records import (
     AgainRecord,
     ArchivedRecord,
@@ -123,6 +125,7 @@ class Ledger:
     """The entries of each SOP Instance UID, oldest first."""
     _by_state: Counter[tuple[str, DeliveryState]] = field(default_factory=Counter)
     _owed_bytes: Counter[str] = field(default_factory=Counter)
+    _waiting: dict[str, OldestPending] = field(default_factory=dict, compare=False)
 
     def apply(self, record: Record) -> None:
         """Take a record over. A record of an instance that is finished or unknown changes nothing."""
@@ -134,11 +137,16 @@ class Ledger:
                         record.id, d, DeliveryState.SKIPPED, reason=OVER_QUOTA, time=record.time
                     )
                 self._put(Entry(record, record.hold, deliveries))
+                for destination in record.destinations:
+                    self._wait(record.id, destination)
                 self.totals = replace(self.totals, next_id=max(self.totals.next_id, record.id + 1))
             case DeliveryRecord() if entry := self._take(record.id):
+                before = entry.deliveries.get(record.destination)
                 # A new mapping each time, so that whoever holds the old one may go on reading it.
                 entry.deliveries = {**entry.deliveries, record.destination: record}
                 self._put(entry)
+                if record.state is DeliveryState.PENDING and (before is None or before.state is not record.state):
+                    self._wait(record.id, record.destination)
             case AgainRecord() if entry := self._take(record.id):
                 done = {d: entry.deliveries[d] for d in record.destinations if d in entry.deliveries}
                 again = {
@@ -148,6 +156,8 @@ class Ledger:
                 self._count_delivered(done)
                 entry.deliveries = {**entry.deliveries, **again}
                 self._put(entry)
+                for destination in record.destinations:
+                    self._wait(record.id, destination)
             case HoldRecord() if entry := self._take(record.id):
                 entry.hold = record.reason
                 self._put(entry)
@@ -192,6 +202,12 @@ class Ledger:
     def oldest_owed_time(self) -> float | None:
         """Return when the oldest instance that is owed was received."""
         return next((entry.received.time for entry in self.entries.values() if entry.is_owed), None)
+
+    def oldest_owed_time_to(self, destination: str) -> float | None:
+        """Return when the oldest instance that a destination is still to get was received."""
+        waiting = self._waiting.get(destination)
+        first = waiting.first() if waiting is not None else None
+        return None if first is None else self.entries[first].received.time
 
     def equal_to(self, received: Received) -> Entry | None:
         """Return the newest entry of the same instance if it has the same bytes, in the same transfer syntax.
@@ -279,6 +295,18 @@ class Ledger:
             if delivery.state is DeliveryState.DELIVERED:
                 delivered_to[destination] = delivered_to.get(destination, 0) + 1
         self.totals = replace(self.totals, delivered_to=delivered_to)
+
+    def _wait(self, identifier: int, destination: str) -> None:
+        """Note that an instance has become pending at a destination."""
+        waiting = self._waiting.get(destination)
+        if waiting is None:
+            waiting = self._waiting[destination] = OldestPending(partial(self._is_pending, destination))
+        waiting.add(identifier, self._by_state[destination, DeliveryState.PENDING])
+
+    def _is_pending(self, destination: str, identifier: int) -> bool:
+        entry = self.entries.get(identifier)
+        delivery = entry.deliveries.get(destination) if entry else None
+        return delivery is not None and delivery.state is DeliveryState.PENDING
 
     def _count(self, entry: Entry, difference: int) -> None:
         self._owed += difference * entry.is_owed

@@ -386,10 +386,11 @@ class Spool:
                 destination: {s: self._books.ledger.delivery_count(destination, s) for s in DeliveryState}
                 for destination in self._books.ledger.destinations() | self._books.ledger.totals.delivered_to.keys()
             }
-            counts, oldest = self._books.ledger.counts(), self._books.ledger.oldest_owed_time()
-            held = self._books.ledger.held
-            by_key = {key: count for key, count in self._books.ledger.instances_by_key.items() if count}
-        return Snapshot(counts, held, deliveries, oldest, self.level(), by_key)
+            ledger = self._books.ledger
+            counts, oldest, held = ledger.counts(), ledger.oldest_owed_time(), ledger.held
+            oldest_to = {d: time for d in deliveries if (time := ledger.oldest_owed_time_to(d)) is not None}
+            by_key = {key: count for key, count in ledger.instances_by_key.items() if count}
+        return Snapshot(counts, held, deliveries, oldest, self.level(), by_key, oldest_to)
 
     def close(self) -> None:
         """Make everything safe and let another gateway have the spool."""

@@ -35,3 +35,5 @@ class Snapshot:
     level: Level
     instances_by_key: Mapping[str, int] = field(default_factory=dict)
     """How many instances are encrypted with a key, by its id; "" for those in clear."""
+    oldest_owed: Mapping[str, float] = field(default_factory=dict)
+    """When the oldest instance that a destination is still to get was received, by destination."""

@@ -1,12 +1,15 @@
 """The operator's own health and metrics, on a plain port."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from dicomroute_operator import __version__
+from dicomroute_operator.api.route import DicomRoute
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,15 @@ class Vitals:
     unanswered: int
     silent_seconds: float
     """Since the API server was last heard of by the informer that has waited longest."""
+    ready: Mapping[tuple[str, str], tuple[bool, str]] = field(default_factory=dict)
+    """The condition Ready of each route, by namespace and name: whether it is True, and its reason."""
+
+
+def ready_of(route: DicomRoute) -> tuple[bool, str]:
+    """Return whether the condition Ready of a route is True, and its reason; "" before anything is known of it."""
+    conditions = route.status.conditions if route.status is not None else []
+    found = next((one for one in conditions if one.type == "Ready"), None)
+    return (found.status == "True", found.reason) if found is not None else (False, "")
 
 
 class _VitalsCollector(Collector):
@@ -32,8 +44,19 @@ class _VitalsCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         seen = self._vitals()
         name = "dicomroute_operator"
+        build = GaugeMetricFamily(f"{name}_build_info", "The version of the operator", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
         yield GaugeMetricFamily(f"{name}_leader", "1 while this operator holds the Lease", float(seen.is_leader))
         yield GaugeMetricFamily(f"{name}_routes", "DicomRoutes that are looked after", seen.routes)
+        ready = GaugeMetricFamily(
+            f"{name}_route_ready",
+            "1 for a route whose condition Ready is True",
+            labels=["route_namespace", "route", "reason"],
+        )
+        for (namespace, route), (is_ready, reason) in seen.ready.items():
+            ready.add_metric([namespace, route, reason], float(is_ready))
+        yield ready
         yield GaugeMetricFamily(f"{name}_queue_length", "Objects that wait for or are under work", seen.queue_length)
         yield GaugeMetricFamily(
             f"{name}_watch_silence_seconds", "Since the API server was last heard of", seen.silent_seconds
@@ -48,10 +71,17 @@ class _VitalsCollector(Collector):
         yield polls
 
 
-async def serve_health(vitals: Callable[[], Vitals], port: int) -> web.AppRunner:
-    """Serve /healthz, /readyz and /metrics; return what has to be cleaned up. Raises OSError."""
+def metrics_registry(vitals: Callable[[], Vitals]) -> CollectorRegistry:
+    """Return the registry of all metrics of the operator."""
     registry = CollectorRegistry()
     registry.register(_VitalsCollector(vitals))
+    ProcessCollector(registry=registry)
+    return registry
+
+
+async def serve_health(vitals: Callable[[], Vitals], port: int) -> web.AppRunner:
+    """Serve /healthz, /readyz and /metrics; return what has to be cleaned up. Raises OSError."""
+    registry = metrics_registry(vitals)
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")  # that it answers says that the loop turns

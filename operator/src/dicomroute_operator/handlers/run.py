@@ -23,7 +23,7 @@ from dicomroute_operator.reconcile.route import RouteReconciler, RouteSettings
 from dicomroute_operator.reconcile.world import Key, World
 from dicomroute_operator.render import names
 
-from .health import Vitals, serve_health
+from .health import Vitals, ready_of, serve_health
 from .watch import kopf_registry, kopf_settings
 
 _RESYNC_SECONDS: Final = 600
@@ -127,6 +127,11 @@ class Operator:
             asked=self._poller.asked,
             unanswered=self._poller.unanswered,
             silent_seconds=time.monotonic() - heard,
+            ready={
+                (key.namespace, key.name): ready_of(route)
+                for key, route in self._world.routes.items()
+                if self._is_selected(key)
+            },
         )
 
     # -- start -----------------------------------------------------------------------------------------------

@@ -1,0 +1,103 @@
+"""What would let in the callers that a gateway refused: a DicomNode, or a sentence why none does. Pure.
+
+Titles are whatever bytes a stranger sent. What the schema of DicomNode refuses makes no manifest.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any, Final
+
+from dicomroute_operator.api.meta import API_VERSION
+from dicomroute_operator.api.node import DicomNode
+
+from .manifests.world import checked
+from .output import printable
+
+Json = dict[str, Any]
+
+_NO_MANIFEST: Final = {
+    "CalledAETitle": "it calls a title that is not served here: correct that at the device, or add the title to "
+    "aeTitles of the listener",
+    "RefusingAssociations": "the route refuses associations: set spec.mode to Running when it may take them again",
+    "SpoolFull": "the spool is full: see docs/runbooks/spool-full.md",
+    "TooManyAssociations": "the listener has no place free: raise its maxAssociations, or let the device open fewer",
+    "ApplicationContext": "it does not speak DICOM's application context: what calls there is no DICOM device",
+    "ProtocolVersion": "it speaks another version of the upper layer protocol: what calls there is no DICOM device",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do about callers, in a sentence of visible characters; with a manifest where one helps."""
+
+    sentence: str
+    manifest: Json | None = None
+
+
+def advices(callers: Iterable[Json]) -> list[Advice]:
+    """Return what to do about refused callers, as `/api/v1/refused` has them; one manifest for each title."""
+    addresses: dict[str, dict[str, None]] = {}
+    listeners: dict[str, dict[str, None]] = {}
+    others: dict[str, None] = {}
+    for one in callers:
+        title, reason = one["callingAETitle"], one["reason"]
+        if title is not None and reason in ("CallingAETitle", "SourceAddress"):
+            addresses.setdefault(title, {})[one["address"]] = None
+            listeners.setdefault(title, {})[one["listener"]] = None
+        else:
+            others[_sentence(one)] = None
+    found: list[Advice] = []
+    taken: set[str] = set()
+    for title, seen in addresses.items():
+        name = _free_name(title, taken)
+        advice = _node(title, name, list(seen), list(listeners[title]))
+        if advice.manifest is not None:
+            taken.add(name)
+        found.append(advice)
+    return found + [Advice(sentence) for sentence in others]
+
+
+def _node(title: str, name: str, addresses: Sequence[str], listeners: Sequence[str]) -> Advice:
+    manifest = {
+        "apiVersion": API_VERSION,
+        "kind": "DicomNode",
+        "metadata": {"name": name},
+        "spec": {"aeTitle": title, "allowedSources": sorted(str(ip_network(one)) for one in addresses)},
+    }
+    _, errors = checked(DicomNode, manifest)
+    if errors:
+        field, message = errors[0]
+        return Advice(printable(f"no DicomNode can have the title {title!r}: {field}: {message}"))
+    where = ", ".join(listeners)
+    return Advice(
+        printable(
+            f"if you know {title!r}: name the node in sources of listener {where}, or give it the labels that its "
+            "selector asks for. Where a node has the title already, add the networks to that one"
+        ),
+        manifest,
+    )
+
+
+def _sentence(caller: Json) -> str:
+    reason, address, listener = caller["reason"], caller["address"], caller["listener"]
+    if reason == "SourceAddress":
+        sentence = (
+            f"its connection was closed before it said a title: add {ip_network(address)} to allowedSources of the "
+            "DicomNode that calls from there"
+        )
+    else:
+        sentence = _NO_MANIFEST.get(reason, "no DicomNode helps: the gateway's log says more")
+    called = f" (called {caller['calledAETitle']!r})" if reason == "CalledAETitle" else ""
+    title = "" if caller["callingAETitle"] is None else f"{caller['callingAETitle']!r} at "
+    return printable(f"{title}{address}, listener {listener}, {reason}{called}: {sentence}")
+
+
+def _free_name(title: str, taken: set[str]) -> str:
+    base = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "caller"
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    return name

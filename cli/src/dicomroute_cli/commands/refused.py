@@ -1,0 +1,97 @@
+"""`dicomroute refused`: who was refused by a gateway, and what would let them in."""
+
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from dicomroute_cli.admit import advices
+from dicomroute_cli.output import Format, print_data, print_table
+
+from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
+
+
+class _Quoted(str):
+    """A text that stands in quotes: `1e3` and `y` are texts to one reader of YAML, a number and a truth to another."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes manifests."""
+
+
+_Dumper.add_representer(_Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, "'"))
+
+
+def refused(
+    admin: Admin = None,
+    route: Route = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Print the DicomNodes that would admit them, for kubectl apply.")
+    ] = False,
+    token_file: TokenFile = None,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
+    """List the callers that a gateway refused since it started, the last one first.
+
+    With --manifest, print the DicomNodes that would admit them, or in a comment why none would. A title is what the
+    caller says of itself: admit only those that you know.
+    """
+    document = client_of(admin, token_file, state, route, namespace, context).get("/api/v1/refused")
+    callers: list[dict[str, Any]] = document["callers"]
+    if manifest:
+        _print_manifests(callers, output)
+    elif output is not Format.TABLE:
+        print_data(document, output)
+    else:
+        _print_callers(callers)
+
+
+def _print_callers(callers: list[dict[str, Any]]) -> None:
+    print_table(
+        ["from", "title", "called", "listener", "reason", "count", "first", "last"],
+        [
+            [
+                one["address"],
+                "-" if one["callingAETitle"] is None else one["callingAETitle"],
+                "-" if one["calledAETitle"] is None else one["calledAETitle"],
+                one["listener"],
+                one["reason"],
+                one["count"],
+                one["firstTime"],
+                one["lastTime"],
+            ]
+            for one in callers
+        ],
+    )
+    if callers:
+        print()
+        _print_manifests(callers, Format.TABLE)
+
+
+def _print_manifests(callers: list[dict[str, Any]], output: Format) -> None:
+    found = advices(callers)
+    if output is Format.JSON:
+        items = [one.manifest for one in found if one.manifest is not None]
+        print_data({"apiVersion": "v1", "kind": "List", "items": items}, output)
+        return
+    for advice in found:
+        print(f"# {advice.sentence}")
+        if advice.manifest is not None:
+            print(manifest_text(advice.manifest), end="")
+            print("---")
+
+
+def manifest_text(manifest: dict[str, Any]) -> str:
+    """Return a DicomNode as YAML, with what came from a stranger in quotes."""
+    metadata, spec = manifest["metadata"], manifest["spec"]
+    quoted = {
+        **manifest,
+        "metadata": {**metadata, "name": _Quoted(metadata["name"])},
+        "spec": {**spec, "aeTitle": _Quoted(spec["aeTitle"])},
+    }
+    return yaml.dump(quoted, Dumper=_Dumper, sort_keys=False, width=120)

@@ -1,0 +1,161 @@
+"""What is timed and counted where it happens, until somebody asks for the metrics.
+
+Own accumulators: an observation takes half the time that one of prometheus_client takes (tests/bench/micro.py). Their
+names come from the configuration and from closed sets: nothing that a peer chose becomes one.
+"""
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+STORE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
+INSTANCE_BYTES: Final = tuple(1 << power for power in range(10, 34, 2))
+"""From 1 KiB to 4 GiB."""
+ATTEMPT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+DELIVERY_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 6 * 3600, 86400)
+
+_REASONS: Final = 64
+OTHER: Final = "Other"
+"""Stands for every further reason of a destination: a bound, although reasons are words of the code."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramSnapshot:
+    """The observations of one moment: `cumulative` has those up to each of `bounds`, and at last all of them."""
+
+    bounds: tuple[float, ...]
+    cumulative: tuple[int, ...]
+    sum: float
+
+
+class Histogram:
+    """Counts observations by size. Safe to use from several threads."""
+
+    __slots__ = ("_bounds", "_counts", "_lock", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+        self._lock = threading.Lock()
+
+    def observe(self, value: float) -> None:
+        """Take an observation; one that equals a bound is counted below it."""
+        position = bisect_left(self._bounds, value)
+        with self._lock:
+            self._counts[position] += 1
+            self._sum += value
+
+    def snapshot(self) -> HistogramSnapshot:
+        """Return the observations so far."""
+        with self._lock:
+            counts, total = list(self._counts), self._sum
+        cumulative, seen = [], 0
+        for count in counts:
+            seen += count
+            cumulative.append(seen)
+        return HistogramSnapshot(self._bounds, tuple(cumulative), total)
+
+
+class ListenerMeasures:
+    """What came through one listener."""
+
+    def __init__(self) -> None:
+        self.store_seconds = Histogram(STORE_SECONDS)
+        self.instance_bytes = Histogram(INSTANCE_BYTES)
+        self._lock = threading.Lock()
+        self._answers: Counter[int] = Counter()
+
+    def answered(self, status: int, seconds: float) -> None:
+        """Count a C-STORE that was answered, `seconds` after its first byte; `status` is one that the gateway gives."""
+        self.store_seconds.observe(seconds)
+        with self._lock:
+            self._answers[status] += 1
+
+    def answers(self) -> Mapping[int, int]:
+        """Return how many were answered with each status (PS3.7 annex C)."""
+        with self._lock:
+            return dict(self._answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What an attempt made of one delivery; `age_seconds` since the instance was received, `bytes` of its data set."""
+
+    reason: str
+    is_delivered: bool
+    bytes: int
+    age_seconds: float
+
+
+class DestinationMeasures:
+    """What went to one destination."""
+
+    def __init__(self) -> None:
+        self.attempt_seconds = Histogram(ATTEMPT_SECONDS)
+        self.delivery_seconds = Histogram(DELIVERY_SECONDS)
+        self._lock = threading.Lock()
+        self._attempts: Counter[str] = Counter()
+        self._bytes = 0
+
+    def attempted(self, seconds: float, attempts: Iterable[Attempt]) -> None:
+        """Count an attempt that took `seconds`, and what it made of each delivery."""
+        self.attempt_seconds.observe(seconds)
+        for one in attempts:
+            if one.is_delivered:
+                self.delivery_seconds.observe(max(0.0, one.age_seconds))
+            with self._lock:
+                known = one.reason in self._attempts or len(self._attempts) < _REASONS
+                self._attempts[one.reason if known else OTHER] += 1
+                self._bytes += one.bytes if one.is_delivered else 0
+
+    def attempts(self) -> Mapping[str, int]:
+        """Return how many deliveries were attempted, by the reason of the outcome."""
+        with self._lock:
+            return dict(self._attempts)
+
+    @property
+    def delivered_bytes(self) -> int:
+        """The bytes of the data sets that were delivered."""
+        with self._lock:
+            return self._bytes
+
+
+class Measures:
+    """All measures of a gateway since it started."""
+
+    def __init__(self) -> None:
+        self.commit_seconds = Histogram(COMMIT_SECONDS)
+        self._lock = threading.Lock()
+        self._listeners: dict[str, ListenerMeasures] = {}
+        self._destinations: dict[str, DestinationMeasures] = {}
+
+    def listener(self, name: str) -> ListenerMeasures:
+        """Return the measures of a listener of the configuration."""
+        found = self._listeners.get(name)
+        if found is None:
+            with self._lock:
+                found = self._listeners.setdefault(name, ListenerMeasures())
+        return found
+
+    def attempted(self, destination: str, seconds: float, attempts: Iterable[Attempt]) -> None:
+        """Count an attempt at deliveries to a destination (KIND/NAME) that took `seconds`."""
+        found = self._destinations.get(destination)
+        if found is None:
+            with self._lock:
+                found = self._destinations.setdefault(destination, DestinationMeasures())
+        found.attempted(seconds, attempts)
+
+    def listeners(self) -> dict[str, ListenerMeasures]:
+        """Return the listeners that were asked for, by name."""
+        with self._lock:
+            return dict(self._listeners)
+
+    def destinations(self) -> dict[str, DestinationMeasures]:
+        """Return the destinations to which something was attempted, by KIND/NAME."""
+        with self._lock:
+            return dict(self._destinations)

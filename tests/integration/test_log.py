@@ -1,0 +1,103 @@
+"""The log of a real gateway: one instance can be followed by its association and number from socket to archive."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from gateways import LoneGateway
+from manifests import Json
+from pdus import data_set, element
+from peer import Answered, Peer, new_uid
+from routes import local_node, local_route, to
+from sink import Sink
+
+NOWHERE = "http://127.0.0.1:9/dicom-web"
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    one = Sink()
+    yield one
+    one.close()
+
+
+def about(gateway: LoneGateway, instance: int) -> list[Json]:
+    """Return the lines about one instance."""
+    return [one for one in gateway.log() if instance in (one.get("instance"), *one.get("instances", ()))]
+
+
+def wait_for_event(gateway: LoneGateway, event: str) -> Json:
+    gateway.process.wait_until(lambda: event in [one["event"] for one in gateway.log()], f"no {event} in the log")
+    return next(one for one in gateway.log() if one["event"] == event)
+
+
+def test_an_instance_is_followed_from_its_association_to_the_answer_of_the_archive(
+    tmp_path: Path, sink: Sink, lone: Callable[..., LoneGateway]
+) -> None:
+    gateway = lone(tmp_path, [local_node(), to(sink.url), local_route()], log_level="debug")
+    peer = Peer(gateway.port).associated()
+    first, second = new_uid(), new_uid()
+    assert peer.store(data_set(first), first) == Answered(0)
+    assert peer.store(data_set(second), second) == Answered(0)
+    peer.release()
+    gateway.wait_for(deliveredTotal=2)
+    wait_for_event(gateway, "association.ended")
+    (accepted,) = [one for one in gateway.log() if one["event"] == "association.accepted"]
+    numbers = [one["instance"] for one in gateway.log() if one["event"] == "instance.received"]
+    assert len(numbers) == 2
+    for number in numbers:
+        gateway.process.wait_until(lambda number=number: len(about(gateway, number)) == 2, "no line of the delivery")
+        lines = about(gateway, number)
+        assert [one["event"] for one in lines] == ["instance.received", "delivery.made"]
+        assert {one["association"] for one in lines} == {accepted["association"]}
+        assert (lines[1]["destination"], lines[1]["reason"]) == ("CloudTarget/archive", "Stored")
+        assert {one["level"] for one in lines} == {"debug"}, "a line an instance would flood the log"
+
+
+def test_an_association_ends_with_one_line_that_counts(tmp_path: Path, lone: Callable[..., LoneGateway]) -> None:
+    gateway = lone(tmp_path, [local_node(), to(NOWHERE), local_route()], log_level="info")
+    peer = Peer(gateway.port).associated()
+    uid = new_uid()
+    assert peer.store(data_set(uid), uid) == Answered(0)
+    assert peer.store(data_set(uid), new_uid()) == Answered(0xA900)
+    peer.reset()
+    wait_for_event(gateway, "association.ended")
+    lines = [one for one in gateway.log() if "association" in one and one["event"].startswith(("association", "inst"))]
+    assert [one["event"] for one in lines] == ["association.accepted", "association.peer_gone", "association.ended"]
+    assert {one["association"] for one in lines} == {lines[0]["association"]}
+    ended = lines[-1]
+    assert (ended["end"], ended["stored"], ended["refused"], ended["level"]) == ("PeerGone", 1, 1, "info")
+    assert ended["seconds"] >= 0
+
+
+@pytest.mark.parametrize("release, end", [(True, "Released"), (False, "AbortedByPeer")])
+def test_the_end_of_an_association_says_how(
+    tmp_path: Path, lone: Callable[..., LoneGateway], release: bool, end: str
+) -> None:
+    from pdus import abort
+
+    gateway = lone(tmp_path, [local_node(), to(NOWHERE), local_route()], log_level="info")
+    peer = Peer(gateway.port).associated()
+    if release:
+        peer.release()
+    else:
+        peer.send(abort())
+    assert wait_for_event(gateway, "association.ended")["end"] == end
+
+
+def test_whatever_goes_wrong_on_the_way_names_association_and_instance(
+    tmp_path: Path, lone: Callable[..., LoneGateway]
+) -> None:
+    rules = [{"name": "broken", "when": "instance.Rows / (instance.Rows - 2) > 0",
+              "destinations": [{"kind": "CloudTarget", "name": "archive"}]},
+             {"name": "all", "destinations": [{"kind": "CloudTarget", "name": "archive"}]}]  # fmt: skip
+    gateway = lone(tmp_path, [local_node(), to(NOWHERE), local_route(rules=rules)], log_level="info")
+    peer = Peer(gateway.port).associated()
+    uid, other = new_uid(), new_uid()
+    assert peer.store(data_set(uid), uid) == Answered(0)
+    assert peer.store(data_set(other, element(0x00080060, "CS", b"MR")), new_uid()) == Answered(0xA900)
+    refused = wait_for_event(gateway, "dimse.refused")
+    rule = wait_for_event(gateway, "rules.error")
+    failed = wait_for_event(gateway, "delivery.failed")
+    assert {refused["association"], rule["association"], failed["association"]} == {rule["association"]}
+    assert failed["instance"] == rule["instance"] == refused["instance"] - 1
