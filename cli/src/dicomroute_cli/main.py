@@ -7,6 +7,7 @@ import typer
 from . import __version__
 from .commands.decrypt import decrypt
 from .commands.explain import explain
+from .commands.ledger import ledger, report
 from .commands.queue import queue
 from .commands.refused import refused
 from .commands.run import run
@@ -25,6 +26,8 @@ app.command()(run)
 app.command()(explain)
 app.command()(decrypt)
 app.command()(refused)
+app.command()(ledger)
+app.command()(report)
 app.add_typer(queue, name="queue")
 
 

@@ -29,6 +29,11 @@ Key = Annotated[
     ),
 ]
 
+QueueState = Annotated[
+    str | None,
+    typer.Option("--in", help="Only deliveries in this state: Pending, Held, Skipped, DeadLettered.", metavar="STATE"),
+]
+
 
 @queue.command("list")
 def list_(
@@ -36,9 +41,7 @@ def list_(
     route: Route = None,
     namespace: Namespace = None,
     context: Context = None,
-    queue_state: Annotated[
-        str | None, typer.Option("--in", help="Only deliveries in this state: Pending, Held, DeadLettered, ...")
-    ] = None,
+    queue_state: QueueState = None,
     destination: Destination = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
     token_file: TokenFile = None,
@@ -92,6 +95,10 @@ def show(
             for one in deliveries
         ],
     )
+    attempts = [[one["destination"], *_attempt(past)] for one in deliveries for past in one["earlierAttempts"]]
+    if attempts:
+        print()
+        print_table(["destination", "earlier attempt", "reason", "status"], attempts)
 
 
 @queue.command()
@@ -103,11 +110,12 @@ def retry(
     instances: Instances = None,
     all_: All = False,
     destination: Destination = None,
+    queue_state: QueueState = None,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Attempt deliveries now, dead-lettered ones too."""
+    """Attempt deliveries now, dead-lettered ones too; skipped ones with --in Skipped."""
     _change(
         "retry",
         "due now",
@@ -116,6 +124,7 @@ def retry(
         all_,
         destination,
         output,
+        state=queue_state,
     )
 
 
@@ -153,6 +162,7 @@ def drop(
     all_: All = False,
     destination: Destination = None,
     key: Key = None,
+    queue_state: QueueState = None,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
@@ -166,7 +176,8 @@ def drop(
         all_,
         destination,
         output,
-        key,
+        key=key,
+        state=queue_state,
     )
 
 
@@ -209,13 +220,12 @@ def _change(
     all_: bool,
     destination: str | None,
     output: Format,
-    key: str | None = None,
+    **narrowed: str | None,
 ) -> None:
     if bool(instances) == all_:
         raise Failure(f"queue {operation}: name instances, or say --all, and not both", 2)
-    selection = {"instances": instances or [], "all": all_, "destination": destination}
-    if key is not None:
-        selection["key"] = key
+    selection: dict[str, Any] = {"instances": instances or [], "all": all_, "destination": destination}
+    selection |= {name: value for name, value in narrowed.items() if value is not None}
     change = client.post(f"/api/v1/queue/{operation}", selection)
     if output is not Format.TABLE:
         print_data(change, output)
@@ -223,6 +233,10 @@ def _change(
     for message in change["messages"]:
         print_error(message)
     print(f"{change['changed']} {done}")
+
+
+def _attempt(past: dict[str, Any]) -> list[str]:
+    return [past["time"], past["reason"] or "-", _code(past["status"])]
 
 
 def _row(item: dict[str, Any]) -> list[Any]:

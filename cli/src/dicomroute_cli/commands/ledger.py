@@ -1,0 +1,112 @@
+"""`dicomroute ledger` and `dicomroute report`: what became of instances, and what each source sent on a day."""
+
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+
+from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
+
+from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
+
+Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The day, in UTC. Default: today.")]
+
+
+def ledger(
+    admin: Admin = None,
+    route: Route = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    study: Annotated[str | None, typer.Option(metavar="UID", help="Study Instance UID.")] = None,
+    series: Annotated[str | None, typer.Option(metavar="UID", help="Series Instance UID.")] = None,
+    instance: Annotated[str | None, typer.Option(metavar="UID", help="SOP Instance UID.")] = None,
+    calling: Annotated[str | None, typer.Option(metavar="AE", help="Calling AE title.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="Received on this day (UTC) or later.")
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Received on this day or before.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
+    token_file: TokenFile = None,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
+    """Say what became of a study, a series, an instance, or of what came from a source.
+
+    Of those in the spool and of finished ones, for as long as spec.ledger keeps them.
+    """
+    if not any((study, series, instance, calling)):
+        raise Failure("say what to look for: --study, --series, --instance or --calling", 2)
+    found = client_of(admin, token_file, state, route, namespace, context).get(
+        "/api/v1/ledger",
+        **{
+            "studyInstanceUID": study,
+            "seriesInstanceUID": series,
+            "sopInstanceUID": instance,
+            "callingAETitle": calling,
+            "from": from_,
+            "to": to,
+            "limit": limit,
+        },
+    )
+    if output is not Format.TABLE:
+        print_data(found, output)
+        return
+    print_table(
+        ["instance", "outcome", "received", "finished", "from", "sop instance uid", "deliveries"],
+        [
+            [
+                one["instance"],
+                one["outcome"],
+                one["receivedTime"],
+                one["finishedTime"] or "-",
+                one["callingAETitle"],
+                one["sopInstanceUID"],
+                "; ".join(map(_delivery, one["deliveries"])) or "-",
+            ]
+            for one in found["items"]
+        ],
+    )
+    counts = Counter(one["outcome"] for one in found["items"])
+    print()
+    print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing is known of it")
+    if found["truncated"]:
+        print_error(f"there are more than {limit}: use --limit, --series or --instance")
+
+
+def report(
+    admin: Admin = None,
+    route: Route = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    day: Day = None,
+    token_file: TokenFile = None,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
+    """Say what each source sent on a day, and what became of it until now.
+
+    Each instance counts once: received = owed + dead-lettered + skipped + delivered + discarded.
+    """
+    document = client_of(admin, token_file, state, route, namespace, context).get("/api/v1/report", day=day)
+    if output is not Format.TABLE:
+        print_data(document, output)
+        return
+    print_table(
+        ["from", "studies", "received", "owed", "dead-lettered", "skipped", "delivered", "discarded", "bytes"],
+        [_row(source) for source in [*document["sources"], document["total"]]],
+    )
+    if not document["complete"]:
+        print_error(
+            f"the ledger does not reach back to {document['day']}: what was finished then is no longer known, or was "
+            "never kept (spec.ledger.retentionSeconds)"
+        )
+
+
+def _delivery(delivery: dict[str, Any]) -> str:
+    reason = f" ({delivery['reason']})" if delivery["reason"] and delivery["state"] != "Delivered" else ""
+    return f"{delivery['destination'] or 'held'} {delivery['state']}{reason}"
+
+
+def _row(source: dict[str, Any]) -> list[Any]:
+    names = ("studies", "receivedTotal", "owed", "deadLettered", "skippedTotal", "deliveredTotal", "discardedTotal")
+    return [source["callingAETitle"], *(source[name] for name in names), source["bytes"]]
