@@ -33,6 +33,8 @@ from .spool.spool import Spool
 _POLL_SECONDS: Final = 0.5
 _ROOM_PERCENT: Final = 2
 """How much of the spool below its watermark is kept free of what is owed to optional destinations alone."""
+_ATTEMPTS_SECONDS: Final = 3.0
+"""How long attempts under way may go on when the gateway ends: they are made again, and senders wait for the next."""
 _LAST_GOOD: Final = "configuration.json"
 
 log = structlog.get_logger(__name__)
@@ -427,7 +429,7 @@ class Gateway:
         endings = [asyncio.to_thread(listener.drain, deadline) for listener in self._listeners.values()]
         endings += [asyncio.to_thread(thread.join, timeout) for thread in self._leaving]
         if self._deliverer is not None:
-            endings.append(self._deliverer.stop(timeout))
+            endings.append(self._deliverer.stop(min(timeout, _ATTEMPTS_SECONDS)))
         await asyncio.gather(*endings)
         await self._admin.stop()
         if self._spool is not None:
