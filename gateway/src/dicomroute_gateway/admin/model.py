@@ -86,12 +86,13 @@ class LastErrorDocument(Document):
 
 
 class DestinationDocument(DeliveriesDocument):
-    """The deliveries to one destination."""
+    """The deliveries to one destination; `credentialExpiresTime` where its credential says when it ends."""
 
     kind: str
     name: str
     held_reason: str = ""
     last_error: LastErrorDocument | None = None
+    credential_expires_time: datetime | None = None
 
 
 class SpoolDocument(Document):
@@ -125,7 +126,7 @@ class StatusDocument(Document):
     destinations: list[DestinationDocument] = []
     spool: SpoolDocument | None = None
     unmounted_secrets: list[str] = []
-    """Secret files (SECRET/KEY) that destinations need and that are not mounted."""
+    """Files (SECRET/KEY, ConfigMap-NAME/KEY) that destinations need and that are not mounted."""
 
 
 class QueueItem(Document):

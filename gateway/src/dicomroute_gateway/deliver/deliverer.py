@@ -10,6 +10,7 @@ from typing import Final
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
 from dicomroute_gateway.spool.spool import Spool
 
+from .credentials.tokens import TokenCache
 from .stow import StowTransport
 from .worker import Worker
 
@@ -23,6 +24,7 @@ class Deliverer:
         self._spool = spool
         self._configuration = configuration
         self._secrets = secrets
+        self._tokens = TokenCache()
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pause: asyncio.TimerHandle | None = None
@@ -62,6 +64,7 @@ class Deliverer:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._tokens.close()
 
     def _take(self) -> None:
         by_destination: dict[str, list[int]] = defaultdict(list)
@@ -80,7 +83,7 @@ class Deliverer:
     def _worker(self, destination: str) -> Worker:
         worker = self._workers.get(destination)
         if worker is None:
-            transport = StowTransport(partial(self._target, destination), self._secrets)
+            transport = StowTransport(partial(self._target, destination), self._secrets, self._tokens)
             worker = Worker(destination, self._spool, self._configuration, transport)
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(

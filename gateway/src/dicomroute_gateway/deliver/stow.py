@@ -8,7 +8,8 @@ from typing import Final
 from dicomroute_gateway.configuration.model import CloudTargetDestination
 
 from .backoff import retry_after_seconds
-from .http import Client, CredentialMissing, TransportFailed
+from .credentials.tokens import TokenCache
+from .http import Client, CredentialFault, TransportFailed
 from .multipart import MultipartBody, Part
 from .outcome import Answer, Outcome, Verdict, outcomes
 from .transport import Item, Limits, Sent
@@ -21,9 +22,9 @@ class StowTransport:
 
     limits = Limits(lanes=8, most_lanes=32, batch_instances=10, batch_bytes=32 << 20)
 
-    def __init__(self, target: Callable[[], CloudTargetDestination | None], secrets: Path) -> None:
+    def __init__(self, target: Callable[[], CloudTargetDestination | None], secrets: Path, tokens: TokenCache) -> None:
         self._target = target
-        self._client = Client(secrets)
+        self._client = Client(secrets, tokens)
 
     async def send(self, items: Sequence[Item]) -> Sent:
         """Store `items` by one request."""
@@ -32,8 +33,8 @@ class StowTransport:
             return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
         try:
             answer, wait_seconds, answer_seconds = await store(self._client, target, [item.part for item in items])
-        except CredentialMissing as error:
-            return Sent([Outcome(Verdict.PAUSE, "SecretMissing")] * len(items), str(error))
+        except CredentialFault as error:
+            return Sent([Outcome(Verdict.PAUSE, error.reason)] * len(items), str(error))
         except TransportFailed as error:
             return Sent([Outcome(Verdict.RETRY, error.reason)] * len(items), str(error))
         uids = [item.received.sop_instance_uid for item in items]
@@ -52,7 +53,7 @@ async def store(
     Return its answer, how many seconds it asks to wait before the next request, and how many it took to answer. The
     study is left out of the URL: the form with it adds nothing but a way to fail.
 
-    Raises CredentialMissing, TransportFailed; OSError when a file of the spool cannot be read.
+    Raises CredentialFault, TransportFailed; OSError when a file of the spool cannot be read.
     """
     headers = {"Accept": "application/dicom+json"}
     async with client.request(target, "POST", "/studies", headers, MultipartBody(parts)) as response:

@@ -39,14 +39,15 @@ class Existing:
 class RouteInputs:
     """A route and the objects of its namespace that it names or chooses.
 
-    `secrets` maps the Secrets of the namespace to their keys; None where nobody may read them, as in a cluster, where
-    the gateway says what its mounts lack. `existing` is what the route has in the cluster already.
+    `secrets` and `config_maps` map those of the namespace to their keys; None where nobody may read them, as in a
+    cluster, where the gateway says what its mounts lack. `existing` is what the route has in the cluster already.
     """
 
     route: DicomRoute
     nodes: Mapping[str, DicomNode] = field(default_factory=dict)
     targets: Mapping[str, CloudTarget] = field(default_factory=dict)
     secrets: Mapping[str, frozenset[str]] | None = None
+    config_maps: Mapping[str, frozenset[str]] | None = None
     existing: Existing = field(default_factory=Existing)
 
     def nodes_of(self, listener: Listener) -> list[DicomNode]:

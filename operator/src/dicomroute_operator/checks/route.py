@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
+from dicomroute_operator.api import identity
 from dicomroute_operator.api.conditions import Accepted, Reason, ResolvedRefs
 from dicomroute_operator.api.gateway import ServiceType, TrafficPolicy
 from dicomroute_operator.api.inputs import RouteInputs, exclusive
 from dicomroute_operator.api.listener import SourcePolicy
 from dicomroute_operator.api.route import RuleMatching
-from dicomroute_operator.api.target import CloudTarget
+from dicomroute_operator.api.target import FileReference
 
 from .finding import Check, Finding, run_chain
 
@@ -164,51 +165,66 @@ def target_not_found(inputs: RouteInputs) -> Iterator[Finding]:
                 )
 
 
-def secret_missing(inputs: RouteInputs) -> Iterator[Finding]:
-    """Every Secret and key that the credential of a target names exists, as far as anybody may look."""
+def conflicting_identities(inputs: RouteInputs) -> Iterator[Finding]:
+    """The pods have one service account, and some annotations of it can be for one target alone."""
+    for one in identity.conflicts(inputs):
+        yield _fault(
+            inputs,
+            Accepted.CONFLICTING_IDENTITIES,
+            f"CloudTarget/{one.target}: spec.auth",
+            f"CloudTarget {one.target} needs {one.annotation}: {one.value} on the service account of the pods and "
+            f"CloudTarget {one.other_target} {one.other_value}: give each a route of its own, or both the same",
+        )
+
+
+def file_missing(inputs: RouteInputs) -> Iterator[Finding]:
+    """Every Secret, ConfigMap and key that a target names exists, as far as anybody may look."""
     for destination in inputs.destinations():
         target = inputs.targets.get(destination.name)
-        if target is None:
-            continue
-        if inputs.secrets is not None:
-            yield from _secret_of(inputs, target, inputs.secrets)
-        elif inputs.existing.unmounted:
-            yield from _unmounted(inputs, target, inputs.existing.unmounted)
+        for reference in target.files() if target is not None else ():
+            known = inputs.secrets if reference.kind == "Secret" else inputs.config_maps
+            if known is not None:
+                yield from _missing(inputs, destination.name, reference, known)
+            elif _mounted_as(reference) in (inputs.existing.unmounted or ()):
+                yield _unmounted(inputs, destination.name, reference)
 
 
-def _unmounted(inputs: RouteInputs, target: CloudTarget, unmounted: frozenset[str]) -> Iterator[Finding]:
-    """The gateway says which files it misses; whether it is the Secret or its key, nobody else may see."""
-    for reference in target.secret_references():
-        if f"{reference.name}/{reference.key}" in unmounted:
-            yield _fault(
-                inputs,
-                ResolvedRefs.SECRET_NOT_FOUND,
-                f"CloudTarget/{target.metadata.name}: spec.auth",
-                f"CloudTarget {target.metadata.name} needs the key {reference.key} of Secret {reference.name}, which "
-                "is not there: create the Secret with this key; the gateway sees it within two minutes",
-            )
+def _mounted_as(reference: FileReference) -> str:
+    """Return how the gateway names a file (`names.mounted_file`)."""
+    prefix = "" if reference.kind == "Secret" else f"{reference.kind}-"
+    return f"{prefix}{reference.name}/{reference.key}"
 
 
-def _secret_of(inputs: RouteInputs, target: CloudTarget, secrets: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
-    basic = target.spec.auth.basic
-    if basic is None:
-        return
-    reference, name = basic.password_secret_ref, target.metadata.name
-    field = f"CloudTarget/{name}: spec.auth.basic.passwordSecretRef"
-    if reference.name not in secrets:
+def _unmounted(inputs: RouteInputs, target: str, reference: FileReference) -> Finding:
+    """The gateway says which files it misses; whether it is the object or its key, nobody else may see."""
+    kind = reference.kind
+    return _fault(
+        inputs,
+        ResolvedRefs.SECRET_NOT_FOUND if kind == "Secret" else ResolvedRefs.CONFIG_MAP_NOT_FOUND,
+        f"CloudTarget/{target}: {reference.field}",
+        f"CloudTarget {target} needs the key {reference.key} of {kind} {reference.name}, which is not there: create "
+        f"the {kind} with this key; the gateway sees it within two minutes",
+    )
+
+
+def _missing(
+    inputs: RouteInputs, target: str, reference: FileReference, known: Mapping[str, frozenset[str]]
+) -> Iterator[Finding]:
+    kind, name, field = reference.kind, reference.name, f"CloudTarget/{target}: {reference.field}"
+    if name not in known:
         yield _fault(
             inputs,
-            ResolvedRefs.SECRET_NOT_FOUND,
+            ResolvedRefs.SECRET_NOT_FOUND if kind == "Secret" else ResolvedRefs.CONFIG_MAP_NOT_FOUND,
             f"{field}.name",
-            f"CloudTarget {name} needs the Secret {reference.name}, which does not exist: create it",
+            f"CloudTarget {target} needs the {kind} {name}, which does not exist: create it",
         )
-    elif reference.key not in secrets[reference.name]:
+    elif reference.key not in known[name]:
         yield _fault(
             inputs,
-            ResolvedRefs.SECRET_KEY_MISSING,
+            ResolvedRefs.SECRET_KEY_MISSING if kind == "Secret" else ResolvedRefs.CONFIG_MAP_KEY_MISSING,
             f"{field}.key",
-            f"CloudTarget {name} needs the key {reference.key} of Secret {reference.name}, which has "
-            f"{', '.join(sorted(secrets[reference.name])) or 'none'}: add it, or correct the key",
+            f"CloudTarget {target} needs the key {reference.key} of {kind} {name}, which has "
+            f"{', '.join(sorted(known[name])) or 'none'}: add it, or correct the key",
         )
 
 
@@ -217,6 +233,7 @@ ACCEPTED: Sequence[Check[RouteInputs]] = (
     allowed_sources_bypassed,  # and one with this would refuse nobody
     service_port_conflict,
     rule_unreachable,
+    conflicting_identities,
     conflicted,
     spool_of_another_route,  # last: it is the only one that the manifest alone does not cause
 )
@@ -224,5 +241,5 @@ RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
     node_not_found,
     no_node_selected,
     target_not_found,
-    secret_missing,  # a target that does not exist needs no Secret yet
+    file_missing,  # a target that does not exist needs no Secret yet
 )

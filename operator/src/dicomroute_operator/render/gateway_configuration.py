@@ -14,7 +14,7 @@ from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.target import CloudTarget
 
-from . import names
+from . import credentials, names
 
 
 def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
@@ -99,15 +99,12 @@ def caller(node: DicomNode) -> dict[str, Any]:
 
 def cloud_target(target: CloudTarget) -> dict[str, Any]:
     """Return a target as a destination."""
-    auth: dict[str, Any] = {"type": str(target.spec.auth.type)}
-    if target.spec.auth.basic is not None:
-        reference = target.spec.auth.basic.password_secret_ref
-        auth["username"] = target.spec.auth.basic.username
-        auth["passwordFile"] = names.password_file(reference.name, reference.key)
     return {
         "kind": "CloudTarget",
         "name": target.metadata.name,
         "url": target.spec.url,
-        "auth": auth,
+        "auth": credentials.auth(target),
+        **({"tls": tls} if (tls := credentials.tls(target.spec.tls)) else {}),
+        **({"proxy": credentials.proxy(target.spec.proxy)} if target.spec.proxy is not None else {}),
         "accepts": str(target.spec.accepts),
     }
