@@ -49,12 +49,13 @@ class LoneGateway:
         spool: Path | None = None,
         env: Mapping[str, str] | None = None,
         wait: bool = True,
+        log_level: str = "warning",
     ) -> None:
         self.port, self._admin = free_port(), free_port()
         arguments = prepare(folder, documents)
         if spool is not None:
             arguments.append(f"--spool={spool}")
-        arguments += [f"--listen=dicom={self.port}", f"--admin-port={self._admin}", "--log-level=warning"]
+        arguments += [f"--listen=dicom={self.port}", f"--admin-port={self._admin}", f"--log-level={log_level}"]
         self.process = Process(
             [*prefix, sys.executable, *program, *arguments], folder / "gateway.log", env={**os.environ, **(env or {})}
         )
@@ -70,11 +71,14 @@ class LoneGateway:
             return False
 
     def status(self) -> Json:
+        return dict(json.loads(self.get("/api/v1/status")))
+
+    def get(self, path: str) -> str:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._admin}/api/v1/status", headers={"Authorization": "Bearer an-example-token"}
+            f"http://127.0.0.1:{self._admin}{path}", headers={"Authorization": "Bearer an-example-token"}
         )
         with urllib.request.urlopen(request, timeout=10) as response:
-            return dict(json.loads(response.read()))
+            return str(response.read().decode())
 
     def wait_for(self, **counts: int) -> None:
         """Wait until the instances are counted so."""

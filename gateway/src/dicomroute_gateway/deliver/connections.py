@@ -13,6 +13,7 @@ import aiohttp
 from dicomroute_gateway.configuration.credentials import Proxy, Tls
 from dicomroute_gateway.configuration.model import CloudTargetDestination
 
+from .credentials.exchange import basic
 from .credentials.files import read_text, version
 from .faults import CredentialFault
 from .no_proxy import bypasses
@@ -20,6 +21,7 @@ from .no_proxy import bypasses
 STALL_SECONDS: Final = 120.0
 """How long a destination may take no byte of a request, and how long its whole answer may take."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=STALL_SECONDS)
+_REFUSAL_SECONDS: Final = 2.0
 
 
 def proxy_for(target: CloudTargetDestination, url: str) -> str:
@@ -40,9 +42,10 @@ def _host(url: str) -> str:
 class _Session:
     """A session and how many requests it carries; when it is no longer wanted it ends with the last of them."""
 
-    def __init__(self, facts: object, session: aiohttp.ClientSession) -> None:
+    def __init__(self, facts: object, context: ssl.SSLContext | None) -> None:
         self.facts = facts
-        self.session = session
+        self.context = context
+        self.session = _new_session(context)
         self.requests = 0
         self.retired = False
 
@@ -87,7 +90,33 @@ class Connections:
         if not target.proxy.username:
             return {"proxy": proxy}
         password = read_text(self._secrets, target.proxy.password_file)
-        return {"proxy": proxy, "proxy_auth": aiohttp.BasicAuth(target.proxy.username, password, "utf-8")}
+        credential = {"Proxy-Authorization": basic(target.proxy.username, password)}
+        # A tunnel is asked for by a request of its own; one in plain HTTP is passed on, without this header.
+        return {"proxy": proxy, "proxy_headers" if url.startswith("https:") else "headers": credential}
+
+    async def refused_after_handshake(self, url: str) -> ssl.SSLError | None:
+        """Return how the server of `url` ends a connection on which nothing is sent.
+
+        TLS 1.3 refuses a client certificate, or its absence, when the client takes the handshake to be over; what the
+        client has sent by then can be lost together with the reason.
+        """
+        parts = urlsplit(url)
+        context = self._current.context if self._current is not None else None
+        writer = None
+        try:
+            async with asyncio.timeout(_REFUSAL_SECONDS):
+                reader, writer = await asyncio.open_connection(
+                    parts.hostname, parts.port or 443, ssl=context or ssl.create_default_context()
+                )
+                await reader.read(1)
+        except ssl.SSLError as error:
+            return error
+        except (OSError, ValueError):
+            pass
+        finally:
+            if writer is not None:
+                writer.close()
+        return None
 
     async def close(self) -> None:
         """Close the connections that are kept."""
@@ -97,7 +126,7 @@ class Connections:
     async def _replace(self, facts: object, context: ssl.SSLContext | None) -> _Session:
         if self._current is not None and self._current.facts == facts:
             return self._current  # another request was quicker
-        old, self._current = self._current, _Session(facts, _new_session(context))
+        old, self._current = self._current, _Session(facts, context)
         current = self._current
         if old is not None:
             old.retired = True

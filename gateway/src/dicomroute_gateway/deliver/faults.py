@@ -100,8 +100,9 @@ def _tls_error(error: BaseException) -> ssl.SSLError | None:
     here: BaseException | None = error
     while here is not None and id(here) not in seen:
         seen.add(id(here))
-        for inner in (here, getattr(here, "os_error", None), getattr(here, "certificate_error", None)):
-            if isinstance(inner, ssl.SSLError):
+        for inner in (getattr(here, "certificate_error", None), getattr(here, "os_error", None), here):
+            # aiohttp's own errors are of this class too and have nothing of what OpenSSL says
+            if isinstance(inner, ssl.SSLError) and not isinstance(inner, aiohttp.ClientError):
                 return inner
         here = here.__cause__ or here.__context__
     return None

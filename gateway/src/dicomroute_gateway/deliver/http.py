@@ -102,7 +102,17 @@ class Client:
                     await attempt.aclose()
                 yield response
         except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
-            raise failure(error, target.url, proxy_for(target, url)) from error
+            raise await self._failure(error, target, url) from error
+
+    async def _failure(
+        self, error: Exception, target: CloudTargetDestination, url: str
+    ) -> TransportFailed | CredentialFault:
+        proxy = proxy_for(target, url)
+        found = failure(error, target.url, proxy)
+        if found.reason == "ConnectionLost" and not proxy and url.startswith("https:"):
+            tls = await self._connections.refused_after_handshake(url)
+            return found if tls is None else failure(tls, target.url)
+        return found
 
     async def _attempt(
         self,
@@ -123,6 +133,7 @@ class Client:
         exchange = partial(_exchange, self._connections, target)
         authorized = await self._authorizer.authorize(target.auth, signable, exchange, refused)
         options = self._connections.options(target, request.url)
+        headers = {**headers, **authorized.headers, **options.pop("headers", {})}
         sending = _Sending(body)
         await attempt.enter_async_context(sending.stall)
         response = await attempt.enter_async_context(
@@ -130,7 +141,7 @@ class Client:
                 request.method,
                 url,
                 data=sending.blocks() if body is not None else None,
-                headers={**headers, **authorized.headers},
+                headers=headers,
                 allow_redirects=False,
                 **options,
             )
@@ -149,6 +160,7 @@ async def _exchange(connections: Connections, target: CloudTargetDestination, re
     async with connections.session(target) as session:
         options = {} if request.local else connections.options(target, request.url)
         proxy = str(options.get("proxy", ""))
+        headers = {**_COMMON_HEADERS, **_content_type(request), **request.headers, **options.pop("headers", {})}
         try:
             async with (
                 asyncio.timeout(EXCHANGE_SECONDS),
@@ -156,7 +168,7 @@ async def _exchange(connections: Connections, target: CloudTargetDestination, re
                     "GET" if request.form is None else "POST",
                     request.url,
                     data=request.body,
-                    headers={**_COMMON_HEADERS, **_content_type(request), **request.headers},
+                    headers=headers,
                     allow_redirects=False,
                     **options,
                 ) as response,

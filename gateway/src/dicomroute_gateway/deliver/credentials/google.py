@@ -19,6 +19,7 @@ SCOPE: Final = "https://www.googleapis.com/auth/cloud-healthcare"
 """The narrowest that covers DICOM stores."""
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105
+"""Where tokens are given; an assertion is for this one wherever it is sent."""
 _ASSERTION_SECONDS: Final = 3600
 _METADATA_HOST: Final = "169.254.169.254"
 
@@ -63,7 +64,7 @@ def key_source(auth: GoogleServiceAccountKeyAuth, secrets: Path, exchange: Excha
 
     async def fetch() -> Token:
         now = int(time.time())
-        claims = {"iss": email, "aud": url, "scope": SCOPE, "iat": now, "exp": now + _ASSERTION_SECONDS}
+        claims = {"iss": email, "aud": _TOKEN_URL, "scope": SCOPE, "iat": now, "exp": now + _ASSERTION_SECONDS}
         assertion = signed(claims, private_key, "RS256", {"kid": key_id} if key_id else {}, named(auth.key_file))
         return await bearer_token(exchange, Request(url, {"grant_type": _GRANT, "assertion": assertion}))
 
