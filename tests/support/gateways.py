@@ -81,11 +81,15 @@ class LoneGateway:
 
     def get(self, path: str) -> Json:
         """Return a document of the admin API."""
+        return dict(json.loads(self.text(path)))
+
+    def text(self, path: str) -> str:
+        """Return what the admin API answers."""
         request = urllib.request.Request(
             f"http://{self.admin}{path}", headers={"Authorization": "Bearer an-example-token"}
         )
         with urllib.request.urlopen(request, timeout=10) as response:
-            return dict(json.loads(response.read()))
+            return str(response.read().decode())
 
     def metrics(self) -> str:
         """Return the metrics as Prometheus would scrape them."""

@@ -6,6 +6,7 @@ The same table is held against a real kube-apiserver and against `dicomroute val
 from dataclasses import dataclass
 from typing import Any
 
+from auths import MEMBERS, auth
 from manifests import BASES, REMOVED, Json, changed
 
 LISTENER = "spec.listeners.0"
@@ -58,6 +59,59 @@ def _bandwidths(accepted: list[Json], refused: list[Json], sentence: str) -> lis
 CHARACTERS = "remove the others"
 SPACES = "leave them out"
 OBJECT_NAME = "an object's name has lower case letters"
+
+KEY = "a Secret's key has letters"
+OAUTH2, WORKLOAD, AWS = "OAuth2ClientCredentials", "AzureWorkloadIdentity", "AWSWebIdentity"
+
+CREDENTIALS: list[tuple[str, str, list[Any], list[Any], str]] = [
+    (
+        OAUTH2,
+        "tokenURL",
+        ["https://login.example/realms/r/token", "http://127.0.0.1:8080/token"],
+        ["login.example", "https://u:p@login.example/", "https://login.example/?x=1", ""],
+        "write the token endpoint",
+    ),
+    (OAUTH2, "clientID", ["a", "api://a"], ["a b", "ä"], "a client ID has visible ASCII characters"),
+    (OAUTH2, "scopes", [["a", "https://a.example/.default"], []], [["a b"], ['"a"'], ["a\\"]], "a scope is one word"),
+    (OAUTH2, "audience", ["", "https://a.example/api v1"], ["ä"], "the value has ASCII characters"),
+    (OAUTH2, "clientAuthentication", ["Basic", "Post"], ["None"], "Post"),
+    (OAUTH2, "parameters", [[{"name": "a", "value": "b c"}]], [[{"name": "a b", "value": ""}]], "a parameter's name"),
+    (
+        OAUTH2,
+        "parameters",
+        [],
+        [[{"name": name, "value": ""}] for name in ("grant_type", "client_secret", "scope", "resource")],
+        "the gateway sets this parameter itself",
+    ),
+    (OAUTH2, "parameters", [], [[{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]], "a"),
+    (WORKLOAD, "tenantID", ["a.onmicrosoft.example", "0-1"], ["", "a/b", "-a"], "a"),
+    ("AzureClientSecret", "tenantID", ["t"], ["a/b", "-a"], "a tenant is written as"),
+    (
+        WORKLOAD,
+        "authorityHost",
+        ["https://login.microsoftonline.us", "https://127.0.0.1:8443"],
+        ["http://login.example", "login.example", "https://login.example/", "https://login.example/tenant"],
+        "an authority host is written",
+    ),
+    (WORKLOAD, "scope", ["https://a.example/.default"], ["a b"], "a scope is one word"),
+    (
+        "GoogleWorkloadIdentity",
+        "serviceAccount",
+        ["gateway@project.iam.gserviceaccount.com"],
+        ["gateway", "Gateway@project", "a@b/c"],
+        "a service account is written as its address",
+    ),
+    (AWS, "region", ["eu-central-1", "us-gov-west-1"], ["EU", "eu", "eu/central"], "a region is written"),
+    (
+        AWS,
+        "roleARN",
+        ["arn:aws:iam::000000000000:role/a/b", "arn:aws-us-gov:iam::000000000000:role/a"],
+        ["a", "arn:aws:iam::1:role/a", "arn:aws:iam::000000000000:user/a"],
+        "a role is written as its ARN",
+    ),
+    (AWS, "service", ["medical-imaging"], ["Medical Imaging"], "a service is written as AWS signs it"),
+]
+"""Of a member of auth: the type, the field, what is accepted, what is not, and a part of the sentence."""
 
 CASES: list[Case] = [
     # AE titles: PS3.5 6.2, 1 to 16 characters of ISO 646 without backslash and control characters.
@@ -429,8 +483,13 @@ CASES: list[Case] = [
     *_table(
         "CloudTarget",
         "spec.auth",
-        [{"type": "None"}, {"type": "Basic", "basic": BASIC}],
-        [{"type": "Basic"}, {"type": "None", "basic": BASIC}],
+        [{"type": "None"}, *(auth(type_) for type_ in MEMBERS)],
+        [
+            {"type": "None", "basic": BASIC},
+            *({"type": type_} for type_ in MEMBERS),
+            *({**auth(type_), "type": "None"} for type_ in MEMBERS),
+            {**auth("Bearer"), "basic": BASIC},
+        ],
         "give exactly the member of the type",
     ),
     Case("CloudTarget", "spec.auth", {"type": "Kerberos"}, "Basic"),
@@ -446,6 +505,48 @@ CASES: list[Case] = [
         ],
         "a Secret's key has letters",
     ),
+    *(
+        Case("CloudTarget", "spec.auth", auth(type_, **{field: value}), refused)
+        for type_, field, accepted, values, refused in CREDENTIALS
+        for value, refused in [*((one, "") for one in accepted), *((one, refused) for one in values)]
+    ),
+    *_table(
+        "CloudTarget",
+        "spec.tls",
+        [
+            {},
+            {"caBundleRef": {"kind": "ConfigMap", "name": "a", "key": "ca.crt"}},
+            {"caBundleRef": {"kind": "Secret", "name": "a", "key": "ca.crt"}, "clientCertificateRef": {"name": "c"}},
+        ],
+        [{"caBundleRef": {"kind": "Pod", "name": "a", "key": "ca.crt"}}],
+        "ConfigMap",
+    ),
+    *_table("CloudTarget", "spec.tls", [], [{"caBundleRef": {"kind": "Secret", "name": "a", "key": ".."}}], KEY),
+    *_table("CloudTarget", "spec.tls", [], [{"clientCertificateRef": {"name": "A"}}], OBJECT_NAME),
+    *_table(
+        "CloudTarget",
+        "spec.proxy.url",
+        ["http://proxy.example:3128", "https://[2001:db8::7]/"],
+        ["proxy.example:3128", "socks5://proxy.example", "http://u:p@proxy.example", "http://proxy.example/x", ""],
+        "write the proxy as",
+    ),
+    *_table(
+        "CloudTarget",
+        "spec.proxy",
+        [{"url": "http://p", "basic": BASIC}],
+        [{"url": "http://p", "basic": {**BASIC, "username": "a:b"}}],
+        "no colon",
+    ),
+    *_table(
+        "CloudTarget",
+        "spec.proxy",
+        [{"url": "http://p", "noProxy": ["a.example", ".b.example", "192.0.2.1", "2001:db8::1", "10.0.0.0/8"]}],
+        [{"url": "http://p", "noProxy": [entry]} for entry in ("a b", "10.0.0.0/99", "https://a.example", "a/b")],
+        "an entry is a host",
+    ),
+    Case("CloudTarget", "spec.proxy", {"url": "http://p", "noProxy": ["a", "a"]}, "a"),
+    Case("CloudTarget", "spec.proxy", {"url": "http://p", "noProxy": [""]}, "noProxy"),
+    Case("CloudTarget", "spec.proxy", {"noProxy": []}, "url"),
     *_table("CloudTarget", "spec.accepts", ["Any", "DeidentifiedOnly"], ["All"], "DeidentifiedOnly"),
     # What is missing or unknown.
     Case("CloudTarget", "spec.auth", REMOVED, "auth"),

@@ -15,7 +15,10 @@ from .manifests.world import Key, World
 def inputs_of(world: World, key: Key) -> RouteInputs:
     """Return the inputs of a route, Secrets included: on this machine they are in the files."""
     secrets = {where: frozenset(values) for where, values in world.secrets.items()}
-    return gather_route(world.routes[key], world.nodes.values(), world.targets.values(), secrets)
+    config_maps = {where: frozenset(values) for where, values in world.config_maps.items()}
+    return gather_route(
+        world.routes[key], world.nodes.values(), world.targets.values(), secrets, config_maps=config_maps
+    )
 
 
 def examine(world: World) -> list[Finding]:

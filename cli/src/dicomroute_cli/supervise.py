@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.render.gateway_configuration import configuration_text, gateway_configuration
+from dicomroute_operator.render.names import mounted_file
 
 from .examine import examine, inputs_of
 from .manifests.read import Finding, files_of
@@ -23,7 +24,15 @@ from .state import RouteState, event_line, lock_state, route_state, write_addres
 _POLL_SECONDS: Final = 0.5
 _RESTART_SECONDS: Final = (1, 2, 5, 10, 30)
 _GRACE_SECONDS: Final = 10
-_MISSING: Final = ("NodeNotFound:", "NoNodeSelected:", "TargetNotFound:", "SecretNotFound:", "SecretKeyMissing:")
+_MISSING: Final = (
+    "NodeNotFound:",
+    "NoNodeSelected:",
+    "TargetNotFound:",
+    "SecretNotFound:",
+    "SecretKeyMissing:",
+    "ConfigMapNotFound:",
+    "ConfigMapKeyMissing:",
+)
 """Findings that do not keep a change from being taken over: deliveries to a removed target are to be Held."""
 
 
@@ -235,7 +244,7 @@ class _Supervisor:
     def _write(self, gateway: _Gateway) -> None:
         """Write what the gateway reads: as the operator would render it, as the kubelet would mount it."""
         inputs = inputs_of(self._world, gateway.key)
-        gateway.state.write_secrets(_secrets(self._world, inputs))
+        gateway.state.write_secrets(mounted_files(self._world, inputs))
         gateway.state.write_configuration(configuration_text(gateway_configuration(inputs)))
 
     def _announcement(self, gateway: _Gateway) -> dict[str, str]:
@@ -278,13 +287,15 @@ def _check_ports(world: World, settings: RunSettings) -> None:
         raise Failure(f"--port {name}: there is no such listener; there are {', '.join(sorted(known))}", 2)
 
 
-def _secrets(world: World, inputs: RouteInputs) -> dict[str, dict[str, bytes]]:
-    """Return the Secrets that a gateway of this route would have mounted, by name and key."""
+def mounted_files(world: World, inputs: RouteInputs) -> dict[str, dict[str, bytes]]:
+    """Return the files that a gateway of this route would have mounted, by folder and key."""
     wanted: dict[str, dict[str, bytes]] = {}
-    for reference in inputs.secret_references():
-        value = world.secrets.get((inputs.route.metadata.namespace, reference.name), {}).get(reference.key)
+    for needed in inputs.files():
+        store = world.secrets if needed.kind == "Secret" else world.config_maps
+        value = store.get((inputs.route.metadata.namespace, needed.name), {}).get(needed.key)
         if value is not None:
-            wanted.setdefault(reference.name, {})[reference.key] = value
+            folder, _, key = mounted_file(needed.kind, needed.name, needed.key).partition("/")
+            wanted.setdefault(folder, {})[key] = value
     return wanted
 
 

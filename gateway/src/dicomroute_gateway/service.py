@@ -19,8 +19,9 @@ from .admin.queue import Queue
 from .admin.server import AdminServer
 from .admin.status import DestinationActivity, Observation, key_findings
 from .configuration.load import ConfigurationError, Loaded, load
-from .configuration.model import BasicAuth, Configuration, EncryptionMode, Mode
+from .configuration.model import Configuration, EncryptionMode, Mode
 from .configuration.model import Listener as ListenerConfiguration
+from .deliver.credentials.expiry import expires_time
 from .deliver.deliverer import Deliverer
 from .dimse.listener import Counts, Listener, ListenerError
 from .measures import Measures
@@ -82,6 +83,7 @@ class Gateway:
         self._text: str | None = None
         self._secrets: list[tuple[str, int, int]] = []
         self._keys = NO_KEYS
+        self._credential_ends: dict[str, float] = {}
         self._draining = False
         self._fill_rate = FillRate()
         self._admin = AdminServer(
@@ -170,6 +172,7 @@ class Gateway:
                 for destination, worker in (self._deliverer.workers.items() if self._deliverer else ())
             },
             fill_bytes_per_second=self._fill_rate.bytes_per_second,
+            credential_ends=self._credential_ends,
             unmounted_secrets=[name for name in self._secret_files() if not (self._settings.secrets / name).is_file()],
         )
 
@@ -206,6 +209,8 @@ class Gateway:
         if changed or not self.is_ready:
             self._fit_listeners()
         secrets = self._secrets_seen()
+        if changed or secrets != self._secrets:
+            self._credential_ends = self._ends_of_credentials()
         if secrets != self._secrets:
             self._secrets = secrets
             log.info("secrets.changed")
@@ -225,12 +230,11 @@ class Gateway:
         return keys
 
     def _secret_files(self) -> list[str]:
-        """Return the Secret files (SECRET/KEY) that destinations and the spool use."""
+        """Return the mounted files (SECRET/KEY, ConfigMap-NAME/KEY) that destinations and the spool use."""
         if self._active is None:
             return []
         configuration = self._configuration()
-        auths = (destination.auth for destination in configuration.destinations)
-        files = {auth.password_file for auth in auths if isinstance(auth, BasicAuth)}
+        files = {file for destination in configuration.destinations for file in destination.files}
         if configuration.spool.encryption is not None:
             files.add(configuration.spool.encryption.key_file)
         return sorted(files)
@@ -248,6 +252,14 @@ class Gateway:
                 continue
             seen.append((name, stat.st_ino, stat.st_mtime_ns))
         return seen
+
+    def _ends_of_credentials(self) -> dict[str, float]:
+        """Return when the credential of each destination ends, where it says so."""
+        ends = {
+            str(destination.key): expires_time(destination, self._settings.secrets)
+            for destination in self._configuration().destinations
+        }
+        return {destination: end for destination, end in ends.items() if end is not None}
 
     async def _open_spool(self, keys: Keys) -> bool:
         """Open the spool and what stands on it; return whether it is open. It is tried again while it is not."""

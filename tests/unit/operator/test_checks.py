@@ -1,7 +1,10 @@
 """What the checks find across objects, and what they leave alone."""
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+from auths import MEMBERS, auth
 from manifests import Json, changed, node, route, target
 
 from dicomroute_operator.api.conditions import CONDITIONS
@@ -123,20 +126,73 @@ def test_the_spools_key_is_looked_for_like_a_targets_credential() -> None:
     assert "the gateway sees it within two minutes" in finding.message
 
 
+def two_targets(one: Json, other: Json) -> list[Finding]:
+    second = {"kind": "CloudTarget", "name": "research"}
+    targets = [target(auth=one), changed(target(auth=other), "metadata.name", "research")]
+    return findings(changed(route(), "spec.rules.0.destinations.1", second), targets=targets)
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (
+            auth("GoogleWorkloadIdentity", serviceAccount="a@p.iam.gserviceaccount.com"),
+            auth("GoogleWorkloadIdentity", serviceAccount="b@p.iam.gserviceaccount.com"),
+        ),
+        (
+            auth("AWSWebIdentity", roleARN="arn:aws:iam::000000000000:role/a"),
+            auth("AWSWebIdentity", roleARN="arn:aws:iam::000000000000:role/b"),
+        ),
+    ],
+)
+def test_two_identities_that_one_service_account_cannot_have(one: Json, other: Json) -> None:
+    (finding, _) = two_targets(one, other)
+    assert f"{finding.reason}" == "ConflictingIdentities"
+    assert "give each a route of its own" in finding.message
+    assert reasons(two_targets(one, one)) == FINE
+    assert reasons(two_targets(one, BASIC)) == FINE
+
+
+def test_two_clients_of_azure_may_share_the_pods() -> None:
+    one, other = (auth("AzureWorkloadIdentity", clientID=client) for client in ("a", "b"))
+    assert reasons(two_targets(one, other)) == FINE
+
+
+def test_certificates_are_looked_for_too() -> None:
+    bundle = {"kind": "ConfigMap", "name": "authorities", "key": "ca.crt"}
+    targets = [CloudTarget.model_validate(target(tls={"caBundleRef": bundle}))]
+    inputs = gather_route(DicomRoute.model_validate(route()), [DicomNode.model_validate(node())], targets)
+
+    def found(**known: Any) -> str:
+        return reasons(check_route(replace(inputs, **known)))[1]
+
+    assert found() == "ResolvedRefs=True/ResolvedRefs"
+    assert found(config_maps={}) == "ResolvedRefs=False/ConfigMapNotFound"
+    assert found(config_maps={"authorities": frozenset(["x"])}) == "ResolvedRefs=False/ConfigMapKeyMissing"
+    missing = Existing(unmounted=frozenset(["ConfigMap-authorities/ca.crt"]))
+    assert found(existing=missing) == "ResolvedRefs=False/ConfigMapNotFound"
+    a_secret = Existing(unmounted=frozenset(["authorities/ca.crt"]))
+    assert found(existing=a_secret) == "ResolvedRefs=True/ResolvedRefs"
+
+
 def test_objects_of_other_namespaces_are_not_there() -> None:
     elsewhere = changed(target(), "metadata.namespace", "other")
     assert reasons(findings(route(), targets=[elsewhere]))[1] == "ResolvedRefs=False/TargetNotFound"
 
 
 def test_a_password_over_plain_http_is_warned_of_unless_it_stays_on_the_machine() -> None:
-    def warnings(url: str, auth: Json) -> list[str]:
-        found = check_target(CloudTarget.model_validate(target(url=url, auth=auth)))
+    def warnings(url: str, credential: Json) -> list[str]:
+        found = check_target(CloudTarget.model_validate(target(url=url, auth=credential)))
         return [str(one.reason) for one in found if one.is_warning]
 
     assert warnings("http://archive.example", BASIC) == ["PlainHTTP"]
     assert warnings("https://archive.example", BASIC) == []
     assert warnings("http://127.0.0.1:8042", BASIC) == []
     assert warnings("http://archive.example", {"type": "None"}) == []
+    for type_ in MEMBERS:
+        assert warnings("http://archive.example", auth(type_)) == ["PlainHTTP"], type_
+    in_clear = auth("OAuth2ClientCredentials", tokenURL="http://login.example/token")
+    assert warnings("https://archive.example", in_clear) == ["PlainHTTP"]
 
 
 def test_every_reason_is_declared_with_its_meaning_and_used() -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from auths import MEMBERS, auth
 from manifests import Json, changed, node, route, target
 
 from dicomroute_operator.api.crd import RESOURCES, open_api_schema
@@ -53,8 +54,20 @@ BASES: dict[str, Json] = {
         },
     ),
     "DicomNode": node(),
-    "CloudTarget": target(auth={"type": "Basic", "basic": {"username": "u", "passwordSecretRef": SECRET}}),
+    "CloudTarget": target(
+        auth={"type": "Basic", "basic": {"username": "u", "passwordSecretRef": SECRET}},
+        tls={
+            "caBundleRef": {"kind": "ConfigMap", "name": "authorities", "key": "ca.crt"},
+            "clientCertificateRef": {"name": "certificate"},
+        },
+        proxy={
+            "url": "http://proxy.example:3128",
+            "basic": {"username": "u", "passwordSecretRef": SECRET},
+            "caBundleRef": {"kind": "ConfigMap", "name": "authorities", "key": "proxy.crt"},
+        },
+    ),
 }
+TYPES = {member: type_ for type_, (member, _) in MEMBERS.items()}
 
 # Another value for fields of which the type alone does not say one.
 OTHER: dict[str, Any] = {
@@ -78,6 +91,8 @@ OTHER: dict[str, Any] = {
     "spec.allowedSources": ["198.51.100.0/24"],
     "spec.url": "http://archive.example/",
     "spec.auth.type": "None",
+    "spec.tls.caBundleRef.kind": "Secret",
+    "spec.proxy.caBundleRef.kind": "Secret",
     # There is one kind of destination as yet; the field says which kind a name belongs to.
     "spec.rules.0.destinations.0.kind": None,
     "spec.destinations.0.kind": None,
@@ -138,11 +153,18 @@ def effects(documents: dict[str, Json]) -> Any:
     )
 
 
+def base_of(kind: str, path: str) -> Json:
+    """Return the manifest in which a field is changed: a member of auth belongs to its type."""
+    member = path.removeprefix("spec.auth.").partition(".")[0]
+    return changed(BASES[kind], "spec.auth", auth(TYPES[member])) if member in TYPES else BASES[kind]
+
+
 OTHER_NODE = changed(changed(node(), "metadata.name", "ct-2"), "spec.aeTitle", "CT2")
 
 
 @pytest.mark.parametrize("kind, path, schema", fields(), ids=[f"{kind} {path}" for kind, path, _ in fields()])
 def test_a_field_has_an_effect(kind: str, path: str, schema: Json) -> None:
     value = other_value(path, schema)
-    documents = {**BASES, kind: changed(BASES[kind], path, value)}
-    assert effects(documents) != effects(BASES), f"{kind} {path}: {value!r} changes nothing"
+    base = base_of(kind, path)
+    changes = {**BASES, kind: changed(base, path, value)}
+    assert effects(changes) != effects({**BASES, kind: base}), f"{kind} {path}: {value!r} changes nothing"

@@ -4,6 +4,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from auths import MEMBERS, auth
 from manifests import route, target
 
 from dicomroute_operator.api.route import DicomRoute
@@ -12,8 +13,9 @@ from dicomroute_operator.gather.route import gather_route
 from dicomroute_operator.render.egress import METADATA_ADDRESSES, egress
 
 
-def rules(url: str) -> list[dict[str, Any]]:
-    inputs = gather_route(DicomRoute.model_validate(route()), [], [CloudTarget.model_validate(target(url=url))])
+def rules(url: str, **spec: Any) -> list[dict[str, Any]]:
+    one = CloudTarget.model_validate(target(url=url, **spec))
+    inputs = gather_route(DicomRoute.model_validate(route()), [], [one])
     names, *rest = egress(inputs)
     assert {port["port"] for port in names["ports"]} == {53, 5353}
     return rest
@@ -37,3 +39,27 @@ def test_a_host_name_is_open_by_port_but_for_metadata_services() -> None:
     for block, forbidden in zip(rule["to"], METADATA_ADDRESSES, strict=True):
         assert block["ipBlock"]["except"] == [forbidden]
         assert ip_network(forbidden).subnet_of(ip_network(block["ipBlock"]["cidr"]))
+
+
+METADATA = {"ipBlock": {"cidr": "169.254.169.254/32"}}
+
+
+@pytest.mark.parametrize("type_", MEMBERS)
+def test_the_metadata_service_is_open_to_the_identities_that_it_gives(type_: str) -> None:
+    found = [rule for rule in rules("https://192.0.2.7/", auth=auth(type_)) if METADATA in rule["to"]]
+    assert bool(found) == (type_ in ("AzureManagedIdentity", "GoogleWorkloadIdentity"))
+    assert all(rule["ports"] == [{"port": 80, "protocol": "TCP"}] for rule in found)
+
+
+def test_what_gives_tokens_is_open_too() -> None:
+    url = "http://192.0.2.8:8080/token"
+    found = rules("https://192.0.2.7/", auth=auth("OAuth2ClientCredentials", tokenURL=url))
+    assert [rule["to"][0]["ipBlock"]["cidr"] for rule in found] == ["192.0.2.7/32", "192.0.2.8/32"]
+
+
+def test_a_proxy_is_open_in_the_place_of_what_it_reaches() -> None:
+    proxy = {"url": "http://192.0.2.9:3128", "noProxy": ["192.0.2.8"]}
+    token = auth("OAuth2ClientCredentials", tokenURL="https://192.0.2.8/token")
+    found = rules("https://archive.example/", auth=token, proxy=proxy)
+    places = [(rule["to"][0]["ipBlock"]["cidr"], rule["ports"][0]["port"]) for rule in found]
+    assert places == [("192.0.2.8/32", 443), ("192.0.2.9/32", 3128)], "and not the port of archive.example"

@@ -262,3 +262,24 @@ def test_a_person_hears_of_faults_and_of_their_end_and_of_nothing_else() -> None
     assert transitions(bad, bad) == []
     assert transitions(bad, good) == [("Ready", "fine", False)]
     assert transitions(good, starting) == []
+
+
+@pytest.mark.parametrize(
+    "end, reason",
+    [
+        ("2026-01-17T00:00:00Z", ""),
+        ("2026-01-15T00:00:00Z", "ExpiresSoon"),
+        ("2026-01-02T03:04:04Z", "Expired"),
+        ("soon", ""),
+        (None, ""),
+    ],
+)
+def test_a_credential_that_ends_within_a_fortnight(end: str | None, reason: str) -> None:
+    one = {"kind": "CloudTarget", "name": "archive", "credentialExpiresTime": end}
+    found = {one.type: one for one in status(seen(report(destinations=[one]))).conditions}
+    assert ("CredentialsExpiring" in found) == bool(reason)
+    if reason:
+        assert found["CredentialsExpiring"].reason == reason
+        assert f"CloudTarget archive {'ended' if reason == 'Expired' else 'ends'} at {end}" in (
+            found["CredentialsExpiring"].message
+        )

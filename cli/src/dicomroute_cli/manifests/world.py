@@ -67,6 +67,7 @@ class World:
     nodes: dict[Key, DicomNode] = field(default_factory=dict)
     targets: dict[Key, CloudTarget] = field(default_factory=dict)
     secrets: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
+    config_maps: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     """Where each object, NAMESPACE/KIND/NAME, was read from."""
     findings: list[Finding] = field(default_factory=list)
@@ -82,7 +83,9 @@ def load_world(paths: Iterable[Path]) -> World:
     world = World(findings=findings)
     for document in documents:
         if document.data.get("apiVersion") == "v1" and document.kind == "Secret":
-            _take_secret(world, document)
+            _take_values(world, document, world.secrets, encoded="data", plain="stringData")
+        elif document.data.get("apiVersion") == "v1" and document.kind == "ConfigMap":
+            _take_values(world, document, world.config_maps, encoded="binaryData", plain="data")
         elif model_of(document.kind) or str(document.data.get("apiVersion", "")).startswith(GROUP):
             _take_resource(world, document)
         elif "apiVersion" not in document.data or not document.kind:
@@ -132,8 +135,11 @@ def checked(
     return full, list(rule_errors(full, schema))
 
 
-def _take_secret(world: World, document: Document) -> None:
-    schema = {"properties": {"metadata": _METADATA_SCHEMA, "data": _TEXTS, "stringData": _TEXTS}}
+def _take_values(
+    world: World, document: Document, store: dict[Key, Mapping[str, bytes]], *, encoded: str, plain: str
+) -> None:
+    """Take over a Secret or a ConfigMap: one of its fields is encoded, the other is not."""
+    schema = {"properties": {"metadata": _METADATA_SCHEMA, encoded: _TEXTS, plain: _TEXTS}}
     content = {field: document.data.get(field, {}) for field in schema["properties"]}
     errors = list(schema_errors(content, schema)) or list(rule_errors(content, schema))
     if errors:
@@ -141,17 +147,17 @@ def _take_secret(world: World, document: Document) -> None:
         return
     metadata = document.data["metadata"]
     values: dict[str, bytes] = {}
-    for key, value in content["data"].items():
+    for key, value in content[encoded].items():
         try:
             values[key] = base64.b64decode("".join(value.split()), validate=True)
         except (binascii.Error, ValueError):
-            message = "is not base64: encode the value, or write it in stringData"
-            world.findings.append(Finding(document.file, document.name, f"data.{key}", message))
-    for key, value in content["stringData"].items():
+            message = f"is not base64: encode the value, or write it in {plain}"
+            world.findings.append(Finding(document.file, document.name, f"{encoded}.{key}", message))
+    for key, value in content[plain].items():
         values[key] = value.encode()
     where = (metadata.get("namespace", "default"), metadata["name"])
     if _is_first(world, document, where):
-        world.secrets[where] = values
+        store[where] = values
 
 
 def _is_first(world: World, document: Document, key: Key) -> bool:

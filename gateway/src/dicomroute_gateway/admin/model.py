@@ -97,7 +97,7 @@ class LastErrorDocument(Document):
 
 
 class DestinationDocument(DeliveriesDocument):
-    """The deliveries to one destination."""
+    """The deliveries to one destination; `credentialExpiresTime` where its credential says when it ends."""
 
     kind: str
     name: str
@@ -106,6 +106,7 @@ class DestinationDocument(DeliveriesDocument):
     """Whether a fault of the destination makes its deliveries wait until it is tried again."""
     oldest_owed_time: datetime | None = None
     last_error: LastErrorDocument | None = None
+    credential_expires_time: datetime | None = None
 
 
 class SpoolKeyDocument(Document):
@@ -154,7 +155,7 @@ class StatusDocument(Document):
     destinations: list[DestinationDocument] = []
     spool: SpoolDocument | None = None
     unmounted_secrets: list[str] = []
-    """Secret files (SECRET/KEY) that destinations or the spool need and that are not mounted."""
+    """Files (SECRET/KEY, ConfigMap-NAME/KEY) that destinations or the spool need and that are not mounted."""
 
 
 class QueueItem(Document):

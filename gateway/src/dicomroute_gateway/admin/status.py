@@ -1,7 +1,7 @@
 """Builds the status document and the metrics from one observation of the gateway. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from dicomroute_gateway import __version__
@@ -59,6 +59,8 @@ class Observation:
     unmounted_secrets: Sequence[str] = ()
     fill_bytes_per_second: int = 0
     keys: Keys = NO_KEYS
+    credential_ends: Mapping[str, float] = field(default_factory=dict)
+    """When the credential of a destination (KIND/NAME) ends, in seconds since 1970, where it says so."""
 
 
 def key_findings(keys: Keys, instances_by_key: Mapping[str, int]) -> list[tuple[str, str, str]]:
@@ -203,6 +205,7 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
                 )
                 if error
                 else None,
+                credential_expires_time=_time(seen.credential_ends[name]) if name in seen.credential_ends else None,
             )
         )
     return documents

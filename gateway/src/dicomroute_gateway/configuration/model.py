@@ -6,28 +6,17 @@ here, because a field that the gateway would ignore is a promise that it would b
 
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from .credentials import Auth, Proxy, Tls
+from .section import Section
 
 SCHEMA_VERSION = 1
 
 TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
-
-_ACRONYMS = {"ae": "AE", "pdu": "PDU"}
-
-
-def _alias(name: str) -> str:
-    """Return the JSON name of a field: camelCase with DICOM's acronyms in capitals, as in the manifests."""
-    head, *tail = name.split("_")
-    return head + "".join(_ACRONYMS.get(word, word.capitalize()) for word in tail)
-
-
-class Section(BaseModel):
-    """A part of the configuration: immutable, and closed to unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_alias, populate_by_name=True)
 
 
 class RouteIdentity(Section):
@@ -59,14 +48,14 @@ class Caller(Section):
     node: str
     calling_ae_titles: list[str]
     any_address: bool = False
-    networks: list[IPv4Network | IPv6Network] = []
+    networks: list[IPv4Network | IPv6Network] = Field(default=[])
 
 
 class Sources(Section):
     """Who may associate with one listener."""
 
     policy: SourcePolicy
-    callers: list[Caller] = []
+    callers: list[Caller] = Field(default=[])
 
 
 class Listener(Section):
@@ -130,21 +119,6 @@ class Rules(Section):
     rules: list[Rule]
 
 
-class NoAuth(Section):
-    """Requests carry no credential."""
-
-    type: Literal["None"]
-
-
-class BasicAuth(Section):
-    """HTTP Basic authentication (RFC 7617); the password is read from a mounted Secret."""
-
-    type: Literal["Basic"]
-    username: str
-    password_file: str
-    """Relative to the folder of the mounted Secrets: `SECRET/KEY`."""
-
-
 class Accepts(StrEnum):
     """What a destination may be sent."""
 
@@ -181,7 +155,7 @@ class Bandwidth(Section):
 
     max_bytes_per_second: int | None = Field(default=None, ge=1)
     time_zone: str = "UTC"
-    windows: list[Window] = []
+    windows: list[Window] = Field(default=[])
 
     @field_validator("time_zone")
     @classmethod
@@ -210,13 +184,20 @@ class CloudTargetDestination(DestinationSettings):
     kind: Literal["CloudTarget"]
     name: str
     url: str
-    auth: Annotated[NoAuth | BasicAuth, Field(discriminator="type")]
+    auth: Auth
+    tls: Tls = Tls()
+    proxy: Proxy | None = None
     accepts: Accepts = Accepts.ANY
 
     @property
     def key(self) -> DestinationKey:
         """The name by which rules and the spool know this destination."""
         return DestinationKey(kind=DestinationKind.CLOUD_TARGET, name=self.name)
+
+    @property
+    def files(self) -> list[str]:
+        """The files, within the folder of mounted Secrets, that requests need."""
+        return [file for one in (self.auth, self.tls, self.proxy) if one is not None for file in one.files]
 
 
 class Retry(Section):
@@ -264,7 +245,7 @@ class Acknowledge(Section):
     """
 
     when: AcknowledgeWhen = AcknowledgeWhen.ON_SPOOLED
-    destinations: list[DestinationKey] = []
+    destinations: list[DestinationKey] = Field(default=[])
     timeout_seconds: int = Field(default=30, ge=1)
 
 

@@ -13,6 +13,7 @@ from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.spool.spool import Spool
 
 from .bandwidth import bytes_per_second
+from .credentials.tokens import TokenCache
 from .stow import StowTransport
 from .throttle import Throttle
 from .worker import Worker
@@ -43,6 +44,7 @@ class Deliverer:
         self._spool = spool
         self._configuration = configuration
         self._secrets = secrets
+        self._tokens = TokenCache()
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pause: asyncio.TimerHandle | None = None
@@ -82,6 +84,7 @@ class Deliverer:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._tokens.close()
 
     def _take(self) -> None:
         by_destination: dict[str, list[int]] = defaultdict(list)
@@ -101,7 +104,7 @@ class Deliverer:
         worker = self._workers.get(destination)
         if worker is None:
             throttle = Throttle(partial(self._bytes_per_second, destination), _WALL_CLOCK)
-            transport = StowTransport(partial(self._target, destination), self._secrets, throttle)
+            transport = StowTransport(partial(self._target, destination), self._secrets, self._tokens, throttle)
             worker = Worker(destination, self._spool, self._configuration, transport, self._measures)
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(

@@ -1,32 +1,27 @@
 """HTTP to a CloudTarget: one place for connections, credentials, patience, and what a failure is called."""
 
 import asyncio
-import base64
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import aiohttp
+from yarl import URL
 
-from dicomroute_gateway.configuration.model import BasicAuth, CloudTargetDestination
+from dicomroute_gateway.configuration.model import CloudTargetDestination
 
-_STALL_SECONDS: Final = 120.0
-"""How long a destination may take no byte of a request, and how long its whole answer may take."""
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_STALL_SECONDS)
+from .connections import STALL_SECONDS, Connections, proxy_for
+from .credentials.authorize import Authorizer, Unsigned
+from .credentials.exchange import EXCHANGE_SECONDS, MAX_ANSWER_BYTES, Reply, Request
+from .credentials.tokens import Token, TokenCache
+from .faults import CredentialFault, CredentialMissing, TransportFailed, failure, proxy_authentication_required
 
+__all__ = ["Body", "Client", "CredentialFault", "CredentialMissing", "Response", "TransportFailed"]
 
-class CredentialMissing(Exception):
-    """A Secret that the destination needs is not there; the message names it."""
-
-
-class TransportFailed(Exception):
-    """No answer came; `reason` says where it broke off."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+_COMMON_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "dicomroute"}
 
 
 class Body(Protocol):
@@ -63,16 +58,19 @@ class Response:
 
 
 class Client:
-    """Makes requests to one CloudTarget. Lives in one event loop."""
+    """Makes requests to one CloudTarget. Lives in one event loop. Clients that share `tokens` share what is kept."""
 
-    def __init__(self, secrets: Path) -> None:
-        self._secrets = secrets
-        self._session: aiohttp.ClientSession | None = None
+    def __init__(self, secrets: Path, tokens: TokenCache | None = None) -> None:
+        self._connections = Connections(secrets)
+        self._tokens = TokenCache() if tokens is None else tokens
+        self._owns_tokens = tokens is None
+        self._authorizer = Authorizer(secrets, self._tokens)
 
     async def close(self) -> None:
         """Close connections that are kept."""
-        if self._session is not None:
-            await self._session.close()
+        if self._owns_tokens:
+            await self._tokens.close()
+        await self._connections.close()
 
     @asynccontextmanager
     async def request(
@@ -85,40 +83,120 @@ class Client:
     ) -> AsyncIterator[Response]:
         """Make a request to `path` (such as /studies) below the target's URL; the answer's body is still to be read.
 
+        A token that is answered with 401 is renewed, and the request made once more, from the beginning of its body.
         Redirects are not followed, as they would carry the credential to another place.
 
-        Raises CredentialMissing, TransportFailed, also while the answer is read; OSError of a file that the body reads.
+        Raises CredentialFault, TransportFailed, also while the answer is read; OSError of a file that the body reads.
         """
-        if self._session is None:
-            self._session = _new_session()
+        url = f"{target.url.rstrip('/')}{path}"
+        refused: Token | None = None
+        try:
+            async with AsyncExitStack() as kept:
+                while True:
+                    attempt = await kept.enter_async_context(AsyncExitStack())
+                    unsigned = Unsigned(method, url, headers)
+                    response, token = await self._attempt(attempt, target, unsigned, body, refused)
+                    if response.status != 401 or token is None or refused is not None:
+                        break
+                    refused = token
+                    await attempt.aclose()
+                yield response
+        except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
+            raise await self._failure(error, target, url) from error
+
+    async def _failure(
+        self, error: Exception, target: CloudTargetDestination, url: str
+    ) -> TransportFailed | CredentialFault:
+        proxy = proxy_for(target, url)
+        found = failure(error, target.url, proxy)
+        if found.reason == "ConnectionLost" and not proxy and url.startswith("https:"):
+            tls = await self._connections.refused_after_handshake(url)
+            return found if tls is None else failure(tls, target.url)
+        return found
+
+    async def _attempt(
+        self,
+        attempt: AsyncExitStack,
+        target: CloudTargetDestination,
+        request: Unsigned,
+        body: Body | None,
+        refused: Token | None,
+    ) -> tuple[Response, Token | None]:
+        """Make a request once; return the answer that has begun, which ends with `attempt`, and the token used."""
+        session = await attempt.enter_async_context(self._connections.session(target))
+        headers = {**request.headers, **_headers(body)}
+        try:
+            url = URL(request.url)
+        except ValueError as error:
+            raise aiohttp.InvalidURL(request.url) from error
+        signable = Unsigned(request.method, str(url), headers, body.blocks if body is not None else None)
+        exchange = partial(_exchange, self._connections, target)
+        authorized = await self._authorizer.authorize(target.auth, signable, exchange, refused)
+        options = self._connections.options(target, request.url)
+        headers = {**headers, **authorized.headers, **options.pop("headers", {})}
         sending = _Sending(body)
+        await attempt.enter_async_context(sending.stall)
+        response = await attempt.enter_async_context(
+            session.request(
+                request.method,
+                url,
+                data=sending.blocks() if body is not None else None,
+                headers=headers,
+                allow_redirects=False,
+                **options,
+            )
+        )
+        if options and response.status == 407:
+            raise proxy_authentication_required(str(options["proxy"]))
+        sending.go_on()  # for the answer as a whole
+        return Response(response, time.monotonic() - sending.ended), authorized.token
+
+
+async def _exchange(connections: Connections, target: CloudTargetDestination, request: Request) -> Reply:
+    """Make a request to a token endpoint in the way that the target's own requests go.
+
+    Raises CredentialFault, TransportFailed.
+    """
+    async with connections.session(target) as session:
+        options = {} if request.local else connections.options(target, request.url)
+        proxy = str(options.get("proxy", ""))
+        headers = {**_COMMON_HEADERS, **_content_type(request), **request.headers, **options.pop("headers", {})}
         try:
             async with (
-                sending.stall,
-                self._session.request(
-                    method,
-                    f"{target.url.rstrip('/')}{path}",
-                    data=sending.blocks() if body is not None else None,
-                    headers={**headers, **sending.headers, **_authorization(target, self._secrets)},
+                asyncio.timeout(EXCHANGE_SECONDS),
+                session.request(
+                    "GET" if request.form is None else "POST",
+                    request.url,
+                    data=request.body,
+                    headers=headers,
                     allow_redirects=False,
+                    **options,
                 ) as response,
             ):
-                sending.go_on()  # for the answer as a whole
-                yield Response(response, time.monotonic() - sending.ended)
-        except aiohttp.ClientConnectorDNSError as error:
-            raise TransportFailed("DNSFailed", f"the name in {target.url} cannot be resolved") from error
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise TransportFailed("TLSUntrusted", str(error.certificate_error)) from error
-        except aiohttp.ClientSSLError as error:
-            raise TransportFailed("TLSFailed", str(error)) from error
-        except aiohttp.ClientConnectorError as error:
-            raise TransportFailed("ConnectionFailed", error.os_error.strerror or str(error)) from error
-        except TimeoutError as error:
-            raise TransportFailed("TimedOut", "the destination neither took nor sent a byte in time") from error
-        except (aiohttp.InvalidURL, UnicodeError) as error:
-            raise TransportFailed("URLInvalid", f"{target.url} cannot be connected to: correct the URL") from error
-        except aiohttp.ClientError as error:
-            raise TransportFailed("ConnectionLost", f"{type(error).__name__} before an answer came") from error
+                if proxy and response.status == 407:
+                    raise proxy_authentication_required(proxy)
+                content = await Response(response, 0.0).read(MAX_ANSWER_BYTES)
+                return Reply(response.status, response.headers, content)
+        except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
+            raise _endpoint_failure(failure(error, request.host, proxy)) from error
+
+
+def _content_type(request: Request) -> dict[str, str]:
+    return {} if request.form is None else {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def _endpoint_failure(fault: TransportFailed | CredentialFault) -> TransportFailed | CredentialFault:
+    """Return a fault as one of the token endpoint; what TLS or the proxy says is said as it is."""
+    if isinstance(fault, CredentialFault) or fault.reason.startswith(("TLS", "Proxy")):
+        return fault
+    return TransportFailed("TokenEndpointUnreachable", f"{fault} ({fault.reason})")
+
+
+def _headers(body: Body | None) -> dict[str, str]:
+    """Return the headers that every request has, and those that speak of its body."""
+    if body is None:
+        return _COMMON_HEADERS
+    return {**_COMMON_HEADERS, "Content-Type": body.content_type, "Content-Length": str(body.content_length)}
 
 
 class _Sending:
@@ -126,24 +204,12 @@ class _Sending:
 
     def __init__(self, body: Body | None) -> None:
         self._body = body
-        self.stall = asyncio.timeout(_STALL_SECONDS)
+        self.stall = asyncio.timeout(STALL_SECONDS)
         self.ended = time.monotonic()
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers that speak of the body."""
-        common = {"Accept-Encoding": "identity", "User-Agent": "dicomroute"}
-        if self._body is None:
-            return common
-        return {
-            **common,
-            "Content-Type": self._body.content_type,
-            "Content-Length": str(self._body.content_length),
-        }
 
     def go_on(self) -> None:
         """Put the end of patience off."""
-        self.stall.reschedule(asyncio.get_running_loop().time() + _STALL_SECONDS)
+        self.stall.reschedule(asyncio.get_running_loop().time() + STALL_SECONDS)
 
     async def blocks(self) -> AsyncIterator[bytes]:
         """Yield the body; each block that the destination has taken puts the end of patience off."""
@@ -152,30 +218,3 @@ class _Sending:
             yield block
             self.go_on()
         self.ended = time.monotonic()
-
-
-def _new_session() -> aiohttp.ClientSession:
-    """Return a session without limits of its own: each destination's worker keeps to its own.
-
-    No cookies, no proxy or credentials from the environment, and what a server compresses is bounded by what is read.
-    """
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-        timeout=_TIMEOUT,
-    )
-
-
-def _authorization(target: CloudTargetDestination, secrets: Path) -> dict[str, str]:
-    """Return the header that authenticates a request, from the Secret as it is mounted at this moment."""
-    auth = target.auth
-    if not isinstance(auth, BasicAuth):
-        return {}
-    try:
-        password = (secrets / auth.password_file).read_bytes().rstrip(b"\r\n")
-    except OSError as error:
-        name, _, key = auth.password_file.partition("/")
-        raise CredentialMissing(f"Secret {name} has no key {key}, or is not there: create it") from error
-    token = base64.b64encode(auth.username.encode() + b":" + password).decode()
-    return {"Authorization": f"Basic {token}"}

@@ -9,7 +9,8 @@ from dicomroute_gateway.configuration.model import CloudTargetDestination
 
 from .attempt import unreadable
 from .backoff import retry_after_seconds
-from .http import Body, Client, CredentialMissing, TransportFailed
+from .credentials.tokens import TokenCache
+from .http import Body, Client, CredentialFault, TransportFailed
 from .multipart import MultipartBody
 from .outcome import Answer, Outcome, Verdict, outcomes
 from .throttle import Throttle, Throttled
@@ -23,9 +24,15 @@ class StowTransport:
 
     limits = Limits(lanes=8, most_lanes=32, batch_instances=10, batch_bytes=32 << 20)
 
-    def __init__(self, target: Callable[[], CloudTargetDestination | None], secrets: Path, throttle: Throttle) -> None:
+    def __init__(
+        self,
+        target: Callable[[], CloudTargetDestination | None],
+        secrets: Path,
+        tokens: TokenCache,
+        throttle: Throttle,
+    ) -> None:
         self._target = target
-        self._client = Client(secrets)
+        self._client = Client(secrets, tokens)
         self._throttle = throttle
 
     async def send(self, items: Sequence[Item]) -> Sent:
@@ -36,8 +43,8 @@ class StowTransport:
         body = MultipartBody([item.part for item in items])
         try:
             answer, wait_seconds, answer_seconds = await store(self._client, target, Throttled(body, self._throttle))
-        except CredentialMissing as error:
-            return Sent([Outcome(Verdict.PAUSE, "SecretMissing")] * len(items), str(error))
+        except CredentialFault as error:
+            return Sent([Outcome(Verdict.PAUSE, error.reason)] * len(items), str(error))
         except TransportFailed as error:
             if body.fault is not None:
                 index, fault = body.fault
@@ -58,7 +65,7 @@ async def store(client: Client, target: CloudTargetDestination, body: Body) -> t
     Return its answer, how many seconds it asks to wait before the next request, and how many it took to answer. The
     study is left out of the URL: the form with it adds nothing but a way to fail.
 
-    Raises CredentialMissing, TransportFailed.
+    Raises CredentialFault, TransportFailed.
     """
     headers = {"Accept": "application/dicom+json"}
     async with client.request(target, "POST", "/studies", headers, body) as response:

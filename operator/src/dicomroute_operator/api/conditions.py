@@ -48,6 +48,11 @@ class Accepted(Reason):
         "With ruleMatching: First a rule without a condition takes everything, so that those behind it never apply: "
         "move it to the end.",
     )
+    CONFLICTING_IDENTITIES = (
+        "ConflictingIdentities",
+        "Two targets of the route need different identities of one cloud, and its pods have one service account: give "
+        "each target a route of its own, or both the same identity.",
+    )
     CONFLICTED = (
         "Conflicted",
         "An older route asks for the same node port or the same load balancer address and keeps it: choose another.",
@@ -89,6 +94,15 @@ class ResolvedRefs(Reason):
         "SecretKeyMissing",
         "A target's credential, or the spool's encryption, names a key that its Secret does not have: add it. What "
         "needs it waits.",
+    )
+    CONFIG_MAP_NOT_FOUND = (
+        "ConfigMapNotFound",
+        "A target trusts certificates of a ConfigMap that does not exist: create it. Its deliveries wait. In a cluster "
+        "also when the ConfigMap is there without the key that is named.",
+    )
+    CONFIG_MAP_KEY_MISSING = (
+        "ConfigMapKeyMissing",
+        "A target trusts certificates in a key that its ConfigMap does not have: add it. Its deliveries wait.",
     )
 
 
@@ -208,8 +222,23 @@ class CredentialsInClear(Reason):
 
     PLAIN_HTTP = (
         "PlainHTTP",
-        "The target's URL begins with http:// and requests carry a password: use https://, or keep the path between "
-        "gateway and target on one trusted machine.",
+        "The URL of the target, or of what gives tokens for it, begins with http:// and requests carry a credential: "
+        "use https://, or keep the path on one trusted machine.",
+    )
+
+
+class CredentialsExpiring(Reason):
+    """A credential of a destination ends within 14 days, or has ended. Present only while true."""
+
+    EXPIRES_SOON = (
+        "ExpiresSoon",
+        "A client certificate or a bearer token ends within 14 days; the message says which target's, and when: renew "
+        "it in its Secret, which is used without a restart.",
+    )
+    EXPIRED = (
+        "Expired",
+        "A client certificate or a bearer token has ended, and what is owed to its target waits: renew it in its "
+        "Secret, which is used without a restart.",
     )
 
 
@@ -222,8 +251,11 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (DeliveryStalled, ("DicomRoute",)),
     (Held, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
+    (CredentialsExpiring, ("DicomRoute",)),
 )
 """Every condition type with the kinds that carry it."""
 
-NEGATIVE: frozenset[type[Reason]] = frozenset((SpoolPressure, DeliveryStalled, Held, CredentialsInClear))
+NEGATIVE: frozenset[type[Reason]] = frozenset(
+    (SpoolPressure, DeliveryStalled, Held, CredentialsInClear, CredentialsExpiring)
+)
 """Condition types that are present only while they are True, and then say that something is wrong."""

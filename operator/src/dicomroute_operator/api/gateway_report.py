@@ -23,9 +23,10 @@ class ReportedConfiguration(Model):
 
 
 class ReportedDestination(DestinationStatus):
-    """The deliveries to one destination."""
+    """The deliveries to one destination; `credential_expires_time` where its credential says when it ends."""
 
     in_flight: Count = 0
+    credential_expires_time: str | None = None
 
 
 class ReportedSpool(Model):
@@ -61,5 +62,5 @@ class GatewayReport(Model):
     destinations: list[ReportedDestination] = Field(default=[])
     spool: ReportedSpool | None = None
     unmounted_secrets: list[str] = Field(
-        default=[], description="Secret files (SECRET/KEY) that are needed and not mounted."
+        default=[], description="Files (SECRET/KEY, ConfigMap-NAME/KEY) that are needed and not mounted."
     )

@@ -6,7 +6,6 @@ from typing import Any
 
 from .delivery import Destination
 from .listener import Listener, SourcePolicy
-from .meta import SecretKeyReference
 from .node import DicomNode
 from .route import DicomRoute
 from .target import CloudTarget
@@ -38,17 +37,29 @@ class Existing:
 
 
 @dataclass(frozen=True)
+class NeededFile:
+    """A key of a Secret or ConfigMap that the gateway needs as a file: who needs it, and the field that names it."""
+
+    who: str
+    field: str
+    kind: str
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
 class RouteInputs:
     """A route and the objects of its namespace that it names or chooses.
 
-    `secrets` maps the Secrets of the namespace to their keys; None where nobody may read them, as in a cluster, where
-    the gateway says what its mounts lack. `existing` is what the route has in the cluster already.
+    `secrets` and `config_maps` map those of the namespace to their keys; None where nobody may read them, as in a
+    cluster, where the gateway says what its mounts lack. `existing` is what the route has in the cluster already.
     """
 
     route: DicomRoute
     nodes: Mapping[str, DicomNode] = field(default_factory=dict)
     targets: Mapping[str, CloudTarget] = field(default_factory=dict)
     secrets: Mapping[str, frozenset[str]] | None = None
+    config_maps: Mapping[str, frozenset[str]] | None = None
     existing: Existing = field(default_factory=Existing)
 
     def nodes_of(self, listener: Listener) -> list[DicomNode]:
@@ -69,14 +80,21 @@ class RouteInputs:
         found = {(d.kind, d.name): d for rule in self.route.spec.rules for d in rule.destinations}
         return list(found.values())
 
-    def secret_references(self) -> list[SecretKeyReference]:
-        """Return the keys of Secrets that the gateway needs, once, by name."""
+    def files(self) -> list[NeededFile]:
+        """Return the keys of Secrets and ConfigMaps that the gateway needs as files."""
+        found = []
         encryption = self.route.spec.gateway.spool.encryption
-        found = [encryption.key_secret_ref] if encryption is not None else []
+        if encryption is not None:
+            reference = encryption.key_secret_ref
+            field_ = "spec.gateway.spool.encryption.keySecretRef"
+            found.append(NeededFile("the spool", field_, "Secret", reference.name, reference.key))
         for destination in self.destinations():
-            if destination.name in self.targets:
-                found += self.targets[destination.name].secret_references()
-        return [one for _, one in sorted({(one.name, one.key): one for one in found}.items())]
+            target = self.targets.get(destination.name)
+            for one in target.files() if target is not None else ():
+                who = f"CloudTarget {destination.name}"
+                field_ = f"CloudTarget/{destination.name}: {one.field}"
+                found.append(NeededFile(who, field_, one.kind, one.name, one.key))
+        return found
 
 
 def exclusive(route: DicomRoute) -> list[tuple[str, str]]:

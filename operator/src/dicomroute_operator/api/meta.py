@@ -9,7 +9,7 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 CATEGORY = "dicom"
 
-_ACRONYMS = {"ae": "AE", "pdu": "PDU", "ip": "IP"}
+_ACRONYMS = {"ae": "AE", "pdu": "PDU", "ip": "IP", "id": "ID", "url": "URL", "arn": "ARN"}
 
 
 def field_name(name: str) -> str:
@@ -80,23 +80,26 @@ class NodeReference(Model):
     name: ObjectName = Field(description="Name of the DicomNode.")
 
 
+Key = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=rules(
+            (
+                r"self.matches(r'^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')",
+                "a Secret's key has letters, digits, '-', '_' and '.' alone, and does not begin with '..'",
+            )
+        ),
+    ),
+]
+
+
 class SecretKeyReference(Model):
     """A key of a Secret of the same namespace."""
 
     name: ObjectName = Field(description="Name of the Secret. Another name rolls the gateway's pods.")
-    key: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=253,
-            json_schema_extra=rules(
-                (
-                    r"self.matches(r'^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')",
-                    "a Secret's key has letters, digits, '-', '_' and '.' alone, and does not begin with '..'",
-                )
-            ),
-        ),
-    ] = Field(
+    key: Key = Field(
         description="Key in the Secret. Its value is used as it is at the moment of use, so that a rotated one counts "
         "without a restart."
     )

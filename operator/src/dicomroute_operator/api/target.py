@@ -1,20 +1,33 @@
 """CloudTarget: a DICOMweb origin server."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from .meta import Conditions, Model, OwnerMeta, SecretKeyReference, rules
+from .credentials import (
+    HOST,
+    PORT,
+    Auth,
+    TLSSecretReference,
+    Username,
+)
+from .meta import SET, Conditions, Key, Model, ObjectName, OwnerMeta, SecretKeyReference, field_name, rules
 
-_PORT = "(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+TLS_CERTIFICATE: Final = "tls.crt"
+TLS_KEY: Final = "tls.key"
 
 
-class AuthType(StrEnum):
-    """How requests are authenticated."""
+@dataclass(frozen=True, order=True)
+class FileReference:
+    """A key of a Secret or ConfigMap that requests to a target need as a file; `field` is who names it."""
 
-    NONE = "None"
-    BASIC = "Basic"
+    kind: str
+    name: str
+    key: str
+    field: str
 
 
 class Accepts(StrEnum):
@@ -24,36 +37,84 @@ class Accepts(StrEnum):
     DEIDENTIFIED_ONLY = "DeidentifiedOnly"
 
 
-class BasicAuth(Model):
-    """HTTP Basic authentication (RFC 7617)."""
+class BundleKind(StrEnum):
+    """Where certificates to trust may be: they are no secret."""
 
-    username: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=255,
-            json_schema_extra=rules(
-                ("!self.contains(':')", "a user name in Basic authentication has no colon (RFC 7617): remove it")
-            ),
-        ),
-    ] = Field(description="The user name.")
+    CONFIG_MAP = "ConfigMap"
+    SECRET = "Secret"  # noqa: S105
+
+
+class BundleReference(Model):
+    """A key of a ConfigMap or Secret of the same namespace that holds certificates in PEM."""
+
+    kind: BundleKind = Field(description="ConfigMap or Secret.")
+    name: ObjectName = Field(description="Name of the object. Another name rolls the gateway's pods.")
+    key: Key = Field(description="Key in it. A changed value is used within seconds, without a restart.")
+
+
+class TLS(Model):
+    """What TLS trusts and shows, to the target and to what gives tokens for it. TLS is 1.2 or newer."""
+
+    ca_bundle_ref: BundleReference | None = Field(
+        default=None, description="Certificates to trust beside those of the system."
+    )
+    client_certificate_ref: TLSSecretReference | None = Field(
+        default=None,
+        description="The certificate that is shown to a server that asks for one, with any type of auth. The condition "
+        "CredentialsExpiring says when it ends.",
+    )
+
+
+class ProxyCredential(Model):
+    """Who the gateway is to the proxy (HTTP Basic)."""
+
+    username: Username = Field(description="The user name.")
     password_secret_ref: SecretKeyReference = Field(description="Where the password is.")
 
 
-class Auth(Model):
-    """The credential of a target: a type, and the member that belongs to it."""
+class Proxy(Model):
+    """A forward proxy for data and tokens alike."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "self.type == 'Basic' ? has(self.basic) : !has(self.basic)",
-                "give exactly the member of the type: basic with type Basic, nothing with type None",
-            )
-        )
+    url: Annotated[
+        str,
+        Field(
+            max_length=2048,
+            json_schema_extra=rules(
+                (
+                    rf"self.matches(r'^https?://{HOST}{PORT}/?$')",
+                    "write the proxy as http(s)://HOST[:PORT], without user and path",
+                )
+            ),
+        ),
+    ] = Field(description="URL of the proxy. Changed without a restart.")
+    basic: ProxyCredential | None = Field(default=None, description="User name and password, if the proxy wants them.")
+    no_proxy: Annotated[
+        list[
+            Annotated[
+                str,
+                Field(
+                    min_length=1,
+                    max_length=253,
+                    json_schema_extra=rules(
+                        (
+                            r"self.matches(r'^([A-Za-z0-9._-]+|[0-9a-fA-F:]+)$') || isCIDR(self)",
+                            "an entry is a host, which stands for its subdomains too, an IP address, or a network in "
+                            "CIDR notation",
+                        )
+                    ),
+                ),
+            ]
+        ],
+        Field(max_length=64, json_schema_extra=SET),
+    ] = Field(
+        default=[],
+        description="Hosts (with their subdomains), addresses and networks that are reached without the proxy. Names "
+        "are not resolved: a network is compared with literal addresses alone. Changed without a restart.",
     )
-
-    type: AuthType = Field(description="How requests are authenticated: None, or Basic with the member basic.")
-    basic: BasicAuth | None = Field(default=None, description="User name and password, for type Basic.")
+    ca_bundle_ref: BundleReference | None = Field(
+        default=None,
+        description="Further certificates to trust: those of a proxy with https://, or of one that looks into TLS.",
+    )
 
 
 class CloudTargetSpec(Model):
@@ -65,7 +126,7 @@ class CloudTargetSpec(Model):
             max_length=2048,
             json_schema_extra=rules(
                 (
-                    rf"self.matches(r'^https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]){_PORT}(/[!\"$->@-~]*)?$')",
+                    rf"self.matches(r'^https?://{HOST}{PORT}(/[!\"$->@-~]*)?$')",
                     "write the base URL of the DICOMweb service as http(s)://HOST[:PORT][/PATH], without user, query "
                     "and fragment",
                 ),
@@ -79,7 +140,12 @@ class CloudTargetSpec(Model):
         description="Base URL of the DICOMweb service (PS3.18), such as https://archive.example/dicom-web. The gateway "
         "stores to URL/studies. Changed without a restart."
     )
-    auth: Auth = Field(description="How requests are authenticated. Another Secret rolls the gateway's pods.")
+    auth: Auth = Field(
+        description="How requests are authenticated, see docs/credentials.md. Another Secret rolls the gateway's pods; "
+        "changed contents of a Secret are used within seconds, without a restart."
+    )
+    tls: TLS = Field(default=TLS(), description="What TLS trusts and shows. Changed without a restart.")
+    proxy: Proxy | None = Field(default=None, description="A forward proxy. Absent: requests go out directly.")
     accepts: Accepts = Field(
         default=Accepts.ANY,
         description="What the target may be sent. DeidentifiedOnly: until something is de-identified, its deliveries "
@@ -105,7 +171,29 @@ class CloudTarget(Model):
     spec: CloudTargetSpec = Field(description="Where the server is and how to speak to it.")
     status: CloudTargetStatus | None = Field(default=None, description="What the operator found.")
 
-    def secret_references(self) -> list[SecretKeyReference]:
-        """Return the keys of Secrets that requests to the target need."""
-        basic = self.spec.auth.basic
-        return [basic.password_secret_ref] if basic is not None else []
+    def files(self) -> list[FileReference]:
+        """Return the keys of Secrets and ConfigMaps that requests to the target need."""
+        return [
+            *_files(self.spec.auth.member, f"spec.auth.{self.spec.auth.member_name}"),
+            *_files(self.spec.tls, "spec.tls"),
+            *_files(self.spec.proxy, "spec.proxy"),
+        ]
+
+
+def _files(model: Model | None, path: str) -> Iterator[FileReference]:
+    """Yield what a part of a manifest names, wherever in it."""
+    match model:
+        case None:
+            return
+        case SecretKeyReference():
+            yield FileReference("Secret", model.name, model.key, path)
+        case TLSSecretReference():
+            yield FileReference("Secret", model.name, TLS_CERTIFICATE, path)
+            yield FileReference("Secret", model.name, TLS_KEY, path)
+        case BundleReference():
+            yield FileReference(str(model.kind), model.name, model.key, path)
+        case _:
+            for name in type(model).model_fields:
+                value = getattr(model, name)
+                if isinstance(value, Model):
+                    yield from _files(value, f"{path}.{field_name(name)}")

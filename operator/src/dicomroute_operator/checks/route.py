@@ -1,13 +1,13 @@
 """The checks of a DicomRoute."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
+from dicomroute_operator.api import identity
 from dicomroute_operator.api.conditions import Accepted, Reason, ResolvedRefs
 from dicomroute_operator.api.gateway import ServiceType, TrafficPolicy
-from dicomroute_operator.api.inputs import RouteInputs, exclusive
+from dicomroute_operator.api.inputs import NeededFile, RouteInputs, exclusive
 from dicomroute_operator.api.listener import SourcePolicy
-from dicomroute_operator.api.meta import SecretKeyReference
 from dicomroute_operator.api.route import RuleMatching
 
 from .finding import Check, Finding, run_chain
@@ -164,48 +164,62 @@ def target_not_found(inputs: RouteInputs) -> Iterator[Finding]:
                 )
 
 
-def secret_missing(inputs: RouteInputs) -> Iterator[Finding]:
-    """Every Secret and key that the spool and the credentials of targets name exists, as far as anybody may look."""
-    encryption = inputs.route.spec.gateway.spool.encryption
-    if encryption is not None:
-        yield from _missing(
-            inputs, encryption.key_secret_ref, "the spool", "spec.gateway.spool.encryption.keySecretRef"
-        )
-    for destination in inputs.destinations():
-        target = inputs.targets.get(destination.name)
-        basic = target.spec.auth.basic if target is not None else None
-        if target is not None and basic is not None:
-            who = f"CloudTarget {target.metadata.name}"
-            field = f"CloudTarget/{target.metadata.name}: spec.auth.basic.passwordSecretRef"
-            yield from _missing(inputs, basic.password_secret_ref, who, field)
-
-
-def _missing(inputs: RouteInputs, reference: SecretKeyReference, who: str, field: str) -> Iterator[Finding]:
-    """In a cluster the gateway says which files it misses; whether it is the Secret or its key, nobody else may see."""
-    name, key = reference.name, reference.key
-    if inputs.secrets is None:
-        if f"{name}/{key}" in (inputs.existing.unmounted or ()):
-            yield _fault(
-                inputs,
-                ResolvedRefs.SECRET_NOT_FOUND,
-                field,
-                f"{who} needs the key {key} of Secret {name}, which is not there: create the Secret with this key; the "
-                "gateway sees it within two minutes",
-            )
-    elif name not in inputs.secrets:
+def conflicting_identities(inputs: RouteInputs) -> Iterator[Finding]:
+    """The pods have one service account, and some annotations of it can be for one target alone."""
+    for one in identity.conflicts(inputs):
         yield _fault(
             inputs,
-            ResolvedRefs.SECRET_NOT_FOUND,
-            f"{field}.name",
-            f"{who} needs the Secret {name}, which does not exist: create it",
+            Accepted.CONFLICTING_IDENTITIES,
+            f"CloudTarget/{one.target}: spec.auth",
+            f"CloudTarget {one.target} needs {one.annotation}: {one.value} on the service account of the pods and "
+            f"CloudTarget {one.other_target} {one.other_value}: give each a route of its own, or both the same",
         )
-    elif key not in inputs.secrets[name]:
+
+
+def file_missing(inputs: RouteInputs) -> Iterator[Finding]:
+    """Every Secret, ConfigMap and key that is named exists, as far as anybody may look."""
+    for needed in inputs.files():
+        known = inputs.secrets if needed.kind == "Secret" else inputs.config_maps
+        if known is not None:
+            yield from _missing(inputs, needed, known)
+        elif _mounted_as(needed) in (inputs.existing.unmounted or ()):
+            yield _unmounted(inputs, needed)
+
+
+def _mounted_as(needed: NeededFile) -> str:
+    """Return how the gateway names a file (`names.mounted_file`)."""
+    prefix = "" if needed.kind == "Secret" else f"{needed.kind}-"
+    return f"{prefix}{needed.name}/{needed.key}"
+
+
+def _unmounted(inputs: RouteInputs, needed: NeededFile) -> Finding:
+    """The gateway says which files it misses; whether it is the object or its key, nobody else may see."""
+    kind = needed.kind
+    return _fault(
+        inputs,
+        ResolvedRefs.SECRET_NOT_FOUND if kind == "Secret" else ResolvedRefs.CONFIG_MAP_NOT_FOUND,
+        needed.field,
+        f"{needed.who} needs the key {needed.key} of {kind} {needed.name}, which is not there: create the {kind} with "
+        "this key; the gateway sees it within two minutes",
+    )
+
+
+def _missing(inputs: RouteInputs, needed: NeededFile, known: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
+    kind, name = needed.kind, needed.name
+    if name not in known:
         yield _fault(
             inputs,
-            ResolvedRefs.SECRET_KEY_MISSING,
-            f"{field}.key",
-            f"{who} needs the key {key} of Secret {name}, which has "
-            f"{', '.join(sorted(inputs.secrets[name])) or 'none'}: add it, or correct the key",
+            ResolvedRefs.SECRET_NOT_FOUND if kind == "Secret" else ResolvedRefs.CONFIG_MAP_NOT_FOUND,
+            f"{needed.field}.name",
+            f"{needed.who} needs the {kind} {name}, which does not exist: create it",
+        )
+    elif needed.key not in known[name]:
+        yield _fault(
+            inputs,
+            ResolvedRefs.SECRET_KEY_MISSING if kind == "Secret" else ResolvedRefs.CONFIG_MAP_KEY_MISSING,
+            f"{needed.field}.key",
+            f"{needed.who} needs the key {needed.key} of {kind} {name}, which has "
+            f"{', '.join(sorted(known[name])) or 'none'}: add it, or correct the key",
         )
 
 
@@ -214,6 +228,7 @@ ACCEPTED: Sequence[Check[RouteInputs]] = (
     allowed_sources_bypassed,  # and one with this would refuse nobody
     service_port_conflict,
     rule_unreachable,
+    conflicting_identities,
     conflicted,
     spool_of_another_route,  # last: it is the only one that the manifest alone does not cause
 )
@@ -221,5 +236,5 @@ RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
     node_not_found,
     no_node_selected,
     target_not_found,
-    secret_missing,  # a target that does not exist needs no Secret yet
+    file_missing,  # a target that does not exist needs no Secret yet
 )

@@ -5,7 +5,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from dicomroute_operator.api.conditions import Accepted, CredentialsInClear
-from dicomroute_operator.api.target import AuthType, CloudTarget
+from dicomroute_operator.api.credentials import AuthType
+from dicomroute_operator.api.target import CloudTarget
 
 from .finding import Check, Finding, run_chain
 
@@ -17,20 +18,27 @@ def check_target(target: CloudTarget) -> list[Finding]:
 
 
 def plain_http(target: CloudTarget) -> Iterator[Finding]:
-    """A password does not cross a network in clear text; loopback is no network."""
-    try:
-        url = urlsplit(target.spec.url)
-    except ValueError:  # an IPv6 address that is none: requests will say so, and nothing is sent
+    """A credential does not cross a network in clear text; loopback is no network."""
+    auth = target.spec.auth
+    if auth.type is AuthType.NONE:
         return
-    if url.scheme == "http" and target.spec.auth.type is not AuthType.NONE and not _is_loopback(url.hostname or ""):
-        yield Finding(
-            "CloudTarget",
-            target.metadata.name,
-            CredentialsInClear.PLAIN_HTTP,
-            True,
-            f"the password for {url.hostname} crosses the network in clear text: use https://",
-            "spec.url",
-        )
+    urls = [("spec.url", target.spec.url)]
+    if auth.oauth2_client_credentials is not None:
+        urls.append(("spec.auth.oauth2ClientCredentials.tokenURL", auth.oauth2_client_credentials.token_url))
+    for field, text in urls:
+        try:
+            url = urlsplit(text)
+        except ValueError:  # an IPv6 address that is none: requests will say so, and nothing is sent
+            continue
+        if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+            yield Finding(
+                "CloudTarget",
+                target.metadata.name,
+                CredentialsInClear.PLAIN_HTTP,
+                True,
+                f"the credential for {url.hostname} crosses the network in clear text: use https://",
+                field,
+            )
 
 
 def _is_loopback(host: str) -> bool:

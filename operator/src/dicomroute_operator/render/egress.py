@@ -1,21 +1,31 @@
-"""Renders what a gateway may reach: names, and the ports and addresses of its targets."""
+"""Renders what a gateway may reach: names, and the ports and addresses of its targets, proxies and token endpoints.
 
-from ipaddress import ip_address
+An identity that the machine's metadata service gives out opens that service, which is closed to everything else.
+"""
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from typing import Final
 from urllib.parse import urlsplit
 
+from dicomroute_operator.api.credentials import AZURE_AUTHORITY_HOST
 from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.target import CloudTarget
 
 from .objects import Manifest
 
 METADATA_ADDRESSES = ("169.254.169.254/32", "fd00:ec2::254/128")
 """Where clouds hand out their machines' identities: no target lives there."""
+_GKE_METADATA: Final = (("169.254.169.254/32", 80), ("169.254.169.252/32", 988))
+"""What the metadata server's address becomes on its way through a node of GKE: with Dataplane V2, and without."""
+_AZURE_METADATA: Final = (("169.254.169.254/32", 80),)
 
 _DNS_PORTS = (53, 5353)
 """A policy sees the port of the pod behind the Service, which is 5353 on OpenShift."""
 
 
 def egress(inputs: RouteInputs) -> list[Manifest]:
-    """Return the egress rules: DNS, literal addresses of targets, and for host names every address by port.
+    """Return the egress rules: DNS, literal addresses, and for host names every address by port.
 
     A target whose URL cannot be read adds nothing: nothing is sent there either.
     """
@@ -25,17 +35,14 @@ def egress(inputs: RouteInputs) -> list[Manifest]:
         target = inputs.targets.get(destination.name)
         if target is None:
             continue
-        try:
-            url = urlsplit(target.spec.url)
-            host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-        except ValueError:
-            continue
-        try:
-            literal = ip_address(host)
-        except ValueError:
-            ports.add(port)
-        else:
-            addresses.add((f"{literal}/{literal.max_prefixlen}", port))
+        addresses.update(_metadata(target))
+        for host, port in _reached(target):
+            try:
+                literal = ip_address(host)
+            except ValueError:
+                ports.add(port)
+            else:
+                addresses.add((f"{literal}/{literal.max_prefixlen}", port))
     rules: list[Manifest] = [
         {"ports": [{"port": port, "protocol": protocol} for port in _DNS_PORTS for protocol in ("UDP", "TCP")]}
     ]
@@ -50,3 +57,58 @@ def egress(inputs: RouteInputs) -> list[Manifest]:
         ]
         rules.append({"to": everywhere, "ports": [{"port": port, "protocol": "TCP"} for port in sorted(ports)]})
     return rules
+
+
+def _reached(target: CloudTarget) -> Iterator[tuple[str, int]]:
+    """Yield whom requests to a target connect to: itself and its token endpoint, or the proxy in their place."""
+    proxy = target.spec.proxy
+    for url in (target.spec.url, *_token_urls(target)):
+        place = _place(url)
+        if place is not None and proxy is not None and not _bypasses(proxy.no_proxy, place[0]):
+            place = _place(proxy.url)
+        if place is not None:
+            yield place
+
+
+def _token_urls(target: CloudTarget) -> Iterator[str]:
+    auth = target.spec.auth
+    if auth.oauth2_client_credentials is not None:
+        yield auth.oauth2_client_credentials.token_url
+    for azure in (auth.azure_client_secret, auth.azure_client_certificate, auth.azure_workload_identity):
+        if azure is not None:
+            yield azure.authority_host or AZURE_AUTHORITY_HOST
+    if auth.google_service_account_key is not None:
+        yield "https://oauth2.googleapis.com"
+    if auth.aws_web_identity is not None:
+        yield f"https://sts.{auth.aws_web_identity.region}.amazonaws.com"
+
+
+def _metadata(target: CloudTarget) -> tuple[tuple[str, int], ...]:
+    if target.spec.auth.azure_managed_identity is not None:
+        return _AZURE_METADATA
+    return _GKE_METADATA if target.spec.auth.google_workload_identity is not None else ()
+
+
+def _place(url: str) -> tuple[str, int] | None:
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
+
+
+def _bypasses(no_proxy: list[str], host: str) -> bool:
+    """Return whether a host is reached without the proxy, as the gateway decides it (its `deliver.no_proxy`)."""
+    host = host.rstrip(".").lower()
+    try:
+        address = ip_address(host)
+    except ValueError:
+        names = (entry.strip(".").lower() for entry in no_proxy)
+        return any(name and (host == name or host.endswith(f".{name}")) for name in names)
+    for entry in no_proxy:
+        try:
+            if address in ip_network(entry, strict=False):
+                return True
+        except ValueError:
+            continue
+    return False

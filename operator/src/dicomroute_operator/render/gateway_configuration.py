@@ -17,7 +17,7 @@ from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 
-from . import names
+from . import credentials, names
 
 SETTINGS = ("required", "maxOwedBytes", "bandwidth")
 """What a route, and not the destination, says of a destination."""
@@ -104,7 +104,7 @@ def _spool(spool: Spool) -> dict[str, Any]:
     }
     if spool.encryption is not None:
         reference = spool.encryption.key_secret_ref
-        key_file = names.secret_file(reference.name, reference.key)
+        key_file = names.mounted_file("Secret", reference.name, reference.key)
         limits["encryption"] = {"mode": str(spool.encryption.mode), "keyFile": key_file}
     return limits
 
@@ -151,15 +151,12 @@ def _bandwidth(bandwidth: Bandwidth) -> dict[str, Any]:
 
 def cloud_target(target: CloudTarget) -> dict[str, Any]:
     """Return a target as a destination."""
-    auth: dict[str, Any] = {"type": str(target.spec.auth.type)}
-    if target.spec.auth.basic is not None:
-        reference = target.spec.auth.basic.password_secret_ref
-        auth["username"] = target.spec.auth.basic.username
-        auth["passwordFile"] = names.secret_file(reference.name, reference.key)
     return {
         "kind": "CloudTarget",
         "name": target.metadata.name,
         "url": target.spec.url,
-        "auth": auth,
+        "auth": credentials.auth(target),
+        **({"tls": tls} if (tls := credentials.tls(target.spec.tls)) else {}),
+        **({"proxy": credentials.proxy(target.spec.proxy)} if target.spec.proxy is not None else {}),
         "accepts": str(target.spec.accepts),
     }

@@ -27,6 +27,8 @@ ADMIN_SECRET_ANNOTATION: Final = "dicomroute.dev/admin-secret"  # noqa: S105
 """On the StatefulSet: the hash of the admin Secret, which the operator may write and not read."""
 GENERATION_ANNOTATION: Final = "dicomroute.dev/generation"
 """On the StatefulSet: the generation of the route that it was last applied for."""
+IDENTITY_ANNOTATION: Final = "dicomroute.dev/identity"
+"""On pods whose service account is annotated with a cloud's identity: webhooks read that when a pod is created."""
 CONFIGURATION_ANNOTATION: Final = "dicomroute.dev/configuration"
 """On pods: the hash of the configuration. Writing it makes the kubelet mount the new one at once."""
 
@@ -61,6 +63,9 @@ def claim(route: str, ordinal: int) -> str:
     return f"spool-{gateway(route)}-{ordinal}"
 
 
-def secret_file(secret: str, key: str) -> str:
-    """Return where a key of a Secret is, within the folder of the mounted Secrets."""
-    return f"{secret}/{key}"
+def mounted_file(kind: str, name: str, key: str) -> str:
+    """Return where a key of a Secret or ConfigMap is, within the folder of mounted Secrets.
+
+    No Secret has a name with capitals, so that none is taken for a ConfigMap.
+    """
+    return f"{name}/{key}" if kind == "Secret" else f"{kind}-{name}/{key}"

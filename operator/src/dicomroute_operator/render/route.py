@@ -2,6 +2,7 @@
 
 import base64
 
+from dicomroute_operator.api import identity
 from dicomroute_operator.api.gateway import NetworkPolicyMode
 from dicomroute_operator.api.inputs import RouteInputs
 
@@ -20,8 +21,9 @@ def render_route(inputs: RouteInputs, settings: RenderSettings, credential: Admi
     name = route.metadata.name
     configuration = gateway_configuration(inputs)
     account_metadata = metadata(route, names.gateway(name))
-    if settings.defaults.service_account_annotations:
-        account_metadata["annotations"] = dict(settings.defaults.service_account_annotations)
+    annotations = {**settings.defaults.service_account_annotations, **identity.annotations(inputs)}
+    if annotations:
+        account_metadata["annotations"] = annotations
     return RouteObjects(
         configuration=configuration,
         service_account={

@@ -1,7 +1,10 @@
 """Renders the StatefulSet of a gateway: one pod, its claim, and its way to end."""
 
+import hashlib
+import json
 from typing import Any
 
+from dicomroute_operator.api import identity
 from dicomroute_operator.api.gateway import TemplateSpec
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.route import DicomRoute
@@ -38,8 +41,17 @@ def stateful_set(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
             "template": {
                 "metadata": _without_empty(
                     {
-                        "labels": {**defaults.pod_metadata.labels, **template.metadata.labels, **labels(route)},
-                        "annotations": {**defaults.pod_metadata.annotations, **template.metadata.annotations},
+                        "labels": {
+                            **defaults.pod_metadata.labels,
+                            **template.metadata.labels,
+                            **identity.pod_labels(inputs),
+                            **labels(route),
+                        },
+                        "annotations": {
+                            **defaults.pod_metadata.annotations,
+                            **template.metadata.annotations,
+                            **_identity_annotations(inputs),
+                        },
                     }
                 ),
                 "spec": {
@@ -77,7 +89,7 @@ def _pod_spec(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
                 "configMap": {"name": names.configuration(route.metadata.name)},
             },
             {"name": "admin", "secret": {"secretName": names.admin_secret(route.metadata.name)}},
-            {"name": "secrets", "projected": {"sources": _secret_sources(inputs)}},
+            {"name": "secrets", "projected": {"sources": _mounted_sources(inputs)}},
         ],
     }
 
@@ -143,18 +155,28 @@ def _container(route: DicomRoute, image: str, defaults: GatewayDefaults) -> Mani
     }
 
 
-def _secret_sources(inputs: RouteInputs) -> list[Manifest]:
-    """Return the Secrets that the route and its targets name, each optional: a missing one must not stop the pod."""
+def _mounted_sources(inputs: RouteInputs) -> list[Manifest]:
+    """Return the Secrets and ConfigMaps that are needed, each optional: a missing one must not stop the pod."""
+    wanted = {(one.kind, one.name, one.key) for one in inputs.files()}
     return [
         {
-            "secret": {
-                "name": one.name,
+            "secret" if kind == "Secret" else "configMap": {
+                "name": name,
                 "optional": True,
-                "items": [{"key": one.key, "path": names.secret_file(one.name, one.key)}],
+                "items": [{"key": key, "path": names.mounted_file(kind, name, key)}],
             }
         }
-        for one in inputs.secret_references()
+        for kind, name, key in sorted(wanted, key=lambda one: (one[0] != "Secret", one))
     ]
+
+
+def _identity_annotations(inputs: RouteInputs) -> dict[str, str]:
+    """Return what makes new pods of a changed identity: webhooks give it to a pod when it is created."""
+    wanted = identity.annotations(inputs)
+    if not wanted:
+        return {}
+    text = json.dumps(wanted, sort_keys=True)
+    return {names.IDENTITY_ANNOTATION: hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
 def _template_spec(spec: TemplateSpec) -> Manifest:

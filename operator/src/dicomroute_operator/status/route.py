@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from dicomroute_operator.api.conditions import (
     Accepted,
+    CredentialsExpiring,
     DeliveryStalled,
     Held,
     Programmed,
@@ -31,6 +32,7 @@ from .observed import PodSeen, RouteSeen
 from .pods import is_awaited, is_stale, ready
 
 STALLED_SECONDS: Final = 120
+EXPIRING_SECONDS: Final = 14 * 86400
 _FINDINGS: Final = {
     "ListenersInvalid": Programmed.LISTENERS_INVALID,
     "RuleInvalid": Programmed.RULE_INVALID,
@@ -142,12 +144,17 @@ def _of_reports(
 ) -> list[Condition]:
     under_pressure = any(one.type == SpoolPressure.__name__ for one in previous.conditions)
     recent = max(STALLED_SECONDS, 2 * route.spec.retry.max_backoff_seconds)
-    return [*_pressure(reports, under_pressure), *_stalled(reports, recent, now), *_held(route, reports)]
+    return [
+        *_pressure(reports, under_pressure),
+        *_stalled(reports, recent, now),
+        *_held(route, reports),
+        *_expiring(reports, now),
+    ]
 
 
 def _kept(previous: DicomRouteStatus) -> list[Condition]:
     """Return what was wrong when somebody last reported: silence does not make it good."""
-    names = {reasons.__name__ for reasons in (SpoolPressure, DeliveryStalled, Held)}
+    names = {reasons.__name__ for reasons in (SpoolPressure, DeliveryStalled, Held, CredentialsExpiring)}
     return [one for one in previous.conditions if one.type in names]
 
 
@@ -161,8 +168,8 @@ def _as_before(one: Condition, previous: DicomRouteStatus, generation: int) -> C
 
 def _still_missing(one: Condition, previous: DicomRouteStatus) -> Condition:
     """Return a condition, or the one before where it is the gateway alone who can say that a Secret is there now."""
-    missing = str(ResolvedRefs.SECRET_NOT_FOUND)
-    before = next((old for old in previous.conditions if old.type == one.type and old.reason == missing), None)
+    missing = (str(ResolvedRefs.SECRET_NOT_FOUND), str(ResolvedRefs.CONFIG_MAP_NOT_FOUND))
+    before = next((old for old in previous.conditions if old.type == one.type and old.reason in missing), None)
     return before if before is not None and one.status == "True" else one
 
 
@@ -224,6 +231,24 @@ def _held(route: DicomRoute, reports: Sequence[GatewayReport]) -> list[Condition
     where = f"--route {route.metadata.name} -n {route.metadata.namespace}"
     message = f"{held} deliveries or instances are held: `dicomroute queue list {where} --in Held` says why"
     return [condition(Held.DELIVERIES_HELD, True, message)]
+
+
+def _expiring(reports: Sequence[GatewayReport], now: datetime) -> list[Condition]:
+    """Name the credential that ends first, if it does so within 14 days."""
+    ends = [
+        (since, one)
+        for report in reports
+        for one in report.destinations
+        if (since := _seconds_since(one.credential_expires_time, now)) is not None and since > -EXPIRING_SECONDS
+    ]
+    if not ends:
+        return []
+    since, first = max(ends, key=lambda found: found[0])
+    expired = since > 0
+    what = f"the credential of {first.kind} {first.name} {'ended' if expired else 'ends'} at"
+    reason = CredentialsExpiring.EXPIRED if expired else CredentialsExpiring.EXPIRES_SOON
+    message = f"{what} {first.credential_expires_time}: renew it in its Secret, which is used without a restart"
+    return [condition(reason, True, message)]
 
 
 def _seconds_since(text: str | None, now: datetime) -> float | None:

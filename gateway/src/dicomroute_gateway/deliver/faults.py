@@ -1,0 +1,125 @@
+"""What a request fails with before there is an answer, and what each failure is called."""
+
+import ssl
+from typing import Final
+
+import aiohttp
+
+
+class CredentialFault(Exception):
+    """A credential is missing, unusable or refused: a person has to mend it; `reason` says which."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class CredentialMissing(CredentialFault):
+    """A Secret that the destination needs is not there; the message names it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("SecretMissing", message)
+
+
+class TransportFailed(Exception):
+    """No answer came; `reason` says where it broke off."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+# OpenSSL's X509_V_ERR_…
+_NOT_YET_VALID: Final = 9
+_EXPIRED: Final = 10
+_HOSTNAME_MISMATCH: Final = 62
+_ADDRESS_MISMATCH: Final = 64
+
+_OLD_VERSIONS: Final = (
+    "UNSUPPORTED_PROTOCOL",
+    "ALERT_PROTOCOL_VERSION",
+    "WRONG_SSL_VERSION",
+    "NO_PROTOCOLS_AVAILABLE",
+    "VERSION_TOO_LOW",
+)
+_ASKED_FOR_A_CERTIFICATE: Final = (
+    "CERTIFICATE_REQUIRED",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_UNSUPPORTED_CERTIFICATE",
+    "ALERT_CERTIFICATE_EXPIRED",
+    "ALERT_CERTIFICATE_REVOKED",
+    "ALERT_CERTIFICATE_UNKNOWN",
+    "ALERT_ACCESS_DENIED",
+    "ALERT_HANDSHAKE_FAILURE",  # how TLS 1.2 says that it wanted a certificate
+)
+
+
+def failure(error: Exception, where: str, proxy: str = "") -> TransportFailed | CredentialFault:
+    """Return what an error of aiohttp is called. `where` is whom the request was for, `proxy` what it went through."""
+    tls = _tls_error(error)
+    if tls is not None:
+        return _tls_failure(tls, where)
+    match error:
+        case aiohttp.ClientHttpProxyError(status=407):
+            return proxy_authentication_required(proxy)
+        case aiohttp.ClientHttpProxyError():
+            return TransportFailed("ProxyRefused", f"the proxy {proxy} answers {error.status} to a tunnel to {where}")
+        case aiohttp.ClientProxyConnectionError():
+            return TransportFailed("ProxyUnreachable", f"the proxy {proxy} cannot be reached: {_os_sentence(error)}")
+        case aiohttp.ClientConnectorDNSError() if proxy:
+            return TransportFailed("ProxyUnreachable", f"the name of the proxy {proxy} cannot be resolved")
+        case aiohttp.ClientConnectorDNSError():
+            return TransportFailed("DNSFailed", f"the name in {where} cannot be resolved")
+        case aiohttp.ClientConnectorError() if proxy:
+            return TransportFailed("ProxyUnreachable", f"the proxy {proxy} cannot be reached: {_os_sentence(error)}")
+        case aiohttp.ClientConnectorError():
+            return TransportFailed("ConnectionFailed", f"{where}: {_os_sentence(error)}")
+        case TimeoutError():
+            return TransportFailed("TimedOut", f"{where} neither took nor sent a byte in time")
+        case aiohttp.InvalidURL() | UnicodeError():
+            return TransportFailed("URLInvalid", f"{where} cannot be connected to: correct the URL")
+    return TransportFailed("ConnectionLost", f"{where}: {type(error).__name__} before an answer came")
+
+
+def proxy_authentication_required(proxy: str) -> CredentialFault:
+    """Return what a 407 is called (RFC 9110 15.5.8)."""
+    return CredentialFault(
+        "ProxyAuthenticationRequired",
+        f"the proxy {proxy} wants a user name and a password, or others than it is given: correct proxy.basic",
+    )
+
+
+def _os_sentence(error: aiohttp.ClientConnectorError) -> str:
+    return error.os_error.strerror or type(error.os_error).__name__
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    """Return the error of TLS that is behind an error, if any: TLS 1.3 tells its refusals after the handshake."""
+    seen: set[int] = set()
+    here: BaseException | None = error
+    while here is not None and id(here) not in seen:
+        seen.add(id(here))
+        for inner in (getattr(here, "certificate_error", None), getattr(here, "os_error", None), here):
+            # aiohttp's own errors are of this class too and have nothing of what OpenSSL says
+            if isinstance(inner, ssl.SSLError) and not isinstance(inner, aiohttp.ClientError):
+                return inner
+        here = here.__cause__ or here.__context__
+    return None
+
+
+def _tls_failure(error: ssl.SSLError, where: str) -> TransportFailed:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        detail = error.verify_message or "it cannot be verified"
+        if error.verify_code in (_HOSTNAME_MISMATCH, _ADDRESS_MISMATCH):
+            return TransportFailed("TLSNameMismatch", f"the certificate of {where} is for another name: {detail}")
+        if error.verify_code in (_EXPIRED, _NOT_YET_VALID):
+            return TransportFailed("TLSExpired", f"a certificate of {where} is not valid today: {detail}")
+        return TransportFailed("TLSUntrusted", f"the certificate of {where} is not trusted ({detail}): see caBundleRef")
+    reason = error.reason or ""
+    if any(one in reason for one in _OLD_VERSIONS):
+        return TransportFailed("TLSVersionUnsupported", f"{where} does not offer TLS 1.2 or newer")
+    if any(one in reason for one in _ASKED_FOR_A_CERTIFICATE):
+        sentence = f"{where} refused the handshake ({reason}): it wants a client certificate, or another one"
+        return TransportFailed("TLSClientCertificateRequired", f"{sentence}; see tls.clientCertificateRef")
+    return TransportFailed("TLSFailed", f"{where}: {reason or 'the handshake failed'}")

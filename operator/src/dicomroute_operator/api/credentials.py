@@ -1,0 +1,393 @@
+"""The credential of a CloudTarget: one type, and the member of that name."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import ConfigDict, Field
+
+from .meta import SET, Model, ObjectName, SecretKeyReference, field_name, keyed_by, rules
+
+PORT: Final = "(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+HOST: Final = r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])"
+
+AZURE_AUTHORITY_HOST: Final = "https://login.microsoftonline.com"
+AZURE_SCOPE: Final = "https://dicom.healthcareapis.azure.com/.default"
+
+_AZURE_HOST_CHANGES: Final = "Another one for a sovereign cloud, together with scope."
+_NEW_PODS: Final = "Rolls the gateway's pods."
+
+
+class AuthType(StrEnum):
+    """How requests are authenticated."""
+
+    NONE = "None"
+    BASIC = "Basic"
+    BEARER = "Bearer"
+    OAUTH2_CLIENT_CREDENTIALS = "OAuth2ClientCredentials"
+    AZURE_CLIENT_SECRET = "AzureClientSecret"  # noqa: S105
+    AZURE_CLIENT_CERTIFICATE = "AzureClientCertificate"
+    AZURE_WORKLOAD_IDENTITY = "AzureWorkloadIdentity"
+    AZURE_MANAGED_IDENTITY = "AzureManagedIdentity"
+    GOOGLE_WORKLOAD_IDENTITY = "GoogleWorkloadIdentity"
+    GOOGLE_SERVICE_ACCOUNT_KEY = "GoogleServiceAccountKey"
+    AWS_WEB_IDENTITY = "AWSWebIdentity"
+
+
+Username = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        json_schema_extra=rules(
+            ("!self.contains(':')", "a user name in Basic authentication has no colon (RFC 7617): remove it")
+        ),
+    ),
+]
+
+ClientID = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        json_schema_extra=rules(
+            (r"self.matches(r'^[!-~]+$')", "a client ID has visible ASCII characters alone: remove the others")
+        ),
+    ),
+]
+
+TenantID = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        json_schema_extra=rules(
+            (
+                r"self.matches(r'^[A-Za-z0-9][-A-Za-z0-9.]*$')",
+                "a tenant is written as its ID or as one of its domains: letters, digits, '-' and '.'",
+            )
+        ),
+    ),
+]
+
+AuthorityHost = Annotated[
+    str,
+    Field(
+        max_length=255,
+        json_schema_extra=rules(
+            (
+                rf"self.matches(r'^https://{HOST}{PORT}$')",
+                "an authority host is written https://HOST, such as https://login.microsoftonline.us",
+            )
+        ),
+    ),
+]
+
+Scope = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        json_schema_extra=rules(
+            (
+                r"self.matches(r'^[!#-\[\]-~]+$')",
+                "a scope is one word of visible ASCII characters without quotes and backslash (RFC 6749 3.3)",
+            )
+        ),
+    ),
+]
+
+Visible = Annotated[
+    str,
+    Field(
+        max_length=1024,
+        json_schema_extra=rules((r"self.matches(r'^[ -~]*$')", "the value has ASCII characters alone: encode others")),
+    ),
+]
+
+
+class BasicAuth(Model):
+    """HTTP Basic authentication (RFC 7617)."""
+
+    username: Username = Field(description="The user name.")
+    password_secret_ref: SecretKeyReference = Field(description="Where the password is.")
+
+
+class BearerAuth(Model):
+    """A token that somebody else renews in its Secret (RFC 6750)."""
+
+    token_secret_ref: SecretKeyReference = Field(
+        description="Where the token is. If it is a JSON Web Token, the condition CredentialsExpiring tells of its end."
+    )
+
+
+class ClientAuthentication(StrEnum):
+    """How a client says to a token endpoint who it is."""
+
+    BASIC = "Basic"
+    POST = "Post"
+
+
+class TokenParameter(Model):
+    """A further parameter of the request for a token."""
+
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            json_schema_extra=rules(
+                (
+                    r"self.matches(r'^[-._A-Za-z0-9]+$')",
+                    "a parameter's name has letters, digits, '-', '_' and '.' alone",
+                ),
+                (
+                    "!(self in ['grant_type', 'client_id', 'client_secret', 'scope', 'audience', 'resource'])",
+                    "the gateway sets this parameter itself: use the field that is named after it",
+                ),
+            ),
+        ),
+    ] = Field(description="Name of the parameter.")
+    value: Visible = Field(description="Its value. It is no secret: it is part of the configuration.")
+
+
+class OAuth2ClientCredentialsAuth(Model):
+    """The client credentials grant of OAuth 2.0 (RFC 6749 4.4)."""
+
+    token_url: Annotated[
+        str,
+        Field(
+            max_length=2048,
+            json_schema_extra=rules(
+                (
+                    rf"self.matches(r'^https?://{HOST}{PORT}(/[!\"$->@-~]*)?$')",
+                    "write the token endpoint as http(s)://HOST[:PORT][/PATH], without user, query and fragment",
+                )
+            ),
+        ),
+    ] = Field(
+        description="URL of the token endpoint. It is spoken to with the target's own tls and proxy. Changed without a "
+        "restart."
+    )
+    client_id: ClientID = Field(description="Who the gateway is to the token endpoint.")
+    client_secret_ref: SecretKeyReference = Field(description="Where the client's secret is.")
+    scopes: Annotated[list[Scope], Field(max_length=16, json_schema_extra=SET)] = Field(
+        default=[], description="What the token is for, as the standard has it."
+    )
+    audience: Visible = Field(default="", description="What the token is for, where the endpoint asks for an audience.")
+    resource: Visible = Field(default="", description="What the token is for, where the endpoint asks for a resource.")
+    client_authentication: ClientAuthentication = Field(
+        default=ClientAuthentication.BASIC,
+        description="How ID and secret are sent: Basic, in a header, as the standard prefers; Post, in the form.",
+    )
+    parameters: Annotated[list[TokenParameter], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
+        default=[], description="Further parameters that the endpoint asks for. Changed without a restart."
+    )
+
+
+class AzureClientSecretAuth(Model):
+    """An application of Microsoft Entra ID with a secret."""
+
+    tenant_id: TenantID = Field(description="The tenant: its ID or one of its domains.")
+    client_id: ClientID = Field(description="The application's (client) ID.")
+    client_secret_ref: SecretKeyReference = Field(description="Where the application's secret is.")
+    authority_host: AuthorityHost = Field(
+        default=AZURE_AUTHORITY_HOST, description=f"Where tokens are given. {_AZURE_HOST_CHANGES}"
+    )
+    scope: Scope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
+
+
+class TLSSecretReference(Model):
+    """A Secret of type kubernetes.io/tls of the same namespace: tls.crt and tls.key in PEM."""
+
+    name: ObjectName = Field(
+        description="Name of the Secret. Another name rolls the gateway's pods; changed contents are used without a "
+        "restart."
+    )
+
+
+class AzureClientCertificateAuth(Model):
+    """An application of Microsoft Entra ID with a certificate."""
+
+    tenant_id: TenantID = Field(description="The tenant: its ID or one of its domains.")
+    client_id: ClientID = Field(description="The application's (client) ID.")
+    certificate_secret_ref: TLSSecretReference = Field(
+        description="Where the certificate that the application knows is, with its RSA key. The condition "
+        "CredentialsExpiring says when it ends."
+    )
+    authority_host: AuthorityHost = Field(
+        default=AZURE_AUTHORITY_HOST, description=f"Where tokens are given. {_AZURE_HOST_CHANGES}"
+    )
+    scope: Scope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
+
+
+class AzureWorkloadIdentityAuth(Model):
+    """The pods' own identity, federated with an application or a managed identity of Microsoft Entra ID.
+
+    The cluster needs the webhook of Azure Workload Identity (AKS: --enable-workload-identity), which gives pods with
+    the label azure.workload.identity/use a token of their service account; the operator sets that label, and annotates
+    the service account. The federated credential's subject is system:serviceaccount:NAMESPACE:ROUTE-gw.
+    """
+
+    client_id: ClientID = Field(description="The client ID of the application or managed identity. " + _NEW_PODS)
+    tenant_id: TenantID | None = Field(
+        default=None, description="The tenant. Absent: that which the webhook gives to the pods. " + _NEW_PODS
+    )
+    authority_host: AuthorityHost | None = Field(
+        default=None, description="Where tokens are given. Absent: what the webhook says, which knows its cloud."
+    )
+    scope: Scope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
+
+
+class AzureManagedIdentityAuth(Model):
+    """The identity of the machine that the pod runs on: every pod of the node has it. Workload identity is narrower.
+
+    The NetworkPolicy of the gateway lets it reach the metadata service at 169.254.169.254.
+    """
+
+    client_id: ClientID | None = Field(
+        default=None,
+        description="The client ID of a user-assigned identity of the nodes. Absent: their only one.",
+    )
+    scope: Scope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
+
+
+class GoogleWorkloadIdentityAuth(Model):
+    """The pods' own identity in GKE's Workload Identity Federation.
+
+    The operator annotates their service account, and the gateway's NetworkPolicy lets it reach GKE's metadata server.
+    """
+
+    service_account: (
+        Annotated[
+            str,
+            Field(
+                max_length=255,
+                json_schema_extra=rules(
+                    (
+                        r"self.matches(r'^[a-z0-9][-a-z0-9.]*@[-a-z0-9.]+$')",
+                        "a service account is written as its address, NAME@PROJECT.iam.gserviceaccount.com",
+                    )
+                ),
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="The IAM service account to act as; it lets serviceAccount:PROJECT.svc.id.goog[NAMESPACE/ROUTE-gw] "
+        f"impersonate it. Absent: roles are granted to the pods' service account itself. {_NEW_PODS}",
+    )
+
+
+class GoogleServiceAccountKeyAuth(Model):
+    """A key of an IAM service account. Google discourages them: they do not end by themselves."""
+
+    key_secret_ref: SecretKeyReference = Field(description="Where the key is, in JSON as Google gives it.")
+
+
+class AWSWebIdentityAuth(Model):
+    """An IAM role for the pods' service account (IRSA); requests are signed (Signature Version 4).
+
+    The operator annotates the service account, and the webhook of EKS then gives the pods a token of it. The role
+    trusts system:serviceaccount:NAMESPACE:ROUTE-gw of the cluster's OIDC provider.
+    """
+
+    region: Annotated[
+        str,
+        Field(
+            max_length=32,
+            json_schema_extra=rules(
+                (r"self.matches(r'^[a-z]+(-[a-z0-9]+)+$')", "a region is written as AWS does, such as eu-central-1")
+            ),
+        ),
+    ] = Field(description="The region of the data store. Changed without a restart.")
+    role_arn: (
+        Annotated[
+            str,
+            Field(
+                max_length=2048,
+                json_schema_extra=rules(
+                    (
+                        r"self.matches(r'^arn:aws[-a-z]*:iam::[0-9]{12}:role/[!-~]+$')",
+                        "a role is written as its ARN, arn:aws:iam::ACCOUNT:role/NAME",
+                    )
+                ),
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="The role to assume. Absent: that which the pods' service account has been given elsewhere, by the "
+        f"chart's gateway.serviceAccountAnnotations. {_NEW_PODS}",
+    )
+    service: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            json_schema_extra=rules(
+                (r"self.matches(r'^[-a-z0-9]+$')", "a service is written as AWS signs it, such as medical-imaging")
+            ),
+        ),
+    ] = Field(default="medical-imaging", description="The name that the service is signed with.")
+
+
+_MEMBERS: Final = {
+    "Basic": "basic",
+    "Bearer": "bearer",
+    "OAuth2ClientCredentials": "oauth2ClientCredentials",
+    "AzureClientSecret": "azureClientSecret",
+    "AzureClientCertificate": "azureClientCertificate",
+    "AzureWorkloadIdentity": "azureWorkloadIdentity",
+    "AzureManagedIdentity": "azureManagedIdentity",
+    "GoogleWorkloadIdentity": "googleWorkloadIdentity",
+    "GoogleServiceAccountKey": "googleServiceAccountKey",
+    "AWSWebIdentity": "awsWebIdentity",
+}
+"""The member of each type; None has none."""
+
+
+class Auth(Model):
+    """The credential of a target: a type, and the member that belongs to it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                " && ".join(f"(self.type == '{type_}') == has(self.{member})" for type_, member in _MEMBERS.items()),
+                "give exactly the member of the type: basic with type Basic, azureClientSecret with type "
+                "AzureClientSecret and so on, nothing with type None",
+            )
+        )
+    )
+
+    type: AuthType = Field(
+        description="How requests are authenticated: with the member of the same name, and with None not at all."
+    )
+    basic: BasicAuth | None = Field(default=None, description="User name and password.")
+    bearer: BearerAuth | None = Field(default=None, description="A token that somebody else renews.")
+    oauth2_client_credentials: OAuth2ClientCredentialsAuth | None = Field(
+        default=None, description="A token of the client credentials grant of OAuth 2.0."
+    )
+    azure_client_secret: AzureClientSecretAuth | None = Field(
+        default=None, description="An application of Microsoft Entra ID with a secret."
+    )
+    azure_client_certificate: AzureClientCertificateAuth | None = Field(
+        default=None, description="An application of Microsoft Entra ID with a certificate."
+    )
+    azure_workload_identity: AzureWorkloadIdentityAuth | None = None
+    azure_managed_identity: AzureManagedIdentityAuth | None = None
+    google_workload_identity: GoogleWorkloadIdentityAuth | None = None
+    google_service_account_key: GoogleServiceAccountKeyAuth | None = Field(
+        default=None, description="A key of a Google service account."
+    )
+    aws_web_identity: AWSWebIdentityAuth | None = None
+
+    @property
+    def member_name(self) -> str:
+        """The name of the member that belongs to the type, or "" for None."""
+        return _MEMBERS.get(str(self.type), "")
+
+    @property
+    def member(self) -> Model | None:
+        """The member that belongs to the type."""
+        names = (name for name in type(self).model_fields if name != "type" and field_name(name) == self.member_name)
+        return next((getattr(self, name) for name in names), None)

@@ -1,0 +1,66 @@
+"""Renders how requests to a target are authenticated and protected: what is secret is named as a file, never said."""
+
+from typing import Any, Final
+
+from dicomroute_operator.api.credentials import TLSSecretReference
+from dicomroute_operator.api.meta import Model, SecretKeyReference, field_name
+from dicomroute_operator.api.target import (
+    TLS,
+    TLS_CERTIFICATE,
+    TLS_KEY,
+    BundleReference,
+    CloudTarget,
+    Proxy,
+)
+
+from . import names
+
+_FILES: Final = {
+    "password_secret_ref": ("passwordFile",),
+    "token_secret_ref": ("tokenFile",),
+    "client_secret_ref": ("clientSecretFile",),
+    "key_secret_ref": ("keyFile",),
+    "certificate_secret_ref": ("certificateFile", "keyFile"),
+    "client_certificate_ref": ("clientCertificateFile", "clientKeyFile"),
+    "ca_bundle_ref": ("caBundleFile",),
+}
+
+
+def auth(target: CloudTarget) -> dict[str, Any]:
+    """Return the credential of a target."""
+    return {"type": str(target.spec.auth.type), **_section(target.spec.auth.member)}
+
+
+def tls(settings: TLS) -> dict[str, Any]:
+    """Return what TLS trusts and shows."""
+    return _section(settings)
+
+
+def proxy(settings: Proxy) -> dict[str, Any]:
+    """Return the forward proxy."""
+    return {**_section(settings), **_section(settings.basic)}
+
+
+def _section(model: Model | None) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name in type(model).model_fields if model is not None else ():
+        value = getattr(model, name)
+        match value:
+            case None | "" | []:
+                continue
+            case SecretKeyReference():
+                result[_FILES[name][0]] = names.mounted_file("Secret", value.name, value.key)
+            case BundleReference():
+                result[_FILES[name][0]] = names.mounted_file(str(value.kind), value.name, value.key)
+            case TLSSecretReference():
+                for file, key in zip(_FILES[name], (TLS_CERTIFICATE, TLS_KEY), strict=True):
+                    result[file] = names.mounted_file("Secret", value.name, key)
+            case list():
+                result[field_name(name)] = [
+                    one.model_dump(by_alias=True, mode="json") if isinstance(one, Model) else one for one in value
+                ]
+            case Model():
+                continue  # the credential of a proxy, which `proxy` asks for
+            case _:
+                result[field_name(name)] = str(value)
+    return result
