@@ -134,7 +134,7 @@ class Gateway:
             associations=self._counts.snapshot(),
             snapshot=spool.snapshot() if spool is not None and spool.is_loaded else None,
             activity={
-                destination: DestinationActivity(worker.in_flight, worker.last_error)
+                destination: DestinationActivity(worker.in_flight, worker.last_error, worker.paused, worker.warnings)
                 for destination, worker in (self._deliverer.workers.items() if self._deliverer else ())
             },
             fill_bytes_per_second=self._fill_rate.bytes_per_second,

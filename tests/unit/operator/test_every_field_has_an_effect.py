@@ -52,6 +52,9 @@ OTHER: dict[str, Any] = {
     "spec.allowedSources": ["198.51.100.0/24"],
     "spec.url": "http://archive.example/",
     "spec.auth.type": "None",
+    "spec.answers.permanentReasons": [5],
+    "spec.answers.transientReasons": [5],
+    "spec.answers.duplicateReasons": [5],
     # There is one kind of destination as yet; the field says which kind a name belongs to.
     "spec.rules.0.destinations.0.kind": None,
 }

@@ -91,6 +91,12 @@ class DestinationDocument(DeliveriesDocument):
     kind: str
     name: str
     held_reason: str = ""
+    state: Literal["Active", "Paused"] = "Active"
+    """Paused: it refuses whatever comes, as it or its target is configured; one delivery at a time asks again."""
+    paused_reason: str = ""
+    paused_time: datetime | None = None
+    warnings_total: int = 0
+    """Instances that it stored with a warning, since the gateway started."""
     last_error: LastErrorDocument | None = None
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from dicomroute_gateway import __version__
 from dicomroute_gateway.configuration.load import Loaded
 from dicomroute_gateway.deliver.holding import held
-from dicomroute_gateway.deliver.worker import LastError
+from dicomroute_gateway.deliver.worker import LastError, Paused
 from dicomroute_gateway.dimse.listener import CountsSnapshot
 from dicomroute_gateway.spool.records import DeliveryState
 from dicomroute_gateway.spool.views import Snapshot
@@ -33,6 +33,8 @@ class DestinationActivity:
 
     in_flight: int
     last_error: LastError | None
+    paused: Paused | None = None
+    warnings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
         reason = held(name, configuration)
         waiting = max(0, counts.get(DeliveryState.PENDING, 0) - activity.in_flight)
         kind, _, plain = name.partition("/")
-        error = activity.last_error
+        error, paused = activity.last_error, activity.paused
         documents.append(
             DestinationDocument(
                 kind=kind,
@@ -133,6 +135,10 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
                 in_flight=activity.in_flight,
                 held=waiting if reason else 0,
                 held_reason=reason,
+                state="Paused" if paused else "Active",
+                paused_reason=paused.reason if paused else "",
+                paused_time=_time(paused.since) if paused else None,
+                warnings_total=activity.warnings,
                 skipped=counts.get(DeliveryState.SKIPPED, 0),
                 dead_lettered=counts.get(DeliveryState.DEAD_LETTERED, 0),
                 delivered_total=counts.get(DeliveryState.DELIVERED, 0),

@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Final
 
 from dicomroute_gateway.spool.ledger import CAME_AGAIN
-from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
+from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
 
 from .outcome import Outcome, Verdict
 
 UNREADABLE: Final = "SpoolUnreadable"
 
-CONTENT: Final = frozenset((Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE))
+CONTENT: Final = frozenset((Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE, Verdict.CONFLICT))
 """Verdicts on the content of an instance."""
 
 _MAY_HAVE_ARRIVED: Final = frozenset(
@@ -34,14 +34,12 @@ def after(
     """Return the state of a delivery after an attempt with this outcome.
 
     Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
-    second time, a doubtful one after `content_attempts`. A duplicate is our own if the attempt before it was
-    sent and its answer was lost or did not name the instance.
+    second time, a doubtful one after `content_attempts`.
     """
     refused = alone and outcome.verdict in CONTENT
     refusals = delivery.refusals + refused
     state = DeliveryState.PENDING
-    own = outcome.verdict is Verdict.DUPLICATE and delivery.reason in _MAY_HAVE_ARRIVED
-    if outcome.verdict is Verdict.DELIVERED or own:
+    if outcome.verdict is Verdict.DELIVERED:
         state = DeliveryState.DELIVERED
     elif refused and refusals >= (2 if outcome.verdict is Verdict.REFUSED else content_attempts):
         state = DeliveryState.DEAD_LETTERED
@@ -54,6 +52,15 @@ def after(
         status=outcome.status,
         time=stamp,
     )
+
+
+def is_our_own(received: Received, delivery: DeliveryRecord) -> bool:
+    """Return whether what a destination has of this UID is what an earlier attempt brought there.
+
+    It is when that attempt was sent, and its answer was lost or did not name the instance. Of a later version nobody
+    knows: the destination has the earlier one from us, too.
+    """
+    return delivery.reason in _MAY_HAVE_ARRIVED and not received.follows
 
 
 def is_its_own(outcome: Outcome) -> bool:

@@ -5,15 +5,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination
+from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
 
+from . import resources
+from .answers.decision import outcomes
+from .answers.reasons import reading
+from .answers.result import Answer
+from .attempt import is_our_own
 from .backoff import retry_after_seconds
+from .comparison import compare
+from .duplicates import Step, compared, overwritten, settle
 from .http import Client, CredentialMissing, TransportFailed
-from .multipart import MultipartBody, Part
-from .outcome import Answer, Outcome, Verdict, outcomes
+from .multipart import MultipartBody
+from .outcome import Outcome, Verdict
 from .transport import Item, Limits, Sent
 
 _MAX_ANSWER_BYTES: Final = 1 << 20
+_UPSERTS: Final = (Provider.AZURE, Provider.GOOGLE)
+"""Providers of which PUT to the studies replaces what is there; at others an instance is deleted first."""
 
 
 class StowTransport:
@@ -26,28 +35,81 @@ class StowTransport:
         self._client = Client(secrets)
 
     async def send(self, items: Sequence[Item]) -> Sent:
-        """Store `items` by one request."""
+        """Store `items` by one request, and settle what the target says to have already."""
         target = self._target()
         if target is None:
             return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
+        body = MultipartBody([item.part for item in items])
+        most_bytes = resources.MOST_REQUEST_BYTES.get(target.provider)
+        if most_bytes is not None and body.content_length > most_bytes:
+            verdict = Verdict.REFUSED if len(items) == 1 else Verdict.ALONE
+            sentence = f"{target.provider} takes requests of up to {most_bytes} bytes, and this one has more"
+            return Sent([Outcome(verdict, "TooLarge")] * len(items), sentence)
         try:
-            answer, wait_seconds, answer_seconds = await store(self._client, target, [item.part for item in items])
+            answer, wait_seconds, answer_seconds = await store(self._client, target, body)
         except CredentialMissing as error:
             return Sent([Outcome(Verdict.PAUSE, "SecretMissing")] * len(items), str(error))
         except TransportFailed as error:
             return Sent([Outcome(Verdict.RETRY, error.reason)] * len(items), str(error))
-        uids = [item.received.sop_instance_uid for item in items]
-        return Sent(outcomes(answer, uids), f"HTTP {answer.status}", wait_seconds, answer_seconds)
+        found = outcomes(answer, [item.received.sop_instance_uid for item in items], reading(target))
+        message = f"HTTP {answer.status}"
+        settled: list[Outcome] = []
+        for item, outcome in zip(items, found, strict=True):
+            final, sentence = await self._settle(target, item, outcome)
+            settled.append(final)
+            message = sentence or message
+        return Sent(settled, message, wait_seconds, answer_seconds)
 
     async def close(self) -> None:
         """Close connections that are kept."""
         await self._client.close()
 
+    async def _settle(self, target: CloudTargetDestination, item: Item, outcome: Outcome) -> tuple[Outcome, str]:
+        """Return what an outcome comes to by the target's `onDuplicate`, and what a person is told of that."""
+        policy = target.on_duplicate
+        own = is_our_own(item.received, item.delivery)
+        step = settle(outcome, policy, own=own, follows=item.received.follows)
+        sentence = ""
+        try:
+            if step is Step.COMPARE:
+                found = await compare(self._client, target, item.received, item.part)
+                step, sentence = compared(outcome, found.found, policy, found.status), found.message
+            if step is Step.OVERWRITE:
+                step, sentence = await self._overwrite(target, item)
+        except CredentialMissing as error:
+            return Outcome(Verdict.PAUSE, "SecretMissing"), str(error)
+        assert isinstance(step, Outcome)
+        return step, sentence
+
+    async def _overwrite(self, target: CloudTargetDestination, item: Item) -> tuple[Outcome, str]:
+        """Replace what the target has of an instance's UID.
+
+        A crash in between leaves the target without either: the delivery is still owed then, and made again.
+        """
+        try:
+            if target.provider not in _UPSERTS:
+                status = await self._delete(target, item)
+                if status not in (200, 202, 204, 404, 410):
+                    return Outcome(Verdict.RETRY, "OverwriteFailed", status), "its instance cannot be deleted"
+            method = "PUT" if target.provider in _UPSERTS else "POST"
+            answer, _, _ = await store(self._client, target, MultipartBody([item.part]), method)
+        except TransportFailed as error:
+            return Outcome(Verdict.RETRY, "OverwriteFailed"), str(error)
+        (outcome,) = outcomes(answer, [item.received.sop_instance_uid], reading(target))
+        return overwritten(outcome), f"{method} was answered with HTTP {answer.status}"
+
+    async def _delete(self, target: CloudTargetDestination, item: Item) -> int | None:
+        path = resources.instance(target, item.received)
+        if path is None:
+            return None
+        async with self._client.request(target, "DELETE", path, {}) as response:
+            return response.status
+
 
 async def store(
-    client: Client, target: CloudTargetDestination, parts: Sequence[Part]
+    client: Client, target: CloudTargetDestination, body: MultipartBody, method: str = "POST"
 ) -> tuple[Answer, float | None, float]:
-    """Send `parts` to the target's studies resource.
+    """Send instances to the target's studies resource.
 
     Return its answer, how many seconds it asks to wait before the next request, and how many it took to answer. The
     study is left out of the URL: the form with it adds nothing but a way to fail.
@@ -55,7 +117,7 @@ async def store(
     Raises CredentialMissing, TransportFailed; OSError when a file of the spool cannot be read.
     """
     headers = {"Accept": "application/dicom+json"}
-    async with client.request(target, "POST", "/studies", headers, MultipartBody(parts)) as response:
+    async with client.request(target, method, resources.studies(target), headers, body) as response:
         content = await response.read(_MAX_ANSWER_BYTES)
         wait_seconds = retry_after_seconds(response.headers.get("Retry-After"), time.time())
         answer = Answer(response.status, response.headers.get("Content-Type", ""), content)

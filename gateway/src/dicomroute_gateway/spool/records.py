@@ -42,6 +42,7 @@ class Received:
     """An instance was accepted: from here on it is owed to its destinations.
 
     `length` and `digest` (ALGORITHM:HEX) are those of the data set as it came; `time` is in seconds since 1970.
+    `follows`: an earlier version of the instance was in the spool when it came; a destination may have that one.
     """
 
     id: int
@@ -57,6 +58,7 @@ class Received:
     generation: int
     destinations: tuple[str, ...]
     hold: str = ""
+    follows: bool = False
     record: Literal["received"] = "received"
 
     @property
