@@ -12,6 +12,7 @@ from delivering import Delivering
 from origin_server import OriginServer, Play, Reply, result, stored, uid_of
 
 from dicomroute_gateway.deliver import resources
+from dicomroute_gateway.spool.part10 import file_head
 from dicomroute_gateway.spool.records import DeliveryState, Received
 
 PROVIDERS = ("Azure", "Google", "AWS", "Orthanc", "Dcm4chee", "Generic")
@@ -299,3 +300,63 @@ def test_a_partition_is_part_of_every_path(server: OriginServer, start: Start) -
         "/v2/partitions/site-1/studies",
         f"/v2/partitions/site-1/studies/{uid}.2/series/{uid}.1/instances/{uid}",
     }
+
+
+IMPLICIT = "1.2.840.10008.1.2"
+IMPLICIT_CT = b"\x08\0\x60\0\2\0\0\0CT" + b"\xe0\x7f\x10\0\4\0\0\0" + b"\1\2\3\4"
+EXPLICIT_CT = b"\x08\0\x60\0CS\2\0CT" + b"\xe0\x7f\x10\0OW\0\0\4\0\0\0" + b"\1\2\3\4"
+
+
+def test_azure_gets_explicit_vr_and_the_same_file_in_every_attempt(
+    server: OriginServer, start: Start, tmp_path: Path
+) -> None:
+    gateway = start(provider="Azure")
+    received = gateway.receive(IMPLICIT_CT, transfer_syntax_uid=IMPLICIT)
+    sent: list[bytes] = []
+
+    def busy(_: OriginServer, files: list[bytes]) -> Reply:
+        sent.extend(files)
+        return Reply(503)
+
+    server.always = busy
+    gateway.run(lambda: len(sent) >= 2)
+    (derived,) = (tmp_path / "spool" / "derived").iterdir()
+    assert set(sent) == {derived.read_bytes()}
+    made = derived.stat().st_mtime_ns, derived.stat().st_ino
+    gateway.close()
+
+    again = start(provider="Azure")
+    again.run(lambda: len(sent) >= 4)
+    assert len(set(sent)) == 1
+    assert (derived.stat().st_mtime_ns, derived.stat().st_ino) == made, "a restart finds it"
+    server.always = None
+    again.run(lambda: again.is_settled() and not derived.exists())
+    assert server.has(received.sop_instance_uid, EXPLICIT_CT)
+
+
+@pytest.mark.parametrize("provider", ["Google", "AWS", "Orthanc", "Dcm4chee", "Generic"])
+def test_others_get_what_came(server: OriginServer, start: Start, provider: str) -> None:
+    gateway = start(provider=provider)
+    received = gateway.receive(IMPLICIT_CT, transfer_syntax_uid=IMPLICIT)
+    gateway.run(gateway.is_settled)
+    assert server.has(received.sop_instance_uid, IMPLICIT_CT)
+
+
+def test_a_duplicate_at_azure_is_compared_with_what_was_sent(server: OriginServer, start: Start) -> None:
+    gateway = start(provider="Azure")
+    received = gateway.receive(IMPLICIT_CT, transfer_syntax_uid=IMPLICIT)
+    head = file_head(received.sop_class_uid, received.sop_instance_uid, "1.2.840.10008.1.2.1")
+    server.files[received.sop_instance_uid] = head + EXPLICIT_CT
+    server.always = plays.unless_it_exists(45070)
+    gateway.run(gateway.is_settled)
+    assert dead_letters(gateway) == {}
+    assert "GET" in server.methods()
+
+
+def test_what_cannot_be_transcoded_stops_only_itself(server: OriginServer, start: Start) -> None:
+    gateway = start(provider="Azure")
+    good = [gateway.receive(IMPLICIT_CT, transfer_syntax_uid=IMPLICIT) for _ in range(4)]
+    bad = gateway.receive(IMPLICIT_CT[:-1], transfer_syntax_uid=IMPLICIT)
+    gateway.run(gateway.is_settled)
+    assert dead_letters(gateway) == {bad.sop_instance_uid: "TranscodingFailed"}
+    assert server.files.keys() == {one.sop_instance_uid for one in good}

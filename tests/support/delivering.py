@@ -124,7 +124,7 @@ class Delivering:
                 await task
 
     def _new_worker(self) -> Worker:
-        transport = StowTransport(lambda: self.destination, self._secrets)
+        transport = StowTransport(lambda: self.destination, self._secrets, self.spool)
         return Worker(TARGET, self.spool, lambda: self.configuration, transport)
 
     def is_settled(self) -> bool:

@@ -17,11 +17,18 @@ class Orthanc:
     """An archive that keeps what it has over restarts."""
 
     def __init__(
-        self, folder: Path, *, password: str | None = None, port: int | None = None, host: str = "127.0.0.1"
+        self,
+        folder: Path,
+        *,
+        password: str | None = None,
+        port: int | None = None,
+        host: str = "127.0.0.1",
+        overwrites: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._host = host
+        self._overwrites = overwrites
         self.port = port or free_port()
         self._password = password
         self._process: Process | None = None
@@ -38,6 +45,7 @@ class Orthanc:
             "IndexDirectory": str(self._folder / "storage"),
             "HttpPort": self.port,
             "DicomServerEnabled": False,
+            "OverwriteInstances": self._overwrites,
             "RemoteAccessAllowed": self._host != "127.0.0.1",
             "AuthenticationEnabled": self._password is not None,
             "RegisteredUsers": {USER: self._password} if self._password else {},

@@ -41,7 +41,7 @@ def test_a_broken_destination_keeps_its_last_good_self_and_no_other() -> None:
         text(destinations=[{**archive, "url": 5}, unknown, {**research, "accepts": "Any"}]), compile_rules, GOOD
     )
     assert {d.name: (d.url, d.accepts) for d in loaded.configuration.destinations} == {
-        "archive": ("https://archive.example/dicom-web", "Any"),
+        "archive": ("https://archive.example/v2", "Any"),
         "research": ("http://research.example/dicom-web", "Any"),
     }
     assert sorted(finding.section for finding in loaded.findings) == [

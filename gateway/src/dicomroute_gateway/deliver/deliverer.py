@@ -80,7 +80,7 @@ class Deliverer:
     def _worker(self, destination: str) -> Worker:
         worker = self._workers.get(destination)
         if worker is None:
-            transport = StowTransport(partial(self._target, destination), self._secrets)
+            transport = StowTransport(partial(self._target, destination), self._secrets, self._spool)
             worker = Worker(destination, self._spool, self._configuration, transport)
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(

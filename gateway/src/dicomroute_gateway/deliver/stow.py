@@ -1,11 +1,15 @@
 """STOW-RS to a CloudTarget: the request, and what is made of its answer (PS3.18 10.5)."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
+from dicomroute_gateway.spool.spool import Spool
 
 from . import resources
 from .answers.decision import outcomes
@@ -16,11 +20,14 @@ from .backoff import retry_after_seconds
 from .comparison import compare
 from .duplicates import Step, compared, overwritten, settle
 from .http import Client, CredentialMissing, TransportFailed
-from .multipart import MultipartBody
+from .multipart import MultipartBody, Part
 from .outcome import Outcome, Verdict
+from .transcode import IMPLICIT_VR_LITTLE_ENDIAN, TranscodingFailed, explicit_file
 from .transport import Item, Limits, Sent
 
 _MAX_ANSWER_BYTES: Final = 1 << 20
+_EXPLICIT_VR_ALONE: Final = (Provider.AZURE,)
+"""Providers that take no Implicit VR."""
 _UPSERTS: Final = (Provider.AZURE, Provider.GOOGLE)
 """Providers of which PUT to the studies replaces what is there; at others an instance is deleted first."""
 
@@ -30,8 +37,9 @@ class StowTransport:
 
     limits = Limits(lanes=8, most_lanes=32, batch_instances=10, batch_bytes=32 << 20)
 
-    def __init__(self, target: Callable[[], CloudTargetDestination | None], secrets: Path) -> None:
+    def __init__(self, target: Callable[[], CloudTargetDestination | None], secrets: Path, spool: Spool) -> None:
         self._target = target
+        self._spool = spool
         self._client = Client(secrets)
 
     async def send(self, items: Sequence[Item]) -> Sent:
@@ -39,6 +47,11 @@ class StowTransport:
         target = self._target()
         if target is None:
             return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
+        try:
+            items = [await self._as_taken(target, item) for item in items]
+        except TranscodingFailed as error:
+            verdict = Verdict.REFUSED if len(items) == 1 else Verdict.ALONE
+            return Sent([Outcome(verdict, "TranscodingFailed")] * len(items), str(error))
         body = MultipartBody([item.part for item in items])
         most_bytes = resources.MOST_REQUEST_BYTES.get(target.provider)
         if most_bytes is not None and body.content_length > most_bytes:
@@ -63,6 +76,17 @@ class StowTransport:
     async def close(self) -> None:
         """Close connections that are kept."""
         await self._client.close()
+
+    async def _as_taken(self, target: CloudTargetDestination, item: Item) -> Item:
+        """Return a delivery with the file that the target takes.
+
+        Raises TranscodingFailed; OSError when there is no room for it.
+        """
+        syntax = item.received.transfer_syntax_uid
+        if target.provider not in _EXPLICIT_VR_ALONE or syntax != IMPLICIT_VR_LITTLE_ENDIAN:
+            return item
+        make = partial(explicit_file, item.received, item.part.path)
+        return replace(item, part=Part(*await asyncio.to_thread(self._spool.derived, item.received.id, make)))
 
     async def _settle(self, target: CloudTargetDestination, item: Item, outcome: Outcome) -> tuple[Outcome, str]:
         """Return what an outcome comes to by the target's `onDuplicate`, and what a person is told of that."""
@@ -90,7 +114,8 @@ class StowTransport:
             if target.provider not in _UPSERTS:
                 status = await self._delete(target, item)
                 if status not in (200, 202, 204, 404, 410):
-                    return Outcome(Verdict.RETRY, "OverwriteFailed", status), "its instance cannot be deleted"
+                    sentence = "the target does not delete what it has: let it overwrite by itself, give the right"
+                    return Outcome(Verdict.RETRY, "OverwriteFailed", status), sentence
             method = "PUT" if target.provider in _UPSERTS else "POST"
             answer, _, _ = await store(self._client, target, MultipartBody([item.part]), method)
         except TransportFailed as error:

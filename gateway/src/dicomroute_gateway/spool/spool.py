@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from .derived import Derived
 from .empty_files import EmptyFiles
 from .files import Files
 from .incoming import IDS_PER_FOLDER, Incoming, file_of, folder_of
@@ -74,6 +75,7 @@ class Spool:
         self._ledger = Ledger()
         self._mutex = threading.RLock()
         self._bytes = 0
+        self._derived = Derived(self._files)
         self._compact_at = _COMPACT_BYTES
         self._fresh: list[Owed] = []
         self._damage: SpoolError | None = None
@@ -220,6 +222,13 @@ class Spool:
         """Return the file of an instance."""
         return self._files.path(file_of(identifier))
 
+    def derived(self, identifier: int, make: Callable[[], Iterable[bytes]]) -> tuple[Path, int]:
+        """Return a file that was made of an instance, and its length; `make` yields its bytes when there is none yet.
+
+        It stays until the instance goes, so that every attempt sends the same. Raises OSError, and what `make` raises.
+        """
+        return self._derived.file(identifier, make)
+
     def settle(self, records: Iterable[DeliveryRecord]) -> None:
         """Write down what became of attempts; it survives the process at once and a power loss soon.
 
@@ -336,7 +345,7 @@ class Spool:
         if total < self._size_bytes:
             return Level(total - free, total, total * self._percent // 100)
         # Others may fill a larger file system: what is not free there is as good as used.
-        used = max(self._bytes, self._size_bytes - free)
+        used = max(self._bytes + self._derived.total_bytes, self._size_bytes - free)
         return Level(used, self._size_bytes, self._size_bytes * self._percent // 100)
 
     def snapshot(self) -> Snapshot:
@@ -422,6 +431,7 @@ class Spool:
         if self._closing.is_set():
             return
         remove_orphans(self._files, self._ledger.entries.keys().__contains__, before)
+        self._derived.find(self._ledger.entries.keys().__contains__)
         with self._mutex:
             self._ledger.finish_reading(before)
             newer, self._fresh = self._fresh, []
@@ -458,6 +468,7 @@ class Spool:
         while finished:
             identifier, entry = finished.popitem()
             try:
+                self._derived.remove(identifier)
                 self._files.remove(file_of(identifier))
             except OSError:
                 with self._mutex:
