@@ -126,7 +126,7 @@ DELIVERIES = [
           (highest("dicomroute_deliveries", f"{DESTINATION}, state"), f"{_DESTINATION} {{{{state}}}}")),
     panel("Age of the oldest instance owed", "s",
           (highest("dicomroute_destination_oldest_owed_seconds", DESTINATION), _DESTINATION)),
-    panel("Paused by a fault", "none", (highest("dicomroute_destination_paused", DESTINATION), _DESTINATION),
+    panel("Waiting after a fault", "none", (highest("dicomroute_destination_waiting", DESTINATION), _DESTINATION),
           description="1: it is tried again, for ever. The status of the route has the last fault."),
     panel("Held by the configuration", "none", (highest("dicomroute_destination_held", DESTINATION), _DESTINATION)),
 ]  # fmt: skip

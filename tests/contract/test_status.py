@@ -49,6 +49,9 @@ def test_every_number_and_sentence_arrives() -> None:
                 name="archive",
                 last_error=LastErrorDocument(reason="ServerError", status=503, time=NOW),
                 credential_expires_time=NOW,
+                state="Paused",
+                paused_reason="Forbidden",
+                paused_time=NOW,
             )
         ],
         spool=SpoolDocument(used_bytes=1, capacity_bytes=2, watermark_bytes=3, fill_bytes_per_second=4),
@@ -68,6 +71,7 @@ def test_every_number_and_sentence_arrives() -> None:
     assert destination.last_error is not None
     assert (destination.last_error.status, destination.last_error.time) == (503, "2026-01-02T03:04:05Z")
     assert destination.credential_expires_time == "2026-01-02T03:04:05Z"
+    assert (destination.paused_reason, destination.paused_time) == ("Forbidden", "2026-01-02T03:04:05Z")
     assert read.spool is not None
     assert (read.spool.watermark_bytes, read.spool.fill_bytes_per_second) == (3, 4)
     assert read.oldest_owed_time == "2026-01-02T03:04:05Z"

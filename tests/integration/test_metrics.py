@@ -66,13 +66,13 @@ def test_what_was_received_and_delivered_is_measured(
     assert value(text, "process_resident_memory_bytes") > 1 << 20
 
 
-def test_a_destination_that_does_not_answer_is_paused_and_its_oldest_instance_ages(
+def test_a_destination_that_does_not_answer_is_waited_for_and_its_oldest_instance_ages(
     tmp_path: Path, lone: Callable[..., LoneGateway]
 ) -> None:
     gateway = lone(tmp_path, [local_node(), to(NOWHERE), local_route()])
     store(gateway, count=3)
     gateway.process.wait_until(
-        lambda: value(gateway.metrics(), "dicomroute_destination_paused", **ARCHIVE) == 1, "it is not paused"
+        lambda: value(gateway.metrics(), "dicomroute_destination_waiting", **ARCHIVE) == 1, "nobody waits"
     )
     text = gateway.metrics()
     assert value(text, "dicomroute_delivery_attempts_total", reason="ConnectionFailed", **ARCHIVE) >= 1

@@ -20,6 +20,13 @@ def recorder(orthanc: Orthanc) -> Iterator[Recorder]:
     one.close()
 
 
+@pytest.fixture
+def overwriting_orthanc(tmp_path: Path) -> Iterator[Orthanc]:
+    archive = Orthanc(tmp_path / "overwriting-orthanc", overwrites=True)
+    yield archive
+    archive.stop()
+
+
 def version_of(file: Path, text: str) -> Path:
     """Write another version of an instance: the same UID, other content."""
     data_set = pydicom.dcmread(file)
@@ -37,7 +44,9 @@ def test_equal_ones_are_one_and_different_ones_are_versions(
     tmp_path: Path, recorder: Recorder, run: Callable[..., Running]
 ) -> None:
     url = f"http://127.0.0.1:{recorder.port}/dicom-web"
-    running = run(local_node(), to(url), local_route(mode="HoldDeliveries"))
+    archive = to(url)
+    archive["spec"] |= {"provider": "Orthanc", "onDuplicate": "Accept"}
+    running = run(local_node(), archive, local_route(mode="HoldDeliveries"))
     (first,) = make_corpus(tmp_path / "study", 1, ("CT_small.dcm",))
     versions = [first, version_of(first, "second"), version_of(first, "third")]
     assert dcmsend(running.port, [first]) == dcmsend(running.port, [first]) == 0
@@ -62,6 +71,41 @@ def test_equal_ones_are_one_and_different_ones_are_versions(
     assert dcmsend(running.port, [first]) == 0
     running.wait_for(owed=0, deliveredTotal=4)
     assert recorder.sent == [uid_of(first)] * 4, "what was delivered and comes again is delivered again"
+
+
+def test_a_later_version_that_orthanc_does_not_take_is_a_dead_letter(
+    tmp_path: Path, orthanc: Orthanc, run: Callable[..., Running]
+) -> None:
+    """Orthanc keeps the first and answers with success; it is retrieved and compared, byte for byte."""
+    archive = to(orthanc.url)
+    archive["spec"] |= {"provider": "Orthanc"}
+    running = run(local_node(), archive, local_route(mode="HoldDeliveries"))
+    (first,) = make_corpus(tmp_path / "study", 1, ("CT_small.dcm",))
+    for version in (first, version_of(first, "second")):
+        assert dcmsend(running.port, [version]) == 0
+    running.wait_for(owed=2)
+    before = running.hash()
+    running.write([local_route()])
+    running.wait_reloaded(before)
+    running.wait_for(owed=0, deliveredTotal=1, deadLettered=1)
+    assert running.status()["destinations"][0]["lastError"]["reason"] == "DuplicateDiffers"
+
+
+def test_a_later_version_that_orthanc_replaces_the_first_with_is_delivered(
+    tmp_path: Path, overwriting_orthanc: Orthanc, run: Callable[..., Running]
+) -> None:
+    archive = to(overwriting_orthanc.url)
+    archive["spec"] |= {"provider": "Orthanc", "onDuplicate": "AcceptIdentical"}
+    running = run(local_node(), archive, local_route(mode="HoldDeliveries"))
+    (first,) = make_corpus(tmp_path / "study", 1, ("CT_small.dcm",))
+    for version in (first, version_of(first, "second")):
+        assert dcmsend(running.port, [version]) == 0
+    running.wait_for(owed=2)
+    before = running.hash()
+    running.write([local_route()])
+    running.wait_reloaded(before)
+    running.wait_for(owed=0, deliveredTotal=2)
+    assert comment(overwriting_orthanc.files()[uid_of(first)]) == "second"
 
 
 def test_one_that_comes_again_is_delivered_again_only_where_it_was_delivered(

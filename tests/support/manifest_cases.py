@@ -42,6 +42,10 @@ def _listener(name: str, port: int, **fields: Any) -> Json:
     return {"name": name, "port": port, "aeTitles": ["A"], "sources": {"policy": "Any"}, **fields}
 
 
+def _azure(url: str = "https://a.example/v2", **fields: Any) -> Json:
+    return {"url": url, "auth": {"type": "None"}, "provider": "Azure", **fields}
+
+
 def _window(**fields: Any) -> Json:
     return {"name": "day", "start": "07:00", "end": "19:00", "maxBytesPerSecond": 2048, **fields}
 
@@ -547,6 +551,54 @@ CASES: list[Case] = [
     Case("CloudTarget", "spec.proxy", {"url": "http://p", "noProxy": ["a", "a"]}, "a"),
     Case("CloudTarget", "spec.proxy", {"url": "http://p", "noProxy": [""]}, "noProxy"),
     Case("CloudTarget", "spec.proxy", {"noProxy": []}, "url"),
+    *_table(
+        "CloudTarget",
+        "spec.provider",
+        ["Google", "AWS", "Orthanc", "Dcm4chee", "Generic"],
+        ["azure", "DCM4CHEE", ""],
+        "Generic",
+    ),
+    *_table(
+        "CloudTarget",
+        "spec",
+        [_azure("https://a.example/v2"), _azure("https://a.example/v1/"), _azure(azure={"partition": "a.b-c_1"})],
+        [_azure("https://a.example"), _azure("https://a.example/v2/partitions/x"), _azure("https://a.example/v3")],
+        "ends with the version of its API",
+    ),
+    *_table(
+        "CloudTarget",
+        "spec",
+        [_azure(azure={"partition": "x" * 64})],
+        [_azure(azure={"partition": name}) for name in ("a/b", "a b", "..", "\u00e4")],
+        "the name of a data partition",
+    ),
+    Case("CloudTarget", "spec", _azure(azure={"partition": "x" * 65}), "64"),
+    Case("CloudTarget", "spec", _azure(azure={"partition": ""}), "1"),
+    Case("CloudTarget", "spec", _azure(azure={}), "partition"),
+    Case("CloudTarget", "spec.azure", {"partition": "a"}, "azure has no effect with another provider"),
+    *_table(
+        "CloudTarget",
+        "spec.onDuplicate",
+        ["AcceptIdentical", "Overwrite", "Accept", "Fail"],
+        ["Replace"],
+        "AcceptIdentical",
+    ),
+    *_table(
+        "CloudTarget",
+        "spec.answers",
+        [{}, {"permanentReasons": [1, 65535], "transientReasons": [2], "duplicateReasons": [3]}],
+        [
+            {"permanentReasons": [1], "transientReasons": [1]},
+            {"permanentReasons": [1], "duplicateReasons": [1]},
+            {"transientReasons": [2, 1], "duplicateReasons": [1]},
+        ],
+        "a failure reason stands in two lists",
+    ),
+    Case("CloudTarget", "spec.answers", {"permanentReasons": [0]}, "1"),
+    Case("CloudTarget", "spec.answers", {"permanentReasons": [65536]}, "65535"),
+    Case("CloudTarget", "spec.answers", {"transientReasons": list(range(1, 66))}, "64"),
+    Case("CloudTarget", "spec.answers", {"duplicateReasons": [7, 7]}, "7"),
+    Case("CloudTarget", "spec", _azure(answers={"permanentReasons": [1]}), "answers is for provider Generic"),
     *_table("CloudTarget", "spec.accepts", ["Any", "DeidentifiedOnly"], ["All"], "DeidentifiedOnly"),
     # What is missing or unknown.
     Case("CloudTarget", "spec.auth", REMOVED, "auth"),

@@ -24,10 +24,12 @@ class Orthanc:
         port: int | None = None,
         host: str = "127.0.0.1",
         dicom_port: int | None = None,
+        overwrites: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._host = host
+        self._overwrites = overwrites
         self.port = port or free_port()
         self.dicom_port = dicom_port
         self._password = password
@@ -48,6 +50,7 @@ class Orthanc:
             "DicomPort": self.dicom_port or 0,
             "DicomAet": "ORTHANC",
             "DicomCheckCalledAet": True,
+            "OverwriteInstances": self._overwrites,
             "RemoteAccessAllowed": self._host != "127.0.0.1",
             "AuthenticationEnabled": self._password is not None,
             "RegisteredUsers": {USER: self._password} if self._password else {},

@@ -168,7 +168,9 @@ class Gateway:
             snapshot=snapshot,
             keys=keys,
             activity={
-                destination: DestinationActivity(worker.in_flight, worker.last_error, worker.is_paused)
+                destination: DestinationActivity(
+                    worker.in_flight, worker.last_error, worker.is_waiting, worker.paused, worker.warnings
+                )
                 for destination, worker in (self._deliverer.workers.items() if self._deliverer else ())
             },
             fill_bytes_per_second=self._fill_rate.bytes_per_second,

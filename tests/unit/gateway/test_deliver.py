@@ -11,13 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.deliver.answers.decision import outcomes as outcomes_of
+from dicomroute_gateway.deliver.answers.reasons import Reading
+from dicomroute_gateway.deliver.answers.result import Answer
 from dicomroute_gateway.deliver.backoff import full_jitter, retry_after_seconds
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.deliver.multipart import MultipartBody
-from dicomroute_gateway.deliver.outcome import Answer, Outcome, Verdict, outcomes
+from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.spool.content import StoredFile, Unreadable
 
 ROOT = Path(__file__).parents[3]
+
+
+def outcomes(answer: Answer, sent: list[str]) -> list[Outcome]:
+    return outcomes_of(answer, sent, Reading())
 
 
 def result(stored: list[str], failed: dict[str, Any] | None = None, nameless: list[int] | None = None) -> bytes:
@@ -59,7 +66,7 @@ def test_the_list_of_the_body_counts_whatever_the_status(status: int) -> None:
         (0, V.DOUBTFUL),
         (45070, V.DUPLICATE),
         (45071, V.RETRY),
-        (273, V.RETRY),
+        (273, V.DUPLICATE),
     ],
 )
 def test_failure_reasons(reason: int, verdict: Verdict) -> None:

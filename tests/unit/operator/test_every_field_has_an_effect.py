@@ -93,6 +93,9 @@ OTHER: dict[str, Any] = {
     "spec.auth.type": "None",
     "spec.tls.caBundleRef.kind": "Secret",
     "spec.proxy.caBundleRef.kind": "Secret",
+    "spec.answers.permanentReasons": [5],
+    "spec.answers.transientReasons": [5],
+    "spec.answers.duplicateReasons": [5],
     # There is one kind of destination as yet; the field says which kind a name belongs to.
     "spec.rules.0.destinations.0.kind": None,
     "spec.destinations.0.kind": None,

@@ -210,6 +210,11 @@ def test_conditions_that_are_there_only_while_true() -> None:
     assert "status 503" in of(found, "DeliveryStalled").message
     assert reason(found, "SpoolPressure") == ("True", "AboveWatermark")
     assert reason(found, "Held") == ("True", "DeliveriesHeld")
+    paused = {**destination, "lastError": error, "pausedReason": "Forbidden", "pausedTime": "2026-01-02T02:00:00Z"}
+    found = status(seen(report(oldestOwedTime="2026-01-02T03:00:00Z", destinations=[paused])))
+    assert reason(found, "DeliveryStalled") == ("True", "DestinationPaused")
+    assert "Forbidden since 2026-01-02T02:00:00Z" in of(found, "DeliveryStalled").message
+    assert found.destinations[0].paused_reason == "Forbidden"
     fresh = replace(seen(bad.model_copy(update={"oldest_owed_time": "2026-01-02T03:03:55Z"})))
     assert not any(one.type == "DeliveryStalled" for one in status(fresh).conditions)
 

@@ -110,8 +110,14 @@ class _StatusCollector(Collector):
         held = GaugeMetricFamily(
             "dicomroute_destination_held", "1 while the configuration holds what is owed to it.", labels=labels
         )
+        waiting = GaugeMetricFamily(
+            "dicomroute_destination_waiting", "1 while a fault makes its deliveries wait.", labels=labels
+        )
         paused = GaugeMetricFamily(
-            "dicomroute_destination_paused", "1 while a fault makes its deliveries wait.", labels=labels
+            "dicomroute_destination_paused", "1 while it refuses whatever comes, as it is configured.", labels=labels
+        )
+        warnings = CounterMetricFamily(
+            "dicomroute_deliveries_warned", "Instances that it stored with a warning.", labels=labels
         )
         oldest = GaugeMetricFamily(
             "dicomroute_destination_oldest_owed_seconds",
@@ -124,9 +130,11 @@ class _StatusCollector(Collector):
             for state in ("pending", "in_flight", "held", "dead_lettered"):
                 deliveries.add_metric([name, state], getattr(one, state))
             held.add_metric([name], int(bool(one.held_reason)))
-            paused.add_metric([name], int(one.paused))
+            waiting.add_metric([name], int(one.state != "Active"))
+            paused.add_metric([name], int(one.state == "Paused"))
+            warnings.add_metric([name], one.warnings_total)
             oldest.add_metric([name], _age(self._status.time, one.oldest_owed_time) if one.oldest_owed_time else 0)
-        yield from (deliveries, delivered, held, paused, oldest)
+        yield from (deliveries, delivered, held, waiting, paused, warnings, oldest)
 
     def _spool(self) -> Iterator[Metric]:
         seen = self._status.spool

@@ -102,8 +102,13 @@ class DestinationDocument(DeliveriesDocument):
     kind: str
     name: str
     held_reason: str = ""
-    paused: bool = False
-    """Whether a fault of the destination makes its deliveries wait until it is tried again."""
+    state: Literal["Active", "Waiting", "Paused"] = "Active"
+    """Waiting: after a fault, until it is tried again. Paused: it refuses whatever comes, as it or its target is
+    configured; one delivery at a time asks again."""
+    paused_reason: str = ""
+    paused_time: datetime | None = None
+    warnings_total: int = 0
+    """Instances that it stored with a warning, since the gateway started."""
     oldest_owed_time: datetime | None = None
     last_error: LastErrorDocument | None = None
     credential_expires_time: datetime | None = None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from dicomroute_gateway import __version__
 from dicomroute_gateway.configuration.load import Loaded
 from dicomroute_gateway.deliver.holding import held
-from dicomroute_gateway.deliver.worker import LastError
+from dicomroute_gateway.deliver.worker import LastError, Paused
 from dicomroute_gateway.dimse.listener import CountsSnapshot
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
@@ -38,7 +38,9 @@ class DestinationActivity:
 
     in_flight: int
     last_error: LastError | None
-    is_paused: bool = False
+    is_waiting: bool = False
+    paused: Paused | None = None
+    warnings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
         reason = held(name, configuration, seen.now)
         waiting = max(0, counts.get(DeliveryState.PENDING, 0) - activity.in_flight)
         kind, _, plain = name.partition("/")
-        error = activity.last_error
+        error, paused = activity.last_error, activity.paused
         documents.append(
             DestinationDocument(
                 kind=kind,
@@ -195,8 +197,11 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
                 in_flight=activity.in_flight,
                 held=waiting if reason else 0,
                 held_reason=reason,
-                paused=activity.is_paused,
                 oldest_owed_time=_time(oldest) if (oldest := seen.snapshot.oldest_owed.get(name)) else None,
+                state="Paused" if paused else "Waiting" if activity.is_waiting else "Active",
+                paused_reason=paused.reason if paused else "",
+                paused_time=_time(paused.since) if paused else None,
+                warnings_total=activity.warnings,
                 skipped=counts.get(DeliveryState.SKIPPED, 0),
                 dead_lettered=counts.get(DeliveryState.DEAD_LETTERED, 0),
                 delivered_total=counts.get(DeliveryState.DELIVERED, 0),

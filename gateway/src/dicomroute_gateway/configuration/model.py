@@ -126,6 +126,34 @@ class Accepts(StrEnum):
     DEIDENTIFIED_ONLY = "DeidentifiedOnly"
 
 
+class Provider(StrEnum):
+    """Whose server a target is: how its answers are read, and how much it takes."""
+
+    AZURE = "Azure"
+    GOOGLE = "Google"
+    AWS = "AWS"
+    ORTHANC = "Orthanc"
+    DCM4CHEE = "Dcm4chee"
+    GENERIC = "Generic"
+
+
+class OnDuplicate(StrEnum):
+    """What is made of an instance of whose UID the target has one already that this gateway did not send."""
+
+    ACCEPT_IDENTICAL = "AcceptIdentical"
+    OVERWRITE = "Overwrite"
+    ACCEPT = "Accept"
+    FAIL = "Fail"
+
+
+class AnswerCodes(Section):
+    """Failure Reasons (0008,1197) that a server gives a meaning of its own."""
+
+    permanent_reasons: list[int] = Field(default=[])
+    transient_reasons: list[int] = Field(default=[])
+    duplicate_reasons: list[int] = Field(default=[])
+
+
 class Weekday(StrEnum):
     """A day of the week."""
 
@@ -184,6 +212,11 @@ class CloudTargetDestination(DestinationSettings):
     kind: Literal["CloudTarget"]
     name: str
     url: str
+    provider: Provider = Provider.GENERIC
+    on_duplicate: OnDuplicate = OnDuplicate.ACCEPT_IDENTICAL
+    answers: AnswerCodes = AnswerCodes()
+    partition: str = ""
+    """The data partition of an Azure DICOM service; "" where it has none."""
     auth: Auth
     tls: Tls = Tls()
     proxy: Proxy | None = None

@@ -6,14 +6,14 @@ from typing import Final
 
 from dicomroute_gateway.spool.content import FAULTS_OF_THE_SPOOL
 from dicomroute_gateway.spool.ledger import CAME_AGAIN
-from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState
+from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState, Received
 
 from .outcome import Outcome, Verdict
 
 EARLIER_ATTEMPTS: Final = 9
 """How many attempts before the last are remembered of each delivery."""
 
-CONTENT: Final = frozenset((Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE))
+CONTENT: Final = frozenset((Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE, Verdict.CONFLICT))
 """Verdicts on the content of an instance."""
 
 _MAY_HAVE_ARRIVED: Final = frozenset(
@@ -37,16 +37,14 @@ def after(
     """Return the state of a delivery after an attempt with this outcome.
 
     Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
-    second time, a doubtful one after `content_attempts`. A duplicate is our own if the attempt before it was
-    sent and its answer was lost or did not name the instance; one that our spool failed was not sent, and changes
-    nothing of that.
+    second time, a doubtful one after `content_attempts`. What our own spool failed to give was not sent, and changes
+    nothing of what the attempt before it may have brought there.
     """
     not_sent = outcome.reason in FAULTS_OF_THE_SPOOL and delivery.reason in _MAY_HAVE_ARRIVED
     refused = alone and outcome.verdict in CONTENT
     refusals = delivery.refusals + refused
     state = DeliveryState.PENDING
-    own = outcome.verdict is Verdict.DUPLICATE and delivery.reason in _MAY_HAVE_ARRIVED
-    if outcome.verdict is Verdict.DELIVERED or own:
+    if outcome.verdict is Verdict.DELIVERED:
         state = DeliveryState.DELIVERED
     elif refused and refusals >= (2 if outcome.verdict is Verdict.REFUSED else content_attempts):
         state = DeliveryState.DEAD_LETTERED
@@ -67,6 +65,15 @@ def _earlier(delivery: DeliveryRecord) -> tuple[Attempt, ...]:
         return delivery.earlier
     last = Attempt(delivery.time, delivery.reason, delivery.status)
     return (*delivery.earlier, last)[-EARLIER_ATTEMPTS:]
+
+
+def is_our_own(received: Received, delivery: DeliveryRecord) -> bool:
+    """Return whether what a destination has of this UID is what an earlier attempt brought there.
+
+    It is when that attempt was sent, and its answer was lost or did not name the instance. Of a later version nobody
+    knows: the destination has the earlier one from us, too.
+    """
+    return delivery.reason in _MAY_HAVE_ARRIVED and not received.follows
 
 
 def is_its_own(outcome: Outcome) -> bool:

@@ -21,19 +21,6 @@ from .worker import Worker
 _PAUSE_SECONDS: Final = 0.005
 
 
-class _WallClock:
-    """The time of this machine."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-_WALL_CLOCK: Final = _WallClock()
-
-
 class Deliverer:
     """All deliveries of a gateway. Lives in one event loop."""
 
@@ -103,8 +90,10 @@ class Deliverer:
     def _worker(self, destination: str) -> Worker:
         worker = self._workers.get(destination)
         if worker is None:
-            throttle = Throttle(partial(self._bytes_per_second, destination), _WALL_CLOCK)
-            transport = StowTransport(partial(self._target, destination), self._secrets, self._tokens, throttle)
+            throttle = Throttle(partial(self._bytes_per_second, destination))
+            transport = StowTransport(
+                partial(self._target, destination), self._secrets, self._tokens, throttle, self._spool
+            )
             worker = Worker(destination, self._spool, self._configuration, transport, self._measures)
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(

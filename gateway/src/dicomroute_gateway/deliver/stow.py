@@ -1,22 +1,38 @@
 """STOW-RS to a CloudTarget: the request, and what is made of its answer (PS3.18 10.5)."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination
+from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
+from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
+from dicomroute_gateway.spool.spool import Spool
 
-from .attempt import unreadable
+from . import resources
+from .answers.decision import outcomes
+from .answers.reasons import reading
+from .answers.result import Answer
+from .attempt import is_our_own, unreadable
 from .backoff import retry_after_seconds
+from .comparison import compare
 from .credentials.tokens import TokenCache
+from .duplicates import Step, compared, overwritten, settle
 from .http import Body, Client, CredentialFault, TransportFailed
 from .multipart import MultipartBody
-from .outcome import Answer, Outcome, Verdict, outcomes
+from .outcome import Outcome, Verdict
 from .throttle import Throttle, Throttled
+from .transcode import IMPLICIT_VR_LITTLE_ENDIAN, TranscodingFailed, explicit_file
 from .transport import Item, Limits, Sent
 
 _MAX_ANSWER_BYTES: Final = 1 << 20
+_EXPLICIT_VR_ALONE: Final = (Provider.AZURE,)
+"""Providers that take no Implicit VR."""
+_UPSERTS: Final = (Provider.AZURE, Provider.GOOGLE)
+"""Providers of which PUT to the studies replaces what is there; at others an instance is deleted first."""
 
 
 class StowTransport:
@@ -30,17 +46,32 @@ class StowTransport:
         secrets: Path,
         tokens: TokenCache,
         throttle: Throttle,
+        spool: Spool,
     ) -> None:
         self._target = target
         self._client = Client(secrets, tokens)
         self._throttle = throttle
+        self._spool = spool
 
     async def send(self, items: Sequence[Item]) -> Sent:
-        """Store `items` by one request."""
+        """Store `items` by one request, and settle what the target says to have already."""
         target = self._target()
         if target is None:
             return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
+        try:
+            items = [await self._as_taken(target, item) for item in items]
+        except TranscodingFailed as error:
+            verdict = Verdict.REFUSED if len(items) == 1 else Verdict.ALONE
+            return Sent([Outcome(verdict, "TranscodingFailed")] * len(items), str(error))
+        except (Unreadable, OSError) as error:
+            reason = error.reason if isinstance(error, Unreadable) else UNREADABLE
+            return Sent([Outcome(Verdict.RETRY, reason)] * len(items), str(error))
         body = MultipartBody([item.part for item in items])
+        most_bytes = resources.MOST_REQUEST_BYTES.get(target.provider)
+        if most_bytes is not None and body.content_length > most_bytes:
+            verdict = Verdict.REFUSED if len(items) == 1 else Verdict.ALONE
+            sentence = f"{target.provider} takes requests of up to {most_bytes} bytes, and this one has more"
+            return Sent([Outcome(verdict, "TooLarge")] * len(items), sentence)
         try:
             answer, wait_seconds, answer_seconds = await store(self._client, target, Throttled(body, self._throttle))
         except CredentialFault as error:
@@ -51,15 +82,79 @@ class StowTransport:
                 deliveries = [item.delivery for item in items]
                 return Sent(unreadable(deliveries, {index: fault.reason}, "ConnectionLost"), str(fault))
             return Sent([Outcome(Verdict.RETRY, error.reason)] * len(items), str(error))
-        uids = [item.received.sop_instance_uid for item in items]
-        return Sent(outcomes(answer, uids), f"HTTP {answer.status}", wait_seconds, answer_seconds)
+        found = outcomes(answer, [item.received.sop_instance_uid for item in items], reading(target))
+        message = f"HTTP {answer.status}"
+        settled: list[Outcome] = []
+        for item, outcome in zip(items, found, strict=True):
+            final, sentence = await self._settle(target, item, outcome)
+            settled.append(final)
+            message = sentence or message
+        return Sent(settled, message, wait_seconds, answer_seconds)
 
     async def close(self) -> None:
         """Close connections that are kept."""
         await self._client.close()
 
+    async def _as_taken(self, target: CloudTargetDestination, item: Item) -> Item:
+        """Return a delivery with the file that the target takes.
 
-async def store(client: Client, target: CloudTargetDestination, body: Body) -> tuple[Answer, float | None, float]:
+        Raises TranscodingFailed, Unreadable; OSError when there is no room for it.
+        """
+        syntax = item.received.transfer_syntax_uid
+        if target.provider not in _EXPLICIT_VR_ALONE or syntax != IMPLICIT_VR_LITTLE_ENDIAN:
+            return item
+        make = partial(explicit_file, item.received, item.part)
+        return replace(item, part=await asyncio.to_thread(self._spool.derived, item.received, make))
+
+    async def _settle(self, target: CloudTargetDestination, item: Item, outcome: Outcome) -> tuple[Outcome, str]:
+        """Return what an outcome comes to by the target's `onDuplicate`, and what a person is told of that."""
+        policy = target.on_duplicate
+        own = is_our_own(item.received, item.delivery)
+        step = settle(outcome, policy, own=own, follows=item.received.follows)
+        sentence = ""
+        try:
+            if step is Step.COMPARE:
+                found = await compare(self._client, target, item.received, item.part)
+                step, sentence = compared(outcome, found.found, policy, found.status), found.message
+            if step is Step.OVERWRITE:
+                step, sentence = await self._overwrite(target, item)
+        except CredentialFault as error:
+            return Outcome(Verdict.PAUSE, error.reason), str(error)
+        except Unreadable as error:
+            return Outcome(Verdict.RETRY, error.reason), str(error)
+        assert isinstance(step, Outcome)
+        return step, sentence
+
+    async def _overwrite(self, target: CloudTargetDestination, item: Item) -> tuple[Outcome, str]:
+        """Replace what the target has of an instance's UID.
+
+        A crash in between leaves the target without either: the delivery is still owed then, and made again.
+        """
+        try:
+            if target.provider not in _UPSERTS:
+                status = await self._delete(target, item)
+                if status not in (200, 202, 204, 404, 410):
+                    sentence = "the target does not delete what it has: let it overwrite by itself, give the right"
+                    return Outcome(Verdict.RETRY, "OverwriteFailed", status), sentence
+            method = "PUT" if target.provider in _UPSERTS else "POST"
+            body = Throttled(MultipartBody([item.part]), self._throttle)
+            answer, _, _ = await store(self._client, target, body, method)
+        except TransportFailed as error:
+            return Outcome(Verdict.RETRY, "OverwriteFailed"), str(error)
+        (outcome,) = outcomes(answer, [item.received.sop_instance_uid], reading(target))
+        return overwritten(outcome), f"{method} was answered with HTTP {answer.status}"
+
+    async def _delete(self, target: CloudTargetDestination, item: Item) -> int | None:
+        path = resources.instance(target, item.received)
+        if path is None:
+            return None
+        async with self._client.request(target, "DELETE", path, {}) as response:
+            return response.status
+
+
+async def store(
+    client: Client, target: CloudTargetDestination, body: Body, method: str = "POST"
+) -> tuple[Answer, float | None, float]:
     """Send instances to the target's studies resource.
 
     Return its answer, how many seconds it asks to wait before the next request, and how many it took to answer. The
@@ -68,7 +163,7 @@ async def store(client: Client, target: CloudTargetDestination, body: Body) -> t
     Raises CredentialFault, TransportFailed.
     """
     headers = {"Accept": "application/dicom+json"}
-    async with client.request(target, "POST", "/studies", headers, body) as response:
+    async with client.request(target, method, resources.studies(target), headers, body) as response:
         content = await response.read(_MAX_ANSWER_BYTES)
         wait_seconds = retry_after_seconds(response.headers.get("Retry-After"), time.time())
         answer = Answer(response.status, response.headers.get("Content-Type", ""), content)

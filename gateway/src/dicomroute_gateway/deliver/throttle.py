@@ -1,5 +1,7 @@
 """Keeps what is sent to a destination within its bandwidth: all of its lanes draw from one bucket."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
@@ -19,15 +21,27 @@ class Clock(Protocol):
         """Let seconds pass."""
 
 
+class WallClock:
+    """The time of this machine."""
+
+    def monotonic(self) -> float:
+        """Return seconds of a monotonic clock."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let seconds pass."""
+        await asyncio.sleep(seconds)
+
+
 class Throttle:
     """A token bucket. `rate` returns the bound of the moment in bytes a second; None: there is none.
 
     What is under way when nothing may be sent any more goes on at the last rate, so that it is not sent in vain.
     """
 
-    def __init__(self, rate: Callable[[], int | None], clock: Clock) -> None:
+    def __init__(self, rate: Callable[[], int | None], clock: Clock | None = None) -> None:
         self._rate = rate
-        self._clock = clock
+        self._clock = clock or WallClock()
         self._last = 0
         self._free_at = 0.0
         """When everything that was given out so far has been paid for."""

@@ -47,6 +47,14 @@ class LastError:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A destination takes nothing as it is configured; `since` is in seconds since 1970."""
+
+    reason: str
+    since: float
+
+
 class Worker:
     """Makes the deliveries to one destination. Lives in one event loop; nothing here is for other threads."""
 
@@ -61,6 +69,9 @@ class Worker:
         self._measures = measures
         self.destination = destination
         self.last_error: LastError | None = None
+        self.paused: Paused | None = None
+        self.warnings = 0
+        """How many instances the destination stored with a warning."""
         self._spool = spool
         self._configuration = configuration
         self._transport = transport
@@ -81,7 +92,7 @@ class Worker:
         return len(self._in_flight)
 
     @property
-    def is_paused(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether a fault of the destination makes its deliveries wait."""
         return self._pace.is_asking
 
@@ -204,6 +215,14 @@ class Worker:
         spread = ours or self._judge(batch, sent)
         self._requeue(batch, sent.outcomes, records, spread=spread)
         for item, outcome, record in zip(batch, sent.outcomes, records, strict=True):
+            if outcome.warning is not None:
+                self.warnings += 1
+                log.info(
+                    "delivery.warning",
+                    destination=self.destination,
+                    instance=item.received.id,
+                    warning=outcome.warning,
+                )
             if record.state is not DeliveryState.DELIVERED:
                 if not ours or outcome.reason in FAULTS_OF_THE_SPOOL:
                     self.last_error = LastError(outcome.reason, outcome.status, stamp, sent.message)
@@ -252,6 +271,7 @@ class Worker:
             self._fault(faults[0], sent.wait_seconds, sent.message)
         if len(faults) < len(outcomes):
             self._works = True
+            self.paused = None
             self._pace.worked()
         return own or len(faults) < len(outcomes)
 
@@ -277,6 +297,10 @@ class Worker:
         self._works = False
         self._pace.fault(now, wait, self._backoff)
         self.last_error = LastError(outcome.reason, outcome.status, time.time(), message)
+        if outcome.verdict is not Verdict.PAUSE:
+            self.paused = None
+        elif self.paused is None or self.paused.reason != outcome.reason:
+            self.paused = Paused(outcome.reason, time.time())
         log.warning(
             "destination.waits",
             destination=self.destination,

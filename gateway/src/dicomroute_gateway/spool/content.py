@@ -1,15 +1,20 @@
 """Reading what is kept: the content of an instance's file, whether it is encrypted or not."""
 
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
 
 from .keys import KEY_MISSING, Keys
 from .sealed import KeyUnknown, SealBroken, sealed_length, unseal
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_STREAM_BYTES: Final = 1 << 16
 UNREADABLE: Final = "SpoolUnreadable"
 FAULTS_OF_THE_SPOOL: Final = frozenset((UNREADABLE, KEY_MISSING))
 
@@ -42,7 +47,7 @@ class StoredFile:
     def fault(self) -> Unreadable | None:
         """Return why the file cannot be read, as far as that shows without reading it, or None."""
         if self.seal is not None and self.seal.key_id not in self.seal.keys().by_id:
-            return _key_missing(self.seal.key_id)
+            return key_missing(self.seal.key_id)
         wanted = self.length if self.seal is None else sealed_length(self.length)
         try:
             if self.path.stat().st_size == wanted and os.access(self.path, os.R_OK):
@@ -81,12 +86,16 @@ class Content:
                 self._read = unseal(self._bytes, seal.identifier, self.length, seal.keys().by_id).read_at
             data = self._read(offset, length) if length > 0 else b""
         except KeyUnknown as error:
-            raise _key_missing(error.key_id) from error
+            raise key_missing(error.key_id) from error
         except (SealBroken, OSError) as error:
             raise _unreadable(self._file.path, error) from error
         if len(data) < length:
             raise Unreadable(UNREADABLE, f"{self._file.path.name} ends {length - len(data)} bytes early")
         return data
+
+    def stream(self, offset: int = 0) -> BinaryIO:
+        """Return what begins at `offset` as a file to read on from there. Reading it raises Unreadable."""
+        return cast(BinaryIO, io.BufferedReader(_Stream(self, offset), _STREAM_BYTES))
 
     def close(self) -> None:
         """Close the file."""
@@ -106,7 +115,25 @@ class Content:
         return os.pread(self._descriptor, length, offset)
 
 
-def _key_missing(key_id: str) -> Unreadable:
+class _Stream(io.RawIOBase):
+    def __init__(self, content: Content, offset: int) -> None:
+        super().__init__()
+        self._content = content
+        self._offset = offset
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        data = self._content.read_at(self._offset, len(view))
+        view[: len(data)] = data
+        self._offset += len(data)
+        return len(data)
+
+
+def key_missing(key_id: str) -> Unreadable:
+    """Return what is said of a file whose key is not there."""
     return Unreadable(
         KEY_MISSING,
         f"it is encrypted with the key {key_id}, which the Secret of gateway.spool.encryption does not have: add it "

@@ -136,7 +136,9 @@ class Ledger:
                     deliveries[d] = DeliveryRecord(
                         record.id, d, DeliveryState.SKIPPED, reason=OVER_QUOTA, time=record.time
                     )
-                self._put(Entry(record, record.hold, deliveries))
+                earlier = any(one < record.id for one in self._versions.get(record.sop_instance_uid, ()))
+                received = replace(record, follows=True) if earlier else record
+                self._put(Entry(received, record.hold, deliveries))
                 for destination in record.destinations:
                     self._wait(record.id, destination)
                 self.totals = replace(self.totals, next_id=max(self.totals.next_id, record.id + 1))
@@ -248,6 +250,10 @@ class Ledger:
         """End the reading of a journal of instances with numbers below `before`; newer ones may be there already."""
         self.finished = {number: entry for number, entry in self.finished.items() if number >= before}
         self.entries = dict(sorted(self.entries.items()))
+        for _, *later in self._versions.values():
+            for identifier in later:
+                entry = self.entries[identifier]
+                entry.received = replace(entry.received, follows=True)
 
     def _take(self, identifier: int) -> Entry | None:
         """Remove an entry for a change, and with it what was counted of it."""

@@ -31,6 +31,27 @@ def head_length(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: 
     return _EMPTY_HEAD_BYTES + sum(len(uid) + len(uid) % 2 for uid in uids)
 
 
+def meta_length(data: bytes) -> int | None:
+    """Return where the data set begins in the first bytes of a file, None when they are too few or no such file.
+
+    A file that says no group length (0002,0000) is walked through: its meta information is Explicit VR Little Endian.
+    """
+    if data[128:132] != b"DICM":
+        return None
+    offset = len(PREAMBLE)
+    if data[offset : offset + 6] == b"\2\0\0\0UL" and len(data) >= offset + 12:
+        end: int = offset + 12 + struct.unpack_from("<I", data, offset + 8)[0]
+        return end if len(data) >= end else None
+    while len(data) >= offset + 12:
+        if data[offset : offset + 2] != b"\2\0":
+            return offset
+        if data[offset + 4 : offset + 6] in (b"OB", b"UN"):
+            offset += 12 + struct.unpack_from("<I", data, offset + 8)[0]
+        else:
+            offset += 8 + struct.unpack_from("<H", data, offset + 6)[0]
+    return None
+
+
 def _uid(element: int, uid: str) -> bytes:
     value = uid.encode("ascii")
     value += b"\0" * (len(value) % 2)

@@ -43,7 +43,8 @@ class Received:
     """An instance was accepted: from here on it is owed to its destinations.
 
     `length` and `digest` (ALGORITHM:HEX) are those of the data set as it came; `time` is in seconds since 1970. `key`
-    is the id of the key that its file is encrypted with, "" when it is not.
+    is the id of the key that its file is encrypted with, "" when it is not. `follows`: an earlier version of the
+    instance was in the spool when it came; a destination may have that one.
     """
 
     id: int
@@ -62,6 +63,7 @@ class Received:
     skipped: tuple[str, ...] = ()
     """Optional destinations that a rule named and that are owed as much as they may be."""
     key: str = ""
+    follows: bool = False
     record: Literal["received"] = "received"
 
     @property

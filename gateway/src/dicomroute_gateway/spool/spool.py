@@ -16,6 +16,7 @@ import structlog
 
 from .books import Books
 from .content import Seal, StoredFile
+from .derived import Derived
 from .empty_files import EmptyFiles
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
@@ -73,6 +74,7 @@ class Spool:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
         self._closed = False
+        self._derived = Derived(self._files, lambda: self._keys)
         try:
             content = open_journal(self._files)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
@@ -80,7 +82,7 @@ class Spool:
         except BaseException:
             self._files.close(lock)
             raise
-        self._upkeep = Upkeep(self._files, self._books, next_id)
+        self._upkeep = Upkeep(self._files, self._books, self._derived, next_id)
         self.resize(size_bytes, high_watermark_percent, history_seconds=history_seconds)
         try:
             if len(content.data) <= _READ_AT_ONCE_BYTES:
@@ -230,6 +232,14 @@ class Spool:
         seal = Seal(received.id, received.key, lambda: self._keys) if received.key else None
         return StoredFile(self.file(received.id), received.content_length, seal)
 
+    def derived(self, received: Received, make: Callable[[], Iterable[bytes]]) -> StoredFile:
+        """Return a file that was made of an instance; `make` yields its bytes when there is none yet.
+
+        It is encrypted if the instance is, and stays until that goes, so that every attempt sends the same. Raises
+        OSError, Unreadable, and what `make` raises.
+        """
+        return self._derived.file(received, make)
+
     def settle(self, records: Iterable[DeliveryRecord]) -> None:
         """Write down what became of attempts; it survives the process at once and a power loss soon.
 
@@ -376,7 +386,7 @@ class Spool:
         if total < self._size_bytes:
             return Level(total - free, total, total * self._percent // 100)
         # Others may fill a larger file system: what is not free there is as good as used.
-        used = max(self._books.spooled_bytes, self._size_bytes - free)
+        used = max(self._books.spooled_bytes + self._derived.total_bytes, self._size_bytes - free)
         return Level(used, self._size_bytes, self._size_bytes * self._percent // 100)
 
     def snapshot(self) -> Snapshot:

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from .books import Books
+from .derived import Derived
 from .errors import SpoolError
 from .files import Files
 from .history import History, day_of
@@ -35,9 +36,10 @@ log = structlog.get_logger(__name__)
 class Upkeep:
     """Keeps the books of one spool. Instances in its journal have numbers below `before`."""
 
-    def __init__(self, files: Files, books: Books, before: int) -> None:
+    def __init__(self, files: Files, books: Books, derived: Derived, before: int) -> None:
         self._files = files
         self._books = books
+        self._derived = derived
         self._before = before
         self._compact_at = _COMPACT_BYTES
         self.history = History(files)
@@ -84,6 +86,7 @@ class Upkeep:
         if self._closing.is_set():
             return
         remove_orphans(self._files, ledger.entries.keys().__contains__, self._before)
+        self._derived.find(ledger.entries.keys().__contains__)
         books.finish_reading(old, self._before)
 
     def reap(self) -> None:
@@ -105,6 +108,7 @@ class Upkeep:
         while finished:
             identifier, entry = finished.popitem()
             try:
+                self._derived.remove(identifier)
                 self._files.remove(file_of(identifier))
             except OSError:
                 with books.mutex:

@@ -205,6 +205,12 @@ class DeliveryStalled(Reason):
         "A destination has refused or not answered for two minutes, and what is owed to it waits; the message has its "
         "last fault. It is tried again for ever, and nothing else waits for it.",
     )
+    DESTINATION_PAUSED = (
+        "DestinationPaused",
+        "A destination refuses whatever is sent to it, as it or its target is configured: the message has its answer. "
+        "Mend the URL, the credential or its rights. One delivery at a time asks again; the others wait, and none "
+        "becomes a dead letter.",
+    )
 
 
 class Held(Reason):

@@ -54,6 +54,11 @@ class DestinationStatus(Deliveries):
     kind: Annotated[str, Field(max_length=63)] = Field(description="Kind of the destination.")
     name: Name = Field(description="Name of the destination.")
     last_error: LastError | None = Field(default=None, description="The last fault.")
+    paused_reason: Annotated[str, Field(max_length=128)] | None = Field(
+        default=None,
+        description="Why it takes nothing as it or its target is configured, in one word; absent while it may.",
+    )
+    paused_time: Time | None = Field(default=None, description="Since when that is so.")
 
 
 class DicomRouteStatus(Model):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from .credentials import (
     HOST,
@@ -35,6 +35,26 @@ class Accepts(StrEnum):
 
     ANY = "Any"
     DEIDENTIFIED_ONLY = "DeidentifiedOnly"
+
+
+class Provider(StrEnum):
+    """Whose server a target is."""
+
+    AZURE = "Azure"
+    GOOGLE = "Google"
+    AWS = "AWS"
+    ORTHANC = "Orthanc"
+    DCM4CHEE = "Dcm4chee"
+    GENERIC = "Generic"
+
+
+class OnDuplicate(StrEnum):
+    """What is made of an instance of whose UID the target has one already."""
+
+    ACCEPT_IDENTICAL = "AcceptIdentical"
+    OVERWRITE = "Overwrite"
+    ACCEPT = "Accept"
+    FAIL = "Fail"
 
 
 class BundleKind(StrEnum):
@@ -117,8 +137,79 @@ class Proxy(Model):
     )
 
 
+Reasons = Annotated[
+    list[Annotated[int, Field(ge=1, le=65535)]],
+    Field(max_length=64, json_schema_extra=SET),
+]
+
+
+class Answers(Model):
+    """Failure Reasons (0008,1197) that a server gives a meaning of its own."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!self.permanentReasons.exists(r, r in self.transientReasons || r in self.duplicateReasons) && "
+                "!self.transientReasons.exists(r, r in self.duplicateReasons)",
+                "a failure reason stands in two lists: leave it in the one that says what it means",
+            )
+        )
+    )
+
+    permanent_reasons: Reasons = Field(
+        default=[],
+        description="Failure reasons, as decimal numbers, that will not change: an instance refused for one twice, "
+        "alone, becomes a dead letter.",
+    )
+    transient_reasons: Reasons = Field(
+        default=[], description="Failure reasons that pass: such an instance is tried again for ever."
+    )
+    duplicate_reasons: Reasons = Field(
+        default=[], description="Failure reasons that say that the instance is there already: onDuplicate decides."
+    )
+
+
+class Azure(Model):
+    """What a DICOM service of Azure Health Data Services needs beside its URL."""
+
+    partition: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            json_schema_extra=rules(
+                (
+                    r"self.matches(r'^[A-Za-z0-9._-]+$') && !self.matches(r'^[.]+$')",
+                    "the name of a data partition has letters, digits, '.', '-' and '_' alone",
+                )
+            ),
+        ),
+    ] = Field(
+        description="Data partition that instances are stored to: the gateway stores to URL/partitions/NAME/studies. "
+        "Another one gets what is delivered from then on; what is in the old one stays there."
+    )
+
+
 class CloudTargetSpec(Model):
     """Where a DICOMweb server is and how to speak to it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.provider == 'Generic' || !has(self.answers)",
+                "answers is for provider Generic, the others are known: leave answers out, or say provider: Generic",
+            ),
+            (
+                "self.provider == 'Azure' || !has(self.azure)",
+                "azure has no effect with another provider: leave it out, or say provider: Azure",
+            ),
+            (
+                "self.provider != 'Azure' || self.url.matches(r'/v[12]/?$')",
+                "the URL of an Azure DICOM service ends with the version of its API: write https://HOST/v2; a data "
+                "partition is azure.partition",
+            ),
+        )
+    )
 
     url: Annotated[
         str,
@@ -146,6 +237,27 @@ class CloudTargetSpec(Model):
     )
     tls: TLS = Field(default=TLS(), description="What TLS trusts and shows. Changed without a restart.")
     proxy: Proxy | None = Field(default=None, description="A forward proxy. Absent: requests go out directly.")
+    provider: Provider = Field(
+        default=Provider.GENERIC,
+        description="Whose server it is: how its answers are read, how duplicates are replaced and how much it takes "
+        "(docs/cloud-targets.md). Generic reads them by the standard. Changed without a restart.",
+    )
+    on_duplicate: OnDuplicate = Field(
+        default=OnDuplicate.ACCEPT_IDENTICAL,
+        description="What is made of an instance of whose UID the target has one that this gateway did not send. "
+        "AcceptIdentical retrieves that one: an equal one counts as delivered, a different one makes a dead letter. "
+        "Overwrite replaces it: what the target had is lost. Accept counts it as delivered unseen: a different one is "
+        "not noticed. Fail makes a dead letter. Changed without a restart.",
+    )
+    answers: Answers | None = Field(
+        default=None,
+        description="Failure reasons that this server gives a meaning of its own; for provider Generic alone. A wrong "
+        "one makes dead letters, or lets what will never be taken be sent for ever. Changed without a restart.",
+    )
+    azure: Azure | None = Field(
+        default=None,
+        description="For provider Azure alone. Changed without a restart.",
+    )
     accepts: Accepts = Field(
         default=Accepts.ANY,
         description="What the target may be sent. DeidentifiedOnly: until something is de-identified, its deliveries "

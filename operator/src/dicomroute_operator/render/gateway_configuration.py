@@ -15,7 +15,7 @@ from dicomroute_operator.api.listener import Listener
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.route import DicomRoute
-from dicomroute_operator.api.target import CloudTarget
+from dicomroute_operator.api.target import Answers, CloudTarget
 
 from . import credentials, names
 
@@ -155,6 +155,10 @@ def cloud_target(target: CloudTarget) -> dict[str, Any]:
         "kind": "CloudTarget",
         "name": target.metadata.name,
         "url": target.spec.url,
+        "provider": str(target.spec.provider),
+        "onDuplicate": str(target.spec.on_duplicate),
+        "answers": (target.spec.answers or Answers()).model_dump(by_alias=True),
+        "partition": target.spec.azure.partition if target.spec.azure else "",
         "auth": credentials.auth(target),
         **({"tls": tls} if (tls := credentials.tls(target.spec.tls)) else {}),
         **({"proxy": credentials.proxy(target.spec.proxy)} if target.spec.proxy is not None else {}),

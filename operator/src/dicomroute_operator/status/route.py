@@ -127,10 +127,13 @@ def _numbers(reports: Sequence[GatewayReport], previous: DicomRouteStatus) -> di
 
 def _destination(found: Sequence[ReportedDestination]) -> DestinationStatus:
     errors = [one.last_error for one in found if one.last_error is not None]
+    paused = next((one for one in found if one.paused_reason), None)
     return DestinationStatus(
         kind=found[0].kind,
         name=found[0].name,
         last_error=max(errors, key=lambda error: error.time, default=None),
+        paused_reason=paused.paused_reason if paused else None,
+        paused_time=paused.paused_time if paused else None,
         **{
             name: sum(getattr(one, name) for one in found)
             + (sum(one.in_flight for one in found) if name == "pending" else 0)
@@ -213,6 +216,13 @@ def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> 
         for one in report.destinations:
             if one.last_error is None or one.pending + one.in_flight == 0:
                 continue
+            if one.paused_reason:
+                message = (
+                    f"{one.kind} {one.name} refuses whatever is sent: {one.paused_reason} since {one.paused_time}; "
+                    f"{one.pending + one.in_flight} deliveries wait. Mend its URL, its credential or its rights: "
+                    "one delivery at a time asks again"
+                )
+                return [condition(DeliveryStalled.DESTINATION_PAUSED, True, message)]
             if (_seconds_since(one.last_error.time, now) or 0) < recent:
                 status = f" with status {one.last_error.status}" if one.last_error.status is not None else ""
                 message = (

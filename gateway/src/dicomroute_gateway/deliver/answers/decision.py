@@ -1,0 +1,83 @@
+"""What an answer to a STOW-RS request means for each instance that was sent (PS3.18 10.5.3). Pure.
+
+The instance is looked up in the lists of the body; the status alone never makes a delivery. An instance in
+neither list has an unknown outcome and is sent again.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+
+from .reasons import Reading
+from .result import Answer, StoreResult, parse_result
+
+
+def outcomes(answer: Answer, sent: Sequence[str], reading: Reading) -> list[Outcome]:
+    """Return the outcome of each SOP Instance UID in `sent`, in that order."""
+    result = parse_result(answer) if answer.status < 500 else None
+    alone = len(sent) == 1
+    if result is None or not result.names_something:
+        return [_without_result(answer.status, reading, alone=alone, has_body=result is not None)] * len(sent)
+    return [_of_one(uid, result, answer.status, reading, alone=alone) for uid in sent]
+
+
+def _of_one(uid: str, result: StoreResult, status: int, reading: Reading, *, alone: bool) -> Outcome:
+    if uid in result.failed:
+        return _failure(result.failed[uid], status, reading)
+    if uid in result.stored:
+        warning = result.warnings.get(uid)
+        return Outcome(Verdict.DELIVERED, "Stored" if warning is None else "StoredWithWarning", status, warning)
+    if alone and result.nameless and not result.stored:
+        return _failure(result.nameless[0], status, reading)
+    if result.nameless:
+        return Outcome(Verdict.ALONE, "NotInAnswer", status)
+    return Outcome(Verdict.RETRY, "NotInAnswer", status)
+
+
+def _failure(reason: int, status: int, reading: Reading) -> Outcome:
+    meaning = reading.meaning(reason)
+    if meaning.verdict is Verdict.DOUBTFUL and status == 409 and reading.conflict_may_be_duplicate:
+        return Outcome(Verdict.CONFLICT, meaning.name, reason)
+    return Outcome(meaning.verdict, meaning.name, reason)
+
+
+_PAUSING: Final = {
+    401: "Unauthorized",
+    402: "PaymentRequired",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    406: "NotAcceptable",
+    407: "ProxyAuthenticationRequired",
+    415: "UnsupportedMediaType",
+    424: "FailedDependency",
+}
+_CONTENT: Final = {
+    400: "BadRequest",
+    409: "Conflict",
+    411: "LengthRequired",
+    413: "ContentTooLarge",
+    422: "Unprocessable",
+}
+
+
+def _without_result(status: int, reading: Reading, *, alone: bool, has_body: bool) -> Outcome:
+    """Return the verdict for an answer that names no instance."""
+    if status in _PAUSING:
+        return Outcome(Verdict.PAUSE, _PAUSING[status], status)
+    if 300 <= status < 400:
+        return Outcome(Verdict.PAUSE, "Redirected", status)
+    if status in _CONTENT:
+        if not alone:
+            return Outcome(Verdict.ALONE, _CONTENT[status], status)
+        if status == 409 and reading.conflict_may_be_duplicate:
+            return Outcome(Verdict.CONFLICT, _CONTENT[status], status)
+        return Outcome(Verdict.REFUSED if status == 413 else Verdict.DOUBTFUL, _CONTENT[status], status)
+    if status in (200, 202, 204):
+        return Outcome(Verdict.RETRY, "AnswerNamesNoInstance" if has_body else "AnswerWithoutResult", status)
+    if status == 429:
+        return Outcome(Verdict.RETRY, "Throttled", status)
+    if status in (408, 425, 503):
+        return Outcome(Verdict.RETRY, "Busy", status)
+    return Outcome(Verdict.RETRY, "ServerError" if status >= 500 else "UnexpectedStatus", status)

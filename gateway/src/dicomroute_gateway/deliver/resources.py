@@ -1,0 +1,27 @@
+"""Where a CloudTarget has its studies and instances (PS3.18 10.1), and how much it takes in one request. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
+from dicomroute_gateway.spool.records import Received
+
+_UID: Final = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*")
+"""What may stand in a path as it is: PS3.5 9.1, and what archives take beside it."""
+
+MOST_REQUEST_BYTES: Final[Mapping[Provider, int]] = {Provider.AZURE: 4 << 30, Provider.AWS: 1 << 30}
+"""How long a request a provider documents to take. Those that are not here document no bound."""
+
+
+def studies(target: CloudTargetDestination) -> str:
+    """Return the path of a target's studies, below its URL."""
+    return f"/partitions/{target.partition}/studies" if target.partition else "/studies"
+
+
+def instance(target: CloudTargetDestination, received: Received) -> str | None:
+    """Return the path of an instance; None when its UIDs are not such as a path can carry."""
+    uids = (received.study_instance_uid, received.series_instance_uid, received.sop_instance_uid)
+    if not all(_UID.fullmatch(uid) for uid in uids):
+        return None
+    return "{}/{}/series/{}/instances/{}".format(studies(target), *uids)

@@ -1,0 +1,100 @@
+"""Files that are made of instances for destinations that do not take them as they came.
+
+One an instance, made whole and safe before it is first used, the same bytes for every attempt, and removed with the
+instance: `derived/000000000042.dcm`. What is not there after a crash is made again.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Final
+
+from .content import Seal, StoredFile, key_missing
+from .files import Files
+from .keys import Keys
+from .records import Received
+from .sealed import SALT_BYTES, Sealer, content_length
+
+FOLDER: Final = "derived"
+
+
+class Derived:
+    """The derived files of a spool. Safe to use from several threads."""
+
+    def __init__(self, files: Files, keys: Callable[[], Keys]) -> None:
+        self._files = files
+        self._keys = keys
+        self._mutex = threading.Lock()
+        self._making = threading.Lock()
+        self._lengths: dict[int, int] = {}
+        self.total_bytes = 0
+        """How much room they take."""
+
+    def find(self, is_known: Callable[[int], bool]) -> None:
+        """Take over what an earlier run made, and remove what belongs to nothing. Raises OSError."""
+        for name in self._files.list(FOLDER):
+            number = int(name[:12]) if name.endswith(".dcm") and name[:12].isdecimal() else 0
+            if number and is_known(number):
+                self._add(number, self._files.size(f"{FOLDER}/{name}") or 0)
+            else:
+                self._files.remove(f"{FOLDER}/{name}")
+
+    def file(self, received: Received, make: Callable[[], Iterable[bytes]]) -> StoredFile:
+        """Return what was made of an instance; `make` yields its bytes when it is not there.
+
+        Raises OSError, Unreadable when the key of the instance is not there, and what `make` raises.
+        """
+        identifier, key = received.id, None
+        if received.key:
+            key = self._keys().by_id.get(received.key)
+            if key is None:
+                raise key_missing(received.key)
+        name = f"{FOLDER}/{identifier:012d}.dcm"
+        with self._making:
+            size = self._files.size(name) if identifier in self._lengths else None
+            if size is None:
+                size = self._make(name, make, Sealer(key, identifier, os.urandom(SALT_BYTES)) if key else None)
+                self._add(identifier, size)
+        seal = Seal(identifier, received.key, self._keys) if received.key else None
+        return StoredFile(self._files.path(name), content_length(size) if seal else size, seal)
+
+    def remove(self, identifier: int) -> None:
+        """Remove what was made of an instance. Raises OSError."""
+        if identifier in self._lengths:
+            self._files.remove(f"{FOLDER}/{identifier:012d}.dcm")
+            with self._mutex:
+                self.total_bytes -= self._lengths.pop(identifier)
+
+    def _add(self, identifier: int, length: int) -> None:
+        with self._mutex:
+            self.total_bytes += length - self._lengths.get(identifier, 0)
+            self._lengths[identifier] = length
+
+    def _make(self, name: str, make: Callable[[], Iterable[bytes]], sealer: Sealer | None) -> int:
+        if FOLDER not in self._files.list("."):
+            self._files.make_folder(FOLDER)
+        new = f"{name}.new"
+        self._files.remove(new)
+        descriptor = self._files.create(new)
+        try:
+            length = 0
+            for pieces in _pieces(make(), sealer):
+                self._files.write(descriptor, pieces)
+                length += sum(map(len, pieces))
+            self._files.sync(descriptor)
+        except BaseException:
+            with suppress(OSError):
+                self._files.remove(new)
+            raise
+        finally:
+            self._files.close(descriptor)
+        self._files.rename(new, name)
+        return length
+
+
+def _pieces(blocks: Iterable[bytes], sealer: Sealer | None) -> Iterator[list[bytes]]:
+    for block in blocks:
+        yield [block] if sealer is None else sealer.seal([block], is_last=False)
+    if sealer is not None:
+        yield sealer.seal([], is_last=True)

@@ -1,0 +1,197 @@
+"""Implicit VR Little Endian as Explicit: what pydicom reads of both is the same, and pixels are the same bytes."""
+
+import io
+import itertools
+import struct
+import tracemalloc
+from pathlib import Path
+from typing import BinaryIO
+
+import pydicom
+import pytest
+from corpus import FILES
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from dicomroute_gateway.deliver.transcode import TranscodingFailed, explicit_vr
+from dicomroute_gateway.spool.content import Unreadable
+from dicomroute_gateway.spool.derived import Derived
+from dicomroute_gateway.spool.files import Files
+from dicomroute_gateway.spool.keys import NO_KEYS, Keys, key_of
+from dicomroute_gateway.spool.records import Received, Sender
+
+SOURCES = ("rtplan.dcm",  "CT_small.dcm", "MR_small.dcm", "reportsi.dcm", "examples_overlay.dcm",
+           "examples_palette.dcm", "nested_priv_SQ.dcm", "waveform_ecg.dcm")  # fmt: skip
+
+
+def implicit(data_set: Dataset, *, undefined: bool = False) -> bytes:
+    if undefined:
+        for element in data_set.iterall():
+            if element.VR == "SQ":
+                element.is_undefined_length = True
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR = buffer.is_little_endian = True
+    write_dataset(buffer, data_set)
+    return buffer.getvalue()
+
+
+def explicit(data: bytes) -> bytes:
+    return b"".join(explicit_vr(io.BytesIO(data), len(data)))
+
+
+def read(data: bytes, syntax: str) -> Dataset:
+    return pydicom.filereader.read_dataset(
+        io.BytesIO(data), syntax == ImplicitVRLittleEndian, True, bytelength=len(data)
+    )
+
+
+def values(data_set: Dataset) -> list[object]:
+    """Return tags and values, sequences deep, with what has no VR in the dictionary as the bytes that it is."""
+    found: list[object] = []
+    for element in data_set:
+        if element.tag.element == 0:
+            continue
+        if element.VR == "SQ":
+            found.append((element.tag, [values(item) for item in element.value]))
+        else:
+            found.append((element.tag, str(element.value)))
+    return found
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize("source", SOURCES)
+def test_pydicom_reads_the_same_of_both(source: str, undefined: bool) -> None:
+    file = FILES / source
+    data_set = pydicom.dcmread(file, force=True)
+    data = implicit(data_set, undefined=undefined)
+    made = explicit(data)
+    before, after = read(data, ImplicitVRLittleEndian), read(made, ExplicitVRLittleEndian)
+    assert values(after) == values(before)
+    if "PixelData" in before:
+        assert after.PixelData == before.PixelData
+    assert explicit(data) == made
+
+
+def element(group: int, number: int, value: bytes) -> bytes:
+    return struct.pack("<HHI", group, number, len(value)) + value
+
+
+@pytest.mark.parametrize(
+    "data, expected",
+    [
+        (element(0x0008, 0x0000, b"\0\0\0\0") + element(0x0008, 0x0060, b"CT"), b"\x08\0\x60\0CS\2\0CT"),
+        (element(0x0009, 0x0010, b"ACME"), b"\x09\0\x10\0LO\4\0ACME"),
+        (element(0x0009, 0x1001, b"1234"), b"\x09\0\1\x10UN\0\0\4\0\0\0" + b"1234"),
+        (element(0x0028, 0x0106, b"\1\0"), b"\x28\0\6\1US\2\0\1\0"),
+        (
+            element(0x0028, 0x0103, b"\1\0") + element(0x0028, 0x0106, b"\1\0"),
+            b"\x28\0\3\1US\2\0\1\0\x28\0\6\1SS\2\0\1\0",
+        ),
+        (element(0x7FE0, 0x0010, b"1234"), b"\xe0\x7f\x10\0OW\0\0\4\0\0\0" + b"1234"),
+        (element(0x6002, 0x3000, b"12"), b"\2\x60\0\x30OW\0\0\2\0\0\0" + b"12"),
+        (
+            element(0x0010, 0x4000, b"x" * 70_000),
+            b"\x10\0\0\x40UN\0\0" + struct.pack("<I", 70_000) + b"x" * 70_000,
+        ),
+    ],
+)
+def test_the_vr_of_an_element(data: bytes, expected: bytes) -> None:
+    assert explicit(data) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x08",
+        element(0x0008, 0x0060, b"CT")[:-1],
+        struct.pack("<HHI", 0x0008, 0x1140, 0xFFFFFFFF),
+        struct.pack("<HHI", 0xFFFE, 0xE00D, 0),
+        element(0x0008, 0x1140, element(0x0008, 0x0060, b"CT")),
+        element(0x0008, 0x1140, struct.pack("<HHI", 0xFFFE, 0xE000, 50)),
+    ],
+)
+def test_what_is_no_such_data_set_is_said(data: bytes) -> None:
+    with pytest.raises(TranscodingFailed):
+        explicit(data)
+
+
+class Zeros(io.RawIOBase):
+    """A head, and zeros without end behind it."""
+
+    def __init__(self, head: bytes) -> None:
+        self._head = io.BytesIO(head)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._head.read(size) or bytes(size)
+
+
+def test_two_gigabytes_of_pixels_are_never_in_memory() -> None:
+    head = element(0x0008, 0x0060, b"CT") + struct.pack("<HHI", 0x7FE0, 0x0010, 2 << 30)
+    file: BinaryIO = Zeros(head)  # type: ignore[assignment]
+    tracemalloc.start()
+    total = sum(len(block) for block in explicit_vr(file, len(head) + (2 << 30)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total == (2 << 30) + 10 + 12
+    assert peak < 16 << 20
+
+
+def test_deep_nesting_is_no_recursion() -> None:
+    item = Dataset()
+    item.CodeValue = "1"
+    for _ in range(40):
+        outer = Dataset()
+        outer.ConceptCodeSequence = Sequence([item])
+        item = outer
+    data = implicit(item)
+    assert values(read(explicit(data), ExplicitVRLittleEndian)) == values(item)
+
+
+def received(key: str = "") -> Received:
+    sender = Sender("a", "dicom", "CT1", "GATE", "192.0.2.1")
+    return Received(7, 0.0, "1.2", "1.3", "1.4", "1.5", "1.2.840.10008.1.2", 2, "", sender, 1, (), key=key)
+
+
+KEY = key_of(bytes(range(32)))
+
+
+@pytest.mark.parametrize("key", ["", KEY.id], ids=["clear", "encrypted"])
+def test_a_derived_file_is_made_once_found_again_and_removed(tmp_path: Path, key: str) -> None:
+    made = itertools.count()
+
+    def make() -> list[bytes]:
+        next(made)
+        return [b"secret", b"name"]
+
+    def keys() -> Keys:
+        return Keys({KEY.id: KEY}, KEY)
+
+    derived = Derived(Files(tmp_path), keys)
+    stored = derived.file(received(key), make)
+    assert stored.fault() is None
+    with stored.open() as content:
+        assert content.read_at(0, 100) == b"secretname"
+    on_disk = stored.path.read_bytes()
+    assert (b"secret" in on_disk) is (key == "")
+    assert derived.total_bytes == len(on_disk)
+    again = Derived(Files(tmp_path), keys)
+    (tmp_path / "derived" / "000000000008.dcm").write_bytes(b"of nothing")
+    (tmp_path / "derived" / "000000000007.dcm.new").write_bytes(b"half")
+    again.find({7}.__contains__)
+    with again.file(received(key), make).open() as content:
+        assert content.read_at(0, 100) == b"secretname"
+    assert next(made) == 1
+    assert [file.name for file in (tmp_path / "derived").iterdir()] == [stored.path.name]
+    again.remove(7)
+    assert (again.total_bytes, stored.path.exists()) == (0, False)
+
+
+def test_without_the_instances_key_nothing_is_made_in_clear(tmp_path: Path) -> None:
+    derived = Derived(Files(tmp_path), lambda: NO_KEYS)
+    with pytest.raises(Unreadable, match="add it there") as raised:
+        derived.file(received(KEY.id), lambda: [b"secret"])
+    assert raised.value.reason == "SpoolKeyMissing"
+    assert not (tmp_path / "derived").exists()
