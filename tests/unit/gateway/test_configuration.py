@@ -35,7 +35,8 @@ def test_a_broken_listener_keeps_the_last_good_listeners() -> None:
 
 
 def test_a_broken_destination_keeps_its_last_good_self_and_no_other() -> None:
-    archive, research = sorted(GOLDEN["destinations"], key=lambda one: str(one["name"]))
+    known = {one["name"]: one for one in GOLDEN["destinations"]}
+    archive, research = known["archive"], known["research"]
     unknown = {**archive, "name": "new", "auth": {"type": "Kerberos"}}
     loaded = load(
         text(destinations=[{**archive, "url": 5}, unknown, {**research, "accepts": "Any"}]), compile_rules, GOOD
