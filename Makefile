@@ -91,7 +91,7 @@ requirements: setup ## Lock the requirements again, with hashes and without addr
 .PHONY: bench
 bench: setup peers ## Measure receiving beside other systems, about ten minutes (BENCH=--quick: two; see --help)
 	tests/install-packages strace
-	$(BIN)/python tests/bench/receive.py $(BENCH)
+	$(BIN)/python tests/bench/bench.py $(BENCH)
 
 .PHONY: test-kills
 test-kills: setup ## Kill the gateway at every step KILLS times, and at random (100: about 30 minutes)

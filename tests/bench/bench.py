@@ -44,9 +44,9 @@ def main() -> int:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: sys.exit(1))
         options.state.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="receive-", dir=options.state) as folder:
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=options.state) as folder:
             result = Bench(Path(folder), options).run()
-        output = options.output or CACHE / f"receive-{time.strftime('%Y%m%d-%H%M%S')}.json"
+        output = options.output or CACHE / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(result, indent=1) + "\n")
         say(f"written: {output}")
@@ -115,7 +115,7 @@ class Bench:
             "version": 1,
             "began": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(began)),
             "minutes": round((time.time() - began) / 60, 1),
-            "command": shlex.join(["tests/bench/receive.py", *_shown_arguments(sys.argv[1:])]),
+            "command": shlex.join(["tests/bench/bench.py", *_shown_arguments(sys.argv[1:])]),
             "rounds": self._options.rounds,
             "seconds": self._options.seconds,
             "machine": {**facts, "fdatasync_ms": volumes},
