@@ -90,9 +90,9 @@ requirements: setup ## Lock the requirements again, with hashes and without addr
 		--no-emit-package dicomroute-operator --no-emit-package dicomroute-gateway -o requirements/dev.txt
 
 .PHONY: bench
-bench: setup peers ## Measure receiving beside other systems, about ten minutes (BENCH=--quick: two; see --help)
+bench: setup peers ## Measure receiving and delivering beside other systems, twenty minutes (BENCH=--quick: five)
 	tests/install-packages strace
-	$(BIN)/python tests/bench/receive.py $(BENCH)
+	$(BIN)/python tests/bench/bench.py $(BENCH)
 
 .PHONY: test-kills
 test-kills: setup ## Kill the gateway at every step KILLS times, and at random (100: about 30 minutes)

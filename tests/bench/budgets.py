@@ -38,6 +38,15 @@ def budgets(result: dict[str, Any]) -> list[Budget]:
             _below(f"restart after {how}, from `dicomroute run`", _within(find("restart", OWN, key), "seconds"), 3, "s")
             for key, how in (("stopped", "SIGTERM"), ("killed", "kill -9"))
         ),
+        _times(find, "forward-512k", "orthanc-dicomweb", 3, 5),
+        *(
+            _least(f"{scenario}: by STOW to a target that answers after 100 ms", find(scenario, OWN, "rate"), 500)
+            for scenario in ("forward-3k-slow", "backlog-3k-slow")
+        ),
+        *(
+            _times(find, scenario, "pynetdicom-scu", 10, 20)
+            for scenario in ("cstore-forward-512k", "cstore-forward-3k")
+        ),
     ]
     return [row for row in rows if row]
 
@@ -78,6 +87,13 @@ def _below(what: str, found: dict[int, float], most: float, unit: str) -> Budget
         return None
     median = statistics.median(found.values())
     return Budget(what, f"< {most:g} {unit}", "", f"{median:.1f} {unit}", "met" if median < most else "missed")
+
+
+def _least(what: str, found: dict[int, float], least: float) -> Budget | None:
+    if not found:
+        return None
+    median = statistics.median(found.values())
+    return Budget(what, f"{least:g} /s", "", f"{median:.1f} /s", "met" if median >= least else "missed")
 
 
 def _scaled(found: dict[int, float]) -> dict[int, float]:

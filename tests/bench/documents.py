@@ -1,32 +1,50 @@
-"""Writes docs/performance.md and its chart from a result; no figure in them comes from anywhere else."""
+"""Writes docs/performance.md and its charts from a result; no figure in them comes from anywhere else."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import chart
 import report
 
-CHARTED = ("many-512k", "one-512k", "many-40k", "stock-3k", "one-64m")
+RECEIVING = ("many-512k", "one-512k", "many-40k", "stock-3k", "one-64m")
+DELIVERING = ("forward-512k", "forward-512k-tls", "forward-512k-slow", "forward-3k-slow", "cstore-forward-512k")
 NOTES = {
-    "dicomroute": "the gateway as `dicomroute run` starts it, with two rules, deliveries held",
+    "dicomroute": "the gateway as `dicomroute run` starts it, with two rules; deliveries held unless they are measured",
     "pynetdicom": "[pynetdicom_scp.py](../tests/bench/peers/pynetdicom_scp.py): file and folder synced",
     "orthanc": "[orthanc.json](../tests/bench/peers/orthanc.json), TCP_NODELAY: each file synced, its index not always",
     "orthanc-unsafe": "the same without a sync: what is acknowledged may be lost with the power",
     "storescp-nodelay": "[storescp-nodelay](../tests/bench/peers/storescp-nodelay): a process an association, no sync",
     "storescp-default": "[storescp-default](../tests/bench/peers/storescp-default): Nagle's algorithm on, no sync",
+    "orthanc-dicomweb": "the same, [orthanc-dicomweb.json](../tests/bench/peers/orthanc-dicomweb.json) added, told "
+    "what to send by [orthanc_router.py](../tests/bench/peers/orthanc_router.py)",
+    "pynetdicom-scu": "[pynetdicom_scu.py](../tests/bench/peers/pynetdicom_scu.py): sends files, and receives nothing",
 }
 
 
+ON_DELIVERING = (
+    "Instances a second from the first C-STORE until the destination has all of them, whole. It is the same for all "
+    "systems: [stow_sink.py](../tests/bench/stow_sink.py), which keeps UIDs alone, or storescp as it comes. CPU is of "
+    "an instance received and delivered; the destination's is shown beside it. pynetdicom's SCU has its instances as "
+    "files and receives none, while this gateway receives, keeps and delivers in the same time."
+)
+
+
 def write_documents(result: dict[str, Any], folder: Path) -> list[Path]:
-    """Write both files and return them."""
+    """Write the page and its charts, and return them."""
     folder.mkdir(parents=True, exist_ok=True)
-    page, picture = folder / "performance.md", folder / "performance-receive.svg"
-    picture.write_text(_chart(result))
-    page.write_text(_page(result, picture.name))
-    return [page, picture]
+    page = folder / "performance.md"
+    pictures = {
+        folder / "performance-receive.svg": _chart(result, "Receiving by C-STORE", RECEIVING),
+        folder / "performance-deliver.svg": _chart(result, "From C-STORE to the destination", DELIVERING),
+    }
+    for picture, text in pictures.items():
+        picture.write_text(text)
+    page.write_text(_page(result, [one.name for one in pictures]))
+    return [page, *pictures]
 
 
-def _page(result: dict[str, Any], picture: str) -> str:
+def _page(result: dict[str, Any], pictures: Sequence[str]) -> str:
     parts = [
         "# Performance",
         f"Written by `make bench`; do not edit. Command: `{result['command']} --write-docs`.",
@@ -35,7 +53,6 @@ def _page(result: dict[str, Any], picture: str) -> str:
         "has afterwards: one that has fewer than it acknowledged is a failure, not a figure. CPU is of the system's "
         "processes for an instance, the client's beside it. *Times* says how many times as fast this gateway was, "
         "round by round. What is not durable is shown, and not compared with in budgets.",
-        f"![instances a second]({picture})",
         "## Machine",
         "\n".join(f"- {line}" for line in report.machine_lines(result)),
         "## Systems",
@@ -47,10 +64,19 @@ def _page(result: dict[str, Any], picture: str) -> str:
             ),
             figures=False,
         ),
-        "## Receiving",
     ]
-    for table in report.tables(result):
-        parts += [f"### {table.title[:1].upper()}{table.title[1:]}", _markdown(table)]
+    for title, text, picture, tables in (
+        ("Receiving", "", pictures[0], report.receiving(result)),
+        ("Delivering", ON_DELIVERING, pictures[1], report.delivering(result)),
+    ):
+        if tables:
+            parts += [f"## {title}", *([text] if text else []), f"![instances a second]({picture})"]
+        for table in tables:
+            parts += [f"### {table.title[:1].upper()}{table.title[1:]}", _markdown(table)]
+    parts += [f"{line[:1].upper()}{line[1:]}." for line in report.skipped(result)]
+    budgets = report.budget_table(result)
+    if budgets.rows:
+        parts += ["## Budgets", _markdown(budgets)]
     if result["failures"]:
         parts += ["## Failures", "\n".join(_failure(one) for one in result["failures"])]
     return "\n\n".join(parts) + "\n"
@@ -66,9 +92,9 @@ def _failure(one: dict[str, Any]) -> str:
     return f"- round {one['round']}, {one['scenario']}, {one['system']}: {one['failure'].splitlines()[0]}"
 
 
-def _chart(result: dict[str, Any]) -> str:
+def _chart(result: dict[str, Any], title: str, scenarios: Sequence[str]) -> str:
     groups = []
-    for scenario in CHARTED:
+    for scenario in scenarios:
         bars = []
         for system, facts in result["systems"].items():
             rates = report.values(result, scenario, system, "rate")
@@ -79,4 +105,4 @@ def _chart(result: dict[str, Any]) -> str:
         if bars:
             groups.append(chart.Group(result["scenarios"][scenario], bars))
     note = "Instances a second: median, and a line from the least to the greatest. Pale: acknowledges what is not safe."
-    return chart.svg("Receiving by C-STORE", note, groups)
+    return chart.svg(title, note, groups)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pydicom
 from corpus import FILES, make_corpus
 from pydicom.uid import ExplicitVRLittleEndian
-from template import INSTANCE_UID, SERIES_UID, STUDY_UID, Template
+from template import INSTANCE_UID, SERIES_UID, STUDY_UID, Template, uid
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MULTI_FRAME = "1.2.840.10008.5.1.4.1.1.7.3"  # Multi-frame Grayscale Word Secondary Capture
@@ -32,6 +32,24 @@ def small() -> Template:
 def small_files(folder: Path, count: int) -> list[Path]:
     """Write RT plans of 3 KB each."""
     return make_corpus(folder, count, ("rtplan.dcm",))
+
+
+def files(folder: Path, template: Template, count: int) -> list[Path]:
+    """Write so many instances as files (PS3.10)."""
+    folder.mkdir(parents=True)
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.MediaStorageSOPClassUID = template.sop_class_uid
+    meta.TransferSyntaxUID = template.transfer_syntax_uid
+    written = []
+    for serial in range(1, count + 1):
+        meta.MediaStorageSOPInstanceUID = uid(1, serial).decode()
+        head = io.BytesIO(bytes(128) + b"DICM")
+        head.seek(0, io.SEEK_END)
+        pydicom.filewriter.write_file_meta_info(head, meta)
+        data_set = template.head.replace(INSTANCE_UID, uid(1, serial)) + bytes(template.pixel_bytes)
+        written.append(folder / f"{serial:06d}.dcm")
+        written[-1].write_bytes(head.getvalue() + data_set)
+    return written
 
 
 def _template(sop_class: str, side: int, frames: int, *, private: bool = True) -> Template:

@@ -1,6 +1,7 @@
 """Measures one system in one scenario: what was acknowledged, how fast, and what it cost.
 
-Every figure is of instances that the system has afterwards; one that has fewer than it acknowledged raises Lost.
+Every figure is of instances that the system has afterwards, and its destination where it delivers; one that has fewer
+than it acknowledged raises Lost.
 """
 
 import json
@@ -12,34 +13,34 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import instances
 import machine
+from destinations import CT, IMPLICIT_VR, Arrived, Destination
 from sender import Association, Job, Message
-from systems import CT, IMPLICIT_VR, Gateway, Server
+from servers import Gateway, Server, StoreScu
 from template import Template
 
 Sample = dict[str, Any]
 PROBE = 20
+LOOK_SECONDS = 0.1
+STALL_SECONDS = 60
 STOCK_WORDS = ("storescu", "-v", "-aet", "BENCHSENDER", "-aec", "BENCH", "127.0.0.1")
 
 
 class Lost(Exception):
-    """A system does not have what it acknowledged, or did not acknowledge what it should."""
+    """A system does not have what it acknowledged, or did not acknowledge or deliver what it should."""
 
 
 class Senders:
-    """Processes that send, one an association."""
+    """Processes that send, one an association; each says when it is ready, begins when told to, and says what came."""
 
-    def __init__(self, folder: Path, jobs: Sequence[Job]) -> None:
+    def __init__(self, folder: Path, commands: Sequence[Sequence[str]]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = (folder / "senders.log").open("ab")
-        self._processes = []
-        for job in jobs:
-            file = folder / f"job-{job.number}.json"
-            file.write_text(json.dumps(asdict(job)))
-            command = [sys.executable, str(Path(__file__).parent / "sender.py"), str(file)]
-            self._processes.append(
-                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0)
-            )
+        self._processes = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, bufsize=0)
+            for command in commands
+        ]
 
     def answers(self) -> list[dict[str, Any]]:
         """Return the next line of each."""
@@ -78,10 +79,12 @@ def stream(
     other_services: bool = False,
     first: int = 1,
     already: int = 0,
+    destination: Destination | None = None,
 ) -> Sample:
     """Send with the client of this benchmark, each association as fast as it is answered.
 
-    `first` numbers the associations, and with them the UIDs; `already` is what the system has from before.
+    `first` numbers the associations, and with them the UIDs; `already` is what the system has from before. With a
+    destination the time ends when that has everything, and so does what the system computes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = str(template.write(folder / "template.json"))
@@ -89,31 +92,122 @@ def stream(
         Job(server.port, file, number, seconds, max(1, most // associations), warm_up, other_services)
         for number in range(first, first + associations)
     ]
-    senders = Senders(folder, jobs)
+    warm = already + associations * warm_up
+    idle = arrived = Arrived()
+    senders = Senders(folder, [_sender(folder, job) for job in jobs])
     try:
         ready = senders.answers()
+        if destination:
+            idle = wait_for(destination, warm)
         before = machine.cpu_seconds(server.roots)
         senders.go_on()
         results = senders.answers()
+        acknowledged = sum(one["acknowledged"] for one in results)
         used = machine.cpu_seconds(server.roots) - before
         senders.go_on()
+        if destination:
+            arrived = wait_for(destination, warm + acknowledged, template.length)
+            used = machine.cpu_seconds(server.roots) - before
     finally:
         senders.close()
-    acknowledged = sum(one["acknowledged"] for one in results)
-    check_count(server, already + acknowledged + associations * warm_up)
-    elapsed = max(one["ended"] for one in results) - min(one["began"] for one in results)
+    check_count(server, warm + acknowledged)
+    began = min(one["began"] for one in results)
+    receiving = max(one["ended"] for one in results) - began
+    elapsed = arrived.last - began if destination else receiving
     latencies = sorted(latency for one in results for latency in one["latencies_ms"])
     tail = {"p99_ms": latencies[len(latencies) * 99 // 100]} if len(latencies) >= 100 else {}
+    delivered = {"received_rate": round(acknowledged / receiving, 1), **_cost(idle, arrived)} if destination else {}
     return {
-        "instances": acknowledged,
-        "seconds": round(elapsed, 3),
-        "rate": round(acknowledged / elapsed, 1),
-        "megabytes_per_second": round(acknowledged * template.length / elapsed / 1e6, 1),
+        **_rate(acknowledged, elapsed, template),
         "p50_ms": latencies[len(latencies) // 2],
         **tail,
         "server_cpu_ms": round(1000 * used / acknowledged, 3),
         "client_cpu_ms": round(1000 * sum(one["cpu_seconds"] for one in results) / acknowledged, 3),
         "max_pdu_bytes": ready[0]["max_pdu_bytes"],
+        **delivered,
+    }
+
+
+def _sender(folder: Path, job: Job) -> Sequence[str]:
+    file = folder / f"job-{job.number}.json"
+    file.write_text(json.dumps(asdict(job)))
+    return [sys.executable, str(Path(__file__).parent / "sender.py"), str(file)]
+
+
+def backlog(gateway: Gateway, folder: Path, template: Template, count: int, destination: Destination) -> Sample:
+    """Spool so many instances; return how fast they are delivered once deliveries are no longer held."""
+    gateway.turn("HoldDeliveries")
+    filled = stream(gateway, folder, template, 8, 1e9, count, warm_up=0)
+    idle, before = destination.arrived(), machine.cpu_seconds(gateway.roots)
+    gateway.turn("Running")
+    began = time.monotonic()
+    arrived = wait_for(destination, filled["instances"], template.length)
+    used, elapsed = machine.cpu_seconds(gateway.roots) - before, arrived.last - began
+    return {
+        **_rate(filled["instances"], elapsed, template),
+        "server_cpu_ms": round(1000 * used / filled["instances"], 3),
+        "received_rate": filled["rate"],
+        **_cost(idle, arrived),
+    }
+
+
+def send_files(
+    scu: StoreScu, folder: Path, template: Template, seconds: float, most: int, destination: Destination
+) -> Sample:
+    """Let a program send the files of a folder, in one association."""
+    files = folder / "files"
+    instances.files(files, template, most)
+    senders = Senders(folder, [[*scu.command, str(files), str(seconds)]])
+    try:
+        senders.answers()
+        idle = destination.arrived()
+        senders.go_on()
+        (result,) = senders.answers()
+        senders.go_on()
+        arrived = wait_for(destination, result["acknowledged"], template.length)
+    finally:
+        senders.close()
+    acknowledged, elapsed = result["acknowledged"], arrived.last - result["began"]
+    return {
+        **_rate(acknowledged, elapsed, template),
+        "server_cpu_ms": round(1000 * result["cpu_seconds"] / acknowledged, 3),
+        **_cost(idle, arrived),
+    }
+
+
+def wait_for(destination: Destination, instances: int, least_bytes: int = 0) -> Arrived:
+    """Return what a destination has once that is so many instances, none shorter than `least_bytes` on average.
+
+    Raises Lost when it has others, or no more come.
+    """
+    arrived, progress = destination.arrived(), time.monotonic()
+    while arrived.instances < instances:
+        if time.monotonic() - progress > STALL_SECONDS:
+            raise Lost(f"{instances} instances were to be delivered, the destination has {arrived.instances}")
+        time.sleep(LOOK_SECONDS)
+        before, arrived = arrived, destination.arrived()
+        if arrived.instances > before.instances:
+            progress = time.monotonic()
+    if arrived.instances > instances or arrived.file_bytes < instances * least_bytes:
+        raise Lost(f"{instances} were to be delivered, the destination has {arrived}")
+    return arrived
+
+
+def _rate(instances: int, seconds: float, template: Template) -> Sample:
+    return {
+        "instances": instances,
+        "seconds": round(seconds, 3),
+        "rate": round(instances / seconds, 1),
+        "megabytes_per_second": round(instances * template.length / seconds / 1e6, 1),
+    }
+
+
+def _cost(idle: Arrived, arrived: Arrived) -> Sample:
+    """Return what a destination computes for an instance, and how many it is given in a request."""
+    instances, requests = arrived.instances - idle.instances, arrived.requests - idle.requests
+    return {
+        "destination_cpu_ms": round(1000 * (arrived.cpu_seconds - idle.cpu_seconds) / instances, 3),
+        "instances_a_request": round(instances / requests, 2),
     }
 
 

@@ -34,11 +34,28 @@ def ratios(result: dict[str, Any], scenario: str, peer: str) -> list[float]:
     return [one[OWN] / one[peer] for one in by_round.values() if OWN in one and peer in one]
 
 
-def tables(result: dict[str, Any]) -> list[Table]:
-    """Return a table for each scenario, then those of memory, restart, syncs and budgets."""
-    made = [_rates(result, name) for name in result["scenarios"]]
-    made += [_passing(result), _memory(result), _restart(result), _syncs(result), _budgets(result)]
+def receiving(result: dict[str, Any]) -> list[Table]:
+    """Return a table for each scenario of receiving, then those of memory, restart and syncs."""
+    made = [_rates(result, name) for name in result["scenarios"] if name not in result["delivering"]]
+    made += [_passing(result), _memory(result), _restart(result), _syncs(result)]
     return [table for table in made if table.rows]
+
+
+def delivering(result: dict[str, Any]) -> list[Table]:
+    """Return a table for each scenario of delivering."""
+    made = [_deliveries(result, name) for name in result["delivering"]]
+    return [table for table in made if table.rows]
+
+
+def budget_table(result: dict[str, Any]) -> Table:
+    """Return what was promised, as far as there are figures."""
+    rows = [[one.what, one.must, one.reach, one.measured, one.verdict] for one in budgets(result)]
+    return Table("budgets", ("what", "must", "reach", "measured", ""), rows)
+
+
+def skipped(result: dict[str, Any]) -> list[str]:
+    """Return what this gateway was not measured in, a sentence each."""
+    return [f"not measured: {OWN} in {scenario}: {why}" for scenario, why in result["skipped"].items()]
 
 
 def machine_lines(result: dict[str, Any]) -> list[str]:
@@ -63,7 +80,9 @@ def machine_lines(result: dict[str, Any]) -> list[str]:
 def text(result: dict[str, Any]) -> str:
     """Return everything for a terminal."""
     parts = ["\n".join(machine_lines(result))]
-    parts += [f"{table.title}\n{_aligned(table)}" for table in tables(result)]
+    tables = [*receiving(result), *delivering(result), budget_table(result)]
+    parts += [f"{table.title}\n{_aligned(table)}" for table in tables if table.rows]
+    parts += skipped(result)
     parts += [
         f"FAILED in round {one['round']}: {one['scenario']} {one['system']}: {one['failure']}"
         for one in result["failures"]
@@ -100,6 +119,40 @@ def _rates(result: dict[str, Any], scenario: str) -> Table:
     heads = (
         "instances/s", "min", "median", "max", "MB/s", "p50 ms", "p99 ms", "server CPU ms", "client CPU ms",
         "times (min-max)",
+    )  # fmt: skip
+    return Table(result["scenarios"][scenario], heads, rows)
+
+
+def _deliveries(result: dict[str, Any], scenario: str) -> Table:
+    rows = []
+    for system, facts in result["systems"].items():
+        rates = values(result, scenario, system, "rate")
+        if rates:
+            slowest, median, fastest = spread(rates)
+            rows.append(
+                [
+                    facts["title"],
+                    _number(slowest),
+                    _number(median),
+                    _number(fastest),
+                    _number(statistics.median(values(result, scenario, system, "megabytes_per_second"))),
+                    *(
+                        _median(values(result, scenario, system, key))
+                        for key in (
+                            "received_rate",
+                            "p99_ms",
+                            "server_cpu_ms",
+                            "client_cpu_ms",
+                            "destination_cpu_ms",
+                            "instances_a_request",
+                        )
+                    ),
+                    _ratio(ratios(result, scenario, system)) if system != OWN else "",
+                ]
+            )
+    heads = (
+        "instances/s", "min", "median", "max", "MB/s", "received/s", "p99 ms of a C-STORE", "server CPU ms",
+        "client CPU ms", "destination CPU ms", "a request", "times (min-max)",
     )  # fmt: skip
     return Table(result["scenarios"][scenario], heads, rows)
 
@@ -154,11 +207,6 @@ def _syncs(result: dict[str, Any]) -> Table:
             counts = run["syncs"]
             rows.append([result["systems"][run["system"]]["title"], *(_calls(counts[key]) for key in ("1", "8"))])
     return Table("syncs an acknowledged instance, CT of 512 KB", ("strace", "1 association", "8 associations"), rows)
-
-
-def _budgets(result: dict[str, Any]) -> Table:
-    rows = [[one.what, one.must, one.reach, one.measured, one.verdict] for one in budgets(result)]
-    return Table("budgets", ("what", "must", "reach", "measured", ""), rows)
 
 
 def _calls(counts: dict[str, float]) -> str:

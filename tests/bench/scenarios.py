@@ -6,31 +6,46 @@ from pathlib import Path
 
 import instances
 import measure
+from destinations import Destination, Storescp, StowSink, lacks_authority, lacks_store_scu
 from measure import Sample
-from systems import OWN, SYSTEMS, Gateway, Server
+from servers import Gateway, Server, StoreScu
+from systems import OWN, SYSTEMS
 
-ALL = tuple(SYSTEMS)
-FAST = tuple(name for name in SYSTEMS if name != "storescp-default")  # 22 instances a second whatever they are
+SENDING = ("orthanc-dicomweb", "pynetdicom-scu")
+ALL = tuple(name for name in SYSTEMS if name not in SENDING)
+ROUTING = (OWN, "orthanc-dicomweb")
+FILES_A_SECOND = 200
+SPOOLED_A_SECOND = 1000
+SLOW_SECONDS = 0.1
+FAST = tuple(name for name in ALL if name != "storescp-default")  # 22 instances a second whatever they are
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a measurement is given: a folder on the volume under test, how long it may take, and files to send."""
+    """What a measurement is given: a folder on the volume under test, how long it may take, files to send, and what is
+    delivered to, where something is.
+    """
 
     folder: Path
     seconds: float
     files: list[Path]
+    destination: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One row of the benchmark; `systems` are those that are measured unless others are asked for."""
+    """One row of the benchmark; `systems` are those that are measured unless others are asked for.
+
+    `start_destination` makes what a scenario of delivering delivers to, afresh for each figure; `own_lack` says what
+    this gateway cannot do yet, so that it is left out.
+    """
 
     name: str
     title: str
     run: Callable[[Server, Setting], Sample]
     systems: tuple[str, ...]
-    is_once: bool = False
+    start_destination: Callable[[Path], Destination] | None = None
+    own_lack: Callable[[], str] = lambda: ""
 
 
 def _stream(
@@ -54,6 +69,26 @@ def _stream(
         )
 
     return run
+
+
+def _forward(make: Callable[[], instances.Template], most: int) -> Callable[[Server, Setting], Sample]:
+    def run(server: Server, setting: Setting) -> Sample:
+        assert setting.destination
+        if isinstance(server, StoreScu):
+            count = int(FILES_A_SECOND * setting.seconds)
+            return measure.send_files(
+                server, setting.folder, make(), setting.seconds, min(most, count), setting.destination
+            )
+        return measure.stream(server, setting.folder, make(), 8, setting.seconds, most, destination=setting.destination)
+
+    return run
+
+
+def _backlog(server: Server, setting: Setting) -> Sample:
+    assert isinstance(server, Gateway)
+    assert setting.destination
+    count = int(SPOOLED_A_SECOND * setting.seconds)
+    return measure.backlog(server, setting.folder, instances.small(), count, setting.destination)
 
 
 def _memory(server: Server, setting: Setting) -> Sample:
@@ -103,6 +138,58 @@ SCENARIOS = {
         ),
         Scenario("one-2g", "1 association, one multi-frame image of 2 GB", _passing, (OWN,)),
         Scenario("memory", "idle, and with 1000 idle associations", _memory, (OWN,)),
+        Scenario(
+            "forward-512k",
+            "8 associations, CT of 512 KB, on to an archive by STOW-RS",
+            _forward(lambda: instances.ct(512), 8000),
+            ROUTING,
+            StowSink,
+        ),
+        Scenario(
+            "forward-512k-tls",
+            "8 associations, CT of 512 KB, on to an archive by STOW-RS over TLS",
+            _forward(lambda: instances.ct(512), 8000),
+            ROUTING,
+            lambda folder: StowSink(folder, tls=True),
+            lacks_authority,
+        ),
+        Scenario(
+            "forward-512k-slow",
+            "8 associations, CT of 512 KB, on to an archive that answers after 100 ms",
+            _forward(lambda: instances.ct(512), 8000),
+            ROUTING,
+            lambda folder: StowSink(folder, delay_seconds=SLOW_SECONDS),
+        ),
+        Scenario(
+            "forward-3k-slow",
+            "8 associations, images of 3 KB, on to an archive that answers after 100 ms",
+            _forward(instances.small, 40000),
+            ROUTING,
+            lambda folder: StowSink(folder, delay_seconds=SLOW_SECONDS),
+        ),
+        Scenario(
+            "backlog-3k-slow",
+            "what is spooled, images of 3 KB, to an archive that answers after 100 ms",
+            _backlog,
+            (OWN,),
+            lambda folder: StowSink(folder, delay_seconds=SLOW_SECONDS),
+        ),
+        Scenario(
+            "cstore-forward-512k",
+            "CT of 512 KB, by C-STORE to storescp as it comes",
+            _forward(lambda: instances.ct(512), 8000),
+            (OWN, "pynetdicom-scu"),
+            Storescp,
+            lacks_store_scu,
+        ),
+        Scenario(
+            "cstore-forward-3k",
+            "images of 3 KB, by C-STORE to storescp as it comes",
+            _forward(instances.small, 40000),
+            (OWN, "pynetdicom-scu"),
+            Storescp,
+            lacks_store_scu,
+        ),
     )
 }
 

@@ -1,7 +1,8 @@
-"""How fast this gateway receives what it keeps, beside others: `make bench`.
+"""How fast this gateway receives what it keeps, and delivers it, beside others: `make bench`.
 
 Every system is a real process, started afresh for each figure with its state on the same volume, and sent the same
-instances by the same client, in interleaved rounds. A system that has fewer instances than it acknowledged fails.
+instances by the same client, in interleaved rounds. A system that has fewer instances than it acknowledged fails, and
+so does one whose destination has fewer.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ import instances
 import machine
 import measure
 import report
+from destinations import Destination
 from documents import write_documents
-from scenarios import SCENARIOS, Scenario, Setting, restart
+from scenarios import SCENARIOS, SENDING, Scenario, Setting, restart
 from sender import SendError
+from servers import Server
 from syncs import Tracing, is_possible
-from systems import SYSTEMS
+from systems import OWN, SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dicomroute/bench"
@@ -39,14 +42,14 @@ MOST_FILES_A_SECOND = 1000
 def main() -> int:
     options = arguments()
     if options.from_file:
-        result = json.loads(options.from_file.read_text())
+        result = {"delivering": [], "skipped": {}, **json.loads(options.from_file.read_text())}
     else:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: sys.exit(1))
         options.state.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="receive-", dir=options.state) as folder:
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=options.state) as folder:
             result = Bench(Path(folder), options).run()
-        output = options.output or CACHE / f"receive-{time.strftime('%Y%m%d-%H%M%S')}.json"
+        output = options.output or CACHE / f"bench-{time.strftime('%Y%m%d-%H%M%S')}.json"
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(result, indent=1) + "\n")
         say(f"written: {output}")
@@ -59,7 +62,7 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one round of one second: two minutes, for a first look")
+    parser.add_argument("--quick", action="store_true", help="one round of one second: five minutes, for a first look")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (default 3)")
     parser.add_argument("--seconds", type=float, help="how long each figure is measured (default 3)")
     parser.add_argument("--scenarios", nargs="+", choices=[*SCENARIOS, "syncs"], help="these alone (default: all)")
@@ -88,6 +91,7 @@ class Bench:
         self._options = options
         self._runs: list[dict[str, Any]] = []
         self._failures: list[dict[str, Any]] = []
+        self._skipped: dict[str, str] = {}
         self._files: list[Path] = []
 
     def run(self) -> dict[str, Any]:
@@ -108,18 +112,19 @@ class Bench:
                     self._measure(number, scenario, system)
         if not self._options.scenarios or "syncs" in self._options.scenarios:
             for name in self._options.systems or SYSTEMS:
-                if SYSTEMS[name].is_durable:
+                if SYSTEMS[name].is_durable and name not in SENDING:
                     self._count_syncs(name)
         names = [name for name in SYSTEMS if any(run["system"] == name for run in self._runs)]
         return {
-            "version": 1,
+            "version": 2,
             "began": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(began)),
             "minutes": round((time.time() - began) / 60, 1),
-            "command": shlex.join(["tests/bench/receive.py", *_shown_arguments(sys.argv[1:])]),
+            "command": shlex.join(["tests/bench/bench.py", *_shown_arguments(sys.argv[1:])]),
             "rounds": self._options.rounds,
             "seconds": self._options.seconds,
             "machine": {**facts, "fdatasync_ms": volumes},
             "scenarios": {one.name: one.title for one in scenarios},
+            "delivering": [one.name for one in scenarios if one.start_destination],
             "systems": {
                 name: {
                     "title": SYSTEMS[name].title,
@@ -130,6 +135,7 @@ class Bench:
             },
             "runs": self._runs,
             "failures": self._failures,
+            "skipped": self._skipped,
         }
 
     def _scenarios(self) -> list[Scenario]:
@@ -146,11 +152,19 @@ class Bench:
         return [name for name in asked if name in scenario.systems or scenario.name == "one-2g"]
 
     def _measure(self, number: int, scenario: Scenario, name: str) -> None:
+        if name == OWN and (lack := scenario.own_lack()):
+            if scenario.name not in self._skipped:
+                say(f"round {number}  {scenario.name:19} {name:17} skipped: {lack}")
+            self._skipped[scenario.name] = lack
+            return
         self._with_server(
             number,
             scenario.name,
             name,
-            lambda server, folder: scenario.run(server, Setting(folder, self._options.seconds, self._files)),
+            lambda server, folder, destination: scenario.run(
+                server, Setting(folder, self._options.seconds, self._files, destination)
+            ),
+            scenario.start_destination,
         )
 
     def _count_syncs(self, name: str) -> None:
@@ -158,7 +172,7 @@ class Bench:
             say("syncs are not counted: strace is not installed")
             return
 
-        def count(server: Any, folder: Path) -> measure.Sample:
+        def count(server: Any, folder: Path, _: object) -> measure.Sample:
             counted = {}
             for associations in (1, 8):
                 before = server.count()
@@ -173,22 +187,34 @@ class Bench:
 
         self._with_server(1, "syncs", name, count)
 
-    def _with_server(self, number: int, scenario: str, name: str, work: Any) -> None:
-        """Start a system, measure it, end it, and leave the volume quiet for the next."""
+    def _with_server(
+        self,
+        number: int,
+        scenario: str,
+        name: str,
+        work: Callable[[Server, Path, Destination | None], measure.Sample],
+        start_destination: Callable[[Path], Destination] | None = None,
+    ) -> None:
+        """Start a system, with what it delivers to, measure it, end it, and leave the volume quiet for the next."""
         own = self._folder / name
         run = {"round": number, "scenario": scenario, "system": name}
+        destination = None
         try:
-            server = SYSTEMS[name].start(own / "server")
+            if start_destination:
+                destination = start_destination(own / "destination")
+            server = SYSTEMS[name].start(own / "server", destination)
             try:
-                sample = work(server, own)
+                sample = work(server, own, destination)
             finally:
                 server.stop()
+                if destination:
+                    destination.close()
         except (AssertionError, OSError, measure.Lost, SendError) as error:
             self._failures.append({**run, "failure": f"{type(error).__name__}: {error}"[-2000:]})
-            say(f"round {number}  {scenario:18} {name:17} FAILED: {error}")
+            say(f"round {number}  {scenario:19} {name:17} FAILED: {error}")
         else:
             self._runs.append({**run, **sample})
-            say(f"round {number}  {scenario:18} {name:17} {report.one_line(sample)}")
+            say(f"round {number}  {scenario:19} {name:17} {report.one_line(sample)}")
         finally:
             machine.kill(machine.tree([os.getpid()])[1:])  # what did not come up, or was not ended when it failed
             shutil.rmtree(own, ignore_errors=True)

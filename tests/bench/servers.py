@@ -1,0 +1,193 @@
+"""The systems as processes: this gateway, and its peers as the files in `peers/` set them."""
+
+import json
+import os
+import string
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, Protocol
+
+import machine
+from destinations import Destination, StowSink, associates
+from manifests import route, target
+from ports import free_port
+from processes import Process
+from running import Running
+
+PEERS = Path(__file__).parent / "peers"
+MOST_ASSOCIATIONS = 1000
+
+
+class Server(Protocol):
+    """A system that runs."""
+
+    port: int
+
+    @property
+    def roots(self) -> list[int]:
+        """The processes that count as it; their children count too."""
+
+    def count(self) -> int:
+        """How many instances it says, or its folder shows, that it has."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+class Gateway:
+    """The gateway, as `dicomroute run` starts it: it receives, routes by rules, and delivers what has a destination."""
+
+    def __init__(self, folder: Path, destination: Destination | None = None) -> None:
+        reference = destination.reference if destination else {"kind": "CloudTarget", "name": "archive"}
+        rules = [
+            {
+                "name": "research",
+                "when": 'instance.Modality == "CT" && instance.StudyDescription.contains("RESEARCH")',
+                "destinations": [reference],
+            },
+            {"name": "everything", "destinations": [reference]},
+        ]
+        listener = {
+            "name": "dicom",
+            "port": 11112,
+            "aeTitles": ["BENCH"],
+            "sources": {"policy": "Any"},
+            "maxAssociations": MOST_ASSOCIATIONS,
+        }
+        spool = {"size": "1Ti", "highWatermarkPercent": 99}
+        mode = "Running" if destination else "HoldDeliveries"
+        objects = destination.manifests if destination else [target(url="https://127.0.0.1:9/dicom-web")]
+        self._spec = {"listeners": [listener], "rules": rules, "gateway": {"spool": spool}}
+        self._running = Running(folder, [route(**self._spec, mode=mode), *objects])
+
+    @property
+    def port(self) -> int:
+        return int(self._running.addresses[self._running.route]["dicom"].rpartition(":")[2])
+
+    @property
+    def roots(self) -> list[int]:
+        """The gateway alone: in a cluster nothing stands over it."""
+        return [self._running.gateway_pid]
+
+    def count(self) -> int:
+        return int(self._running.counts()["receivedTotal"])
+
+    def turn(self, mode: str) -> None:
+        """Change the mode of its route; return when that is in force."""
+        before = self._running.hash()
+        self._running.write([route(**self._spec, mode=mode)])
+        self._running.wait_reloaded(before)
+
+    def stop(self) -> None:
+        code = self._running.stop()
+        assert code == 0, f"dicomroute run ended with {code}"
+
+    def end_as_power_failure(self) -> None:
+        """End the supervisor and with it the gateway, without a word."""
+        gateway = self._running.gateway_pid
+        self._running.process.kill()
+        while Path(f"/proc/{gateway}").exists():  # the kernel ends it with its parent
+            os.sched_yield()
+
+    def start(self) -> None:
+        """Start it again on what it has."""
+        self._running.start()
+
+
+class Peer:
+    """A system that one command starts; it is ready when it accepts an association."""
+
+    def __init__(self, folder: Path, port: int, command: list[str], environment: dict[str, str] | None = None) -> None:
+        self.port = port
+        self._process = Process(command, folder / "log", env={**os.environ, **(environment or {})})
+        self._process.wait_until(lambda: associates(port), "it accepts no association")
+
+    @property
+    def roots(self) -> list[int]:
+        return [self._process.pid]
+
+    def stop(self) -> None:
+        """End it and what it has started."""
+        left = machine.tree(self.roots)[1:]
+        self._process.stop()
+        machine.kill(left)
+
+
+class Keeping(Peer):
+    """A system that writes a file an instance."""
+
+    def __init__(self, folder: Path, *command: str, environment: dict[str, str] | None = None) -> None:
+        self._kept = folder / "kept"
+        self._kept.mkdir(parents=True)
+        port = free_port()
+        super().__init__(folder, port, [*command, str(port), str(self._kept)], environment)
+
+    def count(self) -> int:
+        return sum(1 for _ in self._kept.iterdir())
+
+
+class Orthanc(Peer):
+    """Orthanc, with a sync of each file or without; it may be given a further file of `peers/`, and its values."""
+
+    def __init__(self, folder: Path, *, sync: bool, further: str = "", values: dict[str, Any] | None = None) -> None:
+        configuration = folder / "configuration"  # Orthanc reads every file in it
+        configuration.mkdir(parents=True)
+        self._http_port, port = free_port(), free_port()
+        _fill(
+            PEERS / "orthanc.json",
+            configuration,
+            {"folder": folder / "storage", "http_port": self._http_port, "dicom_port": port, "sync": json.dumps(sync)},
+        )
+        if further:
+            _fill(PEERS / further, configuration, values or {})
+        super().__init__(folder, port, ["Orthanc", str(configuration)], {"TCP_NODELAY": "1"})
+
+    def count(self) -> int:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._http_port}/statistics", timeout=60) as answer:
+            statistics: dict[str, Any] = json.loads(answer.read())
+        return int(statistics["CountInstances"])
+
+
+class RoutingOrthanc(Orthanc):
+    """Orthanc with its DICOMweb plugin, and the program that tells it to send on what it has stored."""
+
+    def __init__(self, folder: Path, destination: Destination | None) -> None:
+        assert isinstance(destination, StowSink)
+        folder.mkdir(parents=True)
+        authority = folder / "authority.pem"
+        authority.write_text(destination.authority)
+        values = {"url": destination.url, "authority": authority if destination.authority else ""}
+        super().__init__(folder, sync=True, further="orthanc-dicomweb.json", values=values)
+        command = [sys.executable, str(PEERS / "orthanc_router.py"), str(self._http_port), "archive"]
+        self._router = Process(command, folder / "router.log")
+
+    @property
+    def roots(self) -> list[int]:
+        return [*super().roots, self._router.pid]
+
+    def stop(self) -> None:
+        self._router.stop()
+        super().stop()
+
+
+class StoreScu:
+    """A program that sends the files of a folder to a destination, and receives nothing."""
+
+    port = 0
+
+    def __init__(self, destination: Destination | None) -> None:
+        assert destination
+        self.roots: list[int] = []
+        self.command = [sys.executable, str(PEERS / "pynetdicom_scu.py"), str(destination.port)]
+
+    def count(self) -> int:
+        return 0
+
+    def stop(self) -> None:
+        """There is nothing to end: it ends with its files."""
+
+
+def _fill(template: Path, folder: Path, values: dict[str, Any]) -> None:
+    """Write a committed configuration with what a run gives it."""
+    (folder / template.name).write_text(string.Template(template.read_text()).substitute(values))
