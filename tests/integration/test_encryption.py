@@ -31,7 +31,7 @@ def archive() -> Iterator[Archive]:
 def manifests(archive: Archive, mode: str = "Running", encryption: str | None = "Enabled") -> list[Json]:
     section = {"mode": encryption, "keySecretRef": {"name": "spool-key", "key": "keys"}}
     gateway = {"spool": {"encryption": section}} if encryption else {}
-    return [local_node(), to(archive.url), local_route(mode=mode, gateway=gateway)]
+    return [local_node(), to(archive.url, onDuplicate="Accept"), local_route(mode=mode, gateway=gateway)]
 
 
 def mount(folder: Path, *keys: str) -> None:

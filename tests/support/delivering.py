@@ -12,6 +12,7 @@ from origin_server import OriginServer
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
 from dicomroute_gateway.deliver.credentials.tokens import TokenCache
+from dicomroute_gateway.deliver.settling import Settling
 from dicomroute_gateway.deliver.stow import StowTransport
 from dicomroute_gateway.deliver.throttle import Throttle
 from dicomroute_gateway.deliver.worker import Worker
@@ -129,7 +130,7 @@ class Delivering:
     def _new_worker(self) -> Worker:
         throttle = Throttle(lambda: None)
         transport = StowTransport(lambda: self.destination, self._secrets, TokenCache(), throttle, self.spool)
-        return Worker(TARGET, self.spool, lambda: self.configuration, transport, Measures())
+        return Worker(TARGET, self.spool, lambda: self.configuration, transport, Settling(self.spool), Measures())
 
     def is_settled(self) -> bool:
         """Return whether nothing is owed any more."""

@@ -20,7 +20,8 @@ from .no_proxy import bypasses
 
 STALL_SECONDS: Final = 120.0
 """How long a destination may take no byte of a request, and how long its whole answer may take."""
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=STALL_SECONDS)
+CONNECT_SECONDS: Final = 10.0
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS)
 _REFUSAL_SECONDS: Final = 2.0
 
 

@@ -14,6 +14,7 @@ from dicomroute_gateway.spool.spool import Spool
 
 from .bandwidth import bytes_per_second
 from .credentials.tokens import TokenCache
+from .settling import Settling
 from .stow import StowTransport
 from .throttle import Throttle
 from .worker import Worker
@@ -32,6 +33,7 @@ class Deliverer:
         self._configuration = configuration
         self._secrets = secrets
         self._tokens = TokenCache()
+        self._settling = Settling(spool)
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pause: asyncio.TimerHandle | None = None
@@ -94,7 +96,7 @@ class Deliverer:
             transport = StowTransport(
                 partial(self._target, destination), self._secrets, self._tokens, throttle, self._spool
             )
-            worker = Worker(destination, self._spool, self._configuration, transport, self._measures)
+            worker = Worker(destination, self._spool, self._configuration, transport, self._settling, self._measures)
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(
                 worker.run(), name=f"deliver {destination}"

@@ -2,18 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import aiohttp
 from yarl import URL
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination
 
-from .connections import STALL_SECONDS, Connections, proxy_for
+from .connections import CONNECT_SECONDS, STALL_SECONDS, Connections, proxy_for
 from .credentials.authorize import Authorizer, Unsigned
 from .credentials.exchange import EXCHANGE_SECONDS, MAX_ANSWER_BYTES, Reply, Request
 from .credentials.tokens import Token, TokenCache
@@ -21,6 +21,10 @@ from .faults import CredentialFault, CredentialMissing, TransportFailed, failure
 
 __all__ = ["Body", "Client", "CredentialFault", "CredentialMissing", "Response", "TransportFailed"]
 
+_MOVED_BYTES: Final = 1 << 20
+"""An answer of which so much has come since patience was last put off is moving."""
+_ANSWERED_BYTES_PER_SECOND: Final = 8 << 20
+"""How fast a server may store what it has received in whole, before the answer is late."""
 _COMMON_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "dicomroute"}
 
 
@@ -35,15 +39,19 @@ class Body(Protocol):
     def content_length(self) -> int:
         """The number of bytes that `blocks` yields."""
 
-    def blocks(self) -> AsyncIterator[bytes]:
+    def blocks(self) -> AsyncIterator[bytes | bytearray]:
         """Yield the body."""
 
 
 class Response:
-    """An answer that has begun. Reading it in time is watched as a whole: a byte now and then is a stall too."""
+    """An answer that has begun. Reading it in time is watched: a byte now and then is a stall too."""
 
-    def __init__(self, response: aiohttp.ClientResponse, answer_seconds: float) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, answer_seconds: float, go_on: Callable[[], None] | None = None
+    ) -> None:
         self._response = response
+        self._go_on = go_on
+        self._unmoved = 0
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self.answer_seconds = answer_seconds
@@ -54,6 +62,10 @@ class Response:
         content = bytearray()
         while len(content) < most_bytes and (more := await self._response.content.read(1 << 16)):
             content += more
+            self._unmoved += len(more)
+            if self._go_on is not None and self._unmoved >= _MOVED_BYTES:
+                self._unmoved = 0
+                self._go_on()
         return bytes(content)
 
 
@@ -143,13 +155,16 @@ class Client:
                 data=sending.blocks() if body is not None else None,
                 headers=headers,
                 allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=CONNECT_SECONDS, sock_read=sending.answer_seconds
+                ),
                 **options,
             )
         )
         if options and response.status == 407:
             raise proxy_authentication_required(str(options["proxy"]))
-        sending.go_on()  # for the answer as a whole
-        return Response(response, time.monotonic() - sending.ended), authorized.token
+        sending.go_on()  # for the answer
+        return Response(response, time.monotonic() - sending.ended, sending.go_on), authorized.token
 
 
 async def _exchange(connections: Connections, target: CloudTargetDestination, request: Request) -> Reply:
@@ -206,15 +221,20 @@ class _Sending:
         self._body = body
         self.stall = asyncio.timeout(STALL_SECONDS)
         self.ended = time.monotonic()
+        self.answer_seconds = STALL_SECONDS
+        """How long the answer may take: a long request may be long in being stored."""
+        if body is not None:
+            self.answer_seconds += body.content_length / _ANSWERED_BYTES_PER_SECOND
 
-    def go_on(self) -> None:
+    def go_on(self, seconds: float = STALL_SECONDS) -> None:
         """Put the end of patience off."""
-        self.stall.reschedule(asyncio.get_running_loop().time() + STALL_SECONDS)
+        self.stall.reschedule(asyncio.get_running_loop().time() + seconds)
 
-    async def blocks(self) -> AsyncIterator[bytes]:
+    async def blocks(self) -> AsyncIterator[bytes | bytearray]:
         """Yield the body; each block that the destination has taken puts the end of patience off."""
         assert self._body is not None
         async for block in self._body.blocks():
             yield block
             self.go_on()
         self.ended = time.monotonic()
+        self.go_on(self.answer_seconds)

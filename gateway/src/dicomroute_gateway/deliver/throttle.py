@@ -46,7 +46,7 @@ class Throttle:
         self._free_at = 0.0
         """When everything that was given out so far has been paid for."""
 
-    async def pieces(self, block: bytes) -> AsyncIterator[bytes]:
+    async def pieces(self, block: bytes | bytearray) -> AsyncIterator[bytes | bytearray]:
         """Yield a block in pieces that are small enough to move every now and then, each when it may be sent."""
         view = memoryview(block)
         while view:
@@ -81,7 +81,7 @@ class Throttled:
         """The number of bytes that `blocks` yields."""
         return self._body.content_length
 
-    async def blocks(self) -> AsyncIterator[bytes]:
+    async def blocks(self) -> AsyncIterator[bytes | bytearray]:
         """Yield the body."""
         async for block in self._body.blocks():
             async for piece in self._throttle.pieces(block):

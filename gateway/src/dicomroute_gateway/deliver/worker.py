@@ -29,6 +29,7 @@ from .holding import held
 from .line import Line, Turn
 from .outcome import Outcome, Verdict
 from .pace import Pace
+from .settling import Settling
 from .transport import Item, Sent, Transport
 
 _LOOK_AGAIN_SECONDS: Final = 15.0
@@ -64,8 +65,10 @@ class Worker:
         spool: Spool,
         configuration: Callable[[], Configuration],
         transport: Transport,
+        settling: Settling,
         measures: Measures,
     ) -> None:
+        self._settling = settling
         self._measures = measures
         self.destination = destination
         self.last_error: LastError | None = None
@@ -204,7 +207,7 @@ class Worker:
             for item, outcome in zip(batch, sent.outcomes, strict=True)
         ]
         try:
-            await asyncio.to_thread(self._spool.settle, records)
+            await self._settling.settle(records)
         except SpoolFailed as error:
             # What is not written down is done again after the restart that a failed volume needs.
             log.error("spool.settle_failed", error=str(error), **_names(batch))

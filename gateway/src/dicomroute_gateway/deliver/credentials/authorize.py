@@ -35,7 +35,7 @@ class Unsigned:
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
-    blocks: Callable[[], AsyncIterator[bytes]] | None = None
+    blocks: Callable[[], AsyncIterator[bytes | bytearray]] | None = None
 
 
 @dataclass(frozen=True)
