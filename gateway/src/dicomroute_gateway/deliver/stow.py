@@ -1,7 +1,7 @@
 """STOW-RS to a CloudTarget: the request, and what is made of its answer (PS3.18 10.5)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +28,11 @@ class StowTransport:
         self._client = Client(secrets)
         self._throttle = throttle
 
-    async def send(self, items: Sequence[Item]) -> Sent:
-        """Store `items` by one request."""
+    async def send(self, items: Sequence[Item]) -> AsyncGenerator[Sent]:
+        """Store `items` by one request; its answer speaks of all."""
+        yield await self._store(items)
+
+    async def _store(self, items: Sequence[Item]) -> Sent:
         target = self._target()
         if target is None:
             return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
