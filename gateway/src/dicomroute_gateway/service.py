@@ -19,7 +19,7 @@ from .admin.queue import Queue
 from .admin.server import AdminServer
 from .admin.status import DestinationActivity, Observation, key_findings
 from .configuration.load import ConfigurationError, Loaded, load
-from .configuration.model import BasicAuth, Configuration, EncryptionMode, Mode
+from .configuration.model import BasicAuth, CloudTargetDestination, Configuration, EncryptionMode, Mode
 from .configuration.model import Listener as ListenerConfiguration
 from .deliver.deliverer import Deliverer
 from .dimse.listener import Counts, Listener, ListenerError
@@ -227,7 +227,7 @@ class Gateway:
         if self._active is None:
             return []
         configuration = self._configuration()
-        auths = (destination.auth for destination in configuration.destinations)
+        auths = (one.auth for one in configuration.destinations if isinstance(one, CloudTargetDestination))
         files = {auth.password_file for auth in auths if isinstance(auth, BasicAuth)}
         if configuration.spool.encryption is not None:
             files.add(configuration.spool.encryption.key_file)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dicomroute_gateway.configuration.load import ConfigurationError, load
-from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration, DicomNodeDestination
 from dicomroute_gateway.rules.routing import compile_rules
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden/full/configuration.json").read_text())
@@ -35,19 +35,25 @@ def test_a_broken_listener_keeps_the_last_good_listeners() -> None:
 
 
 def test_a_broken_destination_keeps_its_last_good_self_and_no_other() -> None:
-    archive, research = sorted(GOLDEN["destinations"], key=lambda one: str(one["name"]))
+    archive, pacs, research, _ = sorted(GOLDEN["destinations"], key=lambda one: str(one["name"]))
     unknown = {**archive, "name": "new", "auth": {"type": "Kerberos"}}
     loaded = load(
-        text(destinations=[{**archive, "url": 5}, unknown, {**research, "accepts": "Any"}]), compile_rules, GOOD
+        text(destinations=[{**archive, "url": 5}, unknown, {**research, "accepts": "Any"}, {**pacs, "port": 0}]),
+        compile_rules,
+        GOOD,
     )
-    assert {d.name: (d.url, d.accepts) for d in loaded.configuration.destinations} == {
+    targets = [d for d in loaded.configuration.destinations if isinstance(d, CloudTargetDestination)]
+    assert {d.name: (d.url, d.accepts) for d in targets} == {
         "archive": ("https://archive.example/dicom-web", "Any"),
         "research": ("http://research.example/dicom-web", "Any"),
     }
     assert sorted(finding.section for finding in loaded.findings) == [
         "destinations[CloudTarget/archive]",
         "destinations[CloudTarget/new]",
+        "destinations[DicomNode/pacs]",
     ]
+    (node,) = [d for d in loaded.configuration.destinations if isinstance(d, DicomNodeDestination)]
+    assert (node.host, node.port, node.calling_ae_title) == ("pacs.example", 11104, "TOPACS")
 
 
 def test_a_removed_destination_is_gone_at_once() -> None:

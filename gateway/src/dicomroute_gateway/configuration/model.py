@@ -87,6 +87,7 @@ class DestinationKind(StrEnum):
     """The kinds of object that a rule may name as a destination."""
 
     CLOUD_TARGET = "CloudTarget"
+    DICOM_NODE = "DicomNode"
 
 
 class DestinationKey(Section):
@@ -219,6 +220,32 @@ class CloudTargetDestination(DestinationSettings):
         return DestinationKey(kind=DestinationKind.CLOUD_TARGET, name=self.name)
 
 
+class DicomNodeDestination(DestinationSettings):
+    """A storage SCP (PS3.4 annex B) to which instances are sent by C-STORE. Time-outs in seconds.
+
+    `acse_timeout_seconds` is for the answer to an A-ASSOCIATE-RQ, `stall_timeout_seconds` for each time that the node
+    takes not one byte of a message, `response_timeout_seconds` for the response to a whole one.
+    """
+
+    kind: Literal["DicomNode"]
+    name: str
+    host: str = Field(min_length=1)
+    port: int = Field(ge=1, le=65535)
+    called_ae_title: str = Field(min_length=1, max_length=16)
+    calling_ae_title: str = Field(min_length=1, max_length=16)
+    acse_timeout_seconds: int = Field(default=30, ge=1)
+    stall_timeout_seconds: int = Field(default=60, ge=1)
+    response_timeout_seconds: int = Field(default=120, ge=1)
+
+    @property
+    def key(self) -> DestinationKey:
+        """The name by which rules and the spool know this destination."""
+        return DestinationKey(kind=DestinationKind.DICOM_NODE, name=self.name)
+
+
+AnyDestination = Annotated[CloudTargetDestination | DicomNodeDestination, Field(discriminator="kind")]
+
+
 class Retry(Section):
     """How deliveries are tried again. Durations in seconds."""
 
@@ -283,7 +310,7 @@ class Configuration(Section):
     mode: Mode
     listeners: list[Listener] = Field(min_length=1)
     rules: Rules
-    destinations: list[CloudTargetDestination]
+    destinations: list[AnyDestination]
     retry: Retry
     spool: SpoolLimits
     ledger: LedgerLimits = LedgerLimits()
