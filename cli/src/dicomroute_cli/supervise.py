@@ -23,8 +23,16 @@ from .state import RouteState, event_line, lock_state, route_state, write_addres
 _POLL_SECONDS: Final = 0.5
 _RESTART_SECONDS: Final = (1, 2, 5, 10, 30)
 _GRACE_SECONDS: Final = 10
-_MISSING: Final = ("NodeNotFound:", "NoNodeSelected:", "TargetNotFound:", "SecretNotFound:", "SecretKeyMissing:")
-"""Findings that do not keep a change from being taken over: deliveries to a removed target are to be Held."""
+_MISSING: Final = (
+    "NodeNotFound:",
+    "NodeMayNotCall:",
+    "NoNodeSelected:",
+    "TargetNotFound:",
+    "NodeHasNoHost:",
+    "SecretNotFound:",
+    "SecretKeyMissing:",
+)
+"""Findings that do not keep a change from being taken over: deliveries to a removed destination are to be Held."""
 
 
 @dataclass(frozen=True)

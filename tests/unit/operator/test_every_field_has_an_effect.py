@@ -21,6 +21,7 @@ SETTINGS = RenderSettings(gateway_image="registry.example/gateway:1", operator_n
 CREDENTIAL = AdminCredential("a token", "a certificate", "a key")
 SECRET = {"name": "archive", "key": "password"}
 ARCHIVE = {"kind": "CloudTarget", "name": "archive"}
+CT1 = {"kind": "DicomNode", "name": "ct-1"}
 TOLERATION = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}
 
 BASES: dict[str, Json] = {
@@ -33,17 +34,18 @@ BASES: dict[str, Json] = {
                 "sources": {"policy": "Nodes", "nodes": [{"name": "ct-1"}], "selector": {"matchLabels": {"site": "x"}}},
             }
         ],
-        rules=[{"name": "everything", "destinations": [ARCHIVE, {**ARCHIVE, "name": "research"}]}],
+        rules=[{"name": "everything", "destinations": [ARCHIVE, {**ARCHIVE, "name": "research"}, CT1]}],
         destinations=[
             {
-                **ARCHIVE,
+                **CT1,
                 "required": False,
                 "maxOwed": "1Gi",
                 "bandwidth": {
                     "maxBytesPerSecond": 2048,
                     "windows": [{"name": "day", "start": "07:00", "end": "19:00", "maxBytesPerSecond": 1024}],
                 },
-            }
+                "callingAETitle": "GATE1",
+            },
         ],
         acknowledge={"when": "OnDelivered", "destinations": [ARCHIVE]},
         gateway={
@@ -52,7 +54,7 @@ BASES: dict[str, Json] = {
             "podTemplate": {"spec": {"tolerations": [TOLERATION], "imagePullSecrets": [{"name": "pull"}]}},
         },
     ),
-    "DicomNode": node(),
+    "DicomNode": node(aeTitle="CT1", allowedSources=["192.0.2.0/24"], host="ct-1.example"),
     "CloudTarget": target(auth={"type": "Basic", "basic": {"username": "u", "passwordSecretRef": SECRET}}),
 }
 
@@ -78,10 +80,10 @@ OTHER: dict[str, Any] = {
     "spec.allowedSources": ["198.51.100.0/24"],
     "spec.url": "http://archive.example/",
     "spec.auth.type": "None",
-    # There is one kind of destination as yet; the field says which kind a name belongs to.
-    "spec.rules.0.destinations.0.kind": None,
-    "spec.destinations.0.kind": None,
-    "spec.acknowledge.destinations.0.kind": None,
+    "spec.rules.0.destinations.0.kind": "DicomNode",
+    "spec.destinations.0.kind": "CloudTarget",
+    "spec.acknowledge.destinations.0.kind": "DicomNode",
+    "spec.host": "ct-2.example",
 }
 
 

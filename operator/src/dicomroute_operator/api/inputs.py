@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .delivery import Destination
+from .delivery import Destination, DestinationKind
 from .listener import Listener, SourcePolicy
 from .meta import SecretKeyReference
 from .node import DicomNode
@@ -52,7 +52,10 @@ class RouteInputs:
     existing: Existing = field(default_factory=Existing)
 
     def nodes_of(self, listener: Listener) -> list[DicomNode]:
-        """Return the nodes that may associate with a listener, by name; those that do not exist are left out."""
+        """Return the nodes that may associate with a listener, by name.
+
+        Those that do not exist are left out, and those that are called alone.
+        """
         if listener.sources.policy is SourcePolicy.ANY:
             return []
         named = {reference.name for reference in listener.sources.nodes}
@@ -61,7 +64,7 @@ class RouteInputs:
         return [
             node
             for name, node in sorted(self.nodes.items())
-            if name in named or (wanted is not None and wanted <= node.metadata.labels.items())
+            if node.spec.may_call and (name in named or (wanted is not None and wanted <= node.metadata.labels.items()))
         ]
 
     def destinations(self) -> list[Destination]:
@@ -69,13 +72,21 @@ class RouteInputs:
         found = {(d.kind, d.name): d for rule in self.route.spec.rules for d in rule.destinations}
         return list(found.values())
 
+    def target_of(self, destination: Destination) -> CloudTarget | None:
+        """Return the target that a destination names; None where it is none, or does not exist."""
+        return self.targets.get(destination.name) if destination.kind is DestinationKind.CLOUD_TARGET else None
+
+    def node_of(self, destination: Destination) -> DicomNode | None:
+        """Return the node that a destination names; None where it is none, or does not exist."""
+        return self.nodes.get(destination.name) if destination.kind is DestinationKind.DICOM_NODE else None
+
     def secret_references(self) -> list[SecretKeyReference]:
         """Return the keys of Secrets that the gateway needs, once, by name."""
         encryption = self.route.spec.gateway.spool.encryption
         found = [encryption.key_secret_ref] if encryption is not None else []
         for destination in self.destinations():
-            if destination.name in self.targets:
-                found += self.targets[destination.name].secret_references()
+            if (target := self.target_of(destination)) is not None:
+                found += target.secret_references()
         return [one for _, one in sorted({(one.name, one.key): one for one in found}.items())]
 
 

@@ -1,8 +1,9 @@
-"""Renders what a gateway may reach: names, and the ports and addresses of its targets."""
+"""Renders what a gateway may reach: names, and the ports and addresses of its destinations."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from dicomroute_operator.api.delivery import Destination
 from dicomroute_operator.api.inputs import RouteInputs
 
 from .objects import Manifest
@@ -15,21 +16,18 @@ _DNS_PORTS = (53, 5353)
 
 
 def egress(inputs: RouteInputs) -> list[Manifest]:
-    """Return the egress rules: DNS, literal addresses of targets, and for host names every address by port.
+    """Return the egress rules: DNS, literal addresses of destinations, and for host names every address by port.
 
-    A target whose URL cannot be read adds nothing: nothing is sent there either.
+    A destination that does not exist, or of which nobody can read where it is, adds nothing: nothing is sent there
+    either.
     """
     addresses: set[tuple[str, int]] = set()
     ports: set[int] = set()
     for destination in inputs.destinations():
-        target = inputs.targets.get(destination.name)
-        if target is None:
+        found = _endpoint(inputs, destination)
+        if found is None:
             continue
-        try:
-            url = urlsplit(target.spec.url)
-            host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-        except ValueError:
-            continue
+        host, port = found
         try:
             literal = ip_address(host)
         except ValueError:
@@ -50,3 +48,17 @@ def egress(inputs: RouteInputs) -> list[Manifest]:
         ]
         rules.append({"to": everywhere, "ports": [{"port": port, "protocol": "TCP"} for port in sorted(ports)]})
     return rules
+
+
+def _endpoint(inputs: RouteInputs, destination: Destination) -> tuple[str, int] | None:
+    """Return host and port of a destination."""
+    node, target = inputs.node_of(destination), inputs.target_of(destination)
+    if node is not None and node.spec.host is not None:
+        return node.spec.host, node.spec.port
+    if target is None:
+        return None
+    try:
+        url = urlsplit(target.spec.url)
+        return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    except ValueError:
+        return None
