@@ -4,10 +4,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from corpus import FILES
+from corpus import FILES, uid_of
 from orthanc import PASSWORD, Orthanc
 from processes import Process
-from running import DICOMROUTE, cli
+from running import DICOMROUTE, cli, storescu
+from storescp import StoreSCP
 
 
 def test_every_example_is_valid(root: Path) -> None:
@@ -43,3 +44,20 @@ def test_the_local_example_takes_a_study_from_storescu_to_orthanc(root: Path, tm
     finally:
         assert gateway.stop() == 0
         archive.stop()
+
+
+def test_the_example_of_a_pacs_and_a_cloud_brings_a_study_to_both(root: Path, tmp_path: Path) -> None:
+    example = root / "examples" / "pacs-and-cloud"
+    pacs = StoreSCP(tmp_path / "pacs", "-aet", "PACS", port=11104)
+    cloud = Orthanc(tmp_path / "cloud", port=8043)
+    gateway = Process([DICOMROUTE, "run", "-f", example, "--state", tmp_path / "state"], tmp_path / "run.log", cwd=root)
+    files = [FILES / "CT_small.dcm", FILES / "MR_small.dcm"]
+    try:
+        gateway.wait_until(lambda: '"event": "ready"' in gateway.tail(), "the route is not ready")
+        assert storescu(11113, files) == 0
+        gateway.wait_until(lambda: cloud.count() == 2, "the study is not in the cloud")
+        gateway.wait_until(lambda: pacs.data_sets().keys() == set(map(uid_of, files)), "the study is not in the PACS")
+    finally:
+        assert gateway.stop() == 0
+        cloud.stop()
+        pacs.stop()

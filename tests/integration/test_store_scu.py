@@ -35,8 +35,9 @@ from pdus import (
     us,
 )
 from ports import free_port
-from processes import Process, wait_until
+from processes import wait_until
 from scripted_scp import Acceptor, ScriptedSCP
+from storescp import StoreSCP
 
 from dicomroute_gateway.dimse.connect import connect
 from dicomroute_gateway.dimse.failures import ContextRefusal, ContextRefused, RequestorFailure
@@ -86,29 +87,15 @@ def store_all(port: int, files: Sequence[Path], called: str = "PACS") -> list[in
 @pytest.fixture
 def storescp(tmp_path: Path) -> Iterator[Callable[..., int]]:
     """Start DCMTK's storescp, which keeps what it gets in the folder `kept`; return its port."""
-    started: list[Process] = []
-    (tmp_path / "kept").mkdir()
+    started: list[StoreSCP] = []
 
     def start(*options: str, environment: dict[str, str] | None = None) -> int:
-        port = free_port()
-        command = ["env", *(f"{name}={value}" for name, value in (environment or {}).items())]
-        command += ["storescp", *options, "-od", str(tmp_path / "kept"), str(port)]
-        process = Process(command, tmp_path / f"storescp-{port}.log")
-        started.append(process)
-        process.wait_until(lambda: _listens(port), "storescp does not listen")
-        return port
+        started.append(StoreSCP(tmp_path / "kept", *options, environment=environment))
+        return started[-1].port
 
     yield start
-    for process in started:
-        process.stop()
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+    for one in started:
+        one.stop()
 
 
 @pytest.fixture
@@ -213,18 +200,14 @@ def test_storescp_that_refuses_or_aborts_is_told_apart(storescp: Callable[..., i
         assert not association.is_open
 
 
-def test_a_storescp_that_is_verified_and_then_ends_is_lost(
-    tmp_path: Path, small: StoreInstance, storescp: Callable[..., int]
-) -> None:
-    port = free_port()
-    process = Process(["storescp", "-od", tmp_path, str(port)], tmp_path / "log")
-    process.wait_until(lambda: _listens(port), "storescp does not listen")
-    association = open_association(port, timeouts=PATIENT)
+def test_a_storescp_that_is_verified_and_then_ends_is_lost(tmp_path: Path, small: StoreInstance) -> None:
+    peer = StoreSCP(tmp_path / "kept")
+    association = open_association(peer.port, timeouts=PATIENT)
     assert association.peer.startswith("OFFIS_DCMTK")
     assert association.echo() == 0
-    process.kill()
+    peer.kill()
     assert fails(lambda: association.store(small)).reason == "ConnectionLost"
-    assert fails(lambda: open_association(port)).reason == "ConnectionRefused"
+    assert fails(lambda: open_association(peer.port)).reason == "ConnectionRefused"
 
 
 def test_instances_arrive_at_orthanc(tmp_path: Path) -> None:

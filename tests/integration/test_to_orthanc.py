@@ -4,21 +4,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from corpus import data_set_bytes, make_corpus, uid_of
-from orthanc import Orthanc
+from corpus import make_corpus, uid_of
+from orthanc import Orthanc, assert_archive_has
 from processes import wait_until
 from routes import local_node, local_route, secret, to, with_password
 from running import Running, dcmsend, storescu
-from tap import Tap, Witness
-
-
-def assert_archive_has(orthanc: Orthanc, witness: Witness, uids: set[str]) -> None:
-    """Every data set that was acknowledged is in the archive as it crossed the wire."""
-    stored = orthanc.files()
-    missing = uids - stored.keys()
-    assert not missing, f"{len(missing)} of {len(uids)} are missing"
-    different = {uid for uid in uids if data_set_bytes(stored[uid]) != witness.sent[uid]}
-    assert not different, f"{len(different)} of {len(uids)} differ"
+from tap import Tap
 
 
 def test_two_hundred_instances_arrive_byte_for_byte(

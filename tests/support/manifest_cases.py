@@ -46,6 +46,15 @@ def _azure(url: str = "https://a.example/v2", **fields: Any) -> Json:
     return {"url": url, "auth": {"type": "None"}, "provider": "Azure", **fields}
 
 
+def _to_pacs(calling: str) -> Json:
+    pacs = {"kind": "DicomNode", "name": "pacs"}
+    return {
+        "listeners": [_listener("dicom", 11112)],
+        "rules": [{"name": "everything", "destinations": [pacs]}],
+        "destinations": [{**pacs, "callingAETitle": calling}],
+    }
+
+
 def _window(**fields: Any) -> Json:
     return {"name": "day", "start": "07:00", "end": "19:00", "maxBytesPerSecond": 2048, **fields}
 
@@ -149,6 +158,37 @@ CASES: list[Case] = [
     ),
     Case("DicomNode", "spec", {"aeTitle": "A", "anyAddress": False}, "say where the node may call from"),
     Case("DicomNode", "spec.anyAddress", True, "allowedSources without effect"),
+    # Where a node is called.
+    *_table(
+        "DicomNode",
+        "spec",
+        [{"aeTitle": "A", "host": "pacs.example"}, {"aeTitle": "A", "host": "192.0.2.9", "anyAddress": True}],
+        [],
+        "",
+    ),
+    *_table(
+        "DicomNode",
+        "spec.host",
+        ["pacs", "pacs.hospital.example", "PACS-1.example", "192.0.2.7", "2001:db8::7", "1a.example"],
+        [
+            "pacs.example:104",
+            "-pacs",
+            "pacs.",
+            "pa cs",
+            "192.0.2.256",
+            "192.0.2",
+            "[2001:db8::7]",
+            "https://pacs.example",
+            "pacs_1",
+        ],
+        "write a DNS name",
+    ),
+    Case("DicomNode", "spec.host", "", "1"),
+    *_table("DicomNode", "spec.port", [1, 65535], [0], "1"),
+    Case("DicomNode", "spec.port", 65536, "65535"),
+    *_table("DicomNode", "spec.acseTimeoutSeconds", [1, 300], [301], "300"),
+    *_table("DicomNode", "spec.stallTimeoutSeconds", [1, 3600], [3601], "3600"),
+    *_table("DicomNode", "spec.responseTimeoutSeconds", [1, 3600], [3601], "3600"),
     # Listeners.
     *_table(
         "DicomRoute",
@@ -202,7 +242,7 @@ CASES: list[Case] = [
     Case("DicomRoute", "spec.rules.0.name", "x" * 64, "63"),
     *_table("DicomRoute", "spec.rules.0.when", ["", "instance.Modality == 'CT'", "x" * 2048], ["x" * 2049], "2048"),
     Case("DicomRoute", "spec.rules.0.destinations", [], "least 1"),
-    Case("DicomRoute", "spec.rules.0.destinations.0.kind", "DicomNode", "CloudTarget"),
+    *_table("DicomRoute", "spec.rules.0.destinations.0.kind", ["DicomNode"], ["Modality"], "CloudTarget"),
     *_table("DicomRoute", "spec.rules.0.destinations.0.name", ["azure"], ["Azure"], OBJECT_NAME),
     Case("DicomRoute", "spec.rules.0.destinations.1", {"kind": "CloudTarget", "name": "archive"}, "archive"),
     Case("DicomRoute", "spec.rules", [], "least 1"),
@@ -232,6 +272,8 @@ CASES: list[Case] = [
         "at least 1Mi",
     ),
     Case("DicomRoute", "spec.destinations", [ARCHIVE, ARCHIVE], "archive"),
+    Case("DicomRoute", "spec.destinations", [{**ARCHIVE, "callingAETitle": "GATE"}], "a CloudTarget has none"),
+    *_table("DicomRoute", "spec", [_to_pacs("GATE")], [_to_pacs("GÄTE")], CHARACTERS),
     *_bandwidths([{"maxBytesPerSecond": 1024}], [{}, {"timeZone": "UTC"}], "give maxBytesPerSecond"),
     *_bandwidths([{"maxBytesPerSecond": 10**12}], [{"maxBytesPerSecond": 1023}], "1024"),
     *_bandwidths([], [{"maxBytesPerSecond": 10**12 + 1}], "1000000000000"),

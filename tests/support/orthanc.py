@@ -7,8 +7,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from corpus import data_set_bytes
 from ports import free_port
 from processes import Process
+from tap import Witness
 
 USER, PASSWORD = "dicomroute", "an-example-of-a-password"
 
@@ -94,3 +96,12 @@ class Orthanc:
             request.add_header("Authorization", f"Basic {token}")
         with urllib.request.urlopen(request, timeout=30) as response:
             return bytes(response.read())
+
+
+def assert_archive_has(orthanc: Orthanc, witness: Witness, uids: set[str]) -> None:
+    """Every data set that was acknowledged is in the archive as it crossed the wire."""
+    stored = orthanc.files()
+    missing = uids - stored.keys()
+    assert not missing, f"{len(missing)} of {len(uids)} are missing"
+    different = {uid for uid in uids if data_set_bytes(stored[uid]) != witness.sent[uid]}
+    assert not different, f"{len(different)} of {len(uids)} differ"

@@ -5,6 +5,8 @@ from typing import Any
 from manifests import Json, changed, node, route, target
 from orthanc import USER
 
+PACS = {"kind": "DicomNode", "name": "pacs"}
+
 
 def local_node() -> Json:
     """Return the node that the tests send as."""
@@ -16,6 +18,11 @@ def to(url: str, **spec: Any) -> Json:
     return target(url=url, **spec)
 
 
+def pacs(port: int, **spec: Any) -> Json:
+    """Return a node on this machine that is called."""
+    return changed(node(aeTitle="PACS", host="127.0.0.1", port=port, **spec), "metadata", {"name": "pacs"})
+
+
 def with_password(document: Json, secret: str = "archive") -> Json:
     """Return a target that authenticates with a password from a Secret."""
     basic = {"username": USER, "passwordSecretRef": {"name": secret, "key": "password"}}
@@ -24,6 +31,12 @@ def with_password(document: Json, secret: str = "archive") -> Json:
 
 def secret(password: str, name: str = "archive") -> Json:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"password": password}}
+
+
+def to_pacs(*more: Json, **spec: Any) -> Json:
+    """Return a route to that node and to `more` destinations."""
+    rules = [{"name": "everything", "destinations": [PACS, *more]}]
+    return local_route(rules=rules, **spec)
 
 
 def local_route(**spec: Any) -> Json:

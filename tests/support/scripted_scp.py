@@ -51,6 +51,10 @@ class Message:
     pdu_lengths: list[int] = field(default_factory=list)
 
     @property
+    def sop_instance_uid(self) -> str:
+        return self.elements[0x1000].rstrip(b"\0").decode()
+
+    @property
     def message_id(self) -> int:
         return int.from_bytes(self.elements[0x0110], "little")
 
@@ -76,6 +80,11 @@ class Acceptor:
                 self.proposed.append(Proposed(value[0], inner[0][1].decode(), syntaxes))
             elif number == 0x50:
                 self.max_pdu_bytes = int.from_bytes(dict(_items(value))[0x51], "big")
+
+    @property
+    def titles(self) -> tuple[str, str]:
+        """The called and the calling AE title."""
+        return self._titles[:16].decode().strip(), self._titles[16:32].decode().strip()
 
     def accept(
         self,

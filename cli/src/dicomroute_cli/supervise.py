@@ -26,14 +26,16 @@ _RESTART_SECONDS: Final = (1, 2, 5, 10, 30)
 _GRACE_SECONDS: Final = 10
 _MISSING: Final = (
     "NodeNotFound:",
+    "NodeMayNotCall:",
     "NoNodeSelected:",
     "TargetNotFound:",
+    "NodeHasNoHost:",
     "SecretNotFound:",
     "SecretKeyMissing:",
     "ConfigMapNotFound:",
     "ConfigMapKeyMissing:",
 )
-"""Findings that do not keep a change from being taken over: deliveries to a removed target are to be Held."""
+"""Findings that do not keep a change from being taken over: deliveries to a removed destination are to be Held."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from .admin.queue import Queue
 from .admin.server import AdminServer
 from .admin.status import DestinationActivity, Observation, key_findings
 from .configuration.load import ConfigurationError, Loaded, load
-from .configuration.model import Configuration, EncryptionMode, Mode
+from .configuration.model import CloudTargetDestination, Configuration, EncryptionMode, Mode
 from .configuration.model import Listener as ListenerConfiguration
 from .deliver.credentials.expiry import expires_time
 from .deliver.deliverer import Deliverer
@@ -236,7 +236,8 @@ class Gateway:
         if self._active is None:
             return []
         configuration = self._configuration()
-        files = {file for destination in configuration.destinations for file in destination.files}
+        targets = (one for one in configuration.destinations if isinstance(one, CloudTargetDestination))
+        files = {file for target in targets for file in target.files}
         if configuration.spool.encryption is not None:
             files.add(configuration.spool.encryption.key_file)
         return sorted(files)
@@ -260,6 +261,7 @@ class Gateway:
         ends = {
             str(destination.key): expires_time(destination, self._settings.secrets)
             for destination in self._configuration().destinations
+            if isinstance(destination, CloudTargetDestination)
         }
         return {destination: end for destination, end in ends.items() if end is not None}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dicomroute_gateway.configuration.load import ConfigurationError, load
-from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration, DicomNodeDestination
 from dicomroute_gateway.rules.routing import compile_rules
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden/full/configuration.json").read_text())
@@ -36,19 +36,25 @@ def test_a_broken_listener_keeps_the_last_good_listeners() -> None:
 
 def test_a_broken_destination_keeps_its_last_good_self_and_no_other() -> None:
     by_name = {one["name"]: one for one in GOLDEN["destinations"]}
-    archive, research = by_name["archive"], by_name["research"]
+    archive, research, pacs = by_name["archive"], by_name["research"], by_name["pacs"]
     unknown = {**archive, "name": "new", "auth": {"type": "Kerberos"}}
     loaded = load(
-        text(destinations=[{**archive, "url": 5}, unknown, {**research, "accepts": "Any"}]), compile_rules, GOOD
+        text(destinations=[{**archive, "url": 5}, unknown, {**research, "accepts": "Any"}, {**pacs, "port": 0}]),
+        compile_rules,
+        GOOD,
     )
-    assert {d.name: (d.url, d.accepts) for d in loaded.configuration.destinations} == {
+    targets = [d for d in loaded.configuration.destinations if isinstance(d, CloudTargetDestination)]
+    assert {d.name: (d.url, d.accepts) for d in targets} == {
         "archive": (archive["url"], "Any"),
         "research": (research["url"], "Any"),
     }
     assert sorted(finding.section for finding in loaded.findings) == [
         "destinations[CloudTarget/archive]",
         "destinations[CloudTarget/new]",
+        "destinations[DicomNode/pacs]",
     ]
+    (node,) = [d for d in loaded.configuration.destinations if isinstance(d, DicomNodeDestination)]
+    assert (node.host, node.port, node.calling_ae_title) == ("pacs.example", 11104, "TOPACS")
 
 
 def test_a_removed_destination_is_gone_at_once() -> None:

@@ -81,3 +81,19 @@ def test_a_refused_batch_makes_the_next_ones_smaller_until_they_are_stored() -> 
     for _ in range(50):
         one.stored(one.batch_instances, one.batch_bytes)
     assert (one.batch_instances, one.batch_bytes) == (10, 1000)
+
+
+def test_no_more_lanes_than_the_destination_serves_until_nobody_knows_of_a_bound() -> None:
+    one = pace()
+    one.bounded(1)
+    for _ in range(20):
+        one.answered(0.1, 100, busy=one.lanes)
+    assert one.lanes == 1
+    one.bounded(None)
+    for _ in range(3):
+        one.answered(0.1, 100, busy=one.lanes)
+    assert one.lanes == 3
+    one.bounded(1000)
+    for _ in range(1000):
+        one.answered(0.1, 100, busy=one.lanes)
+    assert one.lanes == 12

@@ -95,6 +95,29 @@ def test_what_is_named_and_missing() -> None:
     assert reasons(findings(selecting, nodes=[changed(node(), "metadata.labels.site", "south")])) == FINE
 
 
+def test_a_node_as_a_destination_exists_and_says_where_it_is_called() -> None:
+    pacs = changed(node(aeTitle="PACS", host="pacs.example"), "metadata.name", "pacs")
+    to_pacs = changed(route(), "spec.rules.0.destinations.1", {"kind": "DicomNode", "name": "pacs"})
+    assert reasons(findings(to_pacs, nodes=[node(), pacs])) == FINE
+    (_, finding) = findings(to_pacs)
+    assert f"{finding.reason}" == "NodeNotFound"
+    assert finding.field == "spec.rules[everything].destinations[pacs]"
+    nowhere = changed(node(), "metadata.name", "pacs")
+    (_, finding) = findings(to_pacs, nodes=[node(), nowhere])
+    assert f"{finding.reason}" == "NodeHasNoHost"
+    assert "give it spec.host" in finding.message
+    namesake = changed(target(), "metadata.name", "pacs")
+    assert reasons(findings(to_pacs, targets=[target(), namesake]))[1] == "ResolvedRefs=False/NodeNotFound"
+
+
+def test_a_node_that_is_called_alone_may_not_call() -> None:
+    called = node(aeTitle="CT1", host="ct-1.example")
+    (_, finding) = findings(route(), nodes=[called])
+    assert f"{finding.reason}" == "NodeMayNotCall"
+    hidden = changed(route(), "spec.gateway.service.externalTrafficPolicy", "Cluster")
+    assert reasons(findings(hidden, nodes=[called]))[0] == "Accepted=True/Accepted"
+
+
 def test_secrets_are_looked_for_where_they_may_be_read() -> None:
     targets = [target(auth=BASIC)]
     assert reasons(findings(route(), targets=targets)) == FINE

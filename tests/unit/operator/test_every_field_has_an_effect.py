@@ -22,6 +22,7 @@ SETTINGS = RenderSettings(gateway_image="registry.example/gateway:1", operator_n
 CREDENTIAL = AdminCredential("a token", "a certificate", "a key")
 SECRET = {"name": "archive", "key": "password"}
 ARCHIVE = {"kind": "CloudTarget", "name": "archive"}
+CT1 = {"kind": "DicomNode", "name": "ct-1"}
 TOLERATION = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}
 
 BASES: dict[str, Json] = {
@@ -34,17 +35,18 @@ BASES: dict[str, Json] = {
                 "sources": {"policy": "Nodes", "nodes": [{"name": "ct-1"}], "selector": {"matchLabels": {"site": "x"}}},
             }
         ],
-        rules=[{"name": "everything", "destinations": [ARCHIVE, {**ARCHIVE, "name": "research"}]}],
+        rules=[{"name": "everything", "destinations": [ARCHIVE, {**ARCHIVE, "name": "research"}, CT1]}],
         destinations=[
             {
-                **ARCHIVE,
+                **CT1,
                 "required": False,
                 "maxOwed": "1Gi",
                 "bandwidth": {
                     "maxBytesPerSecond": 2048,
                     "windows": [{"name": "day", "start": "07:00", "end": "19:00", "maxBytesPerSecond": 1024}],
                 },
-            }
+                "callingAETitle": "GATE1",
+            },
         ],
         acknowledge={"when": "OnDelivered", "destinations": [ARCHIVE]},
         gateway={
@@ -53,7 +55,7 @@ BASES: dict[str, Json] = {
             "podTemplate": {"spec": {"tolerations": [TOLERATION], "imagePullSecrets": [{"name": "pull"}]}},
         },
     ),
-    "DicomNode": node(),
+    "DicomNode": node(aeTitle="CT1", allowedSources=["192.0.2.0/24"], host="ct-1.example"),
     "CloudTarget": target(
         auth={"type": "Basic", "basic": {"username": "u", "passwordSecretRef": SECRET}},
         tls={
@@ -96,10 +98,10 @@ OTHER: dict[str, Any] = {
     "spec.answers.permanentReasons": [5],
     "spec.answers.transientReasons": [5],
     "spec.answers.duplicateReasons": [5],
-    # There is one kind of destination as yet; the field says which kind a name belongs to.
-    "spec.rules.0.destinations.0.kind": None,
-    "spec.destinations.0.kind": None,
-    "spec.acknowledge.destinations.0.kind": None,
+    "spec.rules.0.destinations.0.kind": "DicomNode",
+    "spec.destinations.0.kind": "CloudTarget",
+    "spec.acknowledge.destinations.0.kind": "DicomNode",
+    "spec.host": "ct-2.example",
 }
 
 

@@ -1,6 +1,7 @@
 """While a manifest is not accepted the last configuration goes on, without what was removed since."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from manifests import changed, node, route, target
@@ -14,6 +15,7 @@ from dicomroute_operator.reconcile.last_good import without_removed
 from dicomroute_operator.render.gateway_configuration import gateway_configuration
 
 OTHER = changed(node(aeTitle="MR1", anyAddress=True), "metadata.name", "mr-1")
+TO_PACS = [{"kind": "DicomNode", "name": "archive", "required": False, "callingAETitle": "TOPACS"}]
 BOTH = [{"name": "ct-1"}, {"name": "mr-1"}]
 
 
@@ -63,3 +65,18 @@ def test_a_narrowed_network_counts_as_it_is_now() -> None:
     narrowed = node(aeTitle="CT1", allowedSources=["192.0.2.7/32"])
     kept = without_removed(ACCEPTED, inputs(narrowed, OTHER, target()))
     assert kept["listeners"][0]["sources"]["callers"][0]["networks"] == ["192.0.2.7/32"]
+
+
+def test_a_node_as_a_destination_is_as_it_is_now_and_gone_when_it_is_gone() -> None:
+    def with_pacs(*documents: dict[str, Any], **spec: Any) -> RouteInputs:
+        pacs = changed(node(aeTitle="PACS", **spec), "metadata.name", "archive")
+        found = inputs(node(), OTHER, target(), *documents, *([pacs] if spec else []))
+        both = [{"kind": "CloudTarget", "name": "archive"}, {"kind": "DicomNode", "name": "archive"}]
+        changes = {"rules": [{"name": "everything", "destinations": both}], "destinations": TO_PACS}
+        return replace(found, route=DicomRoute.model_validate(route(**changes)))
+
+    accepted = gateway_configuration(with_pacs(host="192.0.2.9"))
+    assert [one["kind"] for one in accepted["destinations"]] == ["CloudTarget", "DicomNode"]
+    moved = without_removed(accepted, with_pacs(host="192.0.2.10"))["destinations"][1]
+    assert (moved["host"], moved["callingAETitle"], moved["required"]) == ("192.0.2.10", "TOPACS", False)
+    assert [one["kind"] for one in without_removed(accepted, with_pacs())["destinations"]] == ["CloudTarget"]

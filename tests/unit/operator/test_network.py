@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from auths import MEMBERS, auth
-from manifests import route, target
+from manifests import changed, node, route, target
 
+from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.gather.route import gather_route
@@ -63,3 +64,25 @@ def test_a_proxy_is_open_in_the_place_of_what_it_reaches() -> None:
     found = rules("https://archive.example/", auth=token, proxy=proxy)
     places = [(rule["to"][0]["ipBlock"]["cidr"], rule["ports"][0]["port"]) for rule in found]
     assert places == [("192.0.2.8/32", 443), ("192.0.2.9/32", 3128)], "and not the port of archive.example"
+
+
+@pytest.mark.parametrize(
+    ("spec", "cidr", "port"),
+    [
+        ({"host": "192.0.2.9"}, "192.0.2.9/32", 104),
+        ({"host": "2001:db8::9", "port": 11112}, "2001:db8::9/128", 11112),
+        ({"host": "pacs.example", "port": 4242}, "0.0.0.0/0", 4242),
+    ],
+)
+def test_a_node_that_is_a_destination_is_open_at_its_port(spec: dict[str, Any], cidr: str, port: int) -> None:
+    to_pacs = changed(route(), "spec.rules.0.destinations", [{"kind": "DicomNode", "name": "ct-1"}])
+    called = DicomNode.model_validate(node(aeTitle="PACS", **spec))
+    _, rule = egress(gather_route(DicomRoute.model_validate(to_pacs), [called], []))
+    assert rule["to"][0]["ipBlock"]["cidr"] == cidr
+    assert rule["ports"] == [{"port": port, "protocol": "TCP"}]
+
+
+def test_a_node_that_is_no_destination_is_not_open() -> None:
+    called = DicomNode.model_validate(node(aeTitle="PACS", host="192.0.2.9"))
+    (names,) = egress(gather_route(DicomRoute.model_validate(route()), [called], []))
+    assert {port["port"] for port in names["ports"]} == {53, 5353}

@@ -38,6 +38,18 @@ def test_a_change_concerns_itself_and_the_routes_that_name_it() -> None:
     assert world.observe("CloudTarget", body(target(), 3), deleted=True) == {TARGET, ROUTE}
 
 
+def test_a_node_that_is_a_destination_concerns_the_routes_that_send_to_it() -> None:
+    world = full_world()
+    to_pacs = changed(route(), "spec.rules.0.destinations", [{"kind": "DicomNode", "name": "archive"}])
+    to_pacs = changed(to_pacs, "metadata.name", "to-pacs")
+    key = Key("DicomRoute", "default", "to-pacs")
+    world.observe("DicomRoute", body(to_pacs, uid="to-pacs"), deleted=False)
+    pacs = changed(node(aeTitle="PACS", host="pacs.example"), "metadata.name", "archive")
+    called = Key("DicomNode", "default", "archive")
+    assert world.observe("DicomNode", body(pacs, uid="pacs"), deleted=False) == {called, key}
+    assert world.observe("CloudTarget", body(target(url="https://x.example"), 2), deleted=False) == {TARGET, ROUTE}
+
+
 def test_a_label_that_a_selector_wants_concerns_its_route_when_it_comes_and_when_it_goes() -> None:
     world = World()
     chosen = route()

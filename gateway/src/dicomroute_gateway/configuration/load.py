@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from .model import SCHEMA_VERSION, CloudTargetDestination, Configuration, Listener, Rules
+from .model import SCHEMA_VERSION, AnyDestination, Configuration, Listener, Rules
 
 
 class ConfigurationError(Exception):
@@ -96,6 +96,7 @@ def _destinations(
 ) -> list[dict[str, Any]]:
     """Return the usable destinations; an unusable one goes on as it last was, or is left out."""
     known = {str(d.key): d.model_dump(by_alias=True, mode="json") for d in last_good.destinations} if last_good else {}
+    adapter: TypeAdapter[AnyDestination] = TypeAdapter(AnyDestination)
     usable = []
     if not isinstance(documents, list):
         raise ConfigurationError("destinations is not a list: let the operator render the configuration again")
@@ -104,7 +105,7 @@ def _destinations(
             findings.append(SectionFinding("destinations", "DestinationInvalid", "a destination is not an object"))
             continue
         try:
-            CloudTargetDestination.model_validate(document)
+            adapter.validate_python(document)
             usable.append(document)
         except ValidationError as error:
             name = f"{document.get('kind')}/{document.get('name')}"

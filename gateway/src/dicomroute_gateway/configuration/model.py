@@ -6,7 +6,7 @@ here, because a field that the gateway would ignore is a promise that it would b
 
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
@@ -76,6 +76,7 @@ class DestinationKind(StrEnum):
     """The kinds of object that a rule may name as a destination."""
 
     CLOUD_TARGET = "CloudTarget"
+    DICOM_NODE = "DicomNode"
 
 
 class DestinationKey(Section):
@@ -233,6 +234,32 @@ class CloudTargetDestination(DestinationSettings):
         return [file for one in (self.auth, self.tls, self.proxy) if one is not None for file in one.files]
 
 
+class DicomNodeDestination(DestinationSettings):
+    """A storage SCP (PS3.4 annex B) to which instances are sent by C-STORE. Time-outs in seconds.
+
+    `acse_timeout_seconds` is for the answer to an A-ASSOCIATE-RQ, `stall_timeout_seconds` for each time that the node
+    takes not one byte of a message, `response_timeout_seconds` for the response to a whole one.
+    """
+
+    kind: Literal["DicomNode"]
+    name: str
+    host: str = Field(min_length=1)
+    port: int = Field(ge=1, le=65535)
+    called_ae_title: str = Field(min_length=1, max_length=16)
+    calling_ae_title: str = Field(min_length=1, max_length=16)
+    acse_timeout_seconds: int = Field(default=30, ge=1)
+    stall_timeout_seconds: int = Field(default=60, ge=1)
+    response_timeout_seconds: int = Field(default=120, ge=1)
+
+    @property
+    def key(self) -> DestinationKey:
+        """The name by which rules and the spool know this destination."""
+        return DestinationKey(kind=DestinationKind.DICOM_NODE, name=self.name)
+
+
+AnyDestination = Annotated[CloudTargetDestination | DicomNodeDestination, Field(discriminator="kind")]
+
+
 class Retry(Section):
     """How deliveries are tried again. Durations in seconds."""
 
@@ -297,7 +324,7 @@ class Configuration(Section):
     mode: Mode
     listeners: list[Listener] = Field(min_length=1)
     rules: Rules
-    destinations: list[CloudTargetDestination]
+    destinations: list[AnyDestination]
     retry: Retry
     spool: SpoolLimits
     ledger: LedgerLimits = LedgerLimits()

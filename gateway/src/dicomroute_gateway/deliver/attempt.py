@@ -9,6 +9,7 @@ from dicomroute_gateway.spool.ledger import CAME_AGAIN
 from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState, Received
 
 from .outcome import Outcome, Verdict
+from .store_status import AT_AN_INSTANCE, MAY_HAVE_ARRIVED
 
 EARLIER_ATTEMPTS: Final = 9
 """How many attempts before the last are remembered of each delivery."""
@@ -26,6 +27,7 @@ _MAY_HAVE_ARRIVED: Final = frozenset(
         "AnswerNamesNoInstance",
         "AnswerWithoutResult",
         CAME_AGAIN,
+        *MAY_HAVE_ARRIVED,
     )
 )
 """Reasons of attempts after which the destination may have the instance all the same."""
@@ -77,8 +79,13 @@ def is_our_own(received: Received, delivery: DeliveryRecord) -> bool:
 
 
 def is_its_own(outcome: Outcome) -> bool:
-    """Return whether a fault may be an instance's own: the destination answered."""
-    return not (outcome.verdict is Verdict.PAUSE or outcome.status in (None, 408, 425, 429, 503))
+    """Return whether a fault may be an instance's own: the destination answered, or broke off while it dealt with it.
+
+    The statuses that say nothing of the instance are those of HTTP; none of a C-STORE that is a fault has their number.
+    """
+    if outcome.verdict is Verdict.PAUSE:
+        return False
+    return outcome.reason in AT_AN_INSTANCE or outcome.status not in (None, 408, 425, 429, 503)
 
 
 def unreadable(deliveries: Sequence[DeliveryRecord], faults: Mapping[int, str], others: str = "") -> list[Outcome]:

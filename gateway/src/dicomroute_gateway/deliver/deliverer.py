@@ -6,20 +6,30 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.configuration.model import (
+    CloudTargetDestination,
+    Configuration,
+    DestinationKind,
+    DestinationSettings,
+    DicomNodeDestination,
+)
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.spool.spool import Spool
 
 from .bandwidth import bytes_per_second
 from .credentials.tokens import TokenCache
+from .cstore import CStoreTransport
 from .settling import Settling
 from .stow import StowTransport
 from .throttle import Throttle
+from .transport import Transport
 from .worker import Worker
 
 _PAUSE_SECONDS: Final = 0.005
+
+T = TypeVar("T", bound=DestinationSettings)
 
 
 class Deliverer:
@@ -92,10 +102,7 @@ class Deliverer:
     def _worker(self, destination: str) -> Worker:
         worker = self._workers.get(destination)
         if worker is None:
-            throttle = Throttle(partial(self._bytes_per_second, destination))
-            transport = StowTransport(
-                partial(self._target, destination), self._secrets, self._tokens, throttle, self._spool
-            )
+            transport = self._transport(destination)
             worker = Worker(destination, self._spool, self._configuration, transport, self._settling, self._measures)
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(
@@ -103,9 +110,21 @@ class Deliverer:
             )
         return worker
 
-    def _bytes_per_second(self, destination: str) -> int | None:
-        target = self._target(destination)
-        return bytes_per_second(target.bandwidth, time.time()) if target is not None else None
+    def _transport(self, destination: str) -> Transport:
+        """Return what carries instances to a destination: its kind decides, whether it is configured or not."""
+        throttle = Throttle(partial(self._bytes_per_second, destination))
+        if destination.partition("/")[0] == DestinationKind.DICOM_NODE:
+            return CStoreTransport(destination, partial(self._settings, destination, DicomNodeDestination), throttle)
+        target = partial(self._settings, destination, CloudTargetDestination)
+        return StowTransport(target, self._secrets, self._tokens, throttle, self._spool)
 
-    def _target(self, destination: str) -> CloudTargetDestination | None:
-        return next((d for d in self._configuration().destinations if str(d.key) == destination), None)
+    def _bytes_per_second(self, destination: str) -> int | None:
+        settings = self._settings(destination, DestinationSettings)
+        return bytes_per_second(settings.bandwidth, time.time()) if settings is not None else None
+
+    def _settings(self, destination: str, kind: type[T]) -> T | None:
+        """Return a destination as it is configured at the moment, if it is."""
+        for one in self._configuration().destinations:
+            if str(one.key) == destination and isinstance(one, kind):
+                return one
+        return None

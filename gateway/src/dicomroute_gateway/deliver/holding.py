@@ -1,6 +1,6 @@
 """Which deliveries are held by the configuration of the moment, and why. Pure."""
 
-from dicomroute_gateway.configuration.model import Accepts, Configuration, Mode
+from dicomroute_gateway.configuration.model import Accepts, CloudTargetDestination, Configuration, Mode
 
 from .bandwidth import bytes_per_second
 
@@ -21,6 +21,6 @@ def held(destination: str, configuration: Configuration, now: float) -> str:
     known = next((d for d in configuration.destinations if str(d.key) == destination), None)
     if known is None:
         return NO_SUCH_DESTINATION
-    if known.accepts is Accepts.DEIDENTIFIED_ONLY:
+    if isinstance(known, CloudTargetDestination) and known.accepts is Accepts.DEIDENTIFIED_ONLY:
         return NOT_DEIDENTIFIED
     return OUTSIDE_WINDOW if bytes_per_second(known.bandwidth, now) == 0 else ""

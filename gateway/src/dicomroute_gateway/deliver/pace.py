@@ -27,6 +27,7 @@ class Pace:
         self.batch_instances = limits.batch_instances
         self.batch_bytes = limits.batch_bytes
         self._limits = limits
+        self._most_lanes = limits.most_lanes
         self._faults = 0
         self._not_before = 0.0
         self._quickest: float | None = None
@@ -65,6 +66,11 @@ class Pace:
         self.lanes = max(1, self.lanes // 2)
         self._quick = 0
 
+    def bounded(self, most_lanes: int | None) -> None:
+        """Take note of how many attempts side by side the destination serves; None: nobody knows of a bound."""
+        self._most_lanes = min(most_lanes or self._limits.most_lanes, self._limits.most_lanes)
+        self.lanes = min(self.lanes, self._most_lanes)
+
     def answered(self, seconds: float, request_bytes: int, busy: int) -> None:
         """Take note of how long an answer took while `busy` attempts were under way."""
         cost = seconds / max(1.0, request_bytes / _BYTES_A_SHARE)
@@ -75,7 +81,7 @@ class Pace:
             return
         self._quick += busy >= self.lanes
         if self._quick >= self.lanes:
-            self.lanes, self._quick = min(self._limits.most_lanes, self.lanes + 1), 0
+            self.lanes, self._quick = min(self._most_lanes, self.lanes + 1), 0
 
     def refused(self, instances: int, request_bytes: int) -> None:
         """Take note that a batch of so many instances and bytes was too much."""

@@ -30,6 +30,13 @@ MAY_HAVE_ARRIVED: Final = frozenset((*AFTER_REQUEST.values(), "ResponseTimedOut"
 """Reasons of attempts after which the destination may have the instance all the same: a duplicate is our own."""
 
 
+_BROKEN_OFF: Final = {reason: f"{reason}DuringRequest" for reason in AFTER_REQUEST if reason != "Interrupted"}
+"""Reasons why a request could not be sent to its end, and what they become, as an association may break too."""
+
+AT_AN_INSTANCE: Final = frozenset((*MAY_HAVE_ARRIVED, "SendStalled", *_BROKEN_OFF.values()))
+"""Reasons of attempts that failed while the destination dealt with the instance: what breaks it may be in there."""
+
+
 def of_status(status: int) -> Judgement:
     """Return what the Status (0000,0900) of a C-STORE response means for the instance."""
     meaning = _STATUSES.get(status) or next((m for first, last, m in _RANGES if first <= status <= last), _UNKNOWN)
@@ -37,16 +44,18 @@ def of_status(status: int) -> Judgement:
     return Judgement(Outcome(verdict, reason, status), sentence)
 
 
-def of_failure(failure: RequestorFailure) -> Judgement:
+def of_failure(failure: RequestorFailure, *, began: bool = False) -> Judgement:
     """Return what it means for an instance that no response came, or that it could not be sent.
 
-    A rejection for good is one of our configuration or the peer's; everything else may pass.
+    `began` says that the association stood and the instance's request had begun. A rejection for good is one of our
+    configuration or the peer's; everything else may pass.
     """
     if isinstance(failure, ContextRefused):
         verdict, reason = _CONTEXTS[failure.refusal]
         return Judgement(Outcome(verdict, reason), str(failure))
     paused = isinstance(failure, AssociationRejected) and not failure.is_transient
-    return Judgement(Outcome(Verdict.PAUSE if paused else Verdict.RETRY, failure.reason), str(failure))
+    reason = _BROKEN_OFF.get(failure.reason, failure.reason) if began else failure.reason
+    return Judgement(Outcome(Verdict.PAUSE if paused else Verdict.RETRY, reason), str(failure))
 
 
 _Meaning = tuple[Verdict, str, str]

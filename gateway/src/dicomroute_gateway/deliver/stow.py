@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,11 @@ class StowTransport:
         self._throttle = throttle
         self._spool = spool
 
-    async def send(self, items: Sequence[Item]) -> Sent:
+    async def send(self, items: Sequence[Item]) -> AsyncGenerator[Sent]:
+        """Store `items` by one request; its answer speaks of all."""
+        yield await self._store(items)
+
+    async def _store(self, items: Sequence[Item]) -> Sent:
         """Store `items` by one request, and settle what the target says to have already."""
         target = self._target()
         if target is None:

@@ -1,6 +1,7 @@
 """Keeps what is sent to a destination within its bandwidth: all of its lanes draw from one bucket."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
@@ -34,7 +35,7 @@ class WallClock:
 
 
 class Throttle:
-    """A token bucket. `rate` returns the bound of the moment in bytes a second; None: there is none.
+    """A token bucket. `rate` returns the bound of the moment in bytes a second; None: there is none. For any thread.
 
     What is under way when nothing may be sent any more goes on at the last rate, so that it is not sent in vain.
     """
@@ -42,26 +43,36 @@ class Throttle:
     def __init__(self, rate: Callable[[], int | None], clock: Clock | None = None) -> None:
         self._rate = rate
         self._clock = clock or WallClock()
+        self._lock = threading.Lock()
         self._last = 0
         self._free_at = 0.0
         """When everything that was given out so far has been paid for."""
 
+    def piece(self, length: int) -> tuple[int, float]:
+        """Take what may be sent next of `length` bytes: return how many, and for how many seconds to wait first.
+
+        Pieces are small enough to move every now and then, and but for a last one of even length.
+        """
+        rate = self._rate()
+        if rate is None:
+            return length, 0.0
+        with self._lock:
+            rate = self._last = rate or self._last or _LEAST_PIECE
+            most = max(_LEAST_PIECE, int(rate * _BURST_SECONDS))
+            taken = min(length, most - most % 2)
+            now = self._clock.monotonic()
+            self._free_at = max(self._free_at, now - _BURST_SECONDS) + taken / rate
+            return taken, max(0.0, self._free_at - now)
+
     async def pieces(self, block: bytes | bytearray) -> AsyncIterator[bytes | bytearray]:
-        """Yield a block in pieces that are small enough to move every now and then, each when it may be sent."""
+        """Yield a block in pieces, each when it may be sent."""
         view = memoryview(block)
         while view:
-            rate = self._rate()
-            if rate is None:
-                yield bytes(view) if len(view) < len(block) else block
-                return
-            rate = self._last = rate or self._last or _LEAST_PIECE
-            piece = view[: max(_LEAST_PIECE, int(rate * _BURST_SECONDS))]
-            now = self._clock.monotonic()
-            self._free_at = max(self._free_at, now - _BURST_SECONDS) + len(piece) / rate
-            if self._free_at > now:
-                await self._clock.sleep(self._free_at - now)
-            yield bytes(piece)
-            view = view[len(piece) :]
+            taken, seconds = self.piece(len(view))
+            if seconds:
+                await self._clock.sleep(seconds)
+            yield block if taken == len(block) else bytes(view[:taken])
+            view = view[taken:]
 
 
 class Throttled:

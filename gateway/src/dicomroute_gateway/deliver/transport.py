@@ -1,6 +1,6 @@
 """What carries instances to a destination: the seam between a worker and a protocol."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,17 +21,20 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What came of an attempt.
+    """What came of an attempt, or of a part of it.
 
-    `outcomes` has one for each item, in their order. `wait_seconds` is how long the destination asks to be left alone,
-    `message` what a person is told of a fault, `answer_seconds` how long the destination took to answer once it had
-    everything; None where that says nothing of its load.
+    `outcomes` has one for each of the next items, in their order; one that stands alone speaks of its instance alone.
+    `wait_seconds` is how long the destination asks to be left alone, `message` what a person is told of a fault,
+    `answer_seconds` how long the destination took for each of its `answers` once it had everything; None where that
+    says nothing of its load. `most_lanes` is how many attempts side by side it serves; None where nobody knows.
     """
 
     outcomes: Sequence[Outcome]
     message: str
     wait_seconds: float | None = None
     answer_seconds: float | None = None
+    answers: int = 1
+    most_lanes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,12 @@ class Transport(Protocol):
 
     limits: Limits
 
-    async def send(self, items: Sequence[Item]) -> Sent:
-        """Make one attempt with all of `items`. Faults are outcomes; whatever is raised is an error of ours."""
+    def send(self, items: Sequence[Item]) -> AsyncGenerator[Sent]:
+        """Make one attempt with all of `items`, and yield what comes of it, in as many parts as is known apart.
+
+        Whoever asks for no further part ends the attempt: what no part spoke of was not sent. Faults are outcomes;
+        whatever is raised is an error of ours.
+        """
 
     async def close(self) -> None:
         """Give back what is kept open between attempts."""

@@ -8,7 +8,8 @@ instance wait, alone, while the others go on.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -82,6 +83,7 @@ class Worker:
         self._pace = Pace(transport.limits)
         self._in_flight: dict[int, str] = {}
         """SOP Instance UIDs by the number of the instance."""
+        self._uids_in_flight: set[str] = set()
         self._busy = 0
         """How many attempts are under way."""
         self._works = True
@@ -133,8 +135,18 @@ class Worker:
             await self._transport.close()
 
     async def _make(self, batch: list[Item]) -> None:
+        """Make an attempt, and take note of each part of it as it comes; what was not sent waits for the next one."""
+        begin = time.monotonic()
         try:
-            await self._attempt(batch)
+            async with aclosing(self._send(batch)) as parts:
+                async for sent in parts:
+                    part = batch[: len(sent.outcomes)]
+                    goes_on = await self._settle(part, sent, time.monotonic() - begin)
+                    begin = time.monotonic()
+                    del batch[: len(part)]
+                    self._give_back(part)
+                    if self._stopping or not goes_on or self._held():
+                        break
         except Exception:
             # An error of ours must not end the worker: what was under way is tried again like after any fault.
             log.exception("delivery.error", destination=self.destination, **_names(batch))
@@ -169,17 +181,21 @@ class Worker:
         if not self._pace.may_begin(now, self._busy) or self._held():
             return []
         batch: list[Item] = []
+        request_bytes = 0
 
         def look(identifier: int) -> Turn:
             item = self._item(identifier)
             if item is None:
                 return Turn.FORGET
             uid = item.received.sop_instance_uid
-            if uid in self._in_flight.values() or self._spool.is_behind(Owed(identifier, self.destination)):
+            if uid in self._uids_in_flight or self._spool.is_behind(Owed(identifier, self.destination)):
                 return Turn.LATER
-            if batch and sum(one.part.length for one in batch) + item.part.length > self._pace.batch_bytes:
+            nonlocal request_bytes
+            request_bytes += item.part.length
+            if batch and request_bytes > self._pace.batch_bytes:
                 return Turn.FULL
             self._in_flight[identifier] = uid
+            self._uids_in_flight.add(uid)
             batch.append(item)
             return Turn.TAKE
 
@@ -197,10 +213,9 @@ class Worker:
         received, delivery = found
         return Item(received, delivery, self._spool.stored(received))
 
-    async def _attempt(self, batch: list[Item]) -> None:
-        begin = time.monotonic()
-        sent = await self._send(batch)
-        seconds, stamp = time.monotonic() - begin, time.time()
+    async def _settle(self, batch: list[Item], sent: Sent, seconds: float) -> bool:
+        """Write down what came of these deliveries, and learn from it; return whether the next ones may follow."""
+        stamp = time.time()
         alone = len(batch) == 1
         records = [
             after(item.delivery, outcome, stamp, alone, self._configuration().retry.content_attempts)
@@ -252,14 +267,16 @@ class Worker:
                     attempts=record.attempts,
                     seconds=round(seconds, 3),
                 )
+        return spread
 
     def _judge(self, batch: list[Item], sent: Sent) -> bool:
         """Learn from an attempt how the destination stands; return whether its faults are its instances' own."""
         outcomes, alone = sent.outcomes, len(batch) == 1
         faults = [o for o in outcomes if o.verdict in (Verdict.RETRY, Verdict.PAUSE)]
         request_bytes = sum(item.part.length for item in batch)
+        self._pace.bounded(sent.most_lanes)
         if sent.answer_seconds is not None and not faults:
-            self._pace.answered(sent.answer_seconds, request_bytes, self._busy)
+            self._pace.answered(sent.answer_seconds, request_bytes // sent.answers, self._busy)
         if any(one.status in _THROTTLED for one in faults):
             self._pace.throttled()
         if all(one.verdict is Verdict.ALONE for one in outcomes):
@@ -282,17 +299,20 @@ class Worker:
         """End an attempt: whatever is still to be made and waits nowhere else waits for the next one."""
         for item in batch:
             identifier = item.received.id
-            self._in_flight.pop(identifier, None)
+            self._uids_in_flight.discard(self._in_flight.pop(identifier, ""))
             if self._spool.pending(Owed(identifier, self.destination)) is not None:
                 self._line.add([identifier])
         self._changed.set()
 
-    async def _send(self, batch: list[Item]) -> Sent:
+    async def _send(self, batch: list[Item]) -> AsyncGenerator[Sent]:
         if faults := {index: fault for index, item in enumerate(batch) if (fault := item.part.fault())}:
             log.error("spool.unreadable", destination=self.destination, **_names([batch[index] for index in faults]))
             reasons = {index: fault.reason for index, fault in faults.items()}
-            return Sent(unreadable([item.delivery for item in batch], reasons), str(next(iter(faults.values()))))
-        return await self._transport.send(batch)
+            yield Sent(unreadable([item.delivery for item in batch], reasons), str(next(iter(faults.values()))))
+            return
+        async with aclosing(self._transport.send(tuple(batch))) as parts:
+            async for sent in parts:
+                yield sent
 
     def _fault(self, outcome: Outcome, wait: float | None, message: str) -> None:
         """Let the destination wait."""

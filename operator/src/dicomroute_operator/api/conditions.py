@@ -74,7 +74,13 @@ class ResolvedRefs(Reason):
     RESOLVED_REFS = ("ResolvedRefs", "All that is named exists.")
     NODE_NOT_FOUND = (
         "NodeNotFound",
-        "A listener names a DicomNode that does not exist: create it, or correct the name.",
+        "A listener or a rule names a DicomNode that does not exist: create it, or correct the name. What is owed to "
+        "it is Held.",
+    )
+    NODE_MAY_NOT_CALL = (
+        "NodeMayNotCall",
+        "A listener names a DicomNode that says not where it may call from, so that it is refused: give it "
+        "allowedSources, or remove it from the listener.",
     )
     NO_NODE_SELECTED = (
         "NoNodeSelected",
@@ -83,6 +89,11 @@ class ResolvedRefs(Reason):
     TARGET_NOT_FOUND = (
         "TargetNotFound",
         "A rule names a CloudTarget that does not exist: create it, or correct the name. Its deliveries are Held.",
+    )
+    NODE_HAS_NO_HOST = (
+        "NodeHasNoHost",
+        "A rule names a DicomNode as a destination that says not where it is called: give it a host. Its deliveries "
+        "are Held.",
     )
     SECRET_NOT_FOUND = (
         "SecretNotFound",

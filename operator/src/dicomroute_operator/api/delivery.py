@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from .meta import SET, Model, ObjectName, keyed_by, rules
+from .meta import SET, AETitle, Model, ObjectName, keyed_by, rules
 from .quantity import PATTERN
 
 
@@ -13,12 +13,15 @@ class DestinationKind(StrEnum):
     """The kinds of object that a rule may name as a destination."""
 
     CLOUD_TARGET = "CloudTarget"
+    DICOM_NODE = "DicomNode"
 
 
 class Destination(Model):
     """An object of the same namespace that instances are delivered to."""
 
-    kind: DestinationKind = Field(description="Kind of the destination: CloudTarget.")
+    kind: DestinationKind = Field(
+        description="Kind of the destination: CloudTarget, by STOW-RS, or DicomNode, by C-STORE."
+    )
     name: ObjectName = Field(description="Name of the destination.")
 
 
@@ -124,6 +127,10 @@ class DestinationSettings(Destination):
                 "!has(self.maxOwed) || has(self.required) && !self.required",
                 "maxOwed needs required: false: what comes beyond it is skipped",
             ),
+            (
+                "!has(self.callingAETitle) || self.kind == 'DicomNode'",
+                "callingAETitle is what a DicomNode is called with: a CloudTarget has none, remove it",
+            ),
         )
     )
 
@@ -156,6 +163,11 @@ class DestinationSettings(Destination):
     )
     bandwidth: Bandwidth | None = Field(
         default=None, description="How much is sent to it at most. Absent: as fast as it goes."
+    )
+    calling_ae_title: AETitle | None = Field(
+        default=None,
+        description="The AE title that a DicomNode is called with, which it may have to know. Absent: the first AE "
+        "title of the first listener. Changed without a restart; associations with the former one are released.",
     )
 
 

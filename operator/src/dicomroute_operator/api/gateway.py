@@ -349,7 +349,7 @@ class Gateway(Model):
     network_policy: NetworkPolicyMode = Field(
         default=NetworkPolicyMode.ENABLED,
         description="Which traffic of the pods a NetworkPolicy restricts: Enabled, both ways; IngressOnly, who may "
-        "connect; Disabled, none. Host names of targets are open by port alone. Changed without a restart.",
+        "connect; Disabled, none. Host names of destinations are open by port alone. Changed without a restart.",
     )
     spool: Spool = Field(default=Spool(), description="The volume that keeps what is owed.")
     drain_timeout_seconds: int = Field(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .delivery import Destination
+from .delivery import Destination, DestinationKind
 from .listener import Listener, SourcePolicy
 from .node import DicomNode
 from .route import DicomRoute
@@ -63,7 +63,10 @@ class RouteInputs:
     existing: Existing = field(default_factory=Existing)
 
     def nodes_of(self, listener: Listener) -> list[DicomNode]:
-        """Return the nodes that may associate with a listener, by name; those that do not exist are left out."""
+        """Return the nodes that may associate with a listener, by name.
+
+        Those that do not exist are left out, and those that are called alone.
+        """
         if listener.sources.policy is SourcePolicy.ANY:
             return []
         named = {reference.name for reference in listener.sources.nodes}
@@ -72,13 +75,21 @@ class RouteInputs:
         return [
             node
             for name, node in sorted(self.nodes.items())
-            if name in named or (wanted is not None and wanted <= node.metadata.labels.items())
+            if node.spec.may_call and (name in named or (wanted is not None and wanted <= node.metadata.labels.items()))
         ]
 
     def destinations(self) -> list[Destination]:
         """Return every destination that a rule names, once, in the order of the rules."""
         found = {(d.kind, d.name): d for rule in self.route.spec.rules for d in rule.destinations}
         return list(found.values())
+
+    def target_of(self, destination: Destination) -> CloudTarget | None:
+        """Return the target that a destination names; None where it is none, or does not exist."""
+        return self.targets.get(destination.name) if destination.kind is DestinationKind.CLOUD_TARGET else None
+
+    def node_of(self, destination: Destination) -> DicomNode | None:
+        """Return the node that a destination names; None where it is none, or does not exist."""
+        return self.nodes.get(destination.name) if destination.kind is DestinationKind.DICOM_NODE else None
 
     def files(self) -> list[NeededFile]:
         """Return the keys of Secrets and ConfigMaps that the gateway needs as files."""
@@ -89,7 +100,7 @@ class RouteInputs:
             field_ = "spec.gateway.spool.encryption.keySecretRef"
             found.append(NeededFile("the spool", field_, "Secret", reference.name, reference.key))
         for destination in self.destinations():
-            target = self.targets.get(destination.name)
+            target = self.target_of(destination)
             for one in target.files() if target is not None else ():
                 who = f"CloudTarget {destination.name}"
                 field_ = f"CloudTarget/{destination.name}: {one.field}"

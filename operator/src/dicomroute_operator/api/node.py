@@ -6,6 +6,21 @@ from pydantic import ConfigDict, Field
 
 from .meta import SET, AETitle, Conditions, Model, OwnerMeta, rules
 
+Host = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=rules(
+            (
+                r"isIP(self) || self.matches(r'^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?"
+                r"(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*$') && !self.matches(r'^[0-9.]*$')",
+                "write a DNS name, such as pacs.hospital.example, or an IP address, without a port",
+            ),
+        ),
+    ),
+]
+
 Network = Annotated[
     str,
     Field(
@@ -27,8 +42,10 @@ class DicomNodeSpec(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "has(self.anyAddress) && self.anyAddress || has(self.allowedSources) && size(self.allowedSources) > 0",
-                "say where the node may call from: allowedSources with its networks, or anyAddress: true",
+                "has(self.host) || has(self.anyAddress) && self.anyAddress || has(self.allowedSources) && "
+                "size(self.allowedSources) > 0",
+                "say where the node may call from: allowedSources with its networks, or anyAddress: true; one that is "
+                "called alone has a host",
             ),
             (
                 "!(has(self.anyAddress) && self.anyAddress && has(self.allowedSources) && "
@@ -53,6 +70,40 @@ class DicomNodeSpec(Model):
         default=False,
         description="Let the node call from any address. The AE title is then all that tells it from a stranger.",
     )
+
+    host: Host | None = Field(
+        default=None,
+        description="Where the node is called when it is a destination: a DNS name or an IP address. Absent: the node "
+        "only calls. Changed without a restart.",
+    )
+    port: int = Field(
+        default=104, ge=1, le=65535, description="Port that the node is called on. Changed without a restart."
+    )
+    acse_timeout_seconds: int = Field(
+        default=30,
+        ge=1,
+        le=300,
+        description="How long the node may take to answer an A-ASSOCIATE-RQ, in seconds. While associations with it "
+        "stand, one that is not answered means that it serves no more of them.",
+    )
+    stall_timeout_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="How long the node may take no byte of a message that is sent to it, in seconds.",
+    )
+    response_timeout_seconds: int = Field(
+        default=120,
+        ge=1,
+        le=3600,
+        description="How long the node may take to answer a C-STORE once it has the whole instance, in seconds. An "
+        "instance without an answer is sent again: keep it above what the node needs for its largest.",
+    )
+
+    @property
+    def may_call(self) -> bool:
+        """Whether the node may call from anywhere at all; one that is called alone may not."""
+        return self.any_address or bool(self.allowed_sources)
 
     @property
     def callers(self) -> list[str]:

@@ -5,6 +5,7 @@ from itertools import combinations
 
 from dicomroute_operator.api import identity
 from dicomroute_operator.api.conditions import Accepted, Reason, ResolvedRefs
+from dicomroute_operator.api.delivery import DestinationKind
 from dicomroute_operator.api.gateway import ServiceType, TrafficPolicy
 from dicomroute_operator.api.inputs import NeededFile, RouteInputs, exclusive
 from dicomroute_operator.api.listener import SourcePolicy
@@ -124,7 +125,7 @@ def spool_of_another_route(inputs: RouteInputs) -> Iterator[Finding]:
 
 
 def node_not_found(inputs: RouteInputs) -> Iterator[Finding]:
-    """Every node that a listener names exists."""
+    """Every node that a listener or a rule names exists."""
     for listener in inputs.route.spec.listeners:
         for reference in listener.sources.nodes:
             if reference.name not in inputs.nodes:
@@ -133,6 +134,22 @@ def node_not_found(inputs: RouteInputs) -> Iterator[Finding]:
                     ResolvedRefs.NODE_NOT_FOUND,
                     f"spec.listeners[{listener.name}].sources.nodes[{reference.name}]",
                     f"there is no DicomNode {reference.name} in the namespace: create it, or correct the name",
+                )
+    yield from _not_found(inputs, DestinationKind.DICOM_NODE, ResolvedRefs.NODE_NOT_FOUND)
+
+
+def node_may_not_call(inputs: RouteInputs) -> Iterator[Finding]:
+    """A node without allowedSources is called, and calls from nowhere: to name it as a source is a mistake."""
+    for listener in inputs.route.spec.listeners:
+        for reference in listener.sources.nodes:
+            node = inputs.nodes.get(reference.name)
+            if node is not None and not node.spec.may_call:
+                yield _fault(
+                    inputs,
+                    ResolvedRefs.NODE_MAY_NOT_CALL,
+                    f"spec.listeners[{listener.name}].sources.nodes[{reference.name}]",
+                    f"DicomNode {reference.name} says not where it may call from, so that listener {listener.name} "
+                    "refuses it: give it allowedSources, or remove it from the listener",
                 )
 
 
@@ -152,15 +169,35 @@ def no_node_selected(inputs: RouteInputs) -> Iterator[Finding]:
 
 def target_not_found(inputs: RouteInputs) -> Iterator[Finding]:
     """Every target that a rule names exists."""
+    yield from _not_found(inputs, DestinationKind.CLOUD_TARGET, ResolvedRefs.TARGET_NOT_FOUND)
+
+
+def node_has_no_host(inputs: RouteInputs) -> Iterator[Finding]:
+    """Every node that a rule names says where it is called."""
     for rule in inputs.route.spec.rules:
         for destination in rule.destinations:
-            if destination.name not in inputs.targets:
+            node = inputs.node_of(destination)
+            if node is not None and node.spec.host is None:
                 yield _fault(
                     inputs,
-                    ResolvedRefs.TARGET_NOT_FOUND,
+                    ResolvedRefs.NODE_HAS_NO_HOST,
                     f"spec.rules[{rule.name}].destinations[{destination.name}]",
-                    f"there is no CloudTarget {destination.name} in the namespace: create it, or correct the name; "
-                    "its deliveries are Held until then",
+                    f"DicomNode {destination.name} is a destination and has no host: give it spec.host, and spec.port "
+                    "where that is not 104; its deliveries are Held until then",
+                )
+
+
+def _not_found(inputs: RouteInputs, kind: DestinationKind, reason: Reason) -> Iterator[Finding]:
+    """Every destination of a kind exists."""
+    for rule in inputs.route.spec.rules:
+        for one in rule.destinations:
+            if one.kind is kind and inputs.target_of(one) is None and inputs.node_of(one) is None:
+                yield _fault(
+                    inputs,
+                    reason,
+                    f"spec.rules[{rule.name}].destinations[{one.name}]",
+                    f"there is no {kind} {one.name} in the namespace: create it, or correct the name; its deliveries "
+                    "are Held until then",
                 )
 
 
@@ -234,7 +271,9 @@ ACCEPTED: Sequence[Check[RouteInputs]] = (
 )
 RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
     node_not_found,
+    node_may_not_call,
     no_node_selected,
     target_not_found,
+    node_has_no_host,
     file_missing,  # a target that does not exist needs no Secret yet
 )

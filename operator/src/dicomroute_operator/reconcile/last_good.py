@@ -2,8 +2,14 @@
 
 from typing import Any
 
+from dicomroute_operator.api.delivery import Destination
 from dicomroute_operator.api.inputs import RouteInputs
-from dicomroute_operator.render.gateway_configuration import SETTINGS, caller, cloud_target, destination_settings
+from dicomroute_operator.render.gateway_configuration import (
+    SETTINGS,
+    caller,
+    destination_settings,
+    rendered_destination,
+)
 
 
 def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, Any]:
@@ -23,12 +29,15 @@ def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, 
             if one["node"] in named and one["node"] in inputs.nodes
         ]
         listeners.append({**listener, "sources": {**listener["sources"], "callers": callers}})
-    wanted = {one["name"] for rule in accepted["rules"]["rules"] for one in rule["destinations"]}
-    settings = {one["name"]: {key: one[key] for key in SETTINGS if key in one} for one in accepted["destinations"]}
+    wanted = {(one["kind"], one["name"]) for rule in accepted["rules"]["rules"] for one in rule["destinations"]}
+    settings = {
+        (one["kind"], one["name"]): {key: one[key] for key in SETTINGS if key in one}
+        for one in accepted["destinations"]
+    }
+    listed = [Destination.model_validate({"kind": kind, "name": name}) for kind, name in sorted(wanted)]
     destinations = [
-        cloud_target(inputs.targets[name])
-        | (settings.get(name) or destination_settings(inputs.route, "CloudTarget", name))
-        for name in sorted(wanted)
-        if name in inputs.targets
+        found | (settings.get((one.kind, one.name)) or destination_settings(inputs.route, one))
+        for one in listed
+        if (found := rendered_destination(inputs, one)) is not None
     ]
     return {**accepted, "listeners": listeners, "destinations": destinations}

@@ -157,10 +157,9 @@ class World:
             if route_key.namespace != key.namespace:
                 continue
             inputs = RouteInputs(route)
-            if key.kind == "CloudTarget":
-                concerned = any(one.name == key.name for one in inputs.destinations())
-            else:
-                concerned = any(_admits(route, node) for node in versions)
+            concerned = any((one.kind, one.name) == (key.kind, key.name) for one in inputs.destinations())
+            if key.kind == "DicomNode":
+                concerned |= any(_admits(route, node) for node in versions)
             if concerned:
                 found.add(route_key)
         return found

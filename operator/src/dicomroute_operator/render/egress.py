@@ -1,4 +1,4 @@
-"""Renders what a gateway may reach: names, and the ports and addresses of its targets, proxies and token endpoints.
+"""Renders what a gateway may reach: names, and the ports and addresses of destinations, proxies and token endpoints.
 
 An identity that the machine's metadata service gives out opens that service, which is closed to everything else.
 """
@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from dicomroute_operator.api.credentials import AZURE_AUTHORITY_HOST
+from dicomroute_operator.api.delivery import Destination
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.target import CloudTarget
 
@@ -27,16 +28,16 @@ _DNS_PORTS = (53, 5353)
 def egress(inputs: RouteInputs) -> list[Manifest]:
     """Return the egress rules: DNS, literal addresses, and for host names every address by port.
 
-    A target whose URL cannot be read adds nothing: nothing is sent there either.
+    A destination that does not exist, or of which nobody can read where it is, adds nothing: nothing is sent there
+    either.
     """
     addresses: set[tuple[str, int]] = set()
     ports: set[int] = set()
     for destination in inputs.destinations():
-        target = inputs.targets.get(destination.name)
-        if target is None:
-            continue
-        addresses.update(_metadata(target))
-        for host, port in _reached(target):
+        target = inputs.target_of(destination)
+        if target is not None:
+            addresses.update(_metadata(target))
+        for host, port in _reached_by(inputs, destination):
             try:
                 literal = ip_address(host)
             except ValueError:
@@ -57,6 +58,15 @@ def egress(inputs: RouteInputs) -> list[Manifest]:
         ]
         rules.append({"to": everywhere, "ports": [{"port": port, "protocol": "TCP"} for port in sorted(ports)]})
     return rules
+
+
+def _reached_by(inputs: RouteInputs, destination: Destination) -> Iterator[tuple[str, int]]:
+    """Yield hosts and ports that deliveries to a destination connect to."""
+    node, target = inputs.node_of(destination), inputs.target_of(destination)
+    if node is not None and node.spec.host is not None:
+        yield node.spec.host, node.spec.port
+    if target is not None:
+        yield from _reached(target)
 
 
 def _reached(target: CloudTarget) -> Iterator[tuple[str, int]]:

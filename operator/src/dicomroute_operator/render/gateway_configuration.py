@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any
 
-from dicomroute_operator.api.delivery import Bandwidth, Weekday
+from dicomroute_operator.api.delivery import Bandwidth, Destination, DestinationKind, Weekday
 from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
@@ -19,12 +19,12 @@ from dicomroute_operator.api.target import Answers, CloudTarget
 
 from . import credentials, names
 
-SETTINGS = ("required", "maxOwedBytes", "bandwidth")
+SETTINGS = ("required", "maxOwedBytes", "bandwidth", "callingAETitle")
 """What a route, and not the destination, says of a destination."""
 
 
 def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
-    """Return the configuration of a route's gateway. Destinations that do not exist are left out of it."""
+    """Return the configuration of a route's gateway. What cannot be delivered to is left out of it."""
     route, spec = inputs.route, inputs.route.spec
     return {
         "schemaVersion": names.CONFIGURATION_VERSION,
@@ -49,10 +49,9 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             ],
         },
         "destinations": [
-            cloud_target(inputs.targets[destination.name])
-            | destination_settings(route, destination.kind, destination.name)
+            found | destination_settings(route, destination)
             for destination in inputs.destinations()
-            if destination.name in inputs.targets
+            if (found := rendered_destination(inputs, destination)) is not None
         ],
         "acknowledge": {
             "when": str(spec.acknowledge.when),
@@ -119,12 +118,16 @@ def caller(node: DicomNode) -> dict[str, Any]:
     }
 
 
-def destination_settings(route: DicomRoute, kind: str, name: str) -> dict[str, Any]:
+def destination_settings(route: DicomRoute, destination: Destination) -> dict[str, Any]:
     """Return what a route says of a destination."""
-    found = next((one for one in route.spec.destinations if (one.kind, one.name) == (kind, name)), None)
+    wanted = (destination.kind, destination.name)
+    found = next((one for one in route.spec.destinations if (one.kind, one.name) == wanted), None)
+    settings: dict[str, Any] = {"required": found is None or found.required}
+    if destination.kind is DestinationKind.DICOM_NODE:
+        given = found.calling_ae_title if found is not None else None
+        settings["callingAETitle"] = given or route.spec.listeners[0].ae_titles[0]
     if found is None:
-        return {"required": True}
-    settings: dict[str, Any] = {"required": found.required}
+        return settings
     if found.max_owed is not None:
         settings["maxOwedBytes"] = quantity_bytes(found.max_owed)
     if found.bandwidth is not None:
@@ -149,8 +152,28 @@ def _bandwidth(bandwidth: Bandwidth) -> dict[str, Any]:
     }
 
 
-def cloud_target(target: CloudTarget) -> dict[str, Any]:
-    """Return a target as a destination."""
+def rendered_destination(inputs: RouteInputs, destination: Destination) -> dict[str, Any] | None:
+    """Return what a destination says of itself; None when it does not exist, or says not where it is called."""
+    target, node = inputs.target_of(destination), inputs.node_of(destination)
+    if target is not None:
+        return _cloud_target(target)
+    return _dicom_node(node, node.spec.host) if node is not None and node.spec.host is not None else None
+
+
+def _dicom_node(node: DicomNode, host: str) -> dict[str, Any]:
+    return {
+        "kind": "DicomNode",
+        "name": node.metadata.name,
+        "host": host,
+        "port": node.spec.port,
+        "calledAETitle": node.spec.ae_title,
+        "acseTimeoutSeconds": node.spec.acse_timeout_seconds,
+        "stallTimeoutSeconds": node.spec.stall_timeout_seconds,
+        "responseTimeoutSeconds": node.spec.response_timeout_seconds,
+    }
+
+
+def _cloud_target(target: CloudTarget) -> dict[str, Any]:
     return {
         "kind": "CloudTarget",
         "name": target.metadata.name,

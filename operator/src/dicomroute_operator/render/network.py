@@ -63,7 +63,7 @@ def headless_service(route: DicomRoute) -> Manifest:
 def network_policy(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
     """Return the policy of who may reach the gateway, and what it may reach.
 
-    A NetworkPolicy knows addresses and ports, not host names: a target that is named by one is open by its port.
+    A NetworkPolicy knows addresses and ports, not host names: a destination that is named by one is open by its port.
     """
     route = inputs.route
     monitoring = settings.defaults.monitoring_namespaces

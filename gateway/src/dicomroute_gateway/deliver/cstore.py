@@ -1,0 +1,152 @@
+"""C-STORE to a DicomNode: a batch on an association, an outcome for each instance (PS3.4 annex B, PS3.7 9.1.1)."""
+
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from dicomroute_gateway.configuration.model import DicomNodeDestination
+from dicomroute_gateway.dimse.failures import AFTER_REQUEST, ContextRefused, RequestorFailure, SourceFailed
+from dicomroute_gateway.dimse.propose import Syntaxes
+from dicomroute_gateway.dimse.requestor import Called, StoreInstance, Timeouts
+
+from .associations import Associations, Kept, Peer
+from .outcome import Outcome, Verdict
+from .outgoing import Outgoing
+from .store_status import Judgement, of_failure, of_status
+from .threads import in_thread
+from .throttle import Throttle
+from .transport import Item, Limits, Sent
+
+_TURN_SECONDS: Final = 0.25
+"""How long a thread goes on before what it has done is written down, and others may have the association."""
+_CONNECT_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What came of one instance, and how long the peer took once it had everything; None without an answer."""
+
+    judgement: Judgement
+    seconds: float | None = None
+
+
+class CStoreTransport:
+    """Carries instances to a DicomNode. `node` returns it as it is configured at the moment, if it is."""
+
+    limits = Limits(lanes=2, most_lanes=4, batch_instances=100, batch_bytes=64 << 20)
+
+    def __init__(self, destination: str, node: Callable[[], DicomNodeDestination | None], throttle: Throttle) -> None:
+        self._destination = destination
+        self._node = node
+        self._throttle = throttle
+        self._associations = Associations(destination, self.limits.most_lanes)
+        self._closing = threading.Event()
+
+    async def send(self, items: Sequence[Item]) -> AsyncGenerator[Sent]:
+        """Store `items` one after the other; what several responses say in a short time is one part.
+
+        An instance that is not stored stands alone in its part. A failure of the association is that of the instance
+        that was under way, and the next one goes by another association.
+        """
+        left, began = list(items), time.monotonic()
+        while left:
+            node = self._node()
+            if node is None:
+                yield Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(left), "")
+                return
+            try:
+                kept = await self._associations.take(_peer(node), map(_syntaxes, left), began)
+            except RequestorFailure as failure:
+                judgement = of_failure(failure)
+                yield Sent([judgement.outcome] * len(left), judgement.sentence)
+                return
+            try:
+                answered = await in_thread(partial(self._turn, kept, left), f"store {self._destination}")
+            except BaseException:
+                self._associations.discard(kept)
+                raise
+            self._associations.give_back(kept)
+            del left[: len(answered)]
+            for part in _parts(answered):
+                yield self._sent(part)
+
+    async def close(self) -> None:
+        """End the associations."""
+        self._closing.set()
+        await self._associations.close()
+
+    def _turn(self, kept: Kept, items: Sequence[Item]) -> list[_Answered]:
+        """Store as many of `items` as fit into a turn, up to the first that is not stored. In a thread.
+
+        An association that has stored before and breaks before it had a whole request says nothing of the instance:
+        peers end associations as they like. That instance is left for another one.
+        """
+        ends = time.monotonic() + _TURN_SECONDS
+        done: list[_Answered] = []
+        for item in items:
+            source = Outgoing(item, self._throttle, self._closing)
+            received = item.received
+            instance = StoreInstance(
+                received.sop_class_uid, received.sop_instance_uid, received.transfer_syntax_uid, source
+            )
+            try:
+                response = kept.requestor.store(instance)
+            except RequestorFailure as failure:
+                if not kept.answered or not _is_ended_by_peer(failure):
+                    done.append(_Answered(_of_failure(failure, source)))
+                return done
+            kept.answered += 1
+            judgement = of_status(response.status)
+            done.append(_Answered(judgement, time.monotonic() - source.ended))
+            is_stored = judgement.outcome.verdict is Verdict.DELIVERED
+            if not is_stored or not kept.requestor.is_open or time.monotonic() >= ends or self._closing.is_set():
+                return done
+        return done
+
+    def _sent(self, part: Sequence[_Answered]) -> Sent:
+        seconds = [one.seconds for one in part if one.seconds is not None]
+        return Sent(
+            [one.judgement.outcome for one in part],
+            part[-1].judgement.sentence,
+            answer_seconds=sum(seconds) / len(seconds) if seconds else None,
+            answers=max(1, len(seconds)),
+            most_lanes=self._associations.bound,
+        )
+
+
+def _parts(answered: Sequence[_Answered]) -> list[Sequence[_Answered]]:
+    """Return what was stored, and apart from it a last one that was not."""
+    stored = len(answered)
+    if answered and answered[-1].judgement.outcome.verdict is not Verdict.DELIVERED:
+        stored -= 1
+    return [part for part in (answered[:stored], answered[stored:]) if part]
+
+
+def _of_failure(failure: RequestorFailure, source: Outgoing) -> Judgement:
+    if source.fault is not None:
+        return Judgement(Outcome(Verdict.RETRY, source.fault.reason), str(source.fault))
+    return of_failure(failure, began=True)
+
+
+def _is_ended_by_peer(failure: RequestorFailure) -> bool:
+    """Whether the association broke, by nobody's fault that is known, before the peer had a whole request."""
+    return failure.reason in AFTER_REQUEST and not isinstance(failure, ContextRefused | SourceFailed)
+
+
+def _syntaxes(item: Item) -> Syntaxes:
+    return Syntaxes(item.received.sop_class_uid, item.received.transfer_syntax_uid)
+
+
+def _peer(node: DicomNodeDestination) -> Peer:
+    return Peer(
+        Called(node.host, node.port, node.called_ae_title, node.calling_ae_title),
+        Timeouts(
+            connect=_CONNECT_SECONDS,
+            acse=node.acse_timeout_seconds,
+            stall=node.stall_timeout_seconds,
+            response=node.response_timeout_seconds,
+        ),
+    )

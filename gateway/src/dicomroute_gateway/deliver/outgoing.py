@@ -1,0 +1,54 @@
+"""The data set of an instance on its way out by C-STORE: read from the spool, as fast as a throttle lets it."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+from dicomroute_gateway.dimse.failures import Interrupted, SourceFailed
+from dicomroute_gateway.dimse.source import FileSource
+from dicomroute_gateway.spool.content import Unreadable
+from dicomroute_gateway.spool.part10 import head_length
+
+from .throttle import Throttle
+from .transport import Item
+
+
+class Outgoing:
+    """A DataSetSource for one thread. `closing` ends it where it waits."""
+
+    def __init__(self, item: Item, throttle: Throttle, closing: threading.Event) -> None:
+        received = item.received
+        self.length = received.length
+        self.fault: Unreadable | None = None
+        """Why the spool could not give it."""
+        self.ended = time.monotonic()
+        """When its last byte was given away."""
+        self._head = head_length(received.sop_class_uid, received.sop_instance_uid, received.transfer_syntax_uid)
+        self._file = item.part
+        self._throttle = throttle
+        self._closing = closing
+
+    def blocks(self, buffer: memoryview) -> Iterator[memoryview]:
+        """Yield the bytes. Raises SourceFailed, Interrupted."""
+        for block in self._read(buffer):
+            done = 0
+            while done < len(block):
+                size, seconds = self._throttle.piece(len(block) - done)
+                if seconds and self._closing.wait(seconds):
+                    raise Interrupted
+                yield block[done : done + size]
+                done += size
+        self.ended = time.monotonic()
+
+    def _read(self, buffer: memoryview) -> Iterator[memoryview]:
+        if self._file.seal is None:
+            yield from FileSource(self._file.path, self._head, self.length).blocks(buffer)
+            return
+        try:
+            with self._file.open() as content:
+                for done in range(0, self.length, len(buffer)):
+                    count = min(len(buffer), self.length - done)
+                    yield memoryview(content.read_at(self._head + done, count))
+        except Unreadable as error:
+            self.fault = error
+            raise SourceFailed(str(error)) from error
