@@ -6,7 +6,8 @@ from typing import Final, Protocol
 from .http import Body
 
 _BURST_SECONDS: Final = 0.25
-_LEAST_PIECE: Final = 4096
+_LEAST_PIECE: Final = 1024
+"""At the least rate there is, 1024 bytes a second, each of 32 lanes has its turn long before it is given up."""
 
 
 class Clock(Protocol):
@@ -22,13 +23,14 @@ class Clock(Protocol):
 class Throttle:
     """A token bucket. `rate` returns the bound of the moment in bytes a second; None: there is none.
 
-    What is under way when nothing may be sent any more goes on at the last rate, so that it is not sent in vain.
+    What is under way when nothing may be sent any more goes on at the last rate, or without a bound where there was
+    none, so that it is not sent in vain.
     """
 
     def __init__(self, rate: Callable[[], int | None], clock: Clock) -> None:
         self._rate = rate
         self._clock = clock
-        self._last = 0
+        self._last: int | None = None
         self._free_at = 0.0
         """When everything that was given out so far has been paid for."""
 
@@ -37,10 +39,10 @@ class Throttle:
         view = memoryview(block)
         while view:
             rate = self._rate()
+            rate = self._last = self._last if rate == 0 else rate
             if rate is None:
                 yield bytes(view) if len(view) < len(block) else block
                 return
-            rate = self._last = rate or self._last or _LEAST_PIECE
             piece = view[: max(_LEAST_PIECE, int(rate * _BURST_SECONDS))]
             now = self._clock.monotonic()
             self._free_at = max(self._free_at, now - _BURST_SECONDS) + len(piece) / rate
