@@ -297,7 +297,7 @@ class Spool:
         skipped = 0
         stamp = time.time()
         with self._books.mutex:
-            excess = self.level().used - until_bytes
+            excess = self.level().used - self._upkeep.leaving_bytes() - until_bytes
             for entry in list(self._books.ledger.entries.values()):
                 if excess <= 0:
                     break
