@@ -178,7 +178,7 @@ class Spool:
         self._books.forget_waiter(identifier, waiter)
 
     def end_waiting(self) -> None:
-        """Let everybody who waits for a delivery go on, now."""
+        """Let everybody who waits for a delivery go on, now, and whoever would wait from now on."""
         self._books.end_waiting()
 
     def owed_bytes(self, destination: str) -> int:
