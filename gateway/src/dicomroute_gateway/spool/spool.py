@@ -253,6 +253,11 @@ class Spool:
             entries = [Entry(e.received, e.hold, e.deliveries) for e in self._books.ledger.entries.values()]
         return list(islice((entry for entry in entries if keep(entry)), limit))
 
+    def finished(self) -> list[Entry]:
+        """Return copies of the entries of which nothing is left to do, and which the history does not have yet."""
+        with self._books.mutex:
+            return [Entry(e.received, "", e.deliveries) for e in self._books.ledger.unarchived.values()]
+
     def retry(self, owed: Iterable[Owed]) -> int:
         """Make dead-lettered and skipped deliveries pending again, and pending ones due now; return how many."""
         count = 0
