@@ -21,7 +21,7 @@ Destination = Annotated[
     typer.Option(help="Only deliveries to this destination, such as CloudTarget/azure.", metavar="KIND/NAME"),
 ]
 
-
+In = Annotated[str | None, typer.Option("--in", help="Only deliveries in this state: Pending, Held, DeadLettered, ...")]
 Key = Annotated[
     str | None,
     typer.Option(
@@ -36,9 +36,7 @@ def list_(
     route: Route = None,
     namespace: Namespace = None,
     context: Context = None,
-    queue_state: Annotated[
-        str | None, typer.Option("--in", help="Only deliveries in this state: Pending, Held, DeadLettered, ...")
-    ] = None,
+    queue_state: In = None,
     destination: Destination = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
     token_file: TokenFile = None,
@@ -103,11 +101,12 @@ def retry(
     instances: Instances = None,
     all_: All = False,
     destination: Destination = None,
+    queue_state: In = None,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Attempt deliveries now, dead-lettered ones too."""
+    """Attempt deliveries now, dead-lettered ones too; skipped ones with --in Skipped."""
     _change(
         "retry",
         "due now",
@@ -116,6 +115,7 @@ def retry(
         all_,
         destination,
         output,
+        queue_state=queue_state,
     )
 
 
@@ -152,12 +152,16 @@ def drop(
     instances: Instances = None,
     all_: All = False,
     destination: Destination = None,
+    queue_state: In = None,
     key: Key = None,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Give up deliveries and held instances. Their bytes are removed; they stay counted."""
+    """Give up deliveries and held instances. Their bytes are removed; they stay counted.
+
+    With --all a destination, a state or a key says which.
+    """
     _change(
         "drop",
         "dropped",
@@ -167,6 +171,7 @@ def drop(
         destination,
         output,
         key,
+        queue_state,
     )
 
 
@@ -210,10 +215,11 @@ def _change(
     destination: str | None,
     output: Format,
     key: str | None = None,
+    queue_state: str | None = None,
 ) -> None:
     if bool(instances) == all_:
         raise Failure(f"queue {operation}: name instances, or say --all, and not both", 2)
-    selection = {"instances": instances or [], "all": all_, "destination": destination}
+    selection = {"instances": instances or [], "all": all_, "destination": destination, "state": queue_state}
     if key is not None:
         selection["key"] = key
     change = client.post(f"/api/v1/queue/{operation}", selection)
