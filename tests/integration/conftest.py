@@ -10,6 +10,7 @@ from manifests import Json
 from orthanc import Orthanc
 from running import Running
 from tap import Tap
+from weather import ChangingArchive
 
 
 @pytest.fixture
@@ -59,3 +60,17 @@ def lone() -> Iterator[Callable[..., LoneGateway]]:
     yield start
     for one in started:
         one.kill()
+
+
+@pytest.fixture
+def changing() -> Iterator[Callable[..., ChangingArchive]]:
+    """Start archives whose weather changes."""
+    started: list[ChangingArchive] = []
+
+    def start(**options: Any) -> ChangingArchive:
+        started.append(ChangingArchive(**options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()

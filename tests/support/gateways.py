@@ -25,7 +25,9 @@ def prepare(folder: Path, documents: Sequence[Json]) -> list[str]:
     world = load_world([folder / "manifests.yaml"])
     assert world.findings == []
     (key,) = world.routes
-    (folder / "configuration.json").write_text(configuration_text(gateway_configuration(inputs_of(world, key))))
+    configuration = folder / "configuration.json.new"
+    configuration.write_text(configuration_text(gateway_configuration(inputs_of(world, key))))
+    configuration.rename(folder / "configuration.json")
     (folder / "token").write_text("an-example-token")
     return [
         f"--configuration={folder / 'configuration.json'}",
@@ -52,6 +54,7 @@ class LoneGateway:
         log_level: str = "warning",
     ) -> None:
         self.port, self._admin = free_port(), free_port()
+        self.folder = folder
         self.token_file = folder / "token"
         arguments = prepare(folder, documents)
         if spool is not None:
@@ -90,6 +93,28 @@ class LoneGateway:
         )
         with urllib.request.urlopen(request, timeout=10) as response:
             return str(response.read().decode())
+
+    def change(self, operation: str, **selection: object) -> int:
+        """Retry, release or drop what is selected of the queue; return how much that changed."""
+        request = urllib.request.Request(
+            f"http://{self.admin}/api/v1/queue/{operation}",
+            json.dumps(selection).encode(),
+            {"Authorization": "Bearer an-example-token"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return int(json.loads(response.read())["changed"])
+
+    def destination(self, name: str) -> Json:
+        """Return what the status says of a CloudTarget."""
+        return next(one for one in self.status()["destinations"] if one["name"] == name)
+
+    def reconfigure(self, documents: Sequence[Json]) -> None:
+        """Give it the configuration of other manifests, and wait until that is in force."""
+        before = self.status()["configuration"]["hash"]
+        prepare(self.folder, documents)
+        self.process.wait_until(
+            lambda: self.status()["configuration"]["hash"] != before, "the changed configuration is not in force"
+        )
 
     def metrics(self) -> str:
         """Return the metrics as Prometheus would scrape them."""

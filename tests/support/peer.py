@@ -112,11 +112,14 @@ class Instance:
 class Peer:
     """One connection. What it sends after the gateway has gone is lost, as it would be for a real peer."""
 
-    def __init__(self, port: int, receive_buffer_bytes: int | None = None) -> None:
+    def __init__(
+        self, port: int, receive_buffer_bytes: int | None = None, patience_seconds: float = _PATIENCE_SECONDS
+    ) -> None:
+        self._patience_seconds = patience_seconds
         self._socket = socket.socket()
         if receive_buffer_bytes:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        self._socket.settimeout(_PATIENCE_SECONDS)
+        self._socket.settimeout(self._patience_seconds)
         self._socket.connect(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._maximum = 0
@@ -145,7 +148,7 @@ class Peer:
                     continue
                 except OSError:
                     break
-        self._socket.settimeout(_PATIENCE_SECONDS)
+        self._socket.settimeout(self._patience_seconds)
         return self
 
     def flood(self, data: bytes) -> None:
@@ -257,7 +260,7 @@ class Peer:
 
     def _exactly(self, length: int) -> bytes | None:
         data = b""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         while len(data) < length:
             more = self._socket.recv(length - len(data))
             if not more:

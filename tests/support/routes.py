@@ -23,6 +23,21 @@ def pacs(port: int, **spec: Any) -> Json:
     return changed(node(aeTitle="PACS", host="127.0.0.1", port=port, **spec), "metadata", {"name": "pacs"})
 
 
+def targets(**urls: str) -> list[Json]:
+    """Return targets by their names."""
+    return [changed(to(url), "metadata.name", name) for name, url in urls.items()]
+
+
+def references(*names: str) -> list[Json]:
+    """Return CloudTargets as rules and other fields of a route refer to them."""
+    return [{"kind": "CloudTarget", "name": name} for name in names]
+
+
+def all_to(*names: str) -> list[Json]:
+    """Return the rules by which every instance goes to these CloudTargets."""
+    return [{"name": "everything", "destinations": references(*names)}]
+
+
 def with_password(document: Json, secret: str = "archive") -> Json:
     """Return a target that authenticates with a password from a Secret."""
     basic = {"username": USER, "passwordSecretRef": {"name": secret, "key": "password"}}

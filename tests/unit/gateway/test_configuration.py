@@ -57,6 +57,20 @@ def test_a_broken_destination_keeps_its_last_good_self_and_no_other() -> None:
     assert (node.host, node.port, node.calling_ae_title) == ("pacs.example", 11104, "TOPACS")
 
 
+@pytest.mark.parametrize("zone", ["Europe/Atlantis", "Europe", "../UTC", "/etc/hostname", ""])
+def test_a_time_zone_that_does_not_exist_costs_its_destination_alone(zone: str) -> None:
+    archive, research = sorted(GOLDEN["destinations"], key=lambda one: str(one["name"]))
+    elsewhere = {**archive, "url": "http://new.example", "bandwidth": {"maxBytesPerSecond": 5000, "timeZone": zone}}
+    loaded = load(text(destinations=[elsewhere, research], mode="Running"), compile_rules, GOOD)
+    assert {d.name: d.url for d in loaded.configuration.destinations} == {
+        "archive": "https://archive.example/dicom-web",
+        "research": "http://research.example/dicom-web",
+    }
+    assert loaded.configuration.mode == "Running"
+    (finding,) = loaded.findings
+    assert f"there is no time zone {zone!r}: write one such as Europe/Berlin" in finding.message
+
+
 def test_a_removed_destination_is_gone_at_once() -> None:
     loaded = load(text(destinations=[]), compile_rules, GOOD)
     assert loaded.configuration.destinations == []

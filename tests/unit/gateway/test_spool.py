@@ -698,3 +698,36 @@ def test_a_file_is_what_part_10_describes(tmp_path: Path) -> None:
     assert meta.TransferSyntaxUID == EXPLICIT
     assert meta.FileMetaInformationGroupLength == len(data) - 144
     assert file_of(identifier).endswith(f"{identifier:012d}.dcm")
+
+
+def test_what_was_given_up_to_make_room_is_enough_however_long_its_files_take_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep.Upkeep, "reap", lambda _: None)
+    spool = open_spool(tmp_path)
+    optional = frozenset(("CloudTarget/a",))
+    ids = [store(spool, size=1000) for _ in range(10)]
+    used = spool.level().used
+    assert spool.skip(optional, used) == 0
+    assert spool.skip(optional, used - used // 10 * 3) == 3
+    assert [spool.skip(optional, used - used // 10 * 3) for _ in range(3)] == [0, 0, 0], "it is done already"
+    assert spool.skip(optional, used - used // 10 * 5) == 2
+    assert [entry.received.id for entry in spool.entries(lambda _: True)] == ids[5:], "the oldest went"
+    monkeypatch.undo()
+    spool.close()
+
+
+def test_nothing_is_given_up_that_somebody_else_is_to_get(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    optional = frozenset(("CloudTarget/a",))
+    both = store(spool, ("CloudTarget/a", "CloudTarget/b"))
+    held, dead = store(spool, hold="RuleError"), store(spool, ("CloudTarget/a", "CloudTarget/b"))
+    spool.settle([DeliveryRecord(dead, "CloudTarget/b", DeliveryState.DEAD_LETTERED)])
+    alone = store(spool)
+    assert spool.skip(frozenset(), 0) == 0
+    assert spool.skip(optional, 0) == 1
+    assert {entry.received.id for entry in spool.entries(lambda _: True)} == {both, held, dead}
+    assert spool.pending(Owed(alone, "CloudTarget/a")) is None
+    spool.settle([delivered(both, "CloudTarget/b")])
+    assert spool.skip(optional, 0) == 1, "now it is for the optional one alone"
+    spool.close()

@@ -28,7 +28,6 @@ Key = Annotated[
         help="Only instances that are encrypted with this key: its id, as `queue keys` shows it.", metavar="ID"
     ),
 ]
-
 QueueState = Annotated[
     str | None,
     typer.Option("--in", help="Only deliveries in this state: Pending, Held, Skipped, DeadLettered.", metavar="STATE"),
@@ -167,7 +166,10 @@ def drop(
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Give up deliveries and held instances. Their bytes are removed; they stay counted."""
+    """Give up deliveries and held instances. Their bytes are removed; they stay counted.
+
+    With --all a destination, a state or a key says which.
+    """
     _change(
         "drop",
         "dropped",

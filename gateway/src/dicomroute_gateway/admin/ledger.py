@@ -49,7 +49,7 @@ class LedgerView:
         self._active = active
 
     def find(self, question: Question, limit: int) -> LedgerDocument:
-        """Return at most `limit` instances: those in the spool, then finished ones, the newest day first."""
+        """Return at most `limit` instances: those in the spool, then finished ones, just now first, then by day."""
         configuration = self._active().configuration
         documents = (instance_document(entry, configuration, finished) for entry, finished in self._entries(question))
         found = list(islice(documents, limit + 1))
@@ -77,6 +77,11 @@ class LedgerView:
         present = self._spool.entries(lambda entry: question.fits(entry.received))
         known = {entry.received.id for entry in present}
         yield from ((entry, None) for entry in present)
+        # In the order in which an instance moves on, so that one that does meanwhile is not missed.
+        for entry in self._spool.finished():
+            if entry.received.id not in known and question.fits(entry.received):
+                known.add(entry.received.id)
+                yield entry, max((d.time or 0.0 for d in entry.deliveries.values()), default=entry.received.time)
         days = [day.date for day in self._spool.history.days()]
         wanted = [day for day in reversed(days) if question.first_day <= day <= question.last_day]
 

@@ -191,7 +191,7 @@ class Bandwidth(Section):
     def _is_known(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
             raise ValueError(f"there is no time zone {name!r}: write one such as Europe/Berlin") from error
         return name
 

@@ -9,7 +9,8 @@ from typing import Final, Protocol
 from .http import Body
 
 _BURST_SECONDS: Final = 0.25
-_LEAST_PIECE: Final = 4096
+_LEAST_PIECE: Final = 1024
+"""At the least rate there is, 1024 bytes a second, each of 32 lanes has its turn long before it is given up."""
 
 
 class Clock(Protocol):
@@ -37,14 +38,15 @@ class WallClock:
 class Throttle:
     """A token bucket. `rate` returns the bound of the moment in bytes a second; None: there is none. For any thread.
 
-    What is under way when nothing may be sent any more goes on at the last rate, so that it is not sent in vain.
+    What is under way when nothing may be sent any more goes on at the last rate, or without a bound where there was
+    none, so that it is not sent in vain.
     """
 
     def __init__(self, rate: Callable[[], int | None], clock: Clock | None = None) -> None:
         self._rate = rate
         self._clock = clock or WallClock()
         self._lock = threading.Lock()
-        self._last = 0
+        self._last: int | None = None
         self._free_at = 0.0
         """When everything that was given out so far has been paid for."""
 
@@ -53,11 +55,11 @@ class Throttle:
 
         Pieces are small enough to move every now and then, and but for a last one of even length.
         """
-        rate = self._rate()
-        if rate is None:
-            return length, 0.0
         with self._lock:
-            rate = self._last = rate or self._last or _LEAST_PIECE
+            rate = self._rate()
+            rate = self._last = self._last if rate == 0 else rate
+            if rate is None:
+                return length, 0.0
             most = max(_LEAST_PIECE, int(rate * _BURST_SECONDS))
             taken = min(length, most - most % 2)
             now = self._clock.monotonic()

@@ -34,6 +34,7 @@ class Books:
         self.damage: SpoolError | None = None
         self._fresh: list[Owed] = []
         self._waiters: dict[int, list[Waiter]] = {}
+        self._nobody_waits = False
         records = content.records()
         self.ledger.apply(next(records))  # the totals, before anything is added to them
         self.unread = records
@@ -76,6 +77,8 @@ class Books:
             if entry := self.ledger.entries.get(identifier):
                 for record in entry.deliveries.values():
                     waiter.notice(record)
+            if self._nobody_waits:
+                waiter.give_up()
 
     def forget_waiter(self, identifier: int, waiter: Waiter) -> None:
         """Tell a waiter nothing more."""
@@ -87,8 +90,9 @@ class Books:
                 self._waiters.pop(identifier, None)
 
     def end_waiting(self) -> None:
-        """Let everybody who waits go on, now."""
+        """Let everybody who waits go on, now, and whoever would wait from now on."""
         with self.mutex:
+            self._nobody_waits = True
             for waiters in self._waiters.values():
                 for waiter in waiters:
                     waiter.give_up()

@@ -136,7 +136,10 @@ class Ledger:
                     deliveries[d] = DeliveryRecord(
                         record.id, d, DeliveryState.SKIPPED, reason=OVER_QUOTA, time=record.time
                     )
-                earlier = any(one < record.id for one in self._versions.get(record.sop_instance_uid, ()))
+                earlier = any(
+                    one < record.id and _bytes_of(self.entries[one].received) != _bytes_of(record)
+                    for one in self._versions.get(record.sop_instance_uid, ())
+                )
                 received = replace(record, follows=True) if earlier else record
                 self._put(Entry(received, record.hold, deliveries))
                 for destination in record.destinations:
@@ -220,11 +223,7 @@ class Ledger:
         entry = self.entries[versions[-1]] if versions else None
         if entry is None or entry.hold != received.hold:
             return None
-        known = entry.received
-        same = (known.digest, known.length, known.transfer_syntax_uid, known.sop_class_uid)
-        return entry if same == (
-            received.digest, received.length, received.transfer_syntax_uid, received.sop_class_uid
-        ) else None  # fmt: skip
+        return entry if _bytes_of(entry.received) == _bytes_of(received) else None
 
     def is_behind(self, entry: Entry, destination: str) -> bool:
         """Return whether an earlier version of the instance is still to be delivered to this destination."""
@@ -321,3 +320,8 @@ class Ledger:
             self._by_state[destination, delivery.state] += difference
             if delivery.state is DeliveryState.PENDING:
                 self._owed_bytes[destination] += difference * entry.received.length
+
+
+def _bytes_of(received: Received) -> tuple[str, int, str, str]:
+    """Return what is equal for instances of one SOP Instance UID that are the same in every byte."""
+    return received.digest, received.length, received.transfer_syntax_uid, received.sop_class_uid

@@ -180,7 +180,7 @@ class Spool:
         self._books.forget_waiter(identifier, waiter)
 
     def end_waiting(self) -> None:
-        """Let everybody who waits for a delivery go on, now."""
+        """Let everybody who waits for a delivery go on, now, and whoever would wait from now on."""
         self._books.end_waiting()
 
     def owed_bytes(self, destination: str) -> int:
@@ -263,6 +263,11 @@ class Spool:
             entries = [Entry(e.received, e.hold, e.deliveries) for e in self._books.ledger.entries.values()]
         return list(islice((entry for entry in entries if keep(entry)), limit))
 
+    def finished(self) -> list[Entry]:
+        """Return copies of the entries of which nothing is left to do, and which the history does not have yet."""
+        with self._books.mutex:
+            return [Entry(e.received, "", e.deliveries) for e in self._books.ledger.unarchived.values()]
+
     def retry(self, owed: Iterable[Owed]) -> int:
         """Make dead-lettered and skipped deliveries pending again, and pending ones due now; return how many."""
         count = 0
@@ -307,7 +312,7 @@ class Spool:
         skipped = 0
         stamp = time.time()
         with self._books.mutex:
-            excess = self.level().used - until_bytes
+            excess = self.level().used - self._upkeep.leaving_bytes() - until_bytes
             for entry in list(self._books.ledger.entries.values()):
                 if excess <= 0:
                     break

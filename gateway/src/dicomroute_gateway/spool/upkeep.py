@@ -21,6 +21,7 @@ from .files import Files
 from .history import History, day_of
 from .incoming import IDS_PER_FOLDER, file_of, folder_of
 from .journal import JournalCorrupt, JournalFailed
+from .ledger import Entry
 from .records import ArchivedRecord, FinishedRecord
 from .recovery import check_file, corrupt, remove_orphans
 
@@ -47,6 +48,8 @@ class Upkeep:
         """For how many days what became of instances is kept; 0: it is not."""
         self.history_bytes = 0
         """How much of it is kept at most."""
+        self._leaving: dict[int, Entry] = {}
+        """What is being removed at this moment."""
         self._tidy_at = 0.0
         self._closing = threading.Event()
         self._next_id: Callable[[], int] = lambda: before
@@ -97,6 +100,7 @@ class Upkeep:
         books = self._books
         with books.mutex:
             finished, books.ledger.finished = books.ledger.finished, {}
+            self._leaving = finished
         books.journal.sync()
         try:
             self.archive()
@@ -106,7 +110,8 @@ class Upkeep:
             raise
         folders = set()
         while finished:
-            identifier, entry = finished.popitem()
+            with books.mutex:
+                identifier, entry = finished.popitem()
             try:
                 self._derived.remove(identifier)
                 self._files.remove(file_of(identifier))
@@ -122,6 +127,12 @@ class Upkeep:
         kept = {folder_of(next_id), folder_of(max(0, next_id - IDS_PER_FOLDER))}
         for folder in folders - kept:
             self._files.remove_folder(folder)
+
+    def leaving_bytes(self) -> int:
+        """Return how many bytes on the volume are about to be free, without anybody doing more for it."""
+        with self._books.mutex:
+            leaving = {**self._leaving, **self._books.ledger.finished}
+        return sum(entry.received.file_length for entry in leaving.values())
 
     def archive(self) -> None:
         """Write into the history what became of instances. Raises OSError, but not for want of room.
