@@ -34,10 +34,10 @@ def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, 
         (one["kind"], one["name"]): {key: one[key] for key in SETTINGS if key in one}
         for one in accepted["destinations"]
     }
-    named = [Destination.model_validate({"kind": kind, "name": name}) for kind, name in sorted(wanted)]
+    owed = [Destination.model_validate({"kind": kind, "name": name}) for kind, name in sorted(wanted)]
     destinations = [
         found | (settings.get((one.kind, one.name)) or destination_settings(inputs.route, one))
-        for one in named
+        for one in owed
         if (found := rendered_destination(inputs, one)) is not None
     ]
     return {**accepted, "listeners": listeners, "destinations": destinations}
