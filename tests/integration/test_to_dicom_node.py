@@ -283,7 +283,8 @@ def test_a_peer_that_ends_each_association_after_one_instance_gets_all(
     assert dcmsend(gateway.port, files) == 0
     gateway.wait_for(owed=0, deliveredTotal=len(files))
     assert events(gateway, "destination.waits") == []
-    assert events(gateway, "delivery.failed") == []
+    # Its release may cross our next request, of which nobody knows then whether it arrived: that one is sent again.
+    assert {one["reason"] for one in events(gateway, "delivery.failed")} <= {"ReleasedByPeerAfterRequest"}
 
 
 def test_a_full_peer_is_waited_for(tmp_path: Path, lone: Lone, scripted: Scripted) -> None:
