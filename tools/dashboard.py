@@ -128,6 +128,11 @@ DELIVERIES = [
           (highest("dicomroute_destination_oldest_owed_seconds", DESTINATION), _DESTINATION)),
     panel("Waiting after a fault", "none", (highest("dicomroute_destination_waiting", DESTINATION), _DESTINATION),
           description="1: it is tried again, for ever. The status of the route has the last fault."),
+    panel("Paused: refuses whatever comes", "none",
+          (highest("dicomroute_destination_paused", DESTINATION), _DESTINATION),
+          description="1: as it or its target is configured. The status of the route says why."),
+    panel("Stored with a warning", "ops",
+          (rate("dicomroute_deliveries_warned_total", DESTINATION), _DESTINATION)),
     panel("Held by the configuration", "none", (highest("dicomroute_destination_held", DESTINATION), _DESTINATION)),
 ]  # fmt: skip
 

@@ -26,7 +26,7 @@ def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 30
     sink = Sink()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        gateway = LoneGateway(Path(folder), [local_node(), to(sink.url), local_route()])
+        gateway = LoneGateway(Path(folder), [local_node(), to(sink.url, onDuplicate="Accept"), local_route()])
         senders = [Sender(gateway.port, number) for number in range(4)]
         samples = []
         try:

@@ -38,7 +38,7 @@ class Line:
         self._folder = folder
         self._admin = free_port()
         port = free_port()
-        arguments = prepare(folder, [local_node(), to(self.sink.url), local_route()])
+        arguments = prepare(folder, [local_node(), to(self.sink.url, onDuplicate="Accept"), local_route()])
         self._arguments = [*arguments, f"--listen=dicom={port}", f"--admin-port={self._admin}", "--log-level=error"]
         command = [sys.executable, nursery.__file__]
         self._nursery = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

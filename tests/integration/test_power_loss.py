@@ -44,7 +44,7 @@ def record(folder: Path, prefix: tuple[str, ...] = ()) -> Recording:
     sink = Sink()
     gateway = LoneGateway(
         folder,
-        [local_node(), to(sink.url), local_route()],
+        [local_node(), to(sink.url, onDuplicate="Accept"), local_route()],
         prefix=prefix,
         program=(recorded_gateway.__file__,),
         env={"RECORDING": str(folder / "recording")},
