@@ -1,8 +1,12 @@
-"""What is sent to Microsoft, Google and AWS for a token, and with a request: held against their own libraries."""
+"""What is sent to Microsoft, Google and AWS for a token, and with a request; what each answer is called."""
 
+import asyncio
 import base64
 import hashlib
 import json
+import logging
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,14 +21,15 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from certificates import Authority
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from origin import BODY, Origin, destination, store
-from token_server import TokenServer, form_of
+from origin import BODY, Origin, destination, post, store, with_client
+from token_server import TokenServer, refusal
 from web_server import Answer, Received
 
 from dicomroute_gateway.deliver.faults import CredentialFault, TransportFailed
+from dicomroute_gateway.deliver.http import Client
 
 SCOPE = "https://dicom.healthcareapis.azure.com/.default"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -78,87 +83,130 @@ def azure(entra: TokenServer, type_: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-def ours_and_theirs(entra: TokenServer, theirs: Callable[[], Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the form that we sent, and that of Microsoft's library, as far as both are about the token."""
-    (ours,) = entra.forms
-    theirs()
-    asked = [one for one in entra.received if one.method == "POST"]
-    assert asked[0].path == asked[1].path == "/tenant/oauth2/v2.0/token"
-    return ours, {name: value for name, value in form_of(asked[1]).items() if name in ours}
+def asked(entra: TokenServer) -> dict[str, str]:
+    """Return the form of the only request: nothing is looked up beside the token, there or elsewhere."""
+    (one,) = entra.received
+    assert (one.method, one.path) == ("POST", "/tenant/oauth2/v2.0/token")
+    assert one.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert one.headers["User-Agent"] == "dicomroute", "not the platform, and not what the environment adds"
+    return entra.forms[0]
 
 
-def options(entra: TokenServer, authority: Authority) -> dict[str, Any]:
-    return {
-        "authority": entra.url,
-        "disable_instance_discovery": True,
-        "connection_verify": str(authority.file),
-    }
-
-
-def test_azure_with_a_secret(origin: Origin, entra: TokenServer, authority: Authority, tmp_path: Path) -> None:
-    from azure.identity import ClientSecretCredential
-
-    write(tmp_path, "azure", secret="an-example")
+def test_azure_with_a_secret(
+    origin: Origin, entra: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "AZURE_AUTHORITY_HOST"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_HTTP_USER_AGENT"):
+        monkeypatch.setenv(name, "of-somebody-else")
+    write(tmp_path, "azure", secret="an-example: with +/% signs")
     assert store(tmp_path, at(origin, azure(entra, "AzureClientSecret", clientSecretFile="azure/secret"))) == 200
-    credential = ClientSecretCredential("tenant", "client", "an-example", **options(entra, authority))
-    ours, theirs = ours_and_theirs(entra, lambda: credential.get_token(SCOPE))
-    assert ours == {
+    assert asked(entra) == {
         "grant_type": "client_credentials",
         "client_id": "client",
-        "client_secret": "an-example",
+        "client_secret": "an-example: with +/% signs",
         "scope": SCOPE,
     }
-    assert {**theirs, "scope": theirs["scope"].split()[0]} == ours
+
+
+def certified(entra: TokenServer) -> dict[str, Any]:
+    return azure(entra, "AzureClientCertificate", certificateFile="azure/tls.crt", keyFile="azure/tls.key")
 
 
 def test_azure_with_a_certificate(origin: Origin, entra: TokenServer, authority: Authority, tmp_path: Path) -> None:
-    from azure.identity import CertificateCredential
-
     certificate, key = (file.read_bytes() for file in authority.issue("client"))
     write(tmp_path, "azure", tls_crt=certificate, tls_key=key)
-    auth = azure(entra, "AzureClientCertificate", certificateFile="azure/tls.crt", keyFile="azure/tls.key")
-    assert store(tmp_path, at(origin, auth)) == 200
-    credential = CertificateCredential(
-        "tenant", "client", certificate_data=certificate + key, **options(entra, authority)
-    )
-    ours, theirs = ours_and_theirs(entra, lambda: credential.get_token(SCOPE))
-    assert ours.keys() == theirs.keys()
-    assert ours["client_assertion_type"] == theirs["client_assertion_type"] == ASSERTION
+    assert store(tmp_path, at(origin, certified(entra))) == 200
+    form = asked(entra)
+    assertion = form.pop("client_assertion")
+    assert form == {
+        "grant_type": "client_credentials",
+        "client_id": "client",
+        "client_assertion_type": ASSERTION,
+        "scope": SCOPE,
+    }
     own = x509.load_pem_x509_certificate(certificate)
-    for form in (ours, theirs):
-        header = jwt.get_unverified_header(form["client_assertion"])
-        url = f"{entra.url}/tenant/oauth2/v2.0/token"
-        algorithms = ["PS256", "RS256"]
-        claims = jwt.decode(form["client_assertion"], own.public_key(), algorithms=algorithms, audience=url)
-        assert (claims["iss"], claims["sub"]) == ("client", "client")
-        if form is theirs and header["alg"] == "RS256":
-            continue  # an older form, which knows the certificate by its SHA-1
-        assert header["alg"] == "PS256"
-        assert base64.urlsafe_b64decode(header["x5t#S256"] + "=") == own.fingerprint(SHA256())
+    url = f"{entra.url}/tenant/oauth2/v2.0/token"
+    claims = jwt.decode(assertion, own.public_key(), algorithms=["PS256"], audience=url)
+    assert (claims["iss"], claims["sub"]) == ("client", "client")
+    assert claims["jti"]
+    assert 0 < claims["exp"] - time.time() <= 3600
+    header = jwt.get_unverified_header(assertion)
+    assert base64.urlsafe_b64decode(header["x5t#S256"].rstrip("=") + "=") == own.fingerprint(SHA256())
+
+
+def test_a_certificate_or_a_key_that_is_none_says_which(
+    origin: Origin, entra: TokenServer, authority: Authority, tmp_path: Path
+) -> None:
+    certificate, key = (file.read_text() for file in authority.issue("client"))
+    elliptic = ec.generate_private_key(ec.SECP256R1())
+    pem = elliptic.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    for crt, private, reason, shown in (
+        ("PlantedMarker", key, "CertificateUnusable", "the key tls.crt of Secret azure"),
+        ("PlantedMarker", "PlantedMarker", "CertificateUnusable", "the key tls.crt of Secret azure"),
+        (certificate, "PlantedMarker", "CredentialInvalid", "the key tls.key of Secret azure"),
+        (certificate, pem, "CredentialInvalid", "the key tls.key of Secret azure"),
+    ):
+        write(tmp_path, "azure", tls_crt=crt, tls_key=private)
+        with pytest.raises(CredentialFault) as caught:
+            store(tmp_path, at(origin, certified(entra)))
+        assert caught.value.reason == reason
+        assert shown in str(caught.value)
+        assert "PlantedMarker" not in str(caught.value)
+    assert entra.received == []
 
 
 def test_azure_with_the_identity_of_the_pod(
-    origin: Origin, entra: TokenServer, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, entra: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from azure.identity import WorkloadIdentityCredential
-
     auth = {"type": "AzureWorkloadIdentity", "clientID": "client", "scope": SCOPE}
-    with pytest.raises(CredentialFault) as caught:
-        store(tmp_path, at(origin, auth))
-    assert caught.value.reason == "WorkloadIdentityMissing"
     file = tmp_path / "azure-identity-token"
-    file.write_text("the.federated.token")
-    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
+
+    def missing(shown: str) -> None:
+        with pytest.raises(CredentialFault) as caught:
+            store(tmp_path, at(origin, auth))
+        assert caught.value.reason == "WorkloadIdentityMissing"
+        assert shown in str(caught.value)
+
+    missing("AZURE_TENANT_ID is not set")
     monkeypatch.setenv("AZURE_TENANT_ID", "tenant")
+    missing("AZURE_FEDERATED_TOKEN_FILE is not set")
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", "http://127.0.0.1:9")
+    missing("AZURE_AUTHORITY_HOST")
     monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"{entra.url}/")
+    missing("cannot be read")
+    file.write_bytes(b"\xff")
+    missing("cannot be read")
+    assert entra.received == []
     monkeypatch.setenv("AZURE_CLIENT_ID", "of-somebody-else")
+    file.write_text("the.federated.token")
     assert store(tmp_path, at(origin, auth)) == 200
-    credential = WorkloadIdentityCredential(
-        tenant_id="tenant", client_id="client", token_file_path=str(file), **options(entra, authority)
-    )
-    ours, theirs = ours_and_theirs(entra, lambda: credential.get_token(SCOPE))
-    assert (ours["client_id"], ours["client_assertion"]) == ("client", "the.federated.token")
-    assert {**theirs, "scope": theirs["scope"].split()[0]} == ours
+    assert asked(entra) == {
+        "grant_type": "client_credentials",
+        "client_id": "client",
+        "client_assertion_type": ASSERTION,
+        "client_assertion": "the.federated.token",
+        "scope": SCOPE,
+    }
+
+
+def test_the_token_of_the_pod_is_read_anew_for_each_token_of_azure(
+    origin: Origin, entra: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "azure-identity-token"
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(file))
+    origin.wants = lambda request: request.headers["Authorization"] == "Bearer token-2"
+    auth = azure(entra, "AzureWorkloadIdentity")
+
+    def renewed(_: Received) -> Answer:
+        file.write_text("the.second.token")  # the kubelet does, at any time
+        return entra.grant()
+
+    file.write_text("the.first.token")
+    entra.play = renewed
+    assert store(tmp_path, at(origin, auth)) == 200
+    assert [one["client_assertion"] for one in entra.forms] == ["the.first.token", "the.second.token"]
 
 
 def test_azure_with_the_identity_of_the_machine_and_no_other(
@@ -196,39 +244,138 @@ def google_key(endpoint: TokenServer) -> tuple[rsa.RSAPrivateKey, str]:
     return key, json.dumps(document)
 
 
-def test_google_with_a_key(origin: Origin, endpoint: TokenServer, tmp_path: Path) -> None:
-    from google.auth.transport.requests import Request
-    from google.oauth2 import service_account
+GOOGLE = {"type": "GoogleServiceAccountKey", "keyFile": "google/key.json"}
 
+
+def test_google_with_a_key(
+    origin: Origin, endpoint: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     key, document = google_key(endpoint)
     write(tmp_path, "google", key_json=document)
-    auth = {"type": "GoogleServiceAccountKey", "keyFile": "google/key.json"}
-    assert store(tmp_path, destination(origin.url, auth)) == 200
-    scope = "https://www.googleapis.com/auth/cloud-healthcare"
-    service_account.Credentials.from_service_account_info(json.loads(document), scopes=[scope]).refresh(Request())
-    ours, theirs = endpoint.forms
-    assert ours.keys() == theirs.keys()
-    assert ours["grant_type"] == theirs["grant_type"]
+    began = int(time.time())
+    assert store(tmp_path, destination(origin.url, GOOGLE)) == 200
+    (one,) = endpoint.received
+    assert (one.method, one.path, one.headers["User-Agent"]) == ("POST", "/token", "dicomroute")
+    (form,) = endpoint.forms
+    assertion = form.pop("assertion")
+    assert form == {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     url = "https://oauth2.googleapis.com/token"
-    mine, others = (
-        jwt.decode(form["assertion"], public, algorithms=["RS256"], audience=[url]) for form in (ours, theirs)
-    )
-    assert {name: mine[name] for name in ("iss", "aud", "scope")} == {
-        name: others[name] for name in ("iss", "aud", "scope")
+    claims = jwt.decode(assertion, public, algorithms=["RS256"], audience=[url])
+    assert began <= claims.pop("iat") <= time.time()
+    assert began + 3600 <= claims.pop("exp") <= time.time() + 3600
+    assert claims == {
+        "iss": "gateway@project.example",
+        "aud": url,
+        "scope": "https://www.googleapis.com/auth/cloud-healthcare",
     }
-    assert mine["exp"] - mine["iat"] == others["exp"] - others["iat"]
-    kids = [jwt.get_unverified_header(form["assertion"])["kid"] for form in (ours, theirs)]
-    assert kids == ["the-key", "the-key"]
+    assert jwt.get_unverified_header(assertion)["kid"] == "the-key"
+
+
+def test_a_gateway_does_not_wait_for_googles_endpoint_when_it_ends(
+    origin: Origin, endpoint: TokenServer, tmp_path: Path
+) -> None:
+    write(tmp_path, "google", key_json=google_key(endpoint)[1])
+    endpoint.gate.clear()
+
+    async def act(client: Client) -> None:
+        asking = asyncio.create_task(post(client, destination(origin.url, GOOGLE)))
+        async with asyncio.timeout(30):
+            while not endpoint.received:
+                await asyncio.sleep(0.01)
+        asking.cancel()
+
+    began = time.monotonic()
+    with_client(tmp_path, act)
+    assert time.monotonic() - began < 20, "an exchange has 30 seconds"
+    endpoint.gate.set()
 
 
 def test_a_google_key_that_is_none_says_so_and_not_what_it_is(origin: Origin, tmp_path: Path) -> None:
-    for content in ("PlantedMarker", "[]", '{"client_email": "a", "private_key": "PlantedMarker"}'):
+    elliptic = ec.generate_private_key(ec.SECP256R1())
+    pem = elliptic.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    for content in (
+        "PlantedMarker",
+        "[]",
+        '{"client_email": "a"}',
+        '{"client_email": "a", "private_key": "PlantedMarker"}',
+        '{"client_email": "a", "private_key": ["PlantedMarker"]}',
+        '{"client_email": "a", "private_key": "b", "token_uri": "http://192.0.2.1/PlantedMarker"}',
+        json.dumps({"client_email": "a", "private_key": pem}),
+    ):
         write(tmp_path, "google", key_json=content)
         with pytest.raises(CredentialFault) as caught:
-            store(tmp_path, destination(origin.url, {"type": "GoogleServiceAccountKey", "keyFile": "google/key.json"}))
+            store(tmp_path, destination(origin.url, GOOGLE))
         assert caught.value.reason == "CredentialInvalid"
         assert "PlantedMarker" not in str(caught.value)
+
+
+ANSWERS = [
+    (refusal("invalid_client", "AADSTS7000215: PlantedMarker"), "TokenRefused", "status 400, invalid_client, AADSTS70"),
+    (refusal("PlantedMarker", status=401), "TokenRefused", "(status 401)"),
+    (refusal("server_error", status=400), "TokenRefused", "server_error"),
+    (Answer(404, b"<html>PlantedMarker"), "TokenRefused", "status 404"),
+    (Answer(302, b"", headers=(("Location", "http://192.0.2.1/"),)), "TokenRefused", "redirects"),
+    (Answer(500, b"PlantedMarker", headers=(("Retry-After", "1"),)), "TokenEndpointUnavailable", "500"),
+    (Answer(429, headers=(("Retry-After", "1"),)), "TokenEndpointUnavailable", "429"),
+    (Answer(200, b""), "TokenAnswerInvalid", "no access_token"),
+    (Answer(200, b"[" * 60_000), "TokenAnswerInvalid", "no access_token"),
+    (Answer(200, b'{"access_token": "PlantedMarker\\r\\nX: 1"}'), "TokenAnswerInvalid", "no access_token"),
+    (Answer(200, b'{"access_token": "PlantedMarker", "token_type": "pop"}'), "TokenAnswerInvalid", "bearer"),
+]
+
+
+@pytest.mark.parametrize("cloud", ["azure", "google"])
+def test_what_an_endpoint_answers_has_its_reason_and_is_neither_asked_again_nor_logged(
+    origin: Origin, entra: TokenServer, endpoint: TokenServer, tmp_path: Path, cloud: str, caplog: Any
+) -> None:
+    """The libraries would try again after some of these, and warn of others in a log of their own."""
+    caplog.set_level(logging.DEBUG)
+    write(tmp_path, "azure", secret="PlantedMarker")
+    write(tmp_path, "google", key_json=google_key(endpoint)[1])
+    asked_of, auth = {
+        "azure": (entra, azure(entra, "AzureClientSecret", clientSecretFile="azure/secret")),
+        "google": (endpoint, GOOGLE),
+    }[cloud]
+    for answer, reason, shown in ANSWERS:
+        asked_of.received.clear()
+        asked_of.play = lambda _, answer=answer: answer
+        with pytest.raises((CredentialFault, TransportFailed)) as caught:
+            store(tmp_path, at(origin, auth))
+        assert caught.value.reason == reason, answer
+        assert shown in str(caught.value)
+        assert "PlantedMarker" not in str(caught.value)
+        assert len(asked_of.received) == 1, answer
+    asked_of.play = None
+    for lifetime in (None, "3600", "soon", -1, 0.1, 1e10, 1e99, True):
+        asked_of.lifetime_seconds = lifetime
+        asked_of.given.clear()
+        assert store(tmp_path, at(origin, auth)) == 200, lifetime
+    asked_of.close()
+    with pytest.raises(TransportFailed) as lost:
+        store(tmp_path, at(origin, auth))
+    assert lost.value.reason == "TokenEndpointUnreachable"
+    said = [one.getMessage() for one in caplog.records if not one.name.startswith("asyncio")]
+    assert said == [], "the libraries say nothing, even where all is logged"
+
+
+def test_an_authority_of_azure_that_nobody_named_is_not_trusted(
+    origin: Origin, entra: TokenServer, tmp_path: Path
+) -> None:
+    write(tmp_path, "azure", secret="an-example")
+    auth = azure(entra, "AzureClientSecret", clientSecretFile="azure/secret")
+    with pytest.raises(TransportFailed) as caught:
+        store(tmp_path, destination(origin.url, auth))
+    assert caught.value.reason == "TLSUntrusted"
+
+
+def test_no_library_of_a_cloud_is_loaded_before_its_type_is_used() -> None:
+    libraries = {"azure.core", "azure.identity", "msal", "google.auth", "jwt", "botocore"}
+    program = f"import sys, dicomroute_gateway.service; print({libraries} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_google_with_the_identity_of_the_pod(

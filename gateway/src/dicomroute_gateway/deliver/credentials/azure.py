@@ -1,16 +1,13 @@
 """Microsoft Entra ID: a secret, a certificate, the identity of the pod, or that of its machine.
 
-Each type asks for its own identity and never falls back to another. The requests are those of Microsoft's identity
-platform, v2.0; the tests hold them against what azure-identity sends.
+Each type asks for its own identity and never falls back to another. azure-identity asks for the first three, not for
+the identity of the machine: there it would choose another one by the environment.
 """
 
-import base64
+import asyncio
 import os
-import time
-import uuid
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomroute_gateway.configuration.credentials import (
     AzureClientCertificateAuth,
@@ -20,47 +17,40 @@ from dicomroute_gateway.configuration.credentials import (
 )
 from dicomroute_gateway.deliver.faults import CredentialFault
 
-from .assertion import signed
 from .exchange import Exchange, Request, bearer_token
-from .files import digest, read_text
+from .files import digest, named, read_text
 from .tokens import Token, TokenSource
 
-_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_ASSERTION_SECONDS: Final = 600
+if TYPE_CHECKING:
+    from .entra import Entra
+
 _METADATA_HOST: Final = "http://169.254.169.254"
 
 
 def secret_source(auth: AzureClientSecretAuth, secrets: Path, exchange: Exchange) -> TokenSource:
     """Return where tokens for a secret come from. Raises CredentialFault."""
     secret = read_text(secrets, auth.client_secret_file)
-    url = _token_url(auth.authority_host, auth.tenant_id)
-    request = _request(url, auth.client_id, auth.scope, {"client_secret": secret})
-    identity = (auth.model_dump_json(), digest(secret))
-    return TokenSource(auth.type, identity, lambda: bearer_token(exchange, request))
+
+    async def fetch() -> Token:
+        entra = await _entra(exchange, auth.authority_host, auth.tenant_id, auth.client_id, auth.scope)
+        return await entra.token(entra.by_secret(secret))
+
+    return TokenSource(auth.type, (auth.model_dump_json(), digest(secret)), fetch)
 
 
 def certificate_source(auth: AzureClientCertificateAuth, secrets: Path, exchange: Exchange) -> TokenSource:
     """Return where tokens for a certificate come from. Raises CredentialFault."""
     certificate, key = read_text(secrets, auth.certificate_file), read_text(secrets, auth.key_file)
-    url = _token_url(auth.authority_host, auth.tenant_id)
 
-    def assertion() -> Mapping[str, str]:
-        now = int(time.time())
-        claims = {
-            "aud": url,
-            "iss": auth.client_id,
-            "sub": auth.client_id,
-            "jti": str(uuid.uuid4()),
-            "nbf": now,
-            "iat": now,
-            "exp": now + _ASSERTION_SECONDS,
-        }
-        headers = {"x5t#S256": _thumbprint(certificate, auth.certificate_file)}
-        value = signed(claims, key, "PS256", headers, auth.key_file)
-        return {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": value}
+    async def fetch() -> Token:
+        entra = await _entra(exchange, auth.authority_host, auth.tenant_id, auth.client_id, auth.scope)
+        try:
+            credential = await asyncio.to_thread(entra.by_certificate, f"{certificate}\n{key}")
+        except Exception as error:  # of a key there are as many kinds of errors as there are keys
+            raise _unusable(auth, certificate) from error
+        return await entra.token(credential)
 
-    identity = (auth.model_dump_json(), digest(certificate, key))
-    return _asserting(auth.type, identity, url, (auth.client_id, auth.scope), assertion, exchange)
+    return TokenSource(auth.type, (auth.model_dump_json(), digest(certificate, key)), fetch)
 
 
 def workload_source(auth: AzureWorkloadIdentityAuth, exchange: Exchange) -> TokenSource:
@@ -72,15 +62,18 @@ def workload_source(auth: AzureWorkloadIdentityAuth, exchange: Exchange) -> Toke
     host = auth.authority_host or os.environ.get("AZURE_AUTHORITY_HOST") or "https://login.microsoftonline.com"
     file = _injected("AZURE_FEDERATED_TOKEN_FILE")
 
-    def assertion() -> Mapping[str, str]:
+    async def fetch() -> Token:
+        entra = await _entra(exchange, host, tenant, auth.client_id, auth.scope)
         try:
-            value = Path(file).read_text().strip()
+            credential = entra.by_file(file)
+        except ValueError as error:
+            raise _no_identity("AZURE_TENANT_ID is no tenant, or AZURE_AUTHORITY_HOST not https://HOST") from error
+        try:
+            return await entra.token(credential)
         except (OSError, UnicodeDecodeError) as error:
             raise _no_identity("the file in AZURE_FEDERATED_TOKEN_FILE cannot be read") from error
-        return {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": value}
 
-    identity = (auth.model_dump_json(), tenant, host, file)
-    return _asserting(auth.type, identity, _token_url(host, tenant), (auth.client_id, auth.scope), assertion, exchange)
+    return TokenSource(auth.type, (auth.model_dump_json(), tenant, host, file), fetch)
 
 
 def managed_source(auth: AzureManagedIdentityAuth, exchange: Exchange) -> TokenSource:
@@ -95,39 +88,28 @@ def managed_source(auth: AzureManagedIdentityAuth, exchange: Exchange) -> TokenS
     return TokenSource(auth.type, identity, lambda: bearer_token(exchange, request))
 
 
-def _asserting(
-    name: str,
-    identity: tuple[str, ...],
-    url: str,
-    client: tuple[str, str],
-    assertion: Callable[[], Mapping[str, str]],
-    exchange: Exchange,
-) -> TokenSource:
-    async def fetch() -> Token:
-        return await bearer_token(exchange, _request(url, *client, assertion()))
+async def _entra(exchange: Exchange, authority_host: str, tenant_id: str, client_id: str, scope: str) -> "Entra":
+    """Return a client of Entra ID; the library is imported on a thread, as it takes a tenth of a second."""
 
-    return TokenSource(name, identity, fetch)
+    def imported() -> "Entra":
+        from .entra import Entra  # noqa: PLC0415  # only where a token of Entra ID is used
+
+        return Entra(exchange, authority_host, tenant_id, client_id, scope)
+
+    return await asyncio.to_thread(imported)
 
 
-def _request(url: str, client_id: str, scope: str, proof: Mapping[str, str]) -> Request:
-    form = {"grant_type": "client_credentials", "client_id": client_id, "scope": scope, **proof}
-    return Request(url, form, {"Accept": "application/json"})
-
-
-def _token_url(authority_host: str, tenant: str) -> str:
-    return f"{authority_host.rstrip('/')}/{tenant}/oauth2/v2.0/token"
-
-
-def _thumbprint(certificate: str, file: str) -> str:
-    """Return the SHA-256 thumbprint of a certificate in PEM, by which Entra knows it (RFC 7515 4.1.8)."""
+def _unusable(auth: AzureClientCertificateAuth, certificate: str) -> CredentialFault:
+    """Return what is wrong with a certificate and a key that the library does not take."""
     from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
 
     try:
-        found = x509.load_pem_x509_certificate(certificate.encode())
-    except ValueError as error:
-        raise CredentialFault("CertificateUnusable", f"{file} is not a certificate in PEM: write it again") from error
-    return base64.urlsafe_b64encode(found.fingerprint(SHA256())).decode().rstrip("=")
+        x509.load_pem_x509_certificate(certificate.encode())
+    except ValueError:
+        sentence = f"{named(auth.certificate_file)} is not a certificate in PEM: write it again"
+        return CredentialFault("CertificateUnusable", sentence)
+    sentence = f"{named(auth.key_file)} is not a private RSA key in PEM without a password: write it again"
+    return CredentialFault("CredentialInvalid", sentence)
 
 
 def _injected(name: str) -> str:

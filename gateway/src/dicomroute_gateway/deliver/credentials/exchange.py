@@ -5,6 +5,7 @@ An endpoint is not believed: nothing that it says is logged or shown but for err
 
 import base64
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 
 from dicomroute_gateway.deliver.faults import CredentialFault, TransportFailed
 
-from .tokens import Token
+from .tokens import UNSAID_LIFETIME_SECONDS, Token
 
 MAX_ANSWER_BYTES: Final = 1 << 16
 EXCHANGE_SECONDS: Final = 30.0
@@ -100,6 +101,12 @@ async def bearer_token(exchange: Exchange, request: Request) -> Token:
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise answer_invalid(request, "a token that is not a bearer token")
     return Token(value, seconds(document.get("expires_in")))
+
+
+def granted(token: Token) -> bytes:
+    """Return the answer that gives a token (RFC 6749 5.1) to a library that asked: nothing else of what was said."""
+    lifetime = math.ceil(token.lifetime_seconds or UNSAID_LIFETIME_SECONDS)
+    return json.dumps({"access_token": token.value, "token_type": "Bearer", "expires_in": lifetime}).encode()
 
 
 def document_of(reply: Reply) -> dict[str, Any]:

@@ -1,26 +1,26 @@
 """Google Cloud: the identity that GKE gives the pod, or a service account's key."""
 
+import asyncio
 import json
 import os
-import time
+from collections.abc import Mapping
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
-from urllib.parse import quote
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote
 
 from dicomroute_gateway.configuration.credentials import GoogleServiceAccountKeyAuth, GoogleWorkloadIdentityAuth
 from dicomroute_gateway.deliver.faults import CredentialFault, TransportFailed
 
-from .assertion import signed
-from .exchange import Exchange, Reply, Request, bearer_token
+from .exchange import Exchange, Reply, Request, bearer_token, granted
 from .files import digest, named, read_text
 from .tokens import Token, TokenSource
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-healthcare"
 """The narrowest that covers DICOM stores."""
-_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105
-"""Where tokens are given; an assertion is for this one wherever it is sent."""
-_ASSERTION_SECONDS: Final = 3600
 _METADATA_HOST: Final = "169.254.169.254"
 
 
@@ -51,21 +51,67 @@ def workload_source(auth: GoogleWorkloadIdentityAuth, exchange: Exchange) -> Tok
 def key_source(auth: GoogleServiceAccountKeyAuth, secrets: Path, exchange: Exchange) -> TokenSource:
     """Return where tokens for a service account's key come from (RFC 7523 2.1). Raises CredentialFault."""
     text = read_text(secrets, auth.key_file)
+    what = named(auth.key_file)
     try:
-        key = json.loads(text)
-        email, private_key = str(key["client_email"]), str(key["private_key"])
-        key_id, url = str(key.get("private_key_id", "")), str(key.get("token_uri", _TOKEN_URL))
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        sentence = f"{named(auth.key_file)} is not a service account's key in JSON: create one and write it there"
-        raise CredentialFault("CredentialInvalid", sentence) from error
+        key = {"token_uri": _TOKEN_URL, **json.loads(text)}
+        url = str(key["token_uri"])
+    except (ValueError, RecursionError, TypeError) as error:
+        raise _no_key(what) from error
+    if not key.get("client_email") or not key.get("private_key"):
+        raise _no_key(what)
     if not url.startswith(("https://", "http://127.0.0.1:")):
-        sentence = f"{named(auth.key_file)} has a token_uri without https://: create the key again"
+        sentence = f"{what} has a token_uri without https://: create the key again"
         raise CredentialFault("CredentialInvalid", sentence)
 
     async def fetch() -> Token:
-        now = int(time.time())
-        claims = {"iss": email, "aud": _TOKEN_URL, "scope": SCOPE, "iat": now, "exp": now + _ASSERTION_SECONDS}
-        assertion = signed(claims, private_key, "RS256", {"kid": key_id} if key_id else {}, named(auth.key_file))
-        return await bearer_token(exchange, Request(url, {"grant_type": _GRANT, "assertion": assertion}))
+        return await asyncio.to_thread(_refreshed, key, what, _Through(exchange, asyncio.get_running_loop()))
 
     return TokenSource(auth.type, (auth.model_dump_json(), digest(text)), fetch)
+
+
+def _refreshed(key: Mapping[str, Any], what: str, request: "_Through") -> Token:
+    """Return the token that google-auth asks for. Blocks. Raises CredentialFault, TransportFailed."""
+    from google.oauth2.service_account import Credentials  # noqa: PLC0415  # only where such a key is used
+
+    try:
+        credentials = Credentials.from_service_account_info(key, scopes=[SCOPE])
+        credentials.refresh(request)
+    except (CredentialFault, TransportFailed, CancelledError):
+        raise
+    except Exception as error:  # of a key there are as many kinds of errors as there are keys
+        sentence = f"{what} has a private_key that is no RSA key in PEM: create the key again"
+        raise CredentialFault("CredentialInvalid", sentence) from error
+    lifetime = credentials.expiry.replace(tzinfo=UTC) - datetime.now(UTC)
+    return Token(credentials.token, max(1.0, lifetime.total_seconds()))
+
+
+def _no_key(what: str) -> CredentialFault:
+    sentence = f"{what} is not a service account's key in JSON: create one and write it there"
+    return CredentialFault("CredentialInvalid", sentence)
+
+
+@dataclass(frozen=True)
+class _Granted:
+    """The answer that gives a token, as google-auth has answers."""
+
+    data: bytes = field(repr=False)
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Through:
+    """What google-auth makes requests with: called on its thread, it has the event loop make them by `exchange`.
+
+    Faults go through the library as they are: it sees no answer that it would try again after.
+    """
+
+    def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        self._exchange = exchange
+        self._loop = loop
+
+    def __call__(
+        self, url: str, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None, **_: Any
+    ) -> _Granted:
+        form = dict(parse_qsl(body.decode())) if method == "POST" else None
+        asking = bearer_token(self._exchange, Request(url, form, headers or {}))
+        return _Granted(granted(asyncio.run_coroutine_threadsafe(asking, self._loop).result()))

@@ -11,7 +11,7 @@ import structlog
 
 from dicomroute_gateway.deliver.faults import CredentialFault, TransportFailed
 
-_UNSAID_LIFETIME_SECONDS: Final = 300.0
+UNSAID_LIFETIME_SECONDS: Final = 300.0
 """How long a token is used whose endpoint does not say how long it lives."""
 _MOST_LIFETIME_SECONDS: Final = 86400.0
 _RENEWED_AT: Final = 0.8
@@ -45,7 +45,7 @@ class _Kept:
     """A token and its times, in seconds of the monotonic clock."""
 
     def __init__(self, token: Token) -> None:
-        lifetime = min(token.lifetime_seconds or _UNSAID_LIFETIME_SECONDS, _MOST_LIFETIME_SECONDS)
+        lifetime = min(token.lifetime_seconds or UNSAID_LIFETIME_SECONDS, _MOST_LIFETIME_SECONDS)
         now = time.monotonic()
         self.token = token
         self.lifetime_seconds = lifetime
