@@ -20,8 +20,9 @@ DICOMROUTE = Path(sys.executable).parent / "dicomroute"
 class Running:
     """A `dicomroute run` of manifests in a folder, with any free ports."""
 
-    def __init__(self, folder: Path, documents: Sequence[Json], *, wait: bool = True) -> None:
+    def __init__(self, folder: Path, documents: Sequence[Json], *, wait: bool = True, log_level: str = "info") -> None:
         self.folder = folder
+        self._log_level = log_level
         self.manifests = folder / "manifests"
         self.state = folder / "state"
         self.manifests.mkdir(parents=True, exist_ok=True)
@@ -38,6 +39,7 @@ class Running:
         self._ready = self.folder / "ready.json"
         self._ready.write_text("")
         command = [str(DICOMROUTE), "run", "-f", str(self.manifests), "--state", str(self.state), "--admin-port", "0"]
+        command += ["--log-level", self._log_level]
         for listener in self._listeners:
             command += ["--port", f"{listener}=0"]
         with self._ready.open("ab") as ready:
