@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from certificates import Authority
+from control_plane import ControlPlane
 from gateways import LoneGateway
 from manifests import Json, changed, route, target
 from origin import Origin
@@ -295,3 +296,28 @@ def test_a_refused_token_leaves_the_output_clean(keep: Callable[[Any], Any], tmp
     assert json.loads(done.stdout)["probe"]["authenticated"]["reason"] == "TokenRefused"
     assert done.returncode == 1
     assert done.stderr == ""
+
+
+def test_the_command_line_tests_a_target_that_no_route_uses_from_this_machine(
+    control_plane: ControlPlane, keep: Callable[[Any], Any]
+) -> None:
+    archive = keep(Archive())
+    archive.wants = lambda request: request.headers.get("Authorization") == "Basic Z2F0ZXdheTpyaWdodA=="
+    unused, stranger = named("unused", url=archive.url, auth=BASIC), routing("another")
+    for document, plural in ((unused, "cloudtargets"), (stranger, "dicomroutes")):
+        assert control_plane.apply(document, plural, dry_run=False).code == 201
+    words_ = ("test", "target", "unused", "-n", "default", "-o", "json")
+    try:
+        without = cli(*words_, env=control_plane.environment())
+        assert json.loads(without.stdout)["probe"]["authenticated"]["reason"] == "SecretMissing", without.stderr
+        assert control_plane.request("POST", "/api/v1/namespaces/default/secrets", secret("right")).code == 201
+        done = cli(*words_, env=control_plane.environment())
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(done.stdout)["by"] == "this machine, as no route that runs uses it"
+        none = cli("test", "target", "nobody", env=control_plane.environment())
+        assert (none.returncode, "nobody" in none.stderr) == (2, True)
+    finally:
+        base = "/apis/dicomroute.dev/v1alpha1/namespaces/default"
+        for path in (f"{base}/cloudtargets/unused", f"{base}/dicomroutes/ct-to-cloud"):
+            control_plane.request("DELETE", path)
+        control_plane.request("DELETE", "/api/v1/namespaces/default/secrets/archive")

@@ -9,12 +9,13 @@ from manifests import changed, route, target
 from dicomroute_operator.api.conditions import Accepted
 from dicomroute_operator.api.gateway_report import GatewayReport
 from dicomroute_operator.api.meta import Condition
+from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget, CloudTargetStatus
 from dicomroute_operator.checks.finding import Finding
 from dicomroute_operator.reconcile.publish import transitions
 from dicomroute_operator.reconcile.world import Key, World
 from dicomroute_operator.status.observed import PodSeen
-from dicomroute_operator.status.target import Said, said_of, target_status
+from dicomroute_operator.status.target import Said, said_of, silent_seconds, target_status
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GOOD = Finding("CloudTarget", "archive", Accepted.ACCEPTED, True, "fine")
@@ -104,6 +105,14 @@ def test_silence_makes_nothing_good_and_nothing_new() -> None:
     assert words(status(Said("ct-to-cloud"), before=before, generation=8)) == ("Unknown/NotTested",) * 3
     assert words(status(Said("ct-to-cloud"), before=status())) == ("Unknown/NotTested",) * 3
     assert status(said(REFUSES, credentialExpiresTime="2026-01-03T00:00:00Z"), before=before) == before
+
+
+@pytest.mark.parametrize(("ready", "expected"), [("True", None), ("False", 65.0), ("Unknown", 65.0)])
+def test_a_route_that_is_not_ready_may_say_nothing(ready: str, expected: float | None) -> None:
+    since = "2026-01-02T03:03:00Z"
+    one = {"type": "Ready", "status": ready, "reason": "r", "message": "m", "lastTransitionTime": since}
+    model = DicomRoute.model_validate({**route(), "status": {"conditions": [one]}})
+    assert silent_seconds(model, NOW) == expected
 
 
 @pytest.mark.parametrize(

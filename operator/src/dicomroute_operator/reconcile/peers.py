@@ -1,5 +1,7 @@
 """Reconciles nodes and targets: nothing is made of them, but their status says how they stand."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from dicomroute_operator.api.node import DicomNode, DicomNodeStatus
@@ -9,7 +11,8 @@ from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.kube.client import Client
 from dicomroute_operator.kube.resources import OWN
 from dicomroute_operator.status.conditions import first_of_each_type, settle
-from dicomroute_operator.status.target import Said, said_of, target_status
+from dicomroute_operator.status.pods import STALE_SECONDS
+from dicomroute_operator.status.target import Said, said_of, silent_seconds, target_status
 
 from .publish import publish
 from .world import Key, World
@@ -18,9 +21,10 @@ from .world import Key, World
 class PeerReconciler:
     """Writes the status of nodes and targets."""
 
-    def __init__(self, client: Client, world: World) -> None:
+    def __init__(self, client: Client, world: World, ask_later: Callable[[Key, float], None]) -> None:
         self._client = client
         self._world = world
+        self._ask_later = ask_later
 
     async def reconcile(self, key: Key) -> None:
         """Write the status of the node or target with this key, if it has changed."""
@@ -35,11 +39,18 @@ class PeerReconciler:
         else:
             target = self._world.targets.get(key)
             if target is not None:
-                said = [self._said(route, key.name, now.timestamp()) for route in self._world.runs(key)]
+                said = [self._said(route, key, now) for route in self._world.runs(key)]
                 await self._publish(key, target, target_status(target, check_target(target), said, now))
 
-    def _said(self, route: Key, target: str, now: float) -> Said:
-        return said_of(route.name, [target], self._world.pods(route), now)[target]
+    def _said(self, route: Key, target: Key, now: datetime) -> Said:
+        """Return what a route's gateways say; one that has said nothing for long has no known state any more."""
+        said = said_of(route.name, [target.name], self._world.pods(route), now.timestamp())[target.name]
+        silent = silent_seconds(self._world.routes[route], now)
+        if said.destinations or said.is_stale or silent is None:
+            return said
+        if silent <= STALE_SECONDS:
+            self._ask_later(target, STALE_SECONDS - silent + 1)
+        return replace(said, is_stale=silent > STALE_SECONDS)
 
     async def _publish(
         self, key: Key, one: DicomNode | CloudTarget, status: DicomNodeStatus | CloudTargetStatus

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from dicomroute_operator.api.conditions import CredentialsExpiring
+from dicomroute_operator.api.conditions import CredentialsExpiring, Ready
 from dicomroute_operator.api.gateway_report import ReportedDestination, ReportedFinding
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.reason import Reason
+from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget, CloudTargetStatus
 from dicomroute_operator.api.target_conditions import Authenticated, Reachable, TargetReady
 from dicomroute_operator.checks.finding import Finding
 
 from .conditions import condition, first_of_each_type, settle
-from .expiring import expiring
+from .expiring import expiring, seconds_since
 from .observed import PodSeen
 from .pods import STALE_SECONDS, is_stale
 
@@ -47,6 +48,13 @@ def said_of(route: str, targets: Sequence[str], pods: Sequence[PodSeen], now: fl
                     known = ReportedDestination(kind=one.kind, name=one.name, credential_expires_time=end, probe=probe)
                     found[one.name].append(known)
     return {name: Said(route, tuple(destinations), stale) for name, destinations in found.items()}
+
+
+def silent_seconds(route: DicomRoute, now: datetime) -> float | None:
+    """Return for how long a route has not been Ready, which is when its gateway may say nothing; None while it is."""
+    conditions = route.status.conditions if route.status is not None else []
+    lost = next((one for one in conditions if one.type == Ready.declared_type() and one.status != "True"), None)
+    return seconds_since(lost.last_transition_time, now) if lost is not None else None
 
 
 def target_status(

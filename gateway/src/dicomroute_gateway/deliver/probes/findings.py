@@ -128,7 +128,7 @@ def _authenticated(probed: Probed, stores: Stores) -> Finding:
         return _AUTHENTICATED
     if query.reason in ANSWER_REASONS:
         return Finding(None, "NotProven", f"its answer does not say whether it knows the credential: {query.message}")
-    return Finding(None, "NotTested", "the credential could not be shown to the target")
+    return Finding(None, "NotTested", "not known while the target is not reached")
 
 
 def _credential_fault(probed: Probed) -> Step | None:

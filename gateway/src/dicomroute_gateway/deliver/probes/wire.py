@@ -1,6 +1,7 @@
 """The way to a target, step by step: its name, a connection, TLS, as requests go and through the same proxy."""
 
 import asyncio
+import os
 import socket
 import ssl
 import threading
@@ -117,11 +118,18 @@ async def connect(way: Way, addresses: Sequence[Address]) -> socket.socket:
             raise
         else:
             return connection
-    detail = "no connection in time" if isinstance(last, TimeoutError) else (last and last.strerror) or "no address"
+    detail = "no connection in time" if isinstance(last, TimeoutError) else _sentence(last)
     if way.proxy:
         raise TransportFailed("ProxyUnreachable", f"the proxy {way.proxy} cannot be reached: {detail}")
     reason = "TimedOut" if isinstance(last, TimeoutError) else "ConnectionFailed"
     raise TransportFailed(reason, f"{way.url}: {detail}")
+
+
+def _sentence(error: OSError | None) -> str:
+    """Return the system's word for an error: asyncio's own text has the address again."""
+    if error is None:
+        return "it has no address"
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 async def shake_hands(
