@@ -1,6 +1,8 @@
 """The operator reads the status that the gateway writes, of its own version and of an older one."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from dicomroute_gateway.admin.model import (
     ConfigurationDocument,
@@ -9,12 +11,19 @@ from dicomroute_gateway.admin.model import (
     FindingDocument,
     InstancesDocument,
     LastErrorDocument,
+    ProbeDocument,
+    ProbeFindingDocument,
     RouteDocument,
     SpoolDocument,
     StatusDocument,
+    StepDocument,
 )
 from dicomroute_gateway.configuration.load import configuration_hash as gateways_hash
+from dicomroute_gateway.deliver.probes import steps
+from dicomroute_gateway.deliver.probes.findings import ANSWER_REASONS, CREDENTIAL_REASONS
+from dicomroute_gateway.deliver.probes.steps import ADVICE, answered
 from dicomroute_operator.api.gateway_report import GatewayReport
+from dicomroute_operator.api.target_conditions import Authenticated, Reachable, TargetReady
 from dicomroute_operator.render.gateway_configuration import configuration_hash as operators_hash
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -27,6 +36,13 @@ COUNTS = {
     "discarded_total": 1,
 }
 DELIVERIES = {"pending": 1, "in_flight": 2, "held": 3, "skipped": 4, "dead_lettered": 5, "delivered_total": 6}
+PROBE = ProbeDocument(
+    time=NOW,
+    steps=[StepDocument(step="TLS", result="Failed", reason="TLSExpired", message="m", milliseconds=3)],
+    reachable=ProbeFindingDocument(status="False", reason="TLSExpired", message="m"),
+    authenticated=ProbeFindingDocument(status="Unknown", reason="NotTested", message="n"),
+    ready=ProbeFindingDocument(status="True", reason="Ready", message="o"),
+)
 
 
 def test_every_number_and_sentence_arrives() -> None:
@@ -52,6 +68,7 @@ def test_every_number_and_sentence_arrives() -> None:
                 state="Paused",
                 paused_reason="Forbidden",
                 paused_time=NOW,
+                probe=PROBE,
             )
         ],
         spool=SpoolDocument(used_bytes=1, capacity_bytes=2, watermark_bytes=3, fill_bytes_per_second=4),
@@ -72,6 +89,9 @@ def test_every_number_and_sentence_arrives() -> None:
     assert (destination.last_error.status, destination.last_error.time) == (503, "2026-01-02T03:04:05Z")
     assert destination.credential_expires_time == "2026-01-02T03:04:05Z"
     assert (destination.paused_reason, destination.paused_time) == ("Forbidden", "2026-01-02T03:04:05Z")
+    assert destination.probe is not None
+    for name in ("reachable", "authenticated", "ready"):
+        assert getattr(destination.probe, name).model_dump() == getattr(PROBE, name).model_dump()
     assert read.spool is not None
     assert (read.spool.watermark_bytes, read.spool.fill_bytes_per_second) == (3, 4)
     assert read.oldest_owed_time == "2026-01-02T03:04:05Z"
@@ -87,6 +107,20 @@ def test_the_status_of_an_older_gateway_is_read_too() -> None:
     read = GatewayReport.model_validate_json(text)
     assert read.ready
     assert read.unmounted_secrets == []
+
+
+def test_every_reason_of_a_probe_is_declared_by_the_operator() -> None:
+    declared = {reason.value for reasons in (Reachable, Authenticated, TargetReady) for reason in reasons}
+    answers = {answered(status, "text/html")[0] for status in range(200, 600)} - {""}
+    assert answers | CREDENTIAL_REASONS | ANSWER_REASONS | ADVICE.keys() <= declared
+    raised = re.findall(r'(?:TransportFailed|Finding)\(\s*(?:True|False|None)?,?\s*"(\w+)"', _sources())
+    assert {"DNSFailed", "TLSExpired", "NotProven"} <= set(raised)
+    assert set(raised) <= declared
+
+
+def _sources() -> str:
+    folder = Path(steps.__file__).parent
+    return "".join(file.read_text() for file in (*folder.glob("*.py"), folder.parent / "faults.py"))
 
 
 def test_both_name_a_configuration_alike() -> None:

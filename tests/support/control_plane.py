@@ -1,6 +1,7 @@
 """A real kube-apiserver on a real etcd, without nodes: what judges manifests in a cluster."""
 
 import json
+import os
 import ssl
 import subprocess
 import urllib.error
@@ -88,6 +89,25 @@ class ControlPlane:
             *words,
         ]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def environment(self) -> dict[str, str]:
+        """Return what makes a kubectl of others speak to it: its kubeconfig, and the kubectl on the PATH."""
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {
+                    "name": "tests",
+                    "cluster": {"server": f"https://127.0.0.1:{self._port}", "insecure-skip-tls-verify": True},
+                }
+            ],
+            "users": [{"name": "tests", "user": {"token": TOKEN}}],
+            "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests", "namespace": "default"}}],
+            "current-context": "tests",
+        }
+        file = self._folder / "kubeconfig"
+        file.write_text(json.dumps(document))
+        return {"KUBECONFIG": str(file), "PATH": f"{self.binaries}:{os.environ['PATH']}"}
 
     def install_crds(self, crds: list[dict[str, Any]]) -> None:
         """Create the CRDs and wait until they are served."""

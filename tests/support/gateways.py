@@ -86,12 +86,16 @@ class LoneGateway:
         """Return a document of the admin API."""
         return dict(json.loads(self.text(path)))
 
-    def text(self, path: str) -> str:
+    def post(self, path: str) -> Json:
+        """Send a request without a body and return the document that is answered."""
+        return dict(json.loads(self.text(path, "POST")))
+
+    def text(self, path: str, method: str = "GET") -> str:
         """Return what the admin API answers."""
         request = urllib.request.Request(
-            f"http://{self.admin}{path}", headers={"Authorization": "Bearer an-example-token"}
+            f"http://{self.admin}{path}", method=method, headers={"Authorization": "Bearer an-example-token"}
         )
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return str(response.read().decode())
 
     def change(self, operation: str, **selection: object) -> int:

@@ -11,9 +11,9 @@ _REFERENCED_SOP_SEQUENCE = "00081199"
 
 
 class StowServer:
-    """A server on a free port of the loopback interface."""
+    """A server on a port of the loopback interface, a free one if none is named."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self._lock = threading.Lock()
         server = self
 
@@ -34,7 +34,7 @@ class StowServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a gateway was killed meanwhile
         self.url = f"http://127.0.0.1:{self._server.server_port}/dicom-web"

@@ -11,6 +11,7 @@ from .commands.ledger import ledger, report
 from .commands.queue import queue
 from .commands.refused import refused
 from .commands.run import run
+from .commands.test import test
 from .commands.validate import validate
 from .output import Failure, print_error
 
@@ -29,6 +30,7 @@ app.command()(refused)
 app.command()(ledger)
 app.command()(report)
 app.add_typer(queue, name="queue")
+app.add_typer(test, name="test")
 
 
 @app.callback(invoke_without_command=True)

@@ -4,12 +4,12 @@ import atexit
 import base64
 import binascii
 import json
-import shutil
 import ssl
 import subprocess
 from dataclasses import dataclass
 from typing import Final
 
+from .kubectl import kubectl
 from .output import Failure
 
 API_PORT: Final = 8443
@@ -29,23 +29,19 @@ def open_tunnel(route: str, namespace: str | None, context: str | None) -> Tunne
 
     Needs what the caller's own kubectl has: the right to read the Secret and to forward ports. Raises Failure.
     """
-    if shutil.which("kubectl") is None:
-        raise Failure("--route needs kubectl on the PATH: install it, or name the gateway's address with --admin", 2)
-    kubectl = ["kubectl"]
-    kubectl += ["--context", context] if context else []
-    kubectl += ["--namespace", namespace] if namespace else []
-    token, certificate = _credential(kubectl, route)
+    command = kubectl(namespace, context, "name the gateway's address with --admin")
+    token, certificate = _credential(command, route)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     tls.check_hostname = False  # the certificate itself is what is trusted, not a name in it
     tls.load_verify_locations(cadata=certificate)
     tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return Tunnel(f"https://127.0.0.1:{_forward(kubectl, route)}", token, tls)
+    return Tunnel(f"https://127.0.0.1:{_forward(command, route)}", token, tls)
 
 
-def _credential(kubectl: list[str], route: str) -> tuple[str, str]:
+def _credential(command: list[str], route: str) -> tuple[str, str]:
     name = f"{route}-gw-admin"
     done = subprocess.run(
-        [*kubectl, "get", "secret", name, "--output", "json"], check=False, capture_output=True, text=True
+        [*command, "get", "secret", name, "--output", "json"], check=False, capture_output=True, text=True
     )
     if done.returncode:
         raise Failure(f"the credential of route {route} cannot be read: {done.stderr.strip()}")
@@ -56,9 +52,9 @@ def _credential(kubectl: list[str], route: str) -> tuple[str, str]:
         raise Failure(f"the Secret {name} is not one of the operator's: {error}") from error
 
 
-def _forward(kubectl: list[str], route: str) -> int:
+def _forward(kubectl_command: list[str], route: str) -> int:
     """Forward a port of this machine to the gateway's admin API and return it."""
-    command = [*kubectl, "port-forward", "--address", "127.0.0.1", f"pod/{route}-gw-0", f":{API_PORT}"]
+    command = [*kubectl_command, "port-forward", "--address", "127.0.0.1", f"pod/{route}-gw-0", f":{API_PORT}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     atexit.register(process.terminate)
     assert process.stdout is not None

@@ -23,6 +23,7 @@ from .configuration.model import CloudTargetDestination, Configuration, Encrypti
 from .configuration.model import Listener as ListenerConfiguration
 from .deliver.credentials.expiry import expires_time
 from .deliver.deliverer import Deliverer
+from .deliver.probes.prober import Prober
 from .dimse.listener import Counts, Listener, ListenerError
 from .measures import Measures
 from .reception import Active, Reception
@@ -73,6 +74,7 @@ class Gateway:
         self._problems: dict[str, tuple[str, str]] = {}
         self._spool: Spool | None = None
         self._deliverer: Deliverer | None = None
+        self._prober: Prober | None = None
         self._queue: Queue | None = None
         self._ledger: LedgerView | None = None
         self._listeners: dict[str, Listener] = {}
@@ -93,6 +95,7 @@ class Gateway:
             settings.admin_token,
             self._measures,
             self._counts.callers.latest,
+            lambda: self._prober,
         )
         self._tls: ssl.SSLContext | None = None
         self._certificate_version: tuple[int, int] | None = None
@@ -169,7 +172,13 @@ class Gateway:
             keys=keys,
             activity={
                 destination: DestinationActivity(
-                    worker.in_flight, worker.last_error, worker.is_waiting, worker.paused, worker.warnings
+                    worker.in_flight,
+                    worker.last_error,
+                    worker.is_waiting,
+                    worker.paused,
+                    worker.warnings,
+                    self._prober.probed(destination) if self._prober else None,
+                    self._prober.findings(destination) if self._prober else None,
                 )
                 for destination, worker in (self._deliverer.workers.items() if self._deliverer else ())
             },
@@ -217,6 +226,8 @@ class Gateway:
             self._secrets = secrets
             log.info("secrets.changed")
             self._deliverer.hurry(None)
+        if self._prober is not None:
+            self._prober.follow()
 
     def _load_keys(self) -> Keys:
         """Return the keys of the spool as they are mounted at this moment."""
@@ -289,6 +300,9 @@ class Gateway:
         self._queue = Queue(spool, self._deliverer, self._in_force)
         self._ledger = LedgerView(spool, self._in_force)
         self._deliverer.start()
+        self._prober = Prober(
+            self._configuration, self._settings.secrets, self._deliverer.tokens, self._deliverer.workers
+        )
         return True
 
     def _reload(self) -> bool:
@@ -444,6 +458,8 @@ class Gateway:
             self._spool.end_waiting()
         endings = [asyncio.to_thread(listener.drain, deadline) for listener in self._listeners.values()]
         endings += [asyncio.to_thread(thread.join, timeout) for thread in self._leaving]
+        if self._prober is not None:
+            endings.append(self._prober.stop())
         if self._deliverer is not None:
             endings.append(self._deliverer.stop(min(timeout, _ATTEMPTS_SECONDS)))
         await asyncio.gather(*endings)

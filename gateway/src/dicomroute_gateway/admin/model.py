@@ -96,6 +96,35 @@ class LastErrorDocument(Document):
     message: str = ""
 
 
+class StepDocument(Document):
+    """A step of a probe: DNS, TCP, TLS, Credential, Query; through a proxy the first two are the proxy's."""
+
+    step: str
+    result: str
+    """Passed, Failed, NotNeeded, or NotTried after one that failed."""
+    reason: str = ""
+    message: str = ""
+    milliseconds: int | None = None
+
+
+class ProbeFindingDocument(Document):
+    """One thing that is known of a target, as a condition has it: `status` is True, False or Unknown."""
+
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+
+
+class ProbeDocument(Document):
+    """The last probe of a target, and what it and the deliveries since then say."""
+
+    time: datetime
+    steps: list[StepDocument]
+    reachable: ProbeFindingDocument
+    authenticated: ProbeFindingDocument
+    ready: ProbeFindingDocument
+
+
 class DestinationDocument(DeliveriesDocument):
     """The deliveries to one destination; `credentialExpiresTime` where its credential says when it ends."""
 
@@ -112,6 +141,8 @@ class DestinationDocument(DeliveriesDocument):
     oldest_owed_time: datetime | None = None
     last_error: LastErrorDocument | None = None
     credential_expires_time: datetime | None = None
+    probe: ProbeDocument | None = None
+    """None before the first one, and for what is no CloudTarget."""
 
 
 class SpoolKeyDocument(Document):

@@ -10,6 +10,7 @@ from . import model
 
 _DOCUMENTS = (
     model.StatusDocument,
+    model.ProbeDocument,
     model.QueueDocument,
     model.InstanceDocument,
     model.LedgerDocument,
@@ -69,6 +70,15 @@ def openapi_document() -> dict[str, Any]:
             "get": _operation("All that is known of an instance.", _json("InstanceDocument"))
             | {"parameters": [{"name": "instance", "in": "path", "required": True, "schema": {"type": "integer"}}]}
         },
+    }
+    paths["/api/v1/test/{kind}/{name}"] = {
+        "post": _operation("Probe a destination now: name, TCP, TLS, credential, query.", _json("ProbeDocument"))
+        | {
+            "parameters": [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                for name in ("kind", "name")
+            ]
+        }
     }
     for name, what in (
         ("retry", "Attempt deliveries now, dead-lettered ones too."),

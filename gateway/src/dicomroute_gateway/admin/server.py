@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
+from dicomroute_gateway.deliver.probes.prober import Prober
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.measures import Measures
 
@@ -20,7 +21,7 @@ from .metrics import CONTENT_TYPE, metrics_text
 from .model import Document, ErrorDocument, QueueChange, QueueSelection, QueueState
 from .openapi import openapi_document
 from .queue import Queue
-from .status import Observation, refused_document, status_document
+from .status import Observation, probe_document, refused_document, status_document
 
 _STATES = tuple(QueueState)
 
@@ -30,7 +31,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AdminServer:
-    """Serves health, metrics and the API. `queue` and `ledger` return None while there is no usable spool."""
+    """Serves health, metrics and the API. `queue`, `ledger` and `prober` return None while there is no usable spool."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class AdminServer:
         token_file: Path,
         measures: Measures,
         refused: Callable[[], Sequence[Refused]],
+        prober: Callable[[], Prober | None],
     ) -> None:
         self._observe = observe
         self._queue = queue
@@ -47,6 +49,7 @@ class AdminServer:
         self._token_file = token_file
         self._measures = measures
         self._refused = refused
+        self._prober = prober
         self._runners: list[web.AppRunner] = []
 
     async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
@@ -70,6 +73,7 @@ class AdminServer:
                     web.get("/api/v1/refused", self._secured(self._list_refused)),
                     web.get("/api/v1/queue", self._secured(self._list)),
                     web.get("/api/v1/queue/{instance}", self._secured(self._show)),
+                    web.post("/api/v1/test/{kind}/{name}", self._secured(self._test)),
                     web.post("/api/v1/queue/{operation}", self._secured(self._change)),
                 ]
             )
@@ -121,6 +125,18 @@ class AdminServer:
 
     async def _list_refused(self, _request: web.Request) -> web.Response:
         return _answer(refused_document(self._refused()))
+
+    async def _test(self, request: web.Request) -> web.Response:
+        prober = self._prober()
+        if prober is None:
+            return _no_spool()
+        destination = f"{request.match_info['kind']}/{request.match_info['name']}"
+        found, probed = await prober.test(destination), prober.probed(destination)
+        if found is None or probed is None:
+            return _refuse(
+                404, f"this gateway delivers to no {destination}: only a CloudTarget that a rule names is tested"
+            )
+        return _answer(probe_document(probed, found))
 
     async def _list(self, request: web.Request) -> web.Response:
         queue = self._queue()

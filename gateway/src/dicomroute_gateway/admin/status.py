@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal
 
 from dicomroute_gateway import __version__
 from dicomroute_gateway.configuration.load import Loaded
 from dicomroute_gateway.deliver.holding import held
+from dicomroute_gateway.deliver.probes.findings import Finding, Findings
+from dicomroute_gateway.deliver.probes.steps import Probed
 from dicomroute_gateway.deliver.worker import LastError, Paused
 from dicomroute_gateway.dimse.listener import CountsSnapshot
 from dicomroute_gateway.dimse.refused import Refused
@@ -23,12 +26,15 @@ from .model import (
     InstancesDocument,
     LastErrorDocument,
     ListenerDocument,
+    ProbeDocument,
+    ProbeFindingDocument,
     RefusedCaller,
     RefusedDocument,
     RouteDocument,
     SpoolDocument,
     SpoolKeyDocument,
     StatusDocument,
+    StepDocument,
 )
 
 
@@ -41,6 +47,8 @@ class DestinationActivity:
     is_waiting: bool = False
     paused: Paused | None = None
     warnings: int = 0
+    probed: Probed | None = None
+    findings: Findings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +157,31 @@ def refused_document(refused: Sequence[Refused]) -> RefusedDocument:
     return RefusedDocument(callers=callers)
 
 
+def probe_document(probed: Probed, findings: Findings) -> ProbeDocument:
+    """Return a probe as the API answers it."""
+    return ProbeDocument(
+        time=_time(probed.time),
+        steps=[
+            StepDocument(
+                step=one.name,
+                result=one.result,
+                reason=one.reason,
+                message=one.message,
+                milliseconds=round(one.seconds * 1000) if one.seconds is not None else None,
+            )
+            for one in probed.steps
+        ],
+        reachable=_finding(findings.reachable),
+        authenticated=_finding(findings.authenticated),
+        ready=_finding(findings.ready),
+    )
+
+
+def _finding(one: Finding) -> ProbeFindingDocument:
+    status: Literal["True", "False", "Unknown"] = "Unknown" if one.status is None else "True" if one.status else "False"
+    return ProbeFindingDocument(status=status, reason=one.reason, message=one.message)
+
+
 def _keys(keys: Keys, snapshot: Snapshot) -> list[SpoolKeyDocument]:
     """Return the keys that are mounted, in their order, and behind them those that are missed."""
     counts = snapshot.instances_by_key
@@ -211,6 +244,9 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
                 if error
                 else None,
                 credential_expires_time=_time(seen.credential_ends[name]) if name in seen.credential_ends else None,
+                probe=probe_document(activity.probed, activity.findings)
+                if activity.probed and activity.findings
+                else None,
             )
         )
     return documents

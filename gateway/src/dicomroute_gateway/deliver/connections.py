@@ -80,6 +80,12 @@ class Connections:
             current.requests -= 1
             await current.close_if_idle()
 
+    async def context(self, target: CloudTargetDestination) -> ssl.SSLContext:
+        """Return what TLS is spoken with to a target. Raises CredentialFault."""
+        async with self.session(target):
+            context = self._current.context if self._current is not None else None
+        return context or ssl.create_default_context()
+
     def options(self, target: CloudTargetDestination, url: str) -> dict[str, Any]:
         """Return the arguments of a request to `url` that speak of the proxy; none where it is reached directly.
 

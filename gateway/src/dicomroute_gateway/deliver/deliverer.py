@@ -53,6 +53,11 @@ class Deliverer:
         """The workers by destination (KIND/NAME)."""
         return self._workers
 
+    @property
+    def tokens(self) -> TokenCache:
+        """The tokens that are kept for all destinations."""
+        return self._tokens
+
     def start(self) -> None:
         """Begin to deliver, in the running event loop."""
         for destination in self._configuration().destinations:

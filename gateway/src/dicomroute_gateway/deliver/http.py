@@ -78,6 +78,19 @@ class Client:
         self._owns_tokens = tokens is None
         self._authorizer = Authorizer(secrets, self._tokens)
 
+    @property
+    def connections(self) -> Connections:
+        """What its requests go over."""
+        return self._connections
+
+    async def authenticate(self, target: CloudTargetDestination) -> None:
+        """Get what a request to a target is authenticated with, and keep a token for the next ones.
+
+        Raises CredentialFault, TransportFailed.
+        """
+        request = Unsigned("GET", target.url, {})
+        await self._authorizer.authorize(target.auth, request, partial(_exchange, self._connections, target))
+
     async def close(self) -> None:
         """Close connections that are kept."""
         if self._owns_tokens:

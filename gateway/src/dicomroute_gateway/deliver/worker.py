@@ -74,6 +74,8 @@ class Worker:
         self.destination = destination
         self.last_error: LastError | None = None
         self.paused: Paused | None = None
+        self.taken_time: float | None = None
+        """When the destination last took an instance, in seconds since 1970."""
         self.warnings = 0
         """How many instances the destination stored with a warning."""
         self._spool = spool
@@ -293,6 +295,8 @@ class Worker:
             self._works = True
             self.paused = None
             self._pace.worked()
+        if any(one.verdict is Verdict.DELIVERED for one in outcomes):
+            self.taken_time = time.time()
         return own or len(faults) < len(outcomes)
 
     def _give_back(self, batch: list[Item]) -> None:

@@ -1,28 +1,7 @@
 """Condition types and the reasons they may carry, each with what it means: the source of docs/conditions.md."""
 
-from enum import Enum
-from typing import Self
-
-
-class Reason(Enum):
-    """The reasons of one condition type. The class's doc string says what the condition is about."""
-
-    meaning: str
-
-    def __new__(cls, word: str, meaning: str) -> Self:
-        """Make a reason of its word and its meaning."""
-        member = object.__new__(cls)
-        member._value_ = word
-        member.meaning = meaning
-        return member
-
-    @property
-    def condition_type(self) -> str:
-        """The type of the condition that carries this reason."""
-        return type(self).__name__
-
-    def __str__(self) -> str:
-        return str(self.value)
+from .reason import Reason
+from .target_conditions import Authenticated, Reachable, TargetReady
 
 
 class Accepted(Reason):
@@ -264,11 +243,14 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (ResolvedRefs, ("DicomRoute",)),
     (Programmed, ("DicomRoute",)),
     (Ready, ("DicomRoute",)),
+    (Reachable, ("CloudTarget",)),
+    (Authenticated, ("CloudTarget",)),
+    (TargetReady, ("CloudTarget",)),
     (SpoolPressure, ("DicomRoute",)),
     (DeliveryStalled, ("DicomRoute",)),
     (Held, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
-    (CredentialsExpiring, ("DicomRoute",)),
+    (CredentialsExpiring, ("DicomRoute", "CloudTarget")),
 )
 """Every condition type with the kinds that carry it."""
 

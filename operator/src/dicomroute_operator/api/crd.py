@@ -71,8 +71,10 @@ RESOURCES: Final = (
         "cloudtargets",
         "ctarget",
         (
+            _READY,
+            _REASON,
             Column("URL", "string", ".spec.url", "Base URL of its DICOMweb service."),
-            Column("Auth", "string", ".spec.auth.type", "How requests are authenticated."),
+            Column("Auth", "string", ".spec.auth.type", "How requests are authenticated.", 1),
             _AGE,
         ),
     ),

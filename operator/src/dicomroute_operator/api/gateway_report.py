@@ -22,11 +22,28 @@ class ReportedConfiguration(Model):
     findings: list[Problem] = Field(default=[])
 
 
+class ReportedFinding(Model):
+    """One thing that is known of a target."""
+
+    status: str = "Unknown"
+    reason: str = ""
+    message: str = ""
+
+
+class ReportedProbe(Model):
+    """What a gateway found when it last probed a target; the time of that is no news."""
+
+    reachable: ReportedFinding = ReportedFinding()
+    authenticated: ReportedFinding = ReportedFinding()
+    ready: ReportedFinding = ReportedFinding()
+
+
 class ReportedDestination(DestinationStatus):
     """The deliveries to one destination; `credential_expires_time` where its credential says when it ends."""
 
     in_flight: Count = 0
     credential_expires_time: str | None = None
+    probe: ReportedProbe | None = None
 
 
 class ReportedSpool(Model):

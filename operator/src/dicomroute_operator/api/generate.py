@@ -79,9 +79,11 @@ def conditions_page() -> str:
         "",
     ]
     for reasons, kinds in CONDITIONS:
+        name = reasons.declared_type()
+        title = name if name == reasons.__name__ else f"{name} of a {kinds[0]}"
         when = " Present only while it is `True`." if reasons in NEGATIVE else ""
         lines += [
-            f"## {reasons.__name__}",
+            f"## {title}",
             "",
             f"{_sentences(reasons.__doc__ or '').removesuffix(' Present only while true.')}{when} "
             f"On: {', '.join(kinds)}.",

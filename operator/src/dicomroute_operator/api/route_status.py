@@ -59,6 +59,11 @@ class DestinationStatus(Deliveries):
         description="Why it takes nothing as it or its target is configured, in one word; absent while it may.",
     )
     paused_time: Time | None = Field(default=None, description="Since when that is so.")
+    not_ready_reason: Annotated[str, Field(max_length=128)] | None = Field(
+        default=None,
+        description="Why it does not work, as the gateway's last probe found, in one word; absent while it does. The "
+        "conditions of the CloudTarget say more.",
+    )
 
 
 class DicomRouteStatus(Model):

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dicomroute_operator.api.conditions import NEGATIVE, Reason
+from dicomroute_operator.api.conditions import NEGATIVE
+from dicomroute_operator.api.reason import Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from dicomroute_operator.api import identity
-from dicomroute_operator.api.conditions import Accepted, Reason, ResolvedRefs
+from dicomroute_operator.api.conditions import Accepted, ResolvedRefs
 from dicomroute_operator.api.delivery import DestinationKind
 from dicomroute_operator.api.gateway import ServiceType, TrafficPolicy
 from dicomroute_operator.api.inputs import NeededFile, RouteInputs, exclusive
 from dicomroute_operator.api.listener import SourcePolicy
+from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.api.route import RuleMatching
 
 from .finding import Check, Finding, run_chain

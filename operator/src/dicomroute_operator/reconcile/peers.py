@@ -1,16 +1,18 @@
-"""Reconciles nodes and targets: nothing is made of them, but their status says how their manifests stand."""
+"""Reconciles nodes and targets: nothing is made of them, but their status says how they stand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from dicomroute_operator.api.node import DicomNode, DicomNodeStatus
 from dicomroute_operator.api.target import CloudTarget, CloudTargetStatus
-from dicomroute_operator.checks.finding import Finding
 from dicomroute_operator.checks.node import check_node
 from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.kube.client import Client
 from dicomroute_operator.kube.resources import OWN
 from dicomroute_operator.status.conditions import first_of_each_type, settle
+from dicomroute_operator.status.pods import STALE_SECONDS
+from dicomroute_operator.status.target import Said, said_of, silent_seconds, target_status
 
 from .publish import publish
 from .world import Key, World
@@ -19,33 +21,40 @@ from .world import Key, World
 class PeerReconciler:
     """Writes the status of nodes and targets."""
 
-    def __init__(self, client: Client, world: World) -> None:
+    def __init__(self, client: Client, world: World, ask_later: Callable[[Key, float], None]) -> None:
         self._client = client
         self._world = world
+        self._ask_later = ask_later
 
     async def reconcile(self, key: Key) -> None:
         """Write the status of the node or target with this key, if it has changed."""
+        now = datetime.now(UTC)
         if key.kind == "DicomNode":
             node = self._world.nodes.get(key)
             if node is not None:
-                await self._publish(key, node, check_node(node), DicomNodeStatus)
+                before = node.status.conditions if node.status is not None else []
+                generation, stamp = node.metadata.generation, now.strftime("%Y-%m-%dT%H:%M:%SZ")
+                conditions = settle(first_of_each_type(check_node(node)), before, generation, stamp)
+                await self._publish(key, node, DicomNodeStatus(observed_generation=generation, conditions=conditions))
         else:
             target = self._world.targets.get(key)
             if target is not None:
-                await self._publish(key, target, check_target(target), CloudTargetStatus)
+                said = [self._said(route, key, now) for route in self._world.runs(key)]
+                await self._publish(key, target, target_status(target, check_target(target), said, now))
+
+    def _said(self, route: Key, target: Key, now: datetime) -> Said:
+        """Return what a route's gateways say; one that has said nothing for long has no known state any more."""
+        said = said_of(route.name, [target.name], self._world.pods(route), now.timestamp())[target.name]
+        silent = silent_seconds(self._world.routes[route], now)
+        if said.destinations or said.is_stale or silent is None:
+            return said
+        if silent <= STALE_SECONDS:
+            self._ask_later(target, STALE_SECONDS - silent + 1)
+        return replace(said, is_stale=silent > STALE_SECONDS)
 
     async def _publish(
-        self,
-        key: Key,
-        one: DicomNode | CloudTarget,
-        findings: Sequence[Finding],
-        kind: type[DicomNodeStatus | CloudTargetStatus],
+        self, key: Key, one: DicomNode | CloudTarget, status: DicomNodeStatus | CloudTargetStatus
     ) -> None:
-        before = one.status.conditions if one.status is not None else []
-        generation = one.metadata.generation
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        conditions = settle(first_of_each_type(findings), before, generation, now)
-        status = kind(observed_generation=generation, conditions=conditions)
         if status == one.status or one.metadata.deletion_timestamp is not None:
             return
         about = {
@@ -53,4 +62,8 @@ class PeerReconciler:
             "kind": key.kind,
             "metadata": {"name": key.name, "namespace": key.namespace, "uid": one.metadata.uid},
         }
-        await publish(self._client, about, status, before)
+        await publish(self._client, about, status, one.status.conditions if one.status is not None else [])
+        store = self._world.store(key.kind)
+        current = store.get(key)
+        if current is not None and current.metadata.uid == one.metadata.uid:
+            store[key] = current.model_copy(update={"status": status})

@@ -10,10 +10,10 @@ from dicomroute_operator.api.meta import Condition, Model
 from dicomroute_operator.kube.client import ApiError, Client
 from dicomroute_operator.kube.events import record
 
-_NEGATIVE: Final = frozenset(one.__name__ for one in NEGATIVE)
-_QUIET: Final = frozenset(("Pending", "Starting", "Terminating", "PodMissing"))
-"""Reasons of a moment: every pod that starts goes through them."""
-_KNOWN: Final = frozenset(reasons.__name__ for reasons, _ in CONDITIONS)
+_NEGATIVE: Final = frozenset(one.declared_type() for one in NEGATIVE)
+_QUIET: Final = frozenset(("Pending", "Starting", "Terminating", "PodMissing", "NotTested", "NotUsed", "NotProven"))
+"""Reasons of a moment, which every pod that starts goes through, and those that say only that nothing is known."""
+_KNOWN: Final = frozenset(reasons.declared_type() for reasons, _ in CONDITIONS)
 
 
 async def publish(client: Client, about: dict[str, Any], status: Any, before: Sequence[Condition]) -> None:
@@ -54,7 +54,7 @@ def transitions(before: Sequence[Condition], after: Sequence[Condition]) -> list
         for one in old.values()
         if one.type in _NEGATIVE and _is_bad(one)
     ]
-    return found
+    return list(dict.fromkeys(found))  # what several conditions say alike is told once
 
 
 def _is_bad(one: Condition) -> bool:

@@ -34,6 +34,7 @@ from dicomroute_operator.render.route import render_route
 from dicomroute_operator.render.settings import RenderSettings
 from dicomroute_operator.status.observed import RouteSeen
 from dicomroute_operator.status.route import route_status
+from dicomroute_operator.status.target import Said, said_of
 
 from .last_good import without_removed
 from .publish import publish
@@ -79,6 +80,8 @@ class RouteReconciler:
         self._turns = Turns(world, settings.render.gateway_image, settings.max_concurrent_rollouts, is_selected)
         self._secret_written: dict[str, float] = {}
         """When the admin Secret of each route, by UID, was last written, on the monotonic clock."""
+        self._said: dict[Key, dict[str, Said]] = {}
+        """What the gateways of each route said of its targets when these were last told."""
 
     async def reconcile(self, key: Key) -> None:
         """Reconcile the route with this key; one that is gone needs nothing: its objects go with it."""
@@ -86,6 +89,7 @@ class RouteReconciler:
         try:
             if route is None or route.metadata.deletion_timestamp is not None:
                 self._turns.leave(key)
+                self._said.pop(key, None)
             else:
                 await self._reconcile(key, route)
         finally:
@@ -124,6 +128,7 @@ class RouteReconciler:
             apply_error=error,
         )
         await self._report(key, route, route_status(route, findings, seen, datetime.now(UTC)))
+        await self._tell_targets(key, inputs, seen)
         if error:
             raise ReconcileError(error)
 
@@ -280,6 +285,15 @@ class RouteReconciler:
         current = self._world.routes.get(key)
         if current is not None and current.metadata.uid == route.metadata.uid:
             self._world.routes[key] = current.model_copy(update={"status": status})
+
+    async def _tell_targets(self, key: Key, inputs: RouteInputs, seen: RouteSeen) -> None:
+        """Have the targets reconciled of which the route's gateways say something new."""
+        used = [one.name for one in inputs.destinations() if one.name in inputs.targets]
+        before, now = self._said.get(key, {}), said_of(key.name, used, seen.pods, time.time())
+        self._said[key] = now
+        for name, said in now.items():
+            if before.get(name) != said:
+                await self._enqueue(Key("CloudTarget", key.namespace, name))
 
 
 def _too_large(route: DicomRoute, objects: RouteObjects) -> list[Finding]:

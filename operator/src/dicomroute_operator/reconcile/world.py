@@ -83,6 +83,8 @@ class World:
     versions: dict[Key, Version] = field(default_factory=dict)
     unreadable: set[Key] = field(default_factory=set)
     """Objects that are there and newer than this operator understands."""
+    users: dict[Key, set[Key]] = field(default_factory=dict)
+    """The routes that name a target, by its key; the target may not be there."""
     _gone: dict[str, None] = field(default_factory=dict)
     """The UIDs that were deleted last: a list that began before cannot bring them back."""
 
@@ -106,7 +108,7 @@ class World:
             self.versions.pop(key, None)
             self.unreadable.discard(key)
             store.pop(key, None)
-            return {key} | self._concerned(key, before, None)
+            return {key} | self._concerned(key, before, None) | self._used_otherwise(key, before, None)
         self.versions[key] = version
         model = model_of(kind)
         assert model is not None
@@ -120,7 +122,26 @@ class World:
         store[key] = after
         if before is not None and _same_but_status(before, after):
             return set()
-        return {key} | self._concerned(key, before, after)
+        return {key} | self._concerned(key, before, after) | self._used_otherwise(key, before, after)
+
+    def _used_otherwise(self, key: Key, before: Any, after: Any) -> set[Key]:
+        """Keep up who uses which target; return the targets that a route has begun or ceased to use."""
+        if key.kind != "DicomRoute":
+            return set()
+        old, new = _targets_of(key, before), _targets_of(key, after)
+        for target in old - new:
+            self.users[target].discard(key)
+            if not self.users[target]:
+                del self.users[target]
+        for target in new - old:
+            self.users.setdefault(target, set()).add(key)
+        was, runs = _runs(before), _runs(after)
+        changed = old ^ new if was == runs else old | new
+        return {target for target in changed if target in self.targets}
+
+    def runs(self, target: Key) -> list[Key]:
+        """Return the routes that use a target and have pods, by name."""
+        return sorted(key for key in self.users.get(target, ()) if _runs(self.routes.get(key)))
 
     def listed(self, before: Mapping[Key, "Version"], listed: Collection[Key]) -> set[Key]:
         """Take over that a list, begun when there was `before`, did not have some objects; return who is concerned."""
@@ -221,6 +242,15 @@ def _admits(route: DicomRoute, node: DicomNode) -> bool:
     inputs = RouteInputs(route, nodes={node.metadata.name: node})
     named = {reference.name for listener in route.spec.listeners for reference in listener.sources.nodes}
     return node.metadata.name in named or any(inputs.nodes_of(listener) for listener in route.spec.listeners)
+
+
+def _targets_of(key: Key, route: DicomRoute | None) -> set[Key]:
+    destinations = RouteInputs(route).destinations() if route is not None else []
+    return {Key("CloudTarget", key.namespace, one.name) for one in destinations if one.kind == "CloudTarget"}
+
+
+def _runs(route: DicomRoute | None) -> bool:
+    return route is not None and route.metadata.deletion_timestamp is None and route.spec.gateway.replicas > 0
 
 
 def _is_controlled_by(child: Object, uid: str) -> bool:

@@ -156,7 +156,7 @@ def rendered_destination(inputs: RouteInputs, destination: Destination) -> dict[
     """Return what a destination says of itself; None when it does not exist, or says not where it is called."""
     target, node = inputs.target_of(destination), inputs.node_of(destination)
     if target is not None:
-        return _cloud_target(target)
+        return cloud_target(target)
     return _dicom_node(node, node.spec.host) if node is not None and node.spec.host is not None else None
 
 
@@ -173,7 +173,8 @@ def _dicom_node(node: DicomNode, host: str) -> dict[str, Any]:
     }
 
 
-def _cloud_target(target: CloudTarget) -> dict[str, Any]:
+def cloud_target(target: CloudTarget) -> dict[str, Any]:
+    """Return a target as a destination."""
     return {
         "kind": "CloudTarget",
         "name": target.metadata.name,

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from dicomroute_operator.api.conditions import Reason
 from dicomroute_operator.api.meta import Condition
+from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.checks.finding import Finding
 
 

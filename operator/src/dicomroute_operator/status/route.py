@@ -28,11 +28,11 @@ from dicomroute_operator.api.route_status import (
 from dicomroute_operator.checks.finding import Finding
 
 from .conditions import condition, first_of_each_type, settle
+from .expiring import expiring, seconds_since
 from .observed import PodSeen, RouteSeen
 from .pods import is_awaited, is_stale, ready
 
 STALLED_SECONDS: Final = 120
-EXPIRING_SECONDS: Final = 14 * 86400
 _FINDINGS: Final = {
     "ListenersInvalid": Programmed.LISTENERS_INVALID,
     "RuleInvalid": Programmed.RULE_INVALID,
@@ -134,12 +134,17 @@ def _destination(found: Sequence[ReportedDestination]) -> DestinationStatus:
         last_error=max(errors, key=lambda error: error.time, default=None),
         paused_reason=paused.paused_reason if paused else None,
         paused_time=paused.paused_time if paused else None,
+        not_ready_reason=next((reason for one in found if (reason := _why_not_ready(one))), None),
         **{
             name: sum(getattr(one, name) for one in found)
             + (sum(one.in_flight for one in found) if name == "pending" else 0)
             for name in Deliveries.model_fields
         },
     )
+
+
+def _why_not_ready(one: ReportedDestination) -> str:
+    return one.probe.ready.reason[:128] if one.probe is not None and one.probe.ready.status == "False" else ""
 
 
 def _of_reports(
@@ -151,7 +156,7 @@ def _of_reports(
         *_pressure(reports, under_pressure),
         *_stalled(reports, recent, now),
         *_held(route, reports),
-        *_expiring(reports, now),
+        *expiring([one for report in reports for one in report.destinations], now),
     ]
 
 
@@ -210,7 +215,7 @@ def _hours_left(spool: ReportedSpool) -> float | None:
 
 def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> list[Condition]:
     for report in reports:
-        oldest = _seconds_since(report.oldest_owed_time, now)
+        oldest = seconds_since(report.oldest_owed_time, now)
         if oldest is None or oldest < STALLED_SECONDS:
             continue
         for one in report.destinations:
@@ -223,7 +228,7 @@ def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> 
                     "one delivery at a time asks again"
                 )
                 return [condition(DeliveryStalled.DESTINATION_PAUSED, True, message)]
-            if (_seconds_since(one.last_error.time, now) or 0) < recent:
+            if (seconds_since(one.last_error.time, now) or 0) < recent:
                 status = f" with status {one.last_error.status}" if one.last_error.status is not None else ""
                 message = (
                     f"{one.kind} {one.name}: {one.pending + one.in_flight} deliveries wait, the oldest instance "
@@ -241,33 +246,6 @@ def _held(route: DicomRoute, reports: Sequence[GatewayReport]) -> list[Condition
     where = f"--route {route.metadata.name} -n {route.metadata.namespace}"
     message = f"{held} deliveries or instances are held: `dicomroute queue list {where} --in Held` says why"
     return [condition(Held.DELIVERIES_HELD, True, message)]
-
-
-def _expiring(reports: Sequence[GatewayReport], now: datetime) -> list[Condition]:
-    """Name the credential that ends first, if it does so within 14 days."""
-    ends = [
-        (since, one)
-        for report in reports
-        for one in report.destinations
-        if (since := _seconds_since(one.credential_expires_time, now)) is not None and since > -EXPIRING_SECONDS
-    ]
-    if not ends:
-        return []
-    since, first = max(ends, key=lambda found: found[0])
-    expired = since > 0
-    what = f"the credential of {first.kind} {first.name} {'ended' if expired else 'ends'} at"
-    reason = CredentialsExpiring.EXPIRED if expired else CredentialsExpiring.EXPIRES_SOON
-    message = f"{what} {first.credential_expires_time}: renew it in its Secret, which is used without a restart"
-    return [condition(reason, True, message)]
-
-
-def _seconds_since(text: str | None, now: datetime) -> float | None:
-    if text is None:
-        return None
-    try:
-        return (now - datetime.fromisoformat(text)).total_seconds()
-    except (ValueError, TypeError):
-        return None
 
 
 def _endpoints(route: DicomRoute, seen: RouteSeen) -> list[Endpoint]:

@@ -1,0 +1,161 @@
+"""What a probe and the deliveries beside it say of a target: three findings, the worst thing first. Pure.
+
+| the probe | the deliveries since the target was changed | Reachable | Authenticated | Ready |
+|---|---|---|---|---|
+| older than the last instance that was taken | it takes them | True | True | True |
+| DNS, TCP, TLS failed | | False | Unknown, or what the credential says | as Reachable |
+| the credential failed | | as the steps say | False | as Authenticated |
+| the query failed with 401 | | True | False | as Authenticated |
+| the query failed with 403, 405, 501, or an answer that says nothing | it takes them | True | True | True |
+| the same | none | True | Unknown | Unknown |
+| the query failed otherwise | none | True | Unknown | False |
+| every step passed | it refuses them | True | True, or False for 401 and 403 | False |
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from .steps import Probed, Result, Step, StepName
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is known of a target; status None is Unknown."""
+
+    status: bool | None
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that is known of a target."""
+
+    reachable: Finding
+    authenticated: Finding
+    ready: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What deliveries have shown since the target was last changed.
+
+    `taken_time` is when it last took an instance, in seconds since 1970; `refused` why it takes none as it is
+    configured, with the sentence for it; `is_waiting` whether the last attempts failed.
+    """
+
+    taken_time: float | None = None
+    refused: str = ""
+    refused_message: str = ""
+    is_waiting: bool = False
+
+    @property
+    def proof(self) -> bool:
+        """Whether it is known to take instances."""
+        return self.taken_time is not None and not self.is_waiting and not self.refused
+
+
+CREDENTIAL_REASONS: Final = frozenset(
+    (
+        "SecretMissing",
+        "CredentialInvalid",
+        "CertificateUnusable",
+        "WorkloadIdentityMissing",
+        "TokenRefused",
+        "TokenEndpointUnreachable",
+        "TokenEndpointUnavailable",
+        "TokenAnswerInvalid",
+        "Unauthorized",
+    )
+)
+"""What is wrong with the credential, in whatever step it shows."""
+ANSWER_REASONS: Final = frozenset(
+    ("NotDICOMweb", "Redirected", "QueryNotAllowed", "QueryFailed", "Throttled", "Busy", "ServerError")
+)
+"""What a query fails with when an answer came."""
+_NO_PROOF: Final = frozenset(("QueryNotAllowed", "QueryFailed"))
+"""Answers that say nothing of whether the target stores."""
+
+_REACHABLE: Final = Finding(True, "Reachable", "it answers")
+_AUTHENTICATED: Final = Finding(True, "Authenticated", "it knows the credential, or asks for none")
+_READY: Final = Finding(True, "Ready", "it answers an authenticated query as a DICOMweb server")
+_STORING: Final = Finding(True, "Ready", "it takes what is delivered")
+
+
+def findings(probed: Probed, stores: Stores) -> Findings:
+    """Return what is known of a target."""
+    if stores.proof and stores.taken_time is not None and stores.taken_time >= probed.time:
+        return Findings(_REACHABLE, _AUTHENTICATED, _STORING)
+    reachable, authenticated = _reachable(probed), _authenticated(probed, stores)
+    if reachable.status is False:
+        return Findings(reachable, authenticated, reachable)
+    if authenticated.status is False:
+        return Findings(reachable, authenticated, authenticated)
+    return Findings(reachable, authenticated, _ready(probed, stores) if reachable.status else reachable)
+
+
+def fails(probed: Probed) -> bool:
+    """Whether a probe by itself says that the target does not work."""
+    return findings(probed, Stores()).ready.status is False
+
+
+def _reachable(probed: Probed) -> Finding:
+    for step in probed.steps:
+        if step.result is not Result.FAILED or step.name is StepName.CREDENTIAL:
+            continue
+        if step.reason in CREDENTIAL_REASONS:
+            if step.name is StepName.QUERY:
+                continue
+            return Finding(None, "NotTested", f"not tried: {step.message}")
+        if step.reason not in ANSWER_REASONS:
+            return Finding(False, step.reason, step.message)
+    if probed.step(StepName.TCP).result is Result.PASSED:
+        return _REACHABLE
+    return Finding(None, "NotTested", "not tried")
+
+
+def _authenticated(probed: Probed, stores: Stores) -> Finding:
+    fault = _credential_fault(probed)
+    if fault is not None:
+        return Finding(False, fault.reason, fault.message)
+    if stores.refused in ("Unauthorized", "Forbidden"):
+        sentence = f"it refuses what is stored ({stores.refused_message or stores.refused})"
+        return Finding(
+            False, stores.refused, f"{sentence}: give this identity the right to store, or correct spec.auth"
+        )
+    query = probed.step(StepName.QUERY)
+    if query.result is Result.PASSED or (query.reason in ANSWER_REASONS and stores.proof):
+        return _AUTHENTICATED
+    if query.reason in ANSWER_REASONS:
+        return Finding(None, "NotProven", f"its answer does not say whether it knows the credential: {query.message}")
+    return Finding(None, "NotTested", "not known while the target is not reached")
+
+
+def _credential_fault(probed: Probed) -> Step | None:
+    return next(
+        (
+            step
+            for step in probed.steps
+            if step.result is Result.FAILED and (step.name is StepName.CREDENTIAL or step.reason in CREDENTIAL_REASONS)
+        ),
+        None,
+    )
+
+
+def _ready(probed: Probed, stores: Stores) -> Finding:
+    query = probed.step(StepName.QUERY)
+    if stores.refused:
+        sentence = f"it refuses whatever is stored: {stores.refused}"
+        shown = f"{sentence} ({stores.refused_message})" if stores.refused_message else sentence
+        return Finding(False, "StoreRefused", f"{shown}; correct spec.url, or the server's settings")
+    if query.result is Result.PASSED:
+        return _READY
+    if query.result is not Result.FAILED:
+        return Finding(None, "NotTested", "the query was not tried")
+    if stores.proof:
+        return Finding(
+            True, "QueryNotAllowed", f"it takes what is delivered, though {query.message}; no delivery queries"
+        )
+    if query.reason in _NO_PROOF:
+        return Finding(None, query.reason, f"{query.message}; the first delivery shows whether it takes instances")
+    return Finding(False, query.reason, query.message)

@@ -1,0 +1,134 @@
+"""What a probe and the deliveries beside it say of a target."""
+
+import pytest
+
+from dicomroute_gateway.deliver.probes.findings import Finding, Findings, Stores, fails, findings
+from dicomroute_gateway.deliver.probes.steps import Probed, Result, Step, StepName, advised, answered
+
+TIME = 1000.0
+NEVER = Stores()
+BEFORE, SINCE = Stores(taken_time=TIME - 60), Stores(taken_time=TIME + 1)
+REFUSED = Stores(refused="NotFound", refused_message="HTTP 404", is_waiting=True)
+FORBIDDEN = Stores(refused="Forbidden", refused_message="HTTP 403", is_waiting=True)
+
+
+def probed(**failed: str) -> Probed:
+    """Return a probe in which the named steps failed for these reasons, and what follows was not tried."""
+    steps: list[Step] = []
+    is_reached = is_known = True
+    for name in StepName:
+        reason = failed.get(name.lower(), "")
+        is_tried = is_known and is_reached if name is StepName.QUERY else is_reached or name is StepName.CREDENTIAL
+        if reason:
+            steps.append(Step(name, Result.FAILED, reason, f"{reason} says", 0.1))
+            is_known, is_reached = (False, is_reached) if name is StepName.CREDENTIAL else (is_known, False)
+        else:
+            steps.append(Step(name, Result.PASSED if is_tried else Result.NOT_TRIED))
+    return Probed(TIME, tuple(steps))
+
+
+def words(found: Findings) -> tuple[str, str, str]:
+    def word(one: Finding) -> str:
+        return f"{one.status}/{one.reason}"
+
+    return word(found.reachable), word(found.authenticated), word(found.ready)
+
+
+OK = ("True/Reachable", "True/Authenticated", "True/Ready")
+
+
+@pytest.mark.parametrize(
+    ("probe", "stores", "expected"),
+    [
+        (probed(), NEVER, OK),
+        (probed(dns="DNSFailed"), NEVER, ("False/DNSFailed", "None/NotTested", "False/DNSFailed")),
+        (probed(dns="DNSFailed"), BEFORE, ("False/DNSFailed", "None/NotTested", "False/DNSFailed")),
+        (probed(dns="DNSFailed"), SINCE, OK),
+        (probed(tls="TLSExpired"), NEVER, ("False/TLSExpired", "None/NotTested", "False/TLSExpired")),
+        (probed(tls="SecretMissing"), NEVER, ("None/NotTested", "False/SecretMissing", "False/SecretMissing")),
+        (
+            probed(tcp="TimedOut", credential="TokenRefused"),
+            NEVER,
+            ("False/TimedOut", "False/TokenRefused", "False/TimedOut"),
+        ),
+        (probed(credential="TokenRefused"), NEVER, ("True/Reachable", "False/TokenRefused", "False/TokenRefused")),
+        (probed(credential="TokenRefused"), SINCE, OK),
+        (probed(query="Unauthorized"), NEVER, ("True/Reachable", "False/Unauthorized", "False/Unauthorized")),
+        (probed(query="Unauthorized"), BEFORE, ("True/Reachable", "False/Unauthorized", "False/Unauthorized")),
+        (probed(query="TokenRefused"), NEVER, ("True/Reachable", "False/TokenRefused", "False/TokenRefused")),
+        (
+            probed(query="TLSClientCertificateRequired"),
+            NEVER,
+            ("False/TLSClientCertificateRequired", "None/NotTested", "False/TLSClientCertificateRequired"),
+        ),
+        (probed(query="QueryNotAllowed"), NEVER, ("True/Reachable", "None/NotProven", "None/QueryNotAllowed")),
+        (probed(query="QueryNotAllowed"), BEFORE, ("True/Reachable", "True/Authenticated", "True/QueryNotAllowed")),
+        (probed(query="QueryNotAllowed"), FORBIDDEN, ("True/Reachable", "False/Forbidden", "False/Forbidden")),
+        (probed(query="QueryFailed"), NEVER, ("True/Reachable", "None/NotProven", "None/QueryFailed")),
+        (probed(query="NotDICOMweb"), NEVER, ("True/Reachable", "None/NotProven", "False/NotDICOMweb")),
+        (probed(query="NotDICOMweb"), BEFORE, ("True/Reachable", "True/Authenticated", "True/QueryNotAllowed")),
+        (probed(query="Busy"), NEVER, ("True/Reachable", "None/NotProven", "False/Busy")),
+        (probed(), REFUSED, ("True/Reachable", "True/Authenticated", "False/StoreRefused")),
+        (probed(), FORBIDDEN, ("True/Reachable", "False/Forbidden", "False/Forbidden")),
+        (probed(), Stores(taken_time=TIME + 1, is_waiting=True), OK),
+        (Probed(TIME, ()), NEVER, ("None/NotTested", "None/NotTested", "None/NotTested")),
+    ],
+)
+def test_findings(probe: Probed, stores: Stores, expected: tuple[str, str, str]) -> None:
+    found = findings(probe, stores)
+    assert words(found) == expected
+    assert all((found.reachable.message, found.authenticated.message, found.ready.message))
+
+
+def test_a_delivery_that_failed_since_is_no_proof() -> None:
+    waits = Stores(taken_time=TIME - 60, is_waiting=True)
+    assert words(findings(probed(query="QueryNotAllowed"), waits))[2] == "None/QueryNotAllowed"
+
+
+def test_only_what_certainly_does_not_work_fails() -> None:
+    assert fails(probed(tcp="TimedOut"))
+    assert fails(probed(query="NotDICOMweb"))
+    assert not fails(probed())
+    assert not fails(probed(query="QueryNotAllowed"))
+
+
+def test_a_step_that_is_not_needed_passes() -> None:
+    steps = (Step(StepName.DNS, Result.NOT_NEEDED), Step(StepName.TCP, Result.PASSED))
+    assert Probed(TIME, steps).passed
+    assert not Probed(TIME, (*steps, Step(StepName.TLS, Result.NOT_TRIED))).passed
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "reason"),
+    [
+        (200, "application/dicom+json", ""),
+        (200, "Application/JSON; charset=utf-8", ""),
+        (200, 'multipart/related; type="application/dicom+xml"', ""),
+        (204, "", ""),
+        (200, "text/html", "NotDICOMweb"),
+        (200, "", "NotDICOMweb"),
+        (301, "", "Redirected"),
+        (401, "", "Unauthorized"),
+        (403, "", "QueryNotAllowed"),
+        (404, "text/html", "NotDICOMweb"),
+        (405, "", "QueryNotAllowed"),
+        (410, "", "NotDICOMweb"),
+        (429, "", "Throttled"),
+        (501, "", "QueryNotAllowed"),
+        (503, "", "Busy"),
+        (502, "", "ServerError"),
+        (400, "", "QueryFailed"),
+        (406, "", "QueryFailed"),
+    ],
+)
+def test_answers_to_the_query(status: int, content_type: str, reason: str) -> None:
+    found, message = answered(status, content_type)
+    assert found == reason
+    assert bool(message) == bool(reason)
+
+
+def test_a_fault_says_what_to_do() -> None:
+    assert advised("TLSExpired", "it ended") == (
+        "it ended: have the server's certificate renewed, or correct the clock of whoever is wrong"
+    )
+    assert advised("SecretMissing", "create it") == "create it"
