@@ -136,7 +136,13 @@ def over_http(queue: Queue, token_file: Path, use: Callable[[Post], Awaitable[No
 
     async def run() -> None:
         server = AdminServer(  # nobody observes it, and there is no ledger
-            lambda: pytest.fail("it was observed"), lambda: queue, lambda: None, token_file, Measures(), list
+            lambda: pytest.fail("it was observed"),
+            lambda: queue,
+            lambda: None,
+            token_file,
+            Measures(),
+            list,
+            lambda: None,
         )
         port = await server.start("127.0.0.1", 0, health=False, api=True)
         headers = {"Authorization": f"Bearer {TOKEN}"}
