@@ -256,13 +256,15 @@ class _Sink:
             return StoreResult(Status.SUCCESS)
         if DeliveryState.DEAD_LETTERED in states:
             return StoreResult(Status.CANNOT_UNDERSTAND, "a destination refused the instance; the gateway keeps it")
+        if DeliveryState.SKIPPED in states:
+            return StoreResult(Status.OUT_OF_RESOURCES, "a delivery was given up: send it again")
         return StoreResult(Status.OUT_OF_RESOURCES, "not delivered yet: the gateway keeps it and goes on")
 
     def _received(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> Received:
         destinations = [str(destination) for destination in routing.destinations]
-        skipped = [
-            one for one in destinations if one in active.quotas and self._spool.owed_bytes(one) >= active.quotas[one]
-        ]
+        # Whom the sender waits for is owed it, whatever it is owed already.
+        bounded = active.quotas.keys() - (active.waited_for(destinations) or ())
+        skipped = [one for one in destinations if one in bounded and self._spool.owed_bytes(one) >= active.quotas[one]]
         return Received(
             id=self._incoming.id,
             time=time.time(),

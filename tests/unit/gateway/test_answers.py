@@ -103,3 +103,15 @@ def test_what_is_wrong_with_the_target_is_never_held_against_an_instance(provide
 )
 def test_what_passes_is_tried_again(status: int, name: str) -> None:
     assert outcome("Azure", status, b"", "") == Outcome(V.RETRY, name, status)
+
+
+@pytest.mark.parametrize(
+    "status, verdict", [(401, V.PAUSE), (403, V.PAUSE), (407, V.PAUSE), (408, V.RETRY), (429, V.RETRY)]
+)
+def test_who_has_not_looked_at_the_content_refuses_none(status: int, verdict: Verdict) -> None:
+    assert outcome("Generic", status, result([], {"1.1": 0x0110})).verdict is verdict
+    assert outcome("Generic", status, result(["1.1"])).verdict is V.DELIVERED, "what it says it stored it has"
+
+
+def test_a_failure_without_a_name_is_that_of_the_only_instance_whatever_else_is_listed() -> None:
+    assert outcome("Generic", 202, result(["9.9"], nameless=[0xC000])).verdict is V.REFUSED

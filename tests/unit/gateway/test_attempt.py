@@ -56,3 +56,15 @@ def test_a_duplicate_is_our_own_only_if_the_attempt_before_may_have_arrived(befo
     tried = after(PENDING, Outcome(V.RETRY, before), 1.0, True, 8) if before else PENDING
     assert is_our_own(received(), tried) is own
     assert not is_our_own(received(follows=True), tried), "of a later version nobody knows"
+
+
+def test_what_may_have_arrived_once_may_have_arrived_whatever_came_after() -> None:
+    lost = after(PENDING, Outcome(V.RETRY, "ConnectionLost"), 1.0, True, 8)
+    for reason in ("ConnectionFailed", "Throttled", "TokenRefused"):
+        lost = after(lost, Outcome(V.RETRY, reason), 2.0, True, 8)
+    assert is_our_own(received(), lost)
+
+
+@pytest.mark.parametrize("reason", ["ConnectionFailed", "DNSFailed", "TLSUntrusted", "Throttled"])
+def test_what_was_never_sent_is_nobodys(reason: str) -> None:
+    assert not is_our_own(received(), after(PENDING, Outcome(V.RETRY, reason), 1.0, True, 8))

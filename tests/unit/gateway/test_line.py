@@ -80,3 +80,11 @@ def test_nothing_is_lost_and_nothing_is_taken_twice(groups: list[list[int]], mos
     while some := line.take(0, most, everything):
         taken += some
     assert sorted(taken) == sorted(expected)
+
+
+def test_those_in_order_can_come_before_groups() -> None:
+    line = Line()
+    line.add_group([1])
+    line.add([2])
+    assert line.take(0, 1, everything, ready_first=True) == [2]
+    assert line.take(0, 1, everything, ready_first=True) == [1]

@@ -531,6 +531,16 @@ def test_compaction_forgets_what_is_done_and_nothing_else(tmp_path: Path) -> Non
     again.close()
 
 
+def test_what_came_again_is_taken_for_ours_only_where_it_was_delivered() -> None:
+    ledger = Ledger()
+    ledger.apply(replace(received(1, ("a", "b", "c")), skipped=("d",)))
+    ledger.apply(delivered(1, "a"))
+    ledger.apply(DeliveryRecord(1, "b", DeliveryState.SKIPPED, may_have_arrived=True))
+    ledger.apply(AgainRecord(1, ("a", "b", "d")))
+    found = {name: one.may_have_arrived for name, one in ledger.entries[1].deliveries.items()}
+    assert found == {"a": True, "b": True, "c": False, "d": False}
+
+
 def history(spool: Spool) -> list[tuple[int, list[DeliveryState]]]:
     found = spool.history.find([day.date for day in spool.history.days()], lambda _: True)
     return sorted((one.received.id, [d.state for d in one.deliveries]) for one in found)

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from dicomroute_gateway.spool.content import FAULTS_OF_THE_SPOOL
-from dicomroute_gateway.spool.ledger import CAME_AGAIN
 from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState, Received
 
 from .outcome import Outcome, Verdict
@@ -26,7 +24,7 @@ _MAY_HAVE_ARRIVED: Final = frozenset(
         "NotInAnswer",
         "AnswerNamesNoInstance",
         "AnswerWithoutResult",
-        CAME_AGAIN,
+        "Interrupted",
         *MAY_HAVE_ARRIVED,
     )
 )
@@ -39,10 +37,8 @@ def after(
     """Return the state of a delivery after an attempt with this outcome.
 
     Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
-    second time, a doubtful one after `content_attempts`. What our own spool failed to give was not sent, and changes
-    nothing of what the attempt before it may have brought there.
+    second time, a doubtful one after `content_attempts`.
     """
-    not_sent = outcome.reason in FAULTS_OF_THE_SPOOL and delivery.reason in _MAY_HAVE_ARRIVED
     refused = alone and outcome.verdict in CONTENT
     refusals = delivery.refusals + refused
     state = DeliveryState.PENDING
@@ -55,10 +51,11 @@ def after(
         state=state,
         attempts=delivery.attempts + 1,
         refusals=refusals,
-        reason=delivery.reason if not_sent else outcome.reason,
+        reason=outcome.reason,
         status=outcome.status,
         time=stamp,
         earlier=_earlier(delivery),
+        may_have_arrived=delivery.may_have_arrived or outcome.reason in _MAY_HAVE_ARRIVED,
     )
 
 
@@ -72,10 +69,10 @@ def _earlier(delivery: DeliveryRecord) -> tuple[Attempt, ...]:
 def is_our_own(received: Received, delivery: DeliveryRecord) -> bool:
     """Return whether what a destination has of this UID is what an earlier attempt brought there.
 
-    It is when that attempt was sent, and its answer was lost or did not name the instance. Of a later version nobody
-    knows: the destination has the earlier one from us, too.
+    It is when one was sent, and its answer was lost or did not name the instance. Of a later version nobody knows: the
+    destination has the earlier one from us, too.
     """
-    return delivery.reason in _MAY_HAVE_ARRIVED and not received.follows
+    return delivery.may_have_arrived and not received.follows
 
 
 def is_its_own(outcome: Outcome) -> bool:
@@ -85,6 +82,8 @@ def is_its_own(outcome: Outcome) -> bool:
     """
     if outcome.verdict is Verdict.PAUSE:
         return False
+    if outcome.is_own:
+        return True
     return outcome.reason in AT_AN_INSTANCE or outcome.status not in (None, 408, 425, 429, 503)
 
 

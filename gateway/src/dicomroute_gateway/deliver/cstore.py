@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -13,6 +13,7 @@ from dicomroute_gateway.dimse.propose import Syntaxes
 from dicomroute_gateway.dimse.requestor import Called, StoreInstance, Timeouts
 
 from .associations import Associations, Kept, Peer
+from .attempt import is_our_own
 from .outcome import Outcome, Verdict
 from .outgoing import Outgoing
 from .store_status import Judgement, of_failure, of_status
@@ -100,6 +101,9 @@ class CStoreTransport:
                 return done
             kept.answered += 1
             judgement = of_status(response.status)
+            if judgement.outcome.verdict is Verdict.DUPLICATE and is_our_own(received, item.delivery):
+                stored = Outcome(Verdict.DELIVERED, "StoredBefore", judgement.outcome.status)
+                judgement = replace(judgement, outcome=stored)
             done.append(_Answered(judgement, time.monotonic() - source.ended))
             is_stored = judgement.outcome.verdict is Verdict.DELIVERED
             if not is_stored or not kept.requestor.is_open or time.monotonic() >= ends or self._closing.is_set():

@@ -61,7 +61,11 @@ def settle(outcome: Outcome, policy: OnDuplicate, *, own: bool, follows: bool) -
 def compared(outcome: Outcome, found: Found, policy: OnDuplicate, status: int | None) -> Outcome | Step:
     """Return the outcome after a comparison that was answered with the HTTP status `status`."""
     if found is Found.UNKNOWN or (found is Found.ABSENT and outcome.verdict is not Verdict.CONFLICT):
-        return Step.OVERWRITE if policy is OnDuplicate.OVERWRITE else Outcome(Verdict.RETRY, "CannotCompare", status)
+        return (
+            Step.OVERWRITE
+            if policy is OnDuplicate.OVERWRITE
+            else Outcome(Verdict.RETRY, "CannotCompare", status, is_own=True)
+        )
     if found is Found.ABSENT:
         return Outcome(Verdict.DOUBTFUL, outcome.reason, outcome.status)
     if outcome.verdict is Verdict.CONFLICT and policy is OnDuplicate.FAIL:
@@ -88,7 +92,7 @@ def overwritten(outcome: Outcome) -> Outcome:
         case Verdict.CONFLICT:
             return Outcome(Verdict.DOUBTFUL, outcome.reason, outcome.status)
         case _:
-            return Outcome(Verdict.RETRY, "OverwriteFailed", outcome.status)
+            return Outcome(Verdict.RETRY, "OverwriteFailed", outcome.status, is_own=True)
 
 
 def _accepted(outcome: Outcome) -> Outcome:

@@ -75,6 +75,8 @@ def failure(error: Exception, where: str, proxy: str = "") -> TransportFailed | 
             return TransportFailed("ProxyUnreachable", f"the proxy {proxy} cannot be reached: {_os_sentence(error)}")
         case aiohttp.ClientConnectorError():
             return TransportFailed("ConnectionFailed", f"{where}: {_os_sentence(error)}")
+        case aiohttp.ConnectionTimeoutError():
+            return TransportFailed("ConnectionFailed", f"{where}: no connection in time")
         case TimeoutError():
             return TransportFailed("TimedOut", f"{where} neither took nor sent a byte in time")
         case aiohttp.InvalidURL() | UnicodeError():

@@ -67,11 +67,15 @@ class Line:
         """When the first delivery that waits for a time is due."""
         return self._later[0][0] if self._later else None
 
-    def take(self, now: float, most: int, look: Callable[[int], Turn]) -> list[int]:
+    def take(self, now: float, most: int, look: Callable[[int], Turn], *, ready_first: bool = False) -> list[int]:
         """Return what is to be tried next: a group, or up to `most` deliveries in their order.
 
-        `look` says of each in turn what becomes of it.
+        `look` says of each in turn what becomes of it. With `ready_first` those in order come before groups.
         """
+        if ready_first:
+            taken, self._ready = self._choose(self._ready, most, look)
+            if taken:
+                return taken
         while self._later and self._later[0][0] <= now:
             self._groups.append((heapq.heappop(self._later)[1],))
         for _ in range(len(self._groups)):

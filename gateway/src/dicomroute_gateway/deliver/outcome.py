@@ -28,10 +28,12 @@ class Verdict(Enum):
 class Outcome:
     """The verdict on one instance; `reason` and `status` are what a person is shown of it.
 
-    `warning` is the Warning Reason (0008,1196) of an instance that was stored all the same.
+    `warning` is the Warning Reason (0008,1196) of an instance that was stored all the same. `is_own`: whatever the
+    verdict, the destination answers, and it says nothing of other instances.
     """
 
     verdict: Verdict
     reason: str
     status: int | None = None
     warning: int | None = None
+    is_own: bool = False

@@ -139,12 +139,12 @@ class StowTransport:
                 status = await self._delete(target, item)
                 if status not in (200, 202, 204, 404, 410):
                     sentence = "the target does not delete what it has: let it overwrite by itself, give the right"
-                    return Outcome(Verdict.RETRY, "OverwriteFailed", status), sentence
+                    return Outcome(Verdict.RETRY, "OverwriteFailed", status, is_own=True), sentence
             method = "PUT" if target.provider in _UPSERTS else "POST"
             body = Throttled(MultipartBody([item.part]), self._throttle)
             answer, _, _ = await store(self._client, target, body, method)
         except TransportFailed as error:
-            return Outcome(Verdict.RETRY, "OverwriteFailed"), str(error)
+            return Outcome(Verdict.RETRY, "OverwriteFailed", is_own=True), str(error)
         (outcome,) = outcomes(answer, [item.received.sop_instance_uid], reading(target))
         return overwritten(outcome), f"{method} was answered with HTTP {answer.status}"
 

@@ -149,6 +149,9 @@ class Worker:
                     self._give_back(part)
                     if self._stopping or not goes_on or self._held():
                         break
+        except asyncio.CancelledError:
+            self._interrupted(batch)
+            raise
         except Exception:
             # An error of ours must not end the worker: what was under way is tried again like after any fault.
             log.exception("delivery.error", destination=self.destination, **_names(batch))
@@ -156,6 +159,14 @@ class Worker:
         finally:
             self._busy -= 1
             self._give_back(batch)
+
+    def _interrupted(self, batch: list[Item]) -> None:
+        """Write down that an attempt was cut off when the gateway ended: what it sent may have arrived."""
+        outcome = Outcome(Verdict.RETRY, "Interrupted")
+        try:
+            self._spool.settle(after(item.delivery, outcome, time.time(), False, 1) for item in batch)
+        except SpoolFailed as error:
+            log.error("spool.settle_failed", error=str(error), **_names(batch))
 
     def _seconds_to_wait(self) -> float | None:
         """Return when to look again by itself; None where only a change can bring something to do.
@@ -201,7 +212,11 @@ class Worker:
             batch.append(item)
             return Turn.TAKE
 
-        self._line.take(now, 1 if self._pace.is_asking else self._pace.batch_instances, look)
+        if self._pace.is_asking:
+            # With one that waits in order: those that failed alone may never get through, and say little of the others.
+            self._line.take(now, 1, look, ready_first=True)
+        else:
+            self._line.take(now, self._pace.batch_instances, look)
         return batch
 
     def _held(self) -> str:
@@ -274,7 +289,7 @@ class Worker:
     def _judge(self, batch: list[Item], sent: Sent) -> bool:
         """Learn from an attempt how the destination stands; return whether its faults are its instances' own."""
         outcomes, alone = sent.outcomes, len(batch) == 1
-        faults = [o for o in outcomes if o.verdict in (Verdict.RETRY, Verdict.PAUSE)]
+        faults = [o for o in outcomes if o.verdict in (Verdict.RETRY, Verdict.PAUSE) and not o.is_own]
         request_bytes = sum(item.part.length for item in batch)
         self._pace.bounded(sent.most_lanes)
         if sent.answer_seconds is not None and not faults:
@@ -348,11 +363,11 @@ class Worker:
             identifier = item.received.id
             content = outcome.verdict in CONTENT
             suspect = content or is_its_own(outcome)
-            if outcome.verdict is Verdict.ALONE:
+            if outcome.verdict is Verdict.ALONE and len(batch) > 1:
                 refused.append(identifier)
             elif suspect and len(batch) > 1:
                 self._line.add_group([identifier])
-            elif content or spread:
+            elif content or spread or outcome.verdict is Verdict.ALONE:
                 failures = record.refusals if content else record.attempts
                 self._line.add_later(time.monotonic() + self._backoff(max(1, failures)), identifier)
             else:

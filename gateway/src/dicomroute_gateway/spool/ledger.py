@@ -154,10 +154,7 @@ class Ledger:
                     self._wait(record.id, record.destination)
             case AgainRecord() if entry := self._take(record.id):
                 done = {d: entry.deliveries[d] for d in record.destinations if d in entry.deliveries}
-                again = {
-                    d: DeliveryRecord(record.id, d, DeliveryState.PENDING, reason=CAME_AGAIN if d in done else "")
-                    for d in record.destinations
-                }
+                again = {d: _owed_again(record.id, d, done.get(d)) for d in record.destinations}
                 self._count_delivered(done)
                 entry.deliveries = {**entry.deliveries, **again}
                 self._put(entry)
@@ -325,3 +322,17 @@ class Ledger:
 def _bytes_of(received: Received) -> tuple[str, int, str, str]:
     """Return what is equal for instances of one SOP Instance UID that are the same in every byte."""
     return received.digest, received.length, received.transfer_syntax_uid, received.sop_class_uid
+
+
+def _owed_again(identifier: int, destination: str, done: DeliveryRecord | None) -> DeliveryRecord:
+    """Return a delivery of an instance that came again: its destination has it if it was delivered there."""
+    if done is None:
+        return DeliveryRecord(identifier, destination, DeliveryState.PENDING)
+    delivered = done.state is DeliveryState.DELIVERED
+    return DeliveryRecord(
+        identifier,
+        destination,
+        DeliveryState.PENDING,
+        reason=CAME_AGAIN,
+        may_have_arrived=delivered or done.may_have_arrived,
+    )

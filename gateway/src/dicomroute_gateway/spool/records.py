@@ -91,6 +91,7 @@ class DeliveryRecord:
     """The state of a delivery; every value is what it is now, none a difference.
 
     `earlier` are the last attempts before the one that `reason`, `status` and `time` speak of, oldest first.
+    `may_have_arrived`: one of them may have brought the instance to the destination, whatever came of it.
     """
 
     id: int
@@ -102,6 +103,7 @@ class DeliveryRecord:
     status: int | None = None
     time: float | None = None
     earlier: tuple[Attempt, ...] = ()
+    may_have_arrived: bool = False
     record: Literal["delivery"] = "delivery"
 
 

@@ -166,10 +166,10 @@ class Spool:
                 for d in received.destinations
                 if entry.is_owed_again(d) and not (d in joined and entry.is_delivered(d))
             ]
-            if waiter is not None:
-                self._books.let_wait(entry.received.id, waiter)
             if again:
                 self._books.take_over(AgainRecord(entry.received.id, tuple(again)))
+            if waiter is not None:
+                self._books.let_wait(entry.received.id, waiter)
         self._books.sync()  # also what the first of them waits for
         with self._books.mutex:
             self._books.offer([Owed(entry.received.id, destination) for destination in again])

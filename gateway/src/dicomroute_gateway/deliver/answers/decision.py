@@ -23,12 +23,15 @@ def outcomes(answer: Answer, sent: Sequence[str], reading: Reading) -> list[Outc
 
 
 def _of_one(uid: str, result: StoreResult, status: int, reading: Reading, *, alone: bool) -> Outcome:
-    if uid in result.failed:
-        return _failure(result.failed[uid], status, reading)
-    if uid in result.stored:
+    if uid in result.stored and uid not in result.failed:
         warning = result.warnings.get(uid)
         return Outcome(Verdict.DELIVERED, "Stored" if warning is None else "StoredWithWarning", status, warning)
-    if alone and result.nameless and not result.stored:
+    if status in _PAUSING or status in _BUSY:
+        # Whoever answers so has not looked at the content, whatever else it says of it.
+        return _without_result(status, reading, alone=alone, has_body=True)
+    if uid in result.failed:
+        return _failure(result.failed[uid], status, reading)
+    if alone and result.nameless:
         return _failure(result.nameless[0], status, reading)
     if result.nameless:
         return Outcome(Verdict.ALONE, "NotInAnswer", status)
@@ -53,6 +56,7 @@ _PAUSING: Final = {
     415: "UnsupportedMediaType",
     424: "FailedDependency",
 }
+_BUSY: Final = (408, 425, 429)
 _CONTENT: Final = {
     400: "BadRequest",
     409: "Conflict",
