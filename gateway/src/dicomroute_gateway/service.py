@@ -135,20 +135,22 @@ class Gateway:
             except TimeoutError:
                 try:
                     await self._follow()
-                    self._watch_level()
+                    await self._watch_level()
                 except Exception as error:
                     log.exception("configuration.failed")
                     self._problem("configuration", "GatewayError", f"{type(error).__name__}: the log says more")
         await self._drain()
 
-    def _watch_level(self) -> None:
+    async def _watch_level(self) -> None:
         """Learn how fast the spool fills, and let optional destinations make room before anybody is refused."""
         if self._spool is None or not self._spool.is_loaded:
             return
         level = self._spool.level()
         self._fill_rate.add(time.monotonic(), level.used)
         room = level.watermark - level.capacity * _ROOM_PERCENT // 100
-        if level.used > room and (skipped := self._spool.skip(self._in_force().optional, room)):
+        if level.used <= room:
+            return
+        if skipped := await asyncio.to_thread(self._spool.skip, self._in_force().optional, room):
             log.warning("spool.skipped", deliveries=skipped, reason="optional destinations made room")
 
     def observe(self) -> Observation:

@@ -1,5 +1,7 @@
 """What became of instances whose bytes are gone: kept for days, in a form that a crash does not spoil."""
 
+import errno
+import os
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -128,3 +130,74 @@ def test_a_day_is_searched_line_by_line_and_not_held(tmp_path: Path) -> None:
     assert len(found) == 1
     assert peak < 4 << 20
     assert time.monotonic() - begun < 20
+
+
+def test_a_clock_that_jumps_erases_nothing(tmp_path: Path) -> None:
+    history = History(Files(tmp_path))
+    history.add([finished(1, days_ago=20), finished(2)])
+    history.tidy(TODAY, 30, 1 << 30)
+    leapt = TODAY + timedelta(days=4000)
+    history.add([finished(3, days_ago=-4000)])  # received by the clock that is wrong
+    history.tidy(leapt, 30, 1 << 30)
+    assert len(history.days()) == 3
+    history.tidy(TODAY + timedelta(days=1), 30, 1 << 30)
+    assert len(history.days()) == 3
+    history.tidy(TODAY + timedelta(days=3), 21, 1 << 30)
+    assert len(history.days()) == 2, "it goes on from day to day as ever"
+
+
+def test_a_clock_that_has_jumped_before_the_start_erases_nothing(tmp_path: Path) -> None:
+    History(Files(tmp_path)).add([finished(1, days_ago=20), finished(2)])
+    history = History(Files(tmp_path))
+    for days in range(2):
+        history.tidy(TODAY + timedelta(days=4000 + days), 30, 1 << 30)
+        assert ids(history) == [1, 2]
+    history.tidy(TODAY + timedelta(days=4002), 30, 1 << 30)
+    assert ids(history) == [], "what stays so for days was no jump"
+
+
+def test_what_came_before_the_clock_was_set_is_kept_as_long_as_the_rest(tmp_path: Path) -> None:
+    history = History(Files(tmp_path))
+    since_1970 = (TODAY - date(1970, 1, 1)).days
+    history.add([finished(1, days_ago=since_1970), finished(2)])
+    for day in range(6):
+        history.tidy(TODAY + timedelta(days=day), 5, 1 << 30)
+        assert date(1970, 1, 1) in [one.date for one in history.days()]
+    history.tidy(TODAY + timedelta(days=6), 5, 1 << 30)
+    assert history.days() == []
+
+
+def test_the_name_of_a_day_is_safe_whoever_made_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    History(Files(tmp_path)).add([finished(1)])  # and died before the name was synced
+    synced: list[str] = []
+    monkeypatch.setattr(Files, "sync_folder", lambda _, name: synced.append(name))
+    history = History(Files(tmp_path))
+    history.add([finished(2)])
+    assert synced.count("ledger") == 1
+    history.add([finished(3)])
+    assert synced.count("ledger") == 1
+    history.tidy(TODAY + timedelta(days=2), 30, 1 << 30)
+    synced.clear()
+    history.add([finished(4)])
+    assert synced.count("ledger") == 1, "it is another file since that one was packed"
+
+
+def test_what_finds_no_room_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(Files(tmp_path))
+    history.add([finished(1)])
+    before = {path.name: path.read_bytes() for path in (tmp_path / "ledger").iterdir()}
+
+    def full(_: Files, descriptor: int, pieces: list[bytes]) -> None:
+        os.write(descriptor, pieces[0][:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "write", full)
+        for days_ago in (0, 1):
+            with pytest.raises(OSError, match="No space left"):
+                history.add([finished(2, days_ago)])
+        with pytest.raises(OSError, match="No space left"):
+            history.tidy(TODAY + timedelta(days=2), 30, 1 << 30)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "ledger").iterdir()} == before
+    history.add([finished(2)])
+    assert ids(history) == [1, 2]

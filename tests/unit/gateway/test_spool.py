@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from dicomroute_gateway.spool import spool as module
 from dicomroute_gateway.spool import upkeep
 from dicomroute_gateway.spool.errors import SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
 from dicomroute_gateway.spool.files import Files
+from dicomroute_gateway.spool.history import History
 from dicomroute_gateway.spool.incoming import file_of
+from dicomroute_gateway.spool.journal import Journal, JournalFailed
 from dicomroute_gateway.spool.ledger import InstanceCounts, Ledger
 from dicomroute_gateway.spool.records import (
     AgainRecord,
@@ -25,6 +28,7 @@ from dicomroute_gateway.spool.records import (
     DeliveryState,
     DiscardedRecord,
     DroppedRecord,
+    FinishedRecord,
     GroupRecord,
     HoldRecord,
     Received,
@@ -582,6 +586,7 @@ def test_an_instance_that_is_finished_in_the_moment_of_a_compaction_is_in_the_hi
 
 def test_a_full_volume_drains_and_the_history_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = open_spool(tmp_path, history_seconds=86_400)
+    monkeypatch.setattr(upkeep, "_NO_ROOM_SECONDS", 0.5)
     first = store(spool)
     make_folder = Files.make_folder
 
@@ -597,6 +602,73 @@ def test_a_full_volume_drains_and_the_history_follows(tmp_path: Path, monkeypatc
         spool._upkeep.compact()
         assert history(spool) == []
     wait_until(lambda: history(spool) == [(first, [DeliveryState.DELIVERED])], "it is forgotten")
+    spool.close()
+
+
+def test_a_volume_that_stays_full_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "_REAP_SECONDS", 1e6)
+    monkeypatch.setattr(upkeep, "_ARCHIVED_AT_ONCE", 2)
+    spool = open_spool(tmp_path, history_seconds=86_400)
+    spool.settle([delivered(store(spool)) for _ in range(5)])
+    add, tries = History.add, []
+
+    def full(one: History, records: Iterable[FinishedRecord]) -> None:
+        some = list(records)
+        tries.append(len(some))
+        if len(tries) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        add(one, some)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "add", full)
+        for _ in range(3):
+            spool._upkeep.reap()
+            spool._upkeep.compact()
+    assert tries == [2, 2], "in slices, and once"
+    assert len(history(spool)) == 2
+    spool._upkeep._room_at = 0.0
+    spool._upkeep.compact()
+    assert len(history(spool)) == 5
+    spool.close()
+
+
+def test_a_segment_that_finds_no_room_takes_up_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "_REAP_SECONDS", 1e6)
+    spool = open_spool(tmp_path)
+    store(spool)
+    tries = []
+
+    def full(*_: object) -> None:
+        tries.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "write", full)
+        with pytest.raises(JournalFailed):
+            spool._upkeep.compact()
+        spool._upkeep.compact()
+    assert len(tries) == 1
+    assert not (tmp_path / "spool" / "journal" / "new").exists()
+    assert not spool.failure
+    spool.close()
+
+
+def test_records_for_which_there_is_no_room_at_all_leave_no_half_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = open_spool(tmp_path)
+    first = store(spool)
+    before = journal(tmp_path).read_bytes()
+
+    def full(_: Files, descriptor: int, pieces: list[bytes]) -> None:
+        os.write(descriptor, pieces[0][:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "write", full)
+        with pytest.raises(SpoolFailed):
+            spool.settle([delivered(first)])
+    assert journal(tmp_path).read_bytes() == before
     spool.close()
 
 
@@ -740,4 +812,42 @@ def test_nothing_is_given_up_that_somebody_else_is_to_get(tmp_path: Path) -> Non
     assert spool.pending(Owed(alone, "CloudTarget/a")) is None
     spool.settle([delivered(both, "CloudTarget/b")])
     assert spool.skip(optional, 0) == 1, "now it is for the optional one alone"
+    spool.close()
+
+
+def test_making_room_looks_at_a_part_of_the_spool_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_EXAMINED_A_TURN", 4)
+    spool = open_spool(tmp_path)
+    optional = frozenset(("CloudTarget/a",))
+    for _ in range(6):
+        store(spool, ("CloudTarget/b",))
+    flushed = []
+    monkeypatch.setattr(Journal, "flush", lambda _: flushed.append(1))
+    monkeypatch.setattr(Spool, "level", lambda _: pytest.fail("it looked, although nothing is owed"))
+    assert spool.skip(optional, 0) == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_EXAMINED_A_TURN", 4)
+    monkeypatch.setattr(Journal, "flush", lambda _: flushed.append(1))
+    last = store(spool)
+    assert (spool.skip(optional, 0), flushed) == (0, [])
+    assert (spool.skip(optional, 0), flushed) == (1, [1]), "it goes on where it stopped"
+    assert spool.pending(Owed(last, "CloudTarget/a")) is None
+    monkeypatch.undo()
+    spool.close()
+
+
+def test_what_is_made_of_an_instance_that_goes_meanwhile_goes_too(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    first = store(spool)
+    (entry,) = spool.entries(lambda _: True)
+
+    def make() -> Iterator[bytes]:
+        spool.drop(first, None)
+        wait_until(lambda: not spool.file(first).exists(), "it is still there")
+        yield b"made too late"
+
+    with pytest.raises(FileNotFoundError):
+        spool.derived(entry.received, make)
+    assert list((tmp_path / "spool" / "derived").iterdir()) == []
+    assert spool.level().used == 0
     spool.close()

@@ -3,7 +3,9 @@
 import io
 import itertools
 import struct
+import threading
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -195,3 +197,38 @@ def test_without_the_instances_key_nothing_is_made_in_clear(tmp_path: Path) -> N
         derived.file(received(KEY.id), lambda: [b"secret"])
     assert raised.value.reason == "SpoolKeyMissing"
     assert not (tmp_path / "derived").exists()
+
+
+def test_one_long_making_does_not_stop_others(tmp_path: Path) -> None:
+    derived = Derived(Files(tmp_path), lambda: NO_KEYS)
+    made = []
+
+    def long() -> list[bytes]:
+        other = threading.Thread(target=derived.file, args=(replace(received(), id=8), lambda: [b"short"]))
+        other.start()
+        other.join(10)
+        made.append(other.is_alive())
+        return [b"long"]
+
+    derived.file(received(), long)
+    assert made == [False]
+
+
+def test_what_several_want_at_once_is_made_once(tmp_path: Path) -> None:
+    derived = Derived(Files(tmp_path), lambda: NO_KEYS)
+    begun, go_on, made = threading.Event(), threading.Event(), []
+
+    def make() -> list[bytes]:
+        made.append(1)
+        begun.set()
+        assert go_on.wait(10)
+        return [b"once"]
+
+    threads = [threading.Thread(target=derived.file, args=(received(), make)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(10)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert (made, derived._making) == ([1], {})

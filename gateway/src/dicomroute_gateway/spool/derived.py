@@ -4,10 +4,11 @@ One an instance, made whole and safe before it is first used, the same bytes for
 instance: `derived/000000000042.dcm`. What is not there after a crash is made again.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from .content import Seal, StoredFile, key_missing
@@ -22,11 +23,16 @@ FOLDER: Final = "derived"
 class Derived:
     """The derived files of a spool. Safe to use from several threads."""
 
-    def __init__(self, files: Files, keys: Callable[[], Keys]) -> None:
+    def __init__(
+        self, files: Files, keys: Callable[[], Keys], is_known: Callable[[int], bool] = lambda _: True
+    ) -> None:
+        """`is_known` says of an instance whether somebody is still to get it."""
+        self._is_known = is_known
         self._files = files
         self._keys = keys
         self._mutex = threading.Lock()
-        self._making = threading.Lock()
+        self._making: dict[int, tuple[threading.Lock, int]] = {}
+        """For each instance of which a file is being made: who makes it, and how many want it."""
         self._lengths: dict[int, int] = {}
         self.total_bytes = 0
         """How much room they take."""
@@ -43,7 +49,8 @@ class Derived:
     def file(self, received: Received, make: Callable[[], Iterable[bytes]]) -> StoredFile:
         """Return what was made of an instance; `make` yields its bytes when it is not there.
 
-        Raises OSError, Unreadable when the key of the instance is not there, and what `make` raises.
+        Raises OSError, also when the instance went meanwhile, Unreadable when the key of the instance is not there, and
+        what `make` raises.
         """
         identifier, key = received.id, None
         if received.key:
@@ -51,11 +58,15 @@ class Derived:
             if key is None:
                 raise key_missing(received.key)
         name = f"{FOLDER}/{identifier:012d}.dcm"
-        with self._making:
+        with self._alone(identifier):
             size = self._files.size(name) if identifier in self._lengths else None
             if size is None:
                 size = self._make(name, make, Sealer(key, identifier, os.urandom(SALT_BYTES)) if key else None)
                 self._add(identifier, size)
+                # Whoever removed the instance before that did not know of this file.
+                if not self._is_known(identifier):
+                    self.remove(identifier)
+                    raise FileNotFoundError(errno.ENOENT, "the instance is no longer in the spool")
         seal = Seal(identifier, received.key, self._keys) if received.key else None
         return StoredFile(self._files.path(name), content_length(size) if seal else size, seal)
 
@@ -64,7 +75,22 @@ class Derived:
         if identifier in self._lengths:
             self._files.remove(f"{FOLDER}/{identifier:012d}.dcm")
             with self._mutex:
-                self.total_bytes -= self._lengths.pop(identifier)
+                self.total_bytes -= self._lengths.pop(identifier, 0)
+
+    @contextmanager
+    def _alone(self, identifier: int) -> Iterator[None]:
+        """Let one make the file of an instance; the files of others are made meanwhile."""
+        with self._mutex:
+            lock, wanted = self._making.get(identifier, (threading.Lock(), 0))
+            self._making[identifier] = lock, wanted + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._mutex:
+                lock, wanted = self._making.pop(identifier)
+                if wanted > 1:
+                    self._making[identifier] = lock, wanted - 1
 
     def _add(self, identifier: int, length: int) -> None:
         with self._mutex:
@@ -72,8 +98,9 @@ class Derived:
             self._lengths[identifier] = length
 
     def _make(self, name: str, make: Callable[[], Iterable[bytes]], sealer: Sealer | None) -> int:
-        if FOLDER not in self._files.list("."):
-            self._files.make_folder(FOLDER)
+        with self._mutex:
+            if FOLDER not in self._files.list("."):
+                self._files.make_folder(FOLDER)
         new = f"{name}.new"
         self._files.remove(new)
         descriptor = self._files.create(new)

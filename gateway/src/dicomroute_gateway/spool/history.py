@@ -9,6 +9,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -24,6 +25,10 @@ _PLAIN, _PACKED = ".jsonl", ".jsonl.gz"
 _NAME: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(\.jsonl|\.jsonl\.gz)")
 _PACK_LEVEL: Final = 6
 _BLOCK_BYTES: Final = 1 << 20
+_LEAP: Final = timedelta(days=2)
+"""By how much the date may be ahead of what is known of it before it is doubted."""
+_FIRST_YEAR: Final = 2000
+"""Instances with an earlier date came before the clock was set."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +47,14 @@ class History:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._is_made = False
+        self._synced: set[str] = set()
+        """The files whose names this process knows to be on stable storage."""
+        self._latest: date | None = None
+        """The latest date that was believed."""
+        self._doubted: date | None = None
+        """The date that is not believed, as it was first."""
+        self._undated: dict[date, date] = {}
+        """The date at which a day from before the clock was set was first seen."""
 
     def add(self, records: Iterable[FinishedRecord]) -> None:
         """Write down what became of instances. When this returns, it is on stable storage. Raises OSError."""
@@ -74,12 +87,20 @@ class History:
     def tidy(self, today: date, keep_days: int, most_bytes: int) -> None:
         """Forget days older than `keep_days` and the oldest ones above `most_bytes`; pack those that are over.
 
+        A clock that jumps must not erase everything. So days are forgotten for their age only while `today` is at most
+        two days beyond the `today` of the call before, or at the first call beyond the newest day there is. A later
+        date is believed when it has gone on for two days; until then, age makes nothing be forgotten. A day before 2000
+        is of instances that came before the clock was set: it counts as the day at which it was first seen.
+
         Raises OSError.
         """
         days = self.days()
+        is_believed = self._believe(today, days)
         total = sum(day.length for day in days)
         for day in list(days):
-            if day.date < today - timedelta(days=keep_days) or (total > most_bytes and day.date < today):
+            counted = self._undated.setdefault(day.date, today) if day.date.year < _FIRST_YEAR else day.date
+            is_old = is_believed and counted < today - timedelta(days=keep_days)
+            if is_old or (total > most_bytes and day.date < today):
                 self._forget(day.date)
                 total -= day.length
                 days.remove(day)
@@ -88,6 +109,18 @@ class History:
             if day.date < today - timedelta(days=1):
                 self._pack(day.date)
 
+    def _believe(self, today: date, days: list[Day]) -> bool:
+        """Return whether a date may be right, by what was believed before."""
+        latest = self._latest or max((day.date for day in days), default=today)
+        if today - latest > _LEAP:
+            if self._doubted is None or not timedelta() <= today - self._doubted <= _LEAP:
+                self._doubted = today
+                log.warning("ledger.clock", today=str(today), latest=str(latest))
+            if today - self._doubted < _LEAP:
+                return False
+        self._latest, self._doubted = max(latest, today), None
+        return True
+
     def _append(self, name: str, data: bytes) -> None:
         length = self._files.size(name)
         descriptor = self._files.open_append(name)
@@ -95,10 +128,20 @@ class History:
             # A line that a crash cut off is ended first, so that it spoils no other.
             self._files.write(descriptor, [b"\n" + data if length else data])
             self._files.sync(descriptor)
+        except OSError:
+            # What is there of it would take up room on a full volume, and more at every try.
+            with suppress(OSError):
+                if length is None:
+                    self._files.remove(name)
+                else:
+                    self._files.truncate(name, length)
+            raise
         finally:
             self._files.close(descriptor)
-        if length is None:
+        # Also of a file that was there: whoever made it may have ended before its name was safe.
+        if name not in self._synced:
             self._files.sync_folder(FOLDER)
+            self._synced.add(name)
 
     def _read(self, day: date) -> Iterator[FinishedRecord]:
         for suffix in (_PACKED, _PLAIN):
@@ -130,10 +173,14 @@ class History:
             for block in self._blocks(plain):
                 self._files.write(descriptor, [gzip.compress(block, _PACK_LEVEL, mtime=0)])
             self._files.sync(descriptor)
+        except OSError:
+            with suppress(OSError):
+                self._files.remove(_TEMPORARY)
+            raise
         finally:
             self._files.close(descriptor)
         self._files.rename(_TEMPORARY, packed)
-        self._files.remove(plain)
+        self._remove(plain)
 
     def _blocks(self, name: str) -> Iterator[bytes]:
         with self._files.open_read(name) as file:
@@ -142,7 +189,12 @@ class History:
 
     def _forget(self, day: date) -> None:
         for suffix in (_PLAIN, _PACKED):
-            self._files.remove(f"{FOLDER}/{day}{suffix}")
+            self._remove(f"{FOLDER}/{day}{suffix}")
+        self._undated.pop(day, None)
+
+    def _remove(self, name: str) -> None:
+        self._synced.discard(name)
+        self._files.remove(name)
 
     def _names(self) -> Iterator[tuple[str, date, str]]:
         for name in self._files.list(FOLDER):

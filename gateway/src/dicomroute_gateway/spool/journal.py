@@ -7,6 +7,7 @@ arrived meanwhile. There is no timer: a lone sender waits for its own sync and f
 import errno
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -194,7 +195,12 @@ class Journal:
                 raise
             self._files.truncate(_name(self._segment), self.length)
             self._files.remove(_RESERVE)
-            self._files.write(self._descriptor, [data])
+            try:
+                self._files.write(self._descriptor, [data])
+            except OSError:
+                with suppress(OSError):
+                    self._files.truncate(_name(self._segment), self.length)
+                raise
 
     def _fail(self, error: OSError) -> None:
         """Never trust the volume again: after a failed sync nobody knows what is on it (fsyncgate, 2018)."""
@@ -216,7 +222,7 @@ def put_in_place(files: Files, segment: int, length: int) -> int:
 
 
 def write_new(files: Files, records: Iterable[Record]) -> int:
-    """Write a temporary segment, durably; return its length in bytes."""
+    """Write a temporary segment, durably; return its length in bytes. One that fails takes up no room."""
     files.remove(_TEMPORARY)
     descriptor = files.create(_TEMPORARY)
     length = 0
@@ -231,6 +237,10 @@ def write_new(files: Files, records: Iterable[Record]) -> int:
         files.write(descriptor, [b"".join(block)])
         length += sum(map(len, block))
         files.sync(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            files.remove(_TEMPORARY)
+        raise
     finally:
         files.close(descriptor)
     return length

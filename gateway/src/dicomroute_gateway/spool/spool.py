@@ -6,7 +6,7 @@ a removal: record of the last delivery synced, then the file removed. docs/durab
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -46,6 +46,9 @@ _READ_AT_ONCE_BYTES: Final = 1 << 20
 _HISTORY_PERCENT: Final = 5
 """How much of the spool's size its history takes at most."""
 
+_EXAMINED_A_TURN: Final = 20_000
+"""How many entries one turn of making room looks at, at most: nobody else gets at the books meanwhile."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -74,7 +77,8 @@ class Spool:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
         self._closed = False
-        self._derived = Derived(self._files, lambda: self._keys)
+        self._derived = Derived(self._files, lambda: self._keys, lambda number: number in self._books.ledger.entries)
+        self._to_examine: Iterator[int] = iter(())
         try:
             content = open_journal(self._files)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
@@ -305,17 +309,31 @@ class Spool:
     def skip(self, optional: frozenset[str], until_bytes: int) -> int:
         """Give up deliveries to optional destinations, oldest first, until the spool has `until_bytes` at most.
 
-        Only instances that nobody else is to get are given up. Return how many deliveries were. Raises SpoolFailed.
+        Only instances that nobody else is to get are given up. A call looks at so many entries at most, and the next
+        one goes on where it stopped. Return how many deliveries were given up. Raises SpoolFailed.
         """
-        if not self._books.is_loaded or not optional:
+        if not self._books.is_loaded:
             return 0
         skipped = 0
         stamp = time.time()
         with self._books.mutex:
+            ledger = self._books.ledger
+            if not any(ledger.owed_bytes(destination) for destination in optional):
+                return 0
             excess = self.level().used - self._upkeep.leaving_bytes() - until_bytes
-            for entry in list(self._books.ledger.entries.values()):
+            begun = False
+            for _ in range(_EXAMINED_A_TURN):
                 if excess <= 0:
                     break
+                identifier = next(self._to_examine, None)
+                if identifier is None:
+                    if begun:
+                        break
+                    begun, self._to_examine = True, iter(list(ledger.entries))
+                    continue
+                entry = ledger.entries.get(identifier)
+                if entry is None:
+                    continue
                 waiting = [d for d in entry.deliveries.values() if d.state is not DeliveryState.DELIVERED]
                 pending = [d for d in waiting if d.state is DeliveryState.PENDING]
                 others = [d for d in waiting if d.state is DeliveryState.DEAD_LETTERED]
@@ -326,7 +344,8 @@ class Spool:
                 )
                 skipped += len(pending)
                 excess -= entry.received.file_length
-        self._books.flush()
+        if skipped:
+            self._books.flush()
         return skipped
 
     def drop(self, identifier: int, destinations: Collection[str] | None, *, hold: bool = False) -> int:

@@ -30,6 +30,9 @@ _REAP_SECONDS: Final = 0.2
 _RECORDS_A_TURN: Final = 200
 _TIDY_SECONDS: Final = 600.0
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM_SECONDS: Final = 30.0
+"""How long a volume without room is left alone: every try costs the reading and writing of much for nothing."""
+_ARCHIVED_AT_ONCE: Final = 1000
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +54,8 @@ class Upkeep:
         self._leaving: dict[int, Entry] = {}
         """What is being removed at this moment."""
         self._tidy_at = 0.0
+        self._room_at = 0.0
+        """When, by the monotonic clock, a volume that had no room is tried again."""
         self._closing = threading.Event()
         self._next_id: Callable[[], int] = lambda: before
         self._thread = threading.Thread(target=self._work_until_closed, name="spool-upkeep", daemon=True)
@@ -137,23 +142,25 @@ class Upkeep:
     def archive(self) -> None:
         """Write into the history what became of instances. Raises OSError, but not for want of room.
 
-        A full volume has to drain: until there is room again the journal says it.
+        A full volume has to drain: until there is room again, which is looked for now and then, the journal says it.
         """
         books = self._books
-        with books.mutex:
-            due = list(books.ledger.unarchived.values())
-        if not due:
-            return
-        try:
-            if self.history_days:
-                now = time.time()
-                self.history.add(FinishedRecord(e.received, tuple(e.deliveries.values()), now) for e in due)
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            log.warning("ledger.no_room", instances=len(due))
-            return
-        books.take_over(ArchivedRecord(tuple(entry.received.id for entry in due)))
+        while not self._waits_for_room():
+            with books.mutex:
+                due = list(islice(books.ledger.unarchived.values(), _ARCHIVED_AT_ONCE))
+            if not due:
+                return
+            try:
+                if self.history_days:
+                    now = time.time()
+                    self.history.add(FinishedRecord(e.received, tuple(e.deliveries.values()), now) for e in due)
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                self._wait_for_room()
+                log.warning("ledger.no_room", instances=len(books.ledger.unarchived))
+                return
+            books.take_over(ArchivedRecord(tuple(entry.received.id for entry in due)))
 
     def tidy(self) -> None:
         """Let the history be as long as it may, now and then. Raises OSError."""
@@ -164,15 +171,28 @@ class Upkeep:
     def compact(self) -> None:
         """Begin a new segment that says what is still to be known, and forget how it came to be.
 
-        Raises JournalFailed, OSError.
+        Not while the volume has no room. Raises JournalFailed, OSError.
         """
         books = self._books
+        self.archive()  # what there is much of, while others may go on
+        if self._waits_for_room():
+            return
         with books.mutex:
             self.archive()  # or the last that was finished would be in neither
             if books.ledger.unarchived:
                 return
-            books.journal.replace(books.ledger.records())
+            try:
+                books.journal.replace(books.ledger.records())
+            except JournalFailed:
+                self._wait_for_room()
+                raise
         self._compact_at = max(_COMPACT_BYTES, 2 * books.journal.length)
+
+    def _wait_for_room(self) -> None:
+        self._room_at = time.monotonic() + _NO_ROOM_SECONDS
+
+    def _waits_for_room(self) -> bool:
+        return time.monotonic() < self._room_at
 
     def _work_until_closed(self) -> None:
         books = self._books
