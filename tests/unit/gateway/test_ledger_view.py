@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,8 @@ from dicomroute_gateway.admin.ledger import OTHERS, LedgerView, Question
 from dicomroute_gateway.configuration.load import load
 from dicomroute_gateway.reception import Active
 from dicomroute_gateway.rules.routing import compile_rules
+from dicomroute_gateway.spool.history import Day
+from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, FinishedRecord, Received, Sender
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.upkeep import Upkeep
@@ -147,3 +150,38 @@ def test_a_report_of_a_day_before_the_ledger_is_not_complete(spool: Spool, view:
     spool.history.add([FinishedRecord(received(7), (done,), time.time())])
     assert view.report(TODAY).complete
     assert not view.report(TODAY - timedelta(days=1)).complete
+
+
+def test_a_report_keeps_little_of_each_study(spool: Spool, view: LedgerView) -> None:
+    studies = 50_000
+
+    def found(*_: object) -> Iterator[FinishedRecord]:
+        for number in range(studies):
+            yield FinishedRecord(received(number, seconds=0, study=f"1.{number:062}"), (), 0.0)
+
+    with (
+        patch.object(type(spool.history), "days", lambda _: [Day(TODAY, 1)]),
+        patch.object(type(spool.history), "find", found),
+    ):
+        tracemalloc.start()
+        total = view.report(TODAY).total
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert total.studies == studies
+    assert peak_bytes < 150 * studies
+
+
+def test_what_is_not_asked_for_is_not_copied(spool: Spool) -> None:
+    entries = 50_000
+    wanted = store(spool)
+    one = received(1)
+    spool._books.ledger.entries.update((n, Entry(one, "", {})) for n in range(wanted + 1, wanted + entries))
+    tracemalloc.start()
+    found = spool.entries(lambda entry: entry.received.id == wanted and entry.received is not one)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [entry.received.id for entry in found] == [wanted]
+    assert peak_bytes < 32 * entries
+    assert len(spool.entries(lambda _: True)) == entries
+    assert len(spool.entries(lambda _: True, 1500)) == 1500
+    assert spool.entries(lambda _: True, 0) == []

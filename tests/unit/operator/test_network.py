@@ -86,3 +86,39 @@ def test_a_node_that_is_no_destination_is_not_open() -> None:
     called = DicomNode.model_validate(node(aeTitle="PACS", host="192.0.2.9"))
     (names,) = egress(gather_route(DicomRoute.model_validate(route()), [called], []))
     assert {port["port"] for port in names["ports"]} == {53, 5353}
+
+
+CLOSED = [
+    "169.254.169.254",
+    "169.254.170.23",
+    "[fd00:ec2::254]",
+    "[FD00:EC2:0::0254]",
+    "[::ffff:169.254.169.254]",
+    "[::ffff:a9fe:a9fe]",
+    "[fe80::1]",
+    "[febf::1]",
+]
+
+
+@pytest.mark.parametrize("host", CLOSED)
+def test_a_manifest_does_not_open_a_metadata_service(host: str) -> None:
+    assert rules(f"http://{host}/latest") == []
+    assert rules(f"http://{host}:8080/") == []
+    token = auth("OAuth2ClientCredentials", tokenURL=f"http://{host}/token")
+    (archive,) = rules("https://192.0.2.7/", auth=token)
+    assert archive["to"] == [{"ipBlock": {"cidr": "192.0.2.7/32"}}]
+    assert rules("https://archive.example/", proxy={"url": f"http://{host}:80"}) == []
+    to_pacs = changed(route(), "spec.rules.0.destinations", [{"kind": "DicomNode", "name": "ct-1"}])
+    called = DicomNode.model_validate(node(aeTitle="PACS", host=host.strip("[]"), port=80))
+    _, *rest = egress(gather_route(DicomRoute.model_validate(to_pacs), [called], []))
+    assert rest == []
+
+
+def test_an_identity_opens_the_metadata_service_as_ever_and_a_url_not_its_other_ports() -> None:
+    (rule,) = rules("http://169.254.169.254:8080/", auth=auth("AzureManagedIdentity"))
+    assert rule == {"to": [METADATA], "ports": [{"port": 80, "protocol": "TCP"}]}
+
+
+def test_a_mapped_address_is_open_as_the_one_that_it_stands_for() -> None:
+    (rule,) = rules("https://[::ffff:192.0.2.7]/")
+    assert rule["to"] == [{"ipBlock": {"cidr": "192.0.2.7/32"}}]

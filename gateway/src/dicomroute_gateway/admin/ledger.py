@@ -64,8 +64,10 @@ class LedgerView:
             title = entry.received.sender.calling_ae_title
             if title not in sources and len(sources) >= _MOST_SOURCES:
                 title = OTHERS
-            sources.setdefault(title, _Tally()).add(entry)
-            total.add(entry)
+            # 8 bytes for a UID of 64: a day may have very many studies, and two that share a hash are no harm.
+            study = hash(entry.received.study_instance_uid)
+            sources.setdefault(title, _Tally()).add(entry, study)
+            total.add(entry, study)
         return ReportDocument(
             day=day,
             complete=bool(days) and days[0].date <= day,
@@ -97,12 +99,12 @@ class _Tally:
     """Counts what one source sent."""
 
     def __init__(self) -> None:
-        self._studies: set[str] = set()
+        self._studies: set[int] = set()
         self._bytes = 0
         self._outcomes = dict.fromkeys(Outcome, 0)
 
-    def add(self, entry: Entry) -> None:
-        self._studies.add(entry.received.study_instance_uid)
+    def add(self, entry: Entry, study: int) -> None:
+        self._studies.add(study)
         self._bytes += entry.received.length
         self._outcomes[entry.outcome] += 1
 

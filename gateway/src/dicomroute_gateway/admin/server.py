@@ -5,8 +5,11 @@ import hmac
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -24,6 +27,8 @@ from .queue import Queue
 from .status import Observation, probe_document, refused_document, status_document
 
 _STATES = tuple(QueueState)
+_MOST_QUESTIONS: Final = 2
+"""How many questions to the ledger are taken: one that is being answered, and one that waits."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +56,8 @@ class AdminServer:
         self._refused = refused
         self._prober = prober
         self._runners: list[web.AppRunner] = []
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._questions: list[Future[Any]] = []
 
     async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a port for health, the API, or both; return the port. Raises OSError."""
@@ -89,6 +96,7 @@ class AdminServer:
         """Stop serving."""
         for runner in self._runners:
             await runner.cleanup()
+        self._reader.shutdown(wait=False, cancel_futures=True)
 
     def _secured(self, handler: Handler) -> Handler:
         async def check(request: web.Request) -> web.StreamResponse:
@@ -168,7 +176,7 @@ class AdminServer:
             limit = _limit(request)
         except ValueError as error:
             return _refuse(400, str(error))
-        return _answer(await asyncio.to_thread(ledger.find, question, limit))
+        return await self._read(partial(ledger.find, question, limit))
 
     async def _report(self, request: web.Request) -> web.Response:
         ledger = self._ledger()
@@ -178,7 +186,19 @@ class AdminServer:
             day = _day(request.query, "day", datetime.now(UTC).date())
         except ValueError as error:
             return _refuse(400, str(error))
-        return _answer(await asyncio.to_thread(ledger.report, day))
+        return await self._read(partial(ledger.report, day))
+
+    async def _read(self, ask: Callable[[], Document]) -> web.Response:
+        """Answer a question that reads much, unless too many are asked: one thread does that, and they cannot pile up.
+
+        A question that nobody waits for any more counts until its thread is done with it.
+        """
+        self._questions = [one for one in self._questions if not one.done()]
+        if len(self._questions) >= _MOST_QUESTIONS:
+            return _refuse(429, "the ledger is being read for others, and one waits already: ask again in a minute")
+        future = self._reader.submit(ask)
+        self._questions.append(future)
+        return _answer(await asyncio.wrap_future(future))
 
     async def _show(self, request: web.Request) -> web.Response:
         queue = self._queue()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from dicomroute_gateway.spool.records import DeliveryRecord
 from dicomroute_gateway.spool.spool import Spool
@@ -26,16 +27,24 @@ class Settling:
         await asyncio.shield(self._done)
 
     async def _write(self) -> None:
-        """Write what has come; what comes meanwhile is written together after that."""
-        while self._done is not None:
-            records, self._records = self._records, []
-            done, self._done = self._done, None
-            try:
-                await asyncio.to_thread(self._spool.settle, records)
-            except BaseException as error:
-                done.set_exception(error)
-                done.exception()  # whoever waited may be gone
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                done.set_result(None)
+        """Write what has come; what comes meanwhile is written together after that.
+
+        By a thread of its own, which ends with what there is to write: calls that block in asyncio's threads must not
+        keep deliveries from being settled.
+        """
+        thread = ThreadPoolExecutor(1, thread_name_prefix="settle")
+        try:
+            while self._done is not None:
+                records, self._records = self._records, []
+                done, self._done = self._done, None
+                try:
+                    await asyncio.get_running_loop().run_in_executor(thread, self._spool.settle, records)
+                except BaseException as error:
+                    done.set_exception(error)
+                    done.exception()  # whoever waited may be gone
+                    if not isinstance(error, Exception):
+                        raise
+                else:
+                    done.set_result(None)
+        finally:
+            thread.shutdown(wait=False)

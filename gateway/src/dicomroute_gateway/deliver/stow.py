@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,9 @@ _EXPLICIT_VR_ALONE: Final = (Provider.AZURE,)
 """Providers that take no Implicit VR."""
 _UPSERTS: Final = (Provider.AZURE, Provider.GOOGLE)
 """Providers of which PUT to the studies replaces what is there; at others an instance is deleted first."""
+
+_TRANSCODING: Final = ThreadPoolExecutor(2, thread_name_prefix="transcode")
+"""Threads of its own, for all destinations: transcoding takes long, and others wait for those of asyncio."""
 
 
 class StowTransport:
@@ -108,7 +112,8 @@ class StowTransport:
         if target.provider not in _EXPLICIT_VR_ALONE or syntax != IMPLICIT_VR_LITTLE_ENDIAN:
             return item
         make = partial(explicit_file, item.received, item.part)
-        return replace(item, part=await asyncio.to_thread(self._spool.derived, item.received, make))
+        loop = asyncio.get_running_loop()
+        return replace(item, part=await loop.run_in_executor(_TRANSCODING, self._spool.derived, item.received, make))
 
     async def _settle(self, target: CloudTargetDestination, item: Item, outcome: Outcome) -> tuple[Outcome, str]:
         """Return what an outcome comes to by the target's `onDuplicate`, and what a person is told of that."""

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +41,9 @@ from .waiting import Waiter
 
 _READ_AT_ONCE_BYTES: Final = 1 << 20
 """A journal up to this length is read before anything else; a longer one while the gateway receives already."""
+
+_ENTRIES_AT_ONCE: Final = 1000
+"""How many entries are looked at while nothing else may change the ledger."""
 
 _HISTORY_PERCENT: Final = 5
 """How much of the spool's size its history takes at most."""
@@ -262,10 +264,21 @@ class Spool:
     # -- what a person decides -------------------------------------------------------------------------------
 
     def entries(self, keep: Callable[[Entry], bool], limit: int | None = None) -> list[Entry]:
-        """Return copies of the entries that `keep` accepts, oldest first."""
+        """Return copies of the entries that `keep` accepts, oldest first.
+
+        Asked for some at a time, so that instances are taken in meanwhile, and only what is kept is copied.
+        """
+        entries, found = self._books.ledger.entries, list[Entry]()
         with self._books.mutex:
-            entries = [Entry(e.received, e.hold, e.deliveries) for e in self._books.ledger.entries.values()]
-        return list(islice((entry for entry in entries if keep(entry)), limit))
+            identifiers = list(entries)
+        for first in range(0, len(identifiers), _ENTRIES_AT_ONCE):
+            some = identifiers[first : first + _ENTRIES_AT_ONCE]
+            with self._books.mutex:
+                present = (entries[one] for one in some if one in entries)
+                found += (Entry(e.received, e.hold, e.deliveries) for e in present if keep(e))
+            if limit is not None and len(found) >= limit:
+                break
+        return found[:limit]
 
     def finished(self) -> list[Entry]:
         """Return copies of the entries of which nothing is left to do, and which the history does not have yet."""

@@ -73,8 +73,9 @@ class DicomNodeSpec(Model):
 
     host: Host | None = Field(
         default=None,
-        description="Where the node is called when it is a destination: a DNS name or an IP address. Absent: the node "
-        "only calls. Changed without a restart.",
+        description="Where the node is called when it is a destination: a DNS name or an IP address; link-local ones "
+        "and the metadata services of clouds are not opened in the gateway's NetworkPolicy. Absent: the node only "
+        "calls. Changed without a restart.",
     )
     port: int = Field(
         default=104, ge=1, le=65535, description="Port that the node is called on. Changed without a restart."

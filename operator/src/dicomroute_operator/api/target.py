@@ -229,7 +229,8 @@ class CloudTargetSpec(Model):
         ),
     ] = Field(
         description="Base URL of the DICOMweb service (PS3.18), such as https://archive.example/dicom-web. The gateway "
-        "stores to URL/studies. Changed without a restart."
+        "stores to URL/studies. Link-local addresses and the metadata services of clouds are not opened in the "
+        "gateway's NetworkPolicy. Changed without a restart."
     )
     auth: Auth = Field(
         description="How requests are authenticated, see docs/credentials.md. Another Secret rolls the gateway's pods; "

@@ -1,10 +1,11 @@
 """Renders what a gateway may reach: names, and the ports and addresses of destinations, proxies and token endpoints.
 
-An identity that the machine's metadata service gives out opens that service, which is closed to everything else.
+An identity that the machine's metadata service gives out opens that service, which is closed to everything else: a
+manifest that names it, or any link-local address, as a destination, token endpoint or proxy opens nothing.
 """
 
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -43,7 +44,10 @@ def egress(inputs: RouteInputs) -> list[Manifest]:
             except ValueError:
                 ports.add(port)
             else:
-                addresses.add((f"{literal}/{literal.max_prefixlen}", port))
+                # A mapped address is reached by IPv4, and would slip past what is said of that.
+                literal = (literal.ipv4_mapped if isinstance(literal, IPv6Address) else None) or literal
+                if not _is_closed(literal):
+                    addresses.add((f"{literal}/{literal.max_prefixlen}", port))
     rules: list[Manifest] = [
         {"ports": [{"port": port, "protocol": protocol} for port in _DNS_PORTS for protocol in ("UDP", "TCP")]}
     ]
@@ -58,6 +62,11 @@ def egress(inputs: RouteInputs) -> list[Manifest]:
         ]
         rules.append({"to": everywhere, "ports": [{"port": port, "protocol": "TCP"} for port in sorted(ports)]})
     return rules
+
+
+def _is_closed(address: IPv4Address | IPv6Address) -> bool:
+    """Return whether an address opens nothing: metadata services, and what else is link-local (RFC 3927, RFC 4291)."""
+    return address.is_link_local or any(address in ip_network(one) for one in METADATA_ADDRESSES)
 
 
 def _reached_by(inputs: RouteInputs, destination: Destination) -> Iterator[tuple[str, int]]:
