@@ -418,3 +418,60 @@ def test_a_boundary_inside_the_data_never_makes_two_instances_the_same(server: H
     another = gateway.receive(b"1234")
     gateway.run(gateway.is_settled)
     assert server.has(another.sop_instance_uid, b"1234")
+
+
+def test_a_failure_is_not_undone_by_a_second_list(server: HostileServer, start: Start) -> None:
+    gateway = start()
+    received = gateway.receive(b"1234")
+
+    def play(_: OriginServer, files: list[bytes]) -> Reply:
+        uid = uid_of(files[0])
+        text = failed(uid, "42752").decode()[:-1] + ',"00081198":{"vr":"SQ"},' + result([uid]).decode()[1:]
+        return Reply(body=text.encode())
+
+    server.plays.append(play)
+    settles(gateway)
+    assert server.has(received.sop_instance_uid, b"1234")
+
+
+@pytest.mark.parametrize("name", ["a part", "a body"])
+def test_a_retrieval_without_an_end_is_given_up(server: HostileServer, start: Start, name: str) -> None:
+    gateway = start()
+    uid = there_already(gateway, server, DATA_SET)
+    whole = OK_PARTS.replace(MULTIPART, b"Content-Type: application/dicom\r\n")
+    head = OK_PARTS + b"\r\n" + PART if name == "a part" else whole + b"\r\n"
+    server.writes.append(("GET", endless(head + server.files[uid], bytes(65536))))
+    settles(gateway)
+    assert gateway.spool.snapshot().instances.delivered == 1
+
+
+@pytest.mark.parametrize("later_seconds", [0.0, 0.3])
+def test_an_answer_that_nobody_asked_for_is_not_that_of_the_next_request(
+    server: HostileServer, start: Start, later_seconds: float
+) -> None:
+    gateway = start()
+    first = gateway.receive(b"1234")
+    uid = new_uid()
+    has_said_more = threading.Event()
+    second: list[Received] = []
+
+    def twice(handler: BaseHTTPRequestHandler) -> None:
+        handler.rfile.read(int(handler.headers["Content-Length"]))
+        for seconds, named in ((0.0, first.sop_instance_uid), (later_seconds, uid)):
+            body = result([named])
+            has_said_more.wait(seconds)
+            handler.wfile.write(OK_JSON + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        has_said_more.set()
+        handler.connection.settimeout(_MOST_SECONDS)
+        handler.rfile.read(1)  # a request that comes on this connection all the same is lost
+
+    server.keep(file_of(first, b"1234"))
+    server.writes.append(("POST", twice))
+
+    def both() -> bool:
+        if not second and has_said_more.is_set() and gateway.delivery(first) is None:
+            second.append(gateway.receive(b"5678", uid))
+        return bool(second) and gateway.is_settled()
+
+    gateway.run(both)
+    assert server.has(uid, b"5678")

@@ -74,7 +74,11 @@ async def _is_equal(theirs: AsyncIterator[bytes], content: Content) -> bool:
         raise _NotComparable("it comes in another transfer syntax")
     ours = content.stream(own_begin)
     is_equal = await _begins_with(ours, head[begin:])
+    left = content.length + _MOST_HEAD_BYTES - len(head)
     async for block in theirs:
+        left -= len(block)
+        if left < 0:
+            raise _NotComparable("it goes on behind the end of what was sent")
         # Read to its end all the same: one that is cut off is not whole, and says nothing.
         is_equal = is_equal and await _begins_with(ours, block)
     return is_equal and not ours.read(1)

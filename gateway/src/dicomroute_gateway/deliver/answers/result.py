@@ -86,8 +86,19 @@ def _result(stored: Iterable[_Item], failed: Iterable[_Item], others: Iterable[_
     )
 
 
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object; one that says something twice says nothing: the second could undo a failure.
+
+    Raises ValueError.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return found
+
+
 def _parse_json(body: bytes) -> StoreResult | None:
-    document = json.loads(body)
+    document = json.loads(body, object_pairs_hook=_object)
     if isinstance(document, list):
         document = document[0] if document else None
     if not isinstance(document, dict):
