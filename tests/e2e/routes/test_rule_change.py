@@ -29,7 +29,11 @@ def test_rules_change_during_an_association(
         files = make_corpus(tmp_path / "study", 30, ("CT_small.dcm",))
         sending = start_sending(namespace.endpoint(), files, pause=0.5)
         namespace.wait(lambda: archive.count() > 0, "nothing has arrived by the first rules")
-        rules = [{"name": "research", "destinations": [{"kind": "CloudTarget", "name": "research"}]}]
+        rules = [
+            {"name": "research", "destinations": [{"kind": "CloudTarget", "name": "research"}]},
+            # What is still owed to a target that no rule names any more would be held.
+            {"name": "nothing", "when": "false", "destinations": [{"kind": "CloudTarget", "name": "archive"}]},
+        ]
         namespace.apply(small_route(rules=rules))
         namespace.wait_condition("Programmed", "True", seconds=30)
         assert sending.is_running, "the rules took longer than the association"

@@ -22,6 +22,8 @@ STALL_SECONDS: Final = 120.0
 """How long a destination may take no byte of a request, and how long its whole answer may take."""
 CONNECT_SECONDS: Final = 10.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS)
+_KEPT_SECONDS: Final = 0.75
+"""How long an idle connection is kept. Orthanc ends one after a second: a request that crosses that is lost."""
 _REFUSAL_SECONDS: Final = 2.0
 
 
@@ -167,7 +169,9 @@ def _new_session(context: ssl.SSLContext | None) -> aiohttp.ClientSession:
     No cookies, no proxy or credentials from the environment, and what a server compresses is bounded by what is read.
     """
     return aiohttp.ClientSession(
-        connector=_Connector(limit=0, ttl_dns_cache=30, ssl=context if context is not None else True),
+        connector=_Connector(
+            limit=0, ttl_dns_cache=30, keepalive_timeout=_KEPT_SECONDS, ssl=context if context is not None else True
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         timeout=_TIMEOUT,
