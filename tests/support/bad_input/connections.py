@@ -110,12 +110,14 @@ def _byte_by_byte(port: Port) -> Expected:
     return peer.awaits(uid, data).trickle(message(1, command_set(store_values(uid)), data, 100), 0).answer()
 
 
+_TINY = message(1, command_set(store_values("1.2.3"))) + p_data(*[pdv(1, 0, bytes(2))] * 10_000) * 13
+"""A megabyte of fragments of two bytes; they do not end their data set."""
+
+
 def _tiny_fragments(port: Port) -> Expected:
-    """A megabyte of fragments of two bytes on one association after the other; none of them ends its data set."""
-    tiny = p_data(*[pdv(1, 0, bytes(2))] * 10_000)
     answers = set()
     for _ in range(5):
-        port.associated().send(message(1, command_set(store_values("1.2.3")))).send(tiny * 13)
+        port.associated().send(_TINY)
         answers.add(served(port.associated()))
     return answers.pop() if len(answers) == 1 else Aborted(0)
 
@@ -152,6 +154,7 @@ MANY = (
     Row(8, "40 connections that stall, before and within associations, messages and PDUs", Served(), _LIMITS, _stalled),
     Row(8, "200 associations, each aborted", Served(), _LIMITS, _aborted_associations),
     Row(8, "5 associations, each in a data set of 130,000 fragments of two bytes", Served(), _LIMITS, _tiny_fragments),
+    Row(8, "a data set of 130,000 fragments of two bytes", Aborted(2, 0), "PS3.8 9.3.8; " + _LIMITS, associated(_TINY)),
     Row(8, "requests without end, of a peer that reads no answer", Closed(), _LIMITS, _unread),
 )
 

@@ -18,6 +18,9 @@ _BUFFER_BYTES: Final = 1 << 20
 _LEAST_RECEIVE_BYTES: Final = 1 << 12
 _IDLE_SECONDS: Final = 5.0
 """After so long without a byte the memory of the buffer is given back."""
+_SMALL_PDV_BYTES: Final = 32
+_MAX_SMALL_PDVS: Final = 10_000
+"""So many more small PDVs than others may come; a message of a modality has one, the last of its data set."""
 _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 
 
@@ -94,6 +97,7 @@ class PDUStream:
         self._view = memoryview(self._buffer)
         self._start = 0
         self._end = 0
+        self._small_pdvs = 0
         connection.setblocking(False)
 
     @property
@@ -134,7 +138,8 @@ class PDUStream:
         """Yield what a P-DATA-TF of `length` bytes carries, in the pieces in which it arrives.
 
         Raises ProtocolViolation for presentation data values that do not fit their PDU
-        (PS3.8 section 9.3.5.1 and annex E.2).
+        (PS3.8 section 9.3.5.1 and annex E.2), and for a peer that sends next to nothing in each of very many: they
+        would cost others the time of the processor.
         """
         if not length:
             raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "a P-DATA-TF without a PDV")
@@ -152,6 +157,15 @@ class PDUStream:
                     AbortReason.INVALID_PARAMETER, f"a PDV of {item_length} bytes does not fit its P-DATA-TF"
                 )
             length -= remaining
+            if remaining < _SMALL_PDV_BYTES:
+                self._small_pdvs += 1
+                if self._small_pdvs > _MAX_SMALL_PDVS:
+                    raise ProtocolViolation(
+                        AbortReason.NOT_SPECIFIED,
+                        f"more than {_MAX_SMALL_PDVS} PDVs of fewer than {_SMALL_PDV_BYTES} bytes",
+                    )
+            elif self._small_pdvs:
+                self._small_pdvs -= 1
             is_command, is_last = bool(flags & 0x01), bool(flags & 0x02)
             if not remaining:
                 yield Fragment(context_id, is_command, is_last, self._view[0:0])
