@@ -615,7 +615,7 @@ CASES: list[Case] = [
         "the name of a data partition",
     ),
     Case("CloudTarget", "spec", _azure(azure={"partition": "x" * 65}), "64"),
-    Case("CloudTarget", "spec", _azure(azure={"partition": ""}), "1"),
+    Case("CloudTarget", "spec", _azure(azure={"partition": ""}), "at least 1 char"),
     Case("CloudTarget", "spec", _azure(azure={}), "partition"),
     Case("CloudTarget", "spec.azure", {"partition": "a"}, "azure has no effect with another provider"),
     *_table(

@@ -90,7 +90,7 @@ def _sentences(error: ValidationError, document: Json) -> Iterator[tuple[str, st
         case "maxLength":
             yield field, f"is {len(value)} characters long: shorten it to {limit}"
         case "minLength":
-            yield field, "is empty: give it a value"
+            yield field, "is empty: it has to be at least 1 character long"
         case "maxItems" | "maxProperties":
             yield field, f"has {len(value)} items: at most {limit} are allowed"
         case "minItems" | "minProperties":
