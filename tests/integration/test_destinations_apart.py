@@ -134,7 +134,7 @@ def test_a_healthy_destination_is_as_fast_beside_a_dead_a_slow_and_a_throttling_
     assert throttling.requests, "it was asked"
     assert (others["dead"]["deliveredTotal"], others["throttling"]["deliveredTotal"]) == (0, 0)
     assert others["dead"]["lastError"]["reason"] == "ConnectionFailed"
-    assert others["throttling"]["lastError"]["reason"] == "Busy"
+    assert others["throttling"]["lastError"]["reason"] == "Throttled"
     assert crowd.gateway.status()["instances"]["deadLettered"] == 0
 
 

@@ -82,7 +82,7 @@ def test_a_weekend_without_a_destination_costs_nothing(
     assert abs(age - HOURS * 3600) < 300, "it is owed for a weekend"
     assert abs(seconds_of(gateway.destination("one")["oldestOwedTime"]) - first) < 120
     assert gateway.destination("two")["oldestOwedTime"] is None
-    assert (gateway.destination("one")["paused"], gateway.destination("two")["paused"]) == (True, False)
+    assert [gateway.destination(name)["state"] for name in ("one", "two")] == ["Waiting", "Active"]
     gateway.process.wait_until(
         lambda: clock.now - seconds_of(gateway.destination("one")["lastError"]["time"]) < 3600, "it is tried no longer"
     )

@@ -17,7 +17,7 @@ class Recorder:
     def __init__(self, bind: str, port: int, upstream: str) -> None:
         self.sent: list[str] = []
         self.requests: list[list[bytes]] = []
-        """The files of each request, in the order in which the requests came."""
+        """The files of each STOW-RS request, in the order in which the requests came."""
         self.acknowledged: set[str] = set()
         self.sent_again: list[str] = []
         """Instances that were sent after the archive had acknowledged them."""
@@ -50,7 +50,8 @@ class Recorder:
         uids = {(a or b).decode() for a, b in _UID.findall(body or b"")}
         boundary = handler.headers.get_param("boundary") if body else None
         with self._lock:
-            self.requests.append(parts_of(body or b"", str(boundary)) if boundary else [])
+            if body and boundary:
+                self.requests.append(parts_of(body, str(boundary)))
             self.sent += uids
             self.sent_again += uids & self.acknowledged
         headers = {name: handler.headers[name] for name in ("Content-Type", "Accept") if handler.headers[name]}
