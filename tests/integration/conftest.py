@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from gateways import LoneGateway
 from manifests import Json
-from orthanc import Orthanc
+from orthanc import DEBIAN_12, Orthanc, debian_13
 from running import Running
 from tap import Tap
 from weather import ChangingArchive
@@ -18,6 +18,22 @@ def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
     archive = Orthanc(tmp_path / "orthanc")
     yield archive
     archive.stop()
+
+
+@pytest.fixture(params=["1.10.1", "1.12.7"])
+def any_orthanc(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Orthanc]]:
+    """Start an archive of each version that is to be had here."""
+    started: list[Orthanc] = []
+
+    def start(**options: Any) -> Orthanc:
+        installed = DEBIAN_12 if request.param == "1.10.1" else debian_13()
+        started.append(Orthanc(tmp_path / f"orthanc-{len(started)}", installed=installed, **options))
+        assert started[-1].version.startswith(request.param)
+        return started[-1]
+
+    yield start
+    for archive in started:
+        archive.stop()
 
 
 @pytest.fixture

@@ -20,13 +20,6 @@ def recorder(orthanc: Orthanc) -> Iterator[Recorder]:
     one.close()
 
 
-@pytest.fixture
-def overwriting_orthanc(tmp_path: Path) -> Iterator[Orthanc]:
-    archive = Orthanc(tmp_path / "overwriting-orthanc", overwrites=True)
-    yield archive
-    archive.stop()
-
-
 def version_of(file: Path, text: str) -> Path:
     """Write another version of an instance: the same UID, other content."""
     data_set = pydicom.dcmread(file)
@@ -74,9 +67,10 @@ def test_equal_ones_are_one_and_different_ones_are_versions(
 
 
 def test_a_later_version_that_orthanc_does_not_take_is_a_dead_letter(
-    tmp_path: Path, orthanc: Orthanc, run: Callable[..., Running]
+    tmp_path: Path, any_orthanc: Callable[..., Orthanc], run: Callable[..., Running]
 ) -> None:
     """Orthanc keeps the first and answers with success; it is retrieved and compared, byte for byte."""
+    orthanc = any_orthanc()
     archive = to(orthanc.url)
     archive["spec"] |= {"provider": "Orthanc"}
     running = run(local_node(), archive, local_route(mode="HoldDeliveries"))
@@ -92,8 +86,9 @@ def test_a_later_version_that_orthanc_does_not_take_is_a_dead_letter(
 
 
 def test_a_later_version_that_orthanc_replaces_the_first_with_is_delivered(
-    tmp_path: Path, overwriting_orthanc: Orthanc, run: Callable[..., Running]
+    tmp_path: Path, any_orthanc: Callable[..., Orthanc], run: Callable[..., Running]
 ) -> None:
+    overwriting_orthanc = any_orthanc(overwrites=True)
     archive = to(overwriting_orthanc.url)
     archive["spec"] |= {"provider": "Orthanc", "onDuplicate": "AcceptIdentical"}
     running = run(local_node(), archive, local_route(mode="HoldDeliveries"))

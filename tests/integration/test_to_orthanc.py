@@ -13,8 +13,9 @@ from tap import Tap
 
 
 def test_two_hundred_instances_arrive_byte_for_byte(
-    tmp_path: Path, orthanc: Orthanc, run: Callable[..., Running], tap: Callable[[int], Tap]
+    tmp_path: Path, any_orthanc: Callable[..., Orthanc], run: Callable[..., Running], tap: Callable[[int], Tap]
 ) -> None:
+    orthanc = any_orthanc()
     files = make_corpus(tmp_path / "corpus", 15)
     assert len(files) >= 200
     running = run(local_node(), to(orthanc.url), local_route())
@@ -76,19 +77,18 @@ def test_a_gateway_killed_in_the_midst_of_a_study_loses_nothing_acknowledged(
     assert_archive_has(orthanc, wire.witness, acknowledged)
 
 
-def test_a_password_from_a_secret(tmp_path: Path, run: Callable[..., Running]) -> None:
-    archive = Orthanc(tmp_path / "orthanc", password="first")
-    try:
-        patient = {"initialBackoffSeconds": 300, "maxBackoffSeconds": 300}  # a new password must not wait for it
-        running = run(local_node(), with_password(to(archive.url)), secret("wrong"), local_route(retry=patient))
-        files = make_corpus(tmp_path / "corpus", 2, ("CT_small.dcm",))
-        assert storescu(running.port, files) == 0
-        wait_until(lambda: running.status()["destinations"][0]["lastError"] is not None, "no error is shown")
-        assert running.status()["destinations"][0]["lastError"]["reason"] == "Unauthorized"
-        assert running.counts()["deadLettered"] == 0
-        running.write([secret("first")])
-        running.wait_for(owed=0, deliveredTotal=2, seconds=10)
-        assert "first" not in running.process.tail()
-        assert "wrong" not in running.process.tail()
-    finally:
-        archive.stop()
+def test_a_password_from_a_secret(
+    tmp_path: Path, any_orthanc: Callable[..., Orthanc], run: Callable[..., Running]
+) -> None:
+    archive = any_orthanc(password="first")
+    patient = {"initialBackoffSeconds": 300, "maxBackoffSeconds": 300}  # a new password must not wait for it
+    running = run(local_node(), with_password(to(archive.url)), secret("wrong"), local_route(retry=patient))
+    files = make_corpus(tmp_path / "corpus", 2, ("CT_small.dcm",))
+    assert storescu(running.port, files) == 0
+    wait_until(lambda: running.status()["destinations"][0]["lastError"] is not None, "no error is shown")
+    assert running.status()["destinations"][0]["lastError"]["reason"] == "Unauthorized"
+    assert running.counts()["deadLettered"] == 0
+    running.write([secret("first")])
+    running.wait_for(owed=0, deliveredTotal=2, seconds=10)
+    assert "first" not in running.process.tail()
+    assert "wrong" not in running.process.tail()

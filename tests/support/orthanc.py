@@ -1,11 +1,14 @@
 """A real Orthanc with its DICOMweb plugin, as an archive."""
 
 import base64
+import functools
 import json
+import subprocess
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from corpus import data_set_bytes
 from ports import free_port
@@ -13,6 +16,26 @@ from processes import Process
 from tap import Witness
 
 USER, PASSWORD = "dicomroute", "an-example-of-a-password"
+_NEWER: Final = Path(__file__).parents[1] / "newer-orthanc" / "build"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """Where an Orthanc and its plugin are."""
+
+    program: Path | str
+    plugin: Path | str
+
+
+DEBIAN_12: Final = Installed("Orthanc", "/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+"""Orthanc 1.10.1 with DICOMweb 1.7, of this machine's packages."""
+
+
+@functools.cache
+def debian_13() -> Installed:
+    """Return Orthanc 1.12.7 with DICOMweb 1.20, unpacked beside this machine's packages."""
+    folder = Path(subprocess.run([_NEWER], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+    return Installed(folder / "Orthanc", folder / "plugins" / "libOrthancDicomWeb.so")
 
 
 class Orthanc:
@@ -27,8 +50,10 @@ class Orthanc:
         host: str = "127.0.0.1",
         dicom_port: int | None = None,
         overwrites: bool = False,
+        installed: Installed = DEBIAN_12,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._installed = installed
         self._folder = folder
         self._host = host
         self._overwrites = overwrites
@@ -37,6 +62,10 @@ class Orthanc:
         self._password = password
         self._process: Process | None = None
         self.start()
+
+    @property
+    def version(self) -> str:
+        return str(self._get("/system")["Version"])
 
     @property
     def url(self) -> str:
@@ -56,12 +85,12 @@ class Orthanc:
             "RemoteAccessAllowed": self._host != "127.0.0.1",
             "AuthenticationEnabled": self._password is not None,
             "RegisteredUsers": {USER: self._password} if self._password else {},
-            "Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"],
+            "Plugins": [str(self._installed.plugin)],
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
         }
         file = self._folder / "orthanc.json"
         file.write_text(json.dumps(configuration))
-        self._process = Process(["Orthanc", file], self._folder / "orthanc.log")
+        self._process = Process([self._installed.program, file], self._folder / "orthanc.log")
         self._process.wait_until(self._answers, "Orthanc does not answer", 60)
 
     def stop(self) -> None:

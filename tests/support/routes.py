@@ -55,6 +55,9 @@ def to_pacs(*more: Json, **spec: Any) -> Json:
 
 
 def local_route(**spec: Any) -> Json:
-    """Return a route with short waits between attempts."""
+    """Return a route with short waits between attempts, and a spool that this machine has the room for.
+
+    What others use of the room of a larger one would count as used.
+    """
     retry = {"initialBackoffSeconds": 1, "maxBackoffSeconds": 1, "contentAttempts": 2}
-    return route(**{"retry": retry, **spec})
+    return route(**{"retry": retry, "gateway": {"spool": {"size": "8Gi"}}, **spec})
