@@ -26,6 +26,7 @@ def budgets(result: dict[str, Any]) -> list[Budget]:
     rows = [
         _times(find, "many-512k", "pynetdicom", 3, 5),
         _times(find, "many-512k", "orthanc", 1.5, 2),
+        _times(find, "many-512k", "orthanc-newer", 1.5, 2),
         _times(find, "one-512k", "pynetdicom", 2, 3),
         _below("p99 of a C-STORE, 1 association, 512 KB", find("one-512k", OWN, "p99_ms"), 20, "ms"),
         _less(find),
@@ -39,6 +40,7 @@ def budgets(result: dict[str, Any]) -> list[Budget]:
             for key, how in (("stopped", "SIGTERM"), ("killed", "kill -9"))
         ),
         _times(find, "forward-512k", "orthanc-dicomweb", 3, 5),
+        _times(find, "forward-512k", "orthanc-dicomweb-newer", 3, 5),
         *(
             _least(f"{scenario}: by STOW to a target that answers after 100 ms", find(scenario, OWN, "rate"), 500)
             for scenario in ("forward-3k-slow", "backlog-3k-slow")

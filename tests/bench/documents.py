@@ -13,11 +13,13 @@ NOTES = {
     "dicomroute": "the gateway as `dicomroute run` starts it, with two rules; deliveries held unless they are measured",
     "pynetdicom": "[pynetdicom_scp.py](../tests/bench/peers/pynetdicom_scp.py): file and folder synced",
     "orthanc": "[orthanc.json](../tests/bench/peers/orthanc.json), TCP_NODELAY: each file synced, its index not always",
+    "orthanc-newer": "the same, of Debian 13",
     "orthanc-unsafe": "the same without a sync: what is acknowledged may be lost with the power",
     "storescp-nodelay": "[storescp-nodelay](../tests/bench/peers/storescp-nodelay): a process an association, no sync",
     "storescp-default": "[storescp-default](../tests/bench/peers/storescp-default): Nagle's algorithm on, no sync",
     "orthanc-dicomweb": "the same, [orthanc-dicomweb.json](../tests/bench/peers/orthanc-dicomweb.json) added, told "
     "what to send by [orthanc_router.py](../tests/bench/peers/orthanc_router.py)",
+    "orthanc-dicomweb-newer": "the same, both of Debian 13",
     "pynetdicom-scu": "[pynetdicom_scu.py](../tests/bench/peers/pynetdicom_scu.py): sends files, and receives nothing",
 }
 

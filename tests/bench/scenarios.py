@@ -11,9 +11,9 @@ from measure import Sample
 from servers import Gateway, Server, StoreScu
 from systems import OWN, SYSTEMS
 
-SENDING = ("orthanc-dicomweb", "pynetdicom-scu")
+SENDING = ("orthanc-dicomweb", "orthanc-dicomweb-newer", "pynetdicom-scu")
 ALL = tuple(name for name in SYSTEMS if name not in SENDING)
-ROUTING = (OWN, "orthanc-dicomweb")
+ROUTING = (OWN, "orthanc-dicomweb", "orthanc-dicomweb-newer")
 FILES_A_SECOND = 200
 SPOOLED_A_SECOND = 1000
 SLOW_SECONDS = 0.1

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import machine
 from destinations import Destination, StowSink, associates
 from manifests import route, target
+from orthanc import Installed
 from ports import free_port
 from processes import Process
 from running import Running
@@ -130,7 +131,15 @@ class Keeping(Peer):
 class Orthanc(Peer):
     """Orthanc, with a sync of each file or without; it may be given a further file of `peers/`, and its values."""
 
-    def __init__(self, folder: Path, *, sync: bool, further: str = "", values: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        installed: Installed,
+        *,
+        sync: bool = True,
+        further: str = "",
+        values: dict[str, Any] | None = None,
+    ) -> None:
         configuration = folder / "configuration"  # Orthanc reads every file in it
         configuration.mkdir(parents=True)
         self._http_port, port = free_port(), free_port()
@@ -141,7 +150,7 @@ class Orthanc(Peer):
         )
         if further:
             _fill(PEERS / further, configuration, values or {})
-        super().__init__(folder, port, ["Orthanc", str(configuration)], {"TCP_NODELAY": "1"})
+        super().__init__(folder, port, [str(installed.program), str(configuration)], {"TCP_NODELAY": "1"})
 
     def count(self) -> int:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._http_port}/statistics", timeout=60) as answer:
@@ -152,13 +161,17 @@ class Orthanc(Peer):
 class RoutingOrthanc(Orthanc):
     """Orthanc with its DICOMweb plugin, and the program that tells it to send on what it has stored."""
 
-    def __init__(self, folder: Path, destination: Destination | None) -> None:
+    def __init__(self, folder: Path, installed: Installed, destination: Destination | None) -> None:
         assert isinstance(destination, StowSink)
         folder.mkdir(parents=True)
         authority = folder / "authority.pem"
         authority.write_text(destination.authority)
-        values = {"url": destination.url, "authority": authority if destination.authority else ""}
-        super().__init__(folder, sync=True, further="orthanc-dicomweb.json", values=values)
+        values = {
+            "plugin": installed.plugin,
+            "url": destination.url,
+            "authority": authority if destination.authority else "",
+        }
+        super().__init__(folder, installed, further="orthanc-dicomweb.json", values=values)
         command = [sys.executable, str(PEERS / "orthanc_router.py"), str(self._http_port), "archive"]
         self._router = Process(command, folder / "router.log")
 

@@ -1,6 +1,6 @@
 """The archive that a benchmark delivers to: it takes everything by STOW-RS and keeps the UIDs alone (PS3.18 10.5).
 
-It is not what is measured, so it computes little: bodies are never held, and pixels are passed over unseen. Standard
+A query finds nothing. It is not what is measured, so it computes little: bodies are never held, and pixels are passed over unseen. Standard
 library alone, one thread, any number of connections.
 
     python stow_sink.py [--delay SECONDS] [--certificate PEM]
@@ -94,14 +94,15 @@ class Request:
     """One request whose head has been read; `feed` takes its body, of a known length or in chunks (RFC 9112 7.1)."""
 
     def __init__(self, head: bytes) -> None:
-        if not head.startswith(b"POST "):
-            raise Refused("only POST is served")
+        if not head.startswith((b"POST ", b"GET ")):
+            raise Refused("only POST and GET are served")
+        self.is_query = head.startswith(b"GET ")
         self.parts = Parts()
-        self.is_complete = False
+        self.is_complete = self.is_query
         self.expects_continue = _EXPECT.search(head) is not None
         self._is_chunked = _CHUNKED.search(head) is not None
         length = _LENGTH.search(head)
-        if not self._is_chunked and length is None:
+        if not (self.is_query or self._is_chunked or length):
             raise Refused("a request of unknown length")
         self._left = int(length[1]) if length and not self._is_chunked else 0
         self._ending = 0
@@ -156,7 +157,8 @@ class Connection:
             data = self._request.feed(data)
             if self._request.is_complete:
                 request, self._request = self._request, None
-                request.parts.end()
+                if not request.is_query:
+                    request.parts.end()
                 yield request
 
 
@@ -216,7 +218,10 @@ class Sink:
                 if not count:
                     raise ConnectionResetError
                 for request in connection.feed(self._buffer[:count]):
-                    self._take(connection.client, request.parts)
+                    if request.is_query:
+                        _send(connection.client, NOTHING_FOUND)
+                    else:
+                        self._take(connection.client, request.parts)
         except (BlockingIOError, ssl.SSLWantReadError):
             pass
         except Refused as error:
@@ -253,6 +258,11 @@ class Sink:
             "cpu_seconds": usage.ru_utime + usage.ru_stime,
             "refused": self._refused,
         }
+
+
+NOTHING_FOUND = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\nContent-Length: 2\r\n\r\n[]"  # PS3.18 10.6.3
+)
 
 
 def _answer(stored: list[tuple[str, str]]) -> bytes:

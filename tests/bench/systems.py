@@ -10,6 +10,7 @@ import machine
 import pydicom
 import pynetdicom
 from destinations import Destination
+from orthanc import DEBIAN_12, Installed, debian_13
 from servers import PEERS, Gateway, Keeping, Orthanc, RoutingOrthanc, Server, StoreScu
 
 
@@ -39,8 +40,8 @@ def _dcmtk() -> str:
     return machine.first_line("storescp", "--version").partition(" v")[2]
 
 
-def _orthanc() -> str:
-    return machine.first_line("Orthanc", "--version").partition(" ")[2]
+def _orthanc(find: Callable[[], Installed] = lambda: DEBIAN_12) -> Callable[[], str]:
+    return lambda: machine.first_line(str(find().program), "--version").rpartition(" ")[2]
 
 
 def _pynetdicom() -> str:
@@ -62,17 +63,34 @@ SYSTEMS = {
             lambda folder, _: Keeping(folder, sys.executable, str(PEERS / "pynetdicom_scp.py")),
             _pynetdicom,
         ),
-        System("orthanc", "Orthanc, SyncStorageArea", lambda folder, _: Orthanc(folder, sync=True), _orthanc),
+        System("orthanc", "Orthanc, SyncStorageArea", lambda folder, _: Orthanc(folder, DEBIAN_12), _orthanc()),
+        System(
+            "orthanc-newer",
+            "newer Orthanc, SyncStorageArea",
+            lambda folder, _: Orthanc(folder, debian_13()),
+            _orthanc(debian_13),
+        ),
         System(
             "orthanc-unsafe",
             "Orthanc without SyncStorageArea",
-            lambda folder, _: Orthanc(folder, sync=False),
-            _orthanc,
+            lambda folder, _: Orthanc(folder, DEBIAN_12, sync=False),
+            _orthanc(),
             is_durable=False,
         ),
         System("storescp-nodelay", "storescp, TCP_NODELAY", _storescp("storescp-nodelay"), _dcmtk, is_durable=False),
         System("storescp-default", "storescp, as it comes", _storescp("storescp-default"), _dcmtk, is_durable=False),
-        System("orthanc-dicomweb", "Orthanc, routing by DICOMweb", RoutingOrthanc, _orthanc),
+        System(
+            "orthanc-dicomweb",
+            "Orthanc, routing by DICOMweb",
+            lambda folder, destination: RoutingOrthanc(folder, DEBIAN_12, destination),
+            _orthanc(),
+        ),
+        System(
+            "orthanc-dicomweb-newer",
+            "newer Orthanc, routing by DICOMweb",
+            lambda folder, destination: RoutingOrthanc(folder, debian_13(), destination),
+            _orthanc(debian_13),
+        ),
         System(
             "pynetdicom-scu", "pynetdicom, sending files", lambda _, destination: StoreScu(destination), _pynetdicom
         ),
