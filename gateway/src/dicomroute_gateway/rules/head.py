@@ -26,6 +26,9 @@ _RESERVED_GROUPS: Final = (0x0000, 0x0002)
 _LONG_VRS: Final = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 )
+_SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_DELIMITERS: Final = 0xFFFE
+"""The group of items and of their ends."""
 _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
@@ -74,23 +77,26 @@ class _Window:
 
     def __init__(self, read: Read) -> None:
         self._read = read
-        self._offset = 0
-        self._data = b""
+        self.offset = 0
+        self.data = b""
 
     def take(self, offset: int, length: int) -> bytes:
-        start = offset - self._offset
-        if start < 0 or start + length > len(self._data):
-            self._offset = offset
-            self._data = self._read(offset, max(length, _WINDOW_BYTES))
+        start = offset - self.offset
+        if start < 0 or start + length > len(self.data):
+            self.offset = offset
+            self.data = self._read(offset, max(length, _WINDOW_BYTES))
             start = 0
-        return self._data[start : start + length]
+        return self.data[start : start + length]
 
 
 class _Scanner:
     def __init__(self, window: _Window, *, implicit: bool, order: str, reserved: Collection[int]) -> None:
         self._window = window
         self._reserved = reserved
+        self._looked_at = frozenset((*reserved, _DELIMITERS))
         self._implicit = implicit
+        self._explicit_header = struct.Struct(f"{order}HH2sH")
+        self._implicit_header = struct.Struct(f"{order}HHI")
         self._tag = struct.Struct(f"{order}HH")
         self._short = struct.Struct(f"{order}H")
         self._long = struct.Struct(f"{order}I")
@@ -101,11 +107,12 @@ class _Scanner:
         last = max(wanted, default=0)
         offset = 0
         while True:
+            offset = self._pass_over(offset, wanted, last)
             header = self._header(offset)
             if header is None:
                 return found
             tag, vr, length, offset = header
-            if tag >> 16 == 0xFFFE:
+            if tag >> 16 == _DELIMITERS:
                 raise HeadError(f"a delimiter {_name(tag)} outside a sequence")
             if tag >> 16 in self._reserved:
                 raise HeadError(f"{_name(tag)} does not belong into a data set")
@@ -124,6 +131,34 @@ class _Scanner:
                 found[tag] = RawElement(vr or _dictionary_vr(tag), value, length > MAX_VALUE_BYTES)
             offset += length
 
+    def _pass_over(self, offset: int, wanted: frozenset[int], last: int) -> int:
+        """Return the offset of the next element that is wanted, or strange, or not whole within the window.
+
+        Most are neither: here they cost a tenth of what they cost by `_header`.
+        """
+        data, looked_at, implicit = self._window.data, self._looked_at, self._implicit
+        explicit_header, implicit_header = self._explicit_header.unpack_from, self._implicit_header.unpack_from
+        end = len(data)
+        at = offset - self._window.offset
+        while 0 <= at <= end - 12:
+            if implicit:
+                group, element, length = implicit_header(data, at)
+                following = at + 8 + length
+            else:
+                group, element, vr, length = explicit_header(data, at)
+                if vr in _SHORT_VRS:
+                    following = at + 8 + length
+                elif vr in _LONG_VRS:
+                    following = at + 12 + self._long.unpack_from(data, at + 8)[0]
+                else:
+                    break
+            tag = group << 16 | element
+            if tag in wanted or tag > last or group in looked_at or following > end:
+                break
+            at = following
+            self._visited += 1
+        return self._window.offset + at
+
     def _header(self, offset: int, *, implicit: bool | None = None) -> tuple[int, str, int, int] | None:
         """Return tag, VR ("" when implicit), length and offset of the value; None at the end of the data."""
         self._visited += 1
@@ -136,7 +171,7 @@ class _Scanner:
             raise HeadError("an element header is cut off")
         group, element = self._tag.unpack_from(data)
         tag = group << 16 | element
-        if (self._implicit if implicit is None else implicit) or group == 0xFFFE:
+        if (self._implicit if implicit is None else implicit) or group == _DELIMITERS:
             return tag, "", self._long.unpack_from(data, 4)[0], offset + 8
         vr = data[4:6]
         if not (vr.isalpha() and vr.isupper()):
