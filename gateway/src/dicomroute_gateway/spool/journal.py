@@ -5,6 +5,7 @@ arrived meanwhile. There is no timer: a lone sender waits for its own sync and f
 """
 
 import errno
+import math
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -46,7 +47,8 @@ class Journal:
         self._segment = segment
         self._next_id = next_id
         self._descriptor = files.open_append(_name(segment))
-        self._changed = threading.Condition()
+        self._mutex = threading.Lock()
+        self._waiters: list[_Waiter] = []
         self._writing = False
         self._failure: OSError | None = None
         self._buffer: list[bytes] = []
@@ -68,7 +70,7 @@ class Journal:
     def append(self, record: Record) -> int:
         """Take a record over; return the position that `sync` has to reach for it to be safe."""
         line = encode_record(record)
-        with self._changed:
+        with self._mutex:
             self._buffer.append(line)
             if isinstance(record, Received):
                 self._next_id = max(self._next_id, record.id + 1)
@@ -94,17 +96,16 @@ class Journal:
 
         No record may be appended meanwhile. Raises JournalFailed.
         """
-        with self._changed:
-            while self._writing:
-                self._changed.wait()
+        with self._mutex:
+            self._await_turn()
             self._writing = True
         try:
             written = write_new(self._files, records)
         except OSError as error:
             # The segment that is in use is as it was: go on with it.
-            with self._changed:
+            with self._mutex:
                 self._writing = False
-                self._changed.notify_all()
+                self._pass_on()
             raise JournalFailed(str(error)) from error
         try:
             length = put_in_place(self._files, self._segment + 1, written)
@@ -114,19 +115,18 @@ class Journal:
         except OSError as error:
             self._fail(error)
             raise JournalFailed(str(error)) from error
-        with self._changed:
+        with self._mutex:
             self._segment += 1
             self.length = self._safe_length = length
             self._buffer.clear()
             self._written = self._synced = self._appended
             self._writing = False
-            self._changed.notify_all()
+            self._pass_on()
 
     def keep_reserve(self) -> None:
         """Keep some room back for records, if there is any. Nothing is written meanwhile."""
-        with self._changed:
-            while self._writing:
-                self._changed.wait()
+        with self._mutex:
+            self._await_turn()
             if self._failure is not None:
                 return
             self._writing = True
@@ -135,9 +135,9 @@ class Journal:
         except OSError:
             self._files.remove(_RESERVE)
         finally:
-            with self._changed:
+            with self._mutex:
                 self._writing = False
-                self._changed.notify_all()
+                self._pass_on()
 
     def close(self) -> None:
         """Make everything safe and close the file; whoever comes later is told that the journal has failed."""
@@ -145,33 +145,65 @@ class Journal:
             self.sync()
         except JournalFailed:
             pass
-        with self._changed:
-            while self._writing:
-                self._changed.wait()
+        with self._mutex:
+            self._await_turn()
             self._failure = self._failure or OSError(errno.EBADF, "the journal is closed")
             self._files.close(self._descriptor)
+            self._pass_on()
 
     def _advance(self, position: int | None, *, durably: bool) -> None:
-        with self._changed:
+        with self._mutex:
             goal = self._appended if position is None else position
             while (self._synced if durably else self._written) < goal:
                 if self._failure is not None:
                     raise JournalFailed(str(self._failure))
                 if self._writing:
-                    self._changed.wait()
+                    self._wait(_Waiter(goal, durably))
                     continue
                 self._writing = True
                 lines, self._buffer = self._buffer, []
                 end = self._appended
-                self._changed.release()
+                self._mutex.release()
                 try:
                     self._write(lines, durably=durably)
                 finally:
-                    self._changed.acquire()
+                    self._mutex.acquire()
                 self._written = end
                 self._synced = end if durably else self._synced
                 self._writing = False
-                self._changed.notify_all()
+                self._pass_on()
+
+    def _await_turn(self) -> None:
+        """Return when nobody writes, with the mutex held as before."""
+        while self._writing:
+            self._wait(_Waiter())
+
+    def _wait(self, waiter: "_Waiter") -> None:
+        """Wait to be woken, without the mutex meanwhile."""
+        self._waiters.append(waiter)
+        self._mutex.release()
+        try:
+            waiter.woken.acquire()
+        finally:
+            self._mutex.acquire()
+
+    def _pass_on(self) -> None:
+        """Wake those who have what they wait for, and of the others one, who writes next; all after a failure.
+
+        To wake everybody each time would cost more than the writing: each of them takes its turn with the interpreter.
+        """
+        others = []
+        next_writer = None
+        for waiter in self._waiters:
+            reached = self._synced if waiter.durably else self._written
+            if self._failure is not None or reached >= waiter.goal:
+                waiter.woken.release()
+            elif next_writer is None:
+                next_writer = waiter
+                waiter.woken.release()
+            else:
+                others.append(waiter)
+        self._waiters = others
 
     def _write(self, lines: list[bytes], *, durably: bool) -> None:
         data = b"".join([encode_record(GroupRecord(self._safe_length, self._next_id)), *lines]) if lines else b""
@@ -204,10 +236,22 @@ class Journal:
 
     def _fail(self, error: OSError) -> None:
         """Never trust the volume again: after a failed sync nobody knows what is on it (fsyncgate, 2018)."""
-        with self._changed:
+        with self._mutex:
             self._failure = error
             self._writing = False
-            self._changed.notify_all()
+            self._pass_on()
+
+
+class _Waiter:
+    """A thread that waits until the journal is written, or synced, up to `goal`; without one, for its turn to write."""
+
+    __slots__ = ("durably", "goal", "woken")
+
+    def __init__(self, goal: float = math.inf, durably: bool = True) -> None:
+        self.goal = goal
+        self.durably = durably
+        self.woken = threading.Lock()
+        self.woken.acquire()
 
 
 def write_segment(files: Files, segment: int, records: Iterable[Record]) -> int:
