@@ -1,7 +1,7 @@
 """The archive that a benchmark delivers to: it takes everything by STOW-RS and keeps the UIDs alone (PS3.18 10.5).
 
-A query finds nothing. It is not what is measured, so it computes little: bodies are never held, and pixels are passed over unseen. Standard
-library alone, one thread, any number of connections.
+A query finds nothing. It is not what is measured, so it computes little: bodies are never held, and pixels are passed
+over unseen. Standard library alone, one thread, any number of connections.
 
     python stow_sink.py [--delay SECONDS] [--certificate PEM]
 
