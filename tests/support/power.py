@@ -2,7 +2,8 @@
 
 From a recording of file operations, `Recording.state` makes one of the states that a crash at some moment may leave:
 each name that was not synced with its folder may be there or not, each write that was not synced with its file may be
-absent, short or zeros. A sync covers what was complete when it began, once it has ended.
+absent, short or zeros; what it was written over is there then. A sync covers what was complete when it began, once it
+has ended.
 """
 
 import random
@@ -21,6 +22,7 @@ class Operation:
     name: str
     inode: int = 0
     data: bytes = b""
+    offset: int = 0
     begin: int = 0
     end: int = NEVER
 
@@ -93,17 +95,13 @@ class Recording:
             if one.end <= moment and one.kind in ("sync", "sync_folder"):
                 synced[one.inode if one.kind == "sync" else one.name] = one.begin
         names: dict[str, int] = {}
-        contents: dict[int, tuple[bytearray, bytearray]] = {}
+        contents: dict[int, _Content] = {}
         for one in begun:
-            if one.kind == "write":
-                safe, unsafe = contents[one.inode]
-                (safe if one.end <= synced.get(one.inode, 0) else unsafe).extend(one.data)
-            elif one.kind == "truncate":
-                for part in contents[one.inode]:
-                    del part[int(one.data) :]
+            if one.kind in ("write", "cut", "truncate"):
+                contents[one.inode].take(one, is_safe=one.kind == "truncate" or one.end <= synced.get(one.inode, 0))
             elif one.kind in ("create", "mkdir", "rename", "remove", "rmdir"):
                 if one.kind == "create":
-                    contents[one.inode] = (bytearray(), bytearray())
+                    contents[one.inode] = _Content()
                 parent = str(PurePosixPath(one.name).parent)
                 if one.end <= synced.get(parent, 0) or weather.keeps_name():
                     _apply(names, one)
@@ -113,8 +111,44 @@ class Recording:
             if names[name] == 0:
                 (folder / name).mkdir()
             else:
-                safe, unsafe = contents[names[name]]
-                (folder / name).write_bytes(bytes(safe) + (weather.leaves(bytes(unsafe)) if unsafe else b""))
+                (folder / name).write_bytes(contents[names[name]].after(weather))
+
+
+class _Content:
+    """The bytes of a file: those that are safe, and what was written since, over them or behind them."""
+
+    def __init__(self) -> None:
+        self._safe = bytearray()
+        self._since: list[Operation] = []
+
+    def take(self, one: Operation, *, is_safe: bool) -> None:
+        if not is_safe:
+            self._since.append(one)
+        elif one.kind == "write":
+            _write_over(self._safe, one.offset, one.data)
+        else:
+            del self._safe[one.offset :]
+
+    def after(self, weather: Weather) -> bytes:
+        """Return what a crash leaves: what was written in a row since the last sync goes as one."""
+        left = bytearray(self._safe)
+        rows: list[tuple[int, bytearray]] = []
+        for one in self._since:
+            if one.kind == "cut":
+                if weather.keeps_name():
+                    del left[one.offset :]
+            elif rows and rows[-1][0] + len(rows[-1][1]) == one.offset:
+                rows[-1][1].extend(one.data)
+            else:
+                rows.append((one.offset, bytearray(one.data)))
+        for offset, data in rows:
+            _write_over(left, offset, weather.leaves(bytes(data)))
+        return bytes(left)
+
+
+def _write_over(content: bytearray, offset: int, data: bytes) -> None:
+    content.extend(bytes(max(0, offset - len(content)) if data else 0))
+    content[offset : offset + len(data)] = data
 
 
 def _apply(names: dict[str, int], one: Operation) -> None:

@@ -7,6 +7,7 @@ import itertools
 import os
 import pickle
 import threading
+from collections import Counter
 from typing import Any
 
 from power import NEVER, Fact, Operation, Recording
@@ -27,14 +28,18 @@ class Recorder:
         self._clock = itertools.count(1)
         self._inodes = itertools.count(1)
         self._open: dict[int, tuple[str, int]] = {}
+        self._offsets: dict[int, int] = {}
+        """Where the next write goes, by descriptor."""
+        self._lengths: Counter[int] = Counter()
+        """By inode, for files that are appended to."""
         self._by_name: dict[str, int] = {}
         self._lock = threading.Lock()
         self._here = threading.local()
 
     def watch(self) -> None:
-        for name in ("create", "open_append", "write", "sync", "sync_folder", "close", "rename", "remove"):
+        for name in ("create", "open_append", "reuse", "write", "cut", "sync", "sync_folder", "close"):
             self._wrap(name)
-        for name in ("remove_folder", "truncate", "make_folder"):
+        for name in ("rename", "remove", "remove_folder", "truncate", "make_folder"):
             self._wrap(name)
         self._wrap_facts()
 
@@ -57,10 +62,10 @@ class Recorder:
             with self._lock:
                 if operation is not None:
                     operation.end = min(operation.end, next(self._clock))
-                    if operation.kind == "create":
-                        self._open[result] = (operation.name, operation.inode)
-                elif name == "open_append":
-                    self._open[result] = (arguments[0], self._by_name[arguments[0]])
+                if name in ("create", "open_append", "reuse"):
+                    opened = arguments[-1]
+                    self._open[result] = (opened, self._by_name[opened])
+                    self._offsets[result] = self._lengths[self._by_name[opened]] if name == "open_append" else 0
             return result
 
         setattr(Files, name, wrapped)
@@ -74,7 +79,15 @@ class Recorder:
 
     def _write(self, _: Files, descriptor: int, pieces: Any) -> Operation:
         name, inode = self._open[descriptor]
-        return Operation("write", name, inode, b"".join(bytes(piece) for piece in pieces))
+        data, offset = b"".join(bytes(piece) for piece in pieces), self._offsets[descriptor]
+        self._offsets[descriptor] = offset + len(data)
+        self._lengths[inode] = max(self._lengths[inode], offset + len(data))
+        return Operation("write", name, inode, data, offset)
+
+    def _cut(self, _: Files, descriptor: int) -> Operation:
+        name, inode = self._open[descriptor]
+        self._lengths[inode] = self._offsets[descriptor]
+        return Operation("cut", name, inode, offset=self._offsets[descriptor])
 
     def _sync(self, _: Files, descriptor: int) -> Operation:
         return Operation("sync", *self._open[descriptor])
@@ -89,6 +102,9 @@ class Recorder:
         # Its own sync of the folder above follows, as an operation of its own.
         return None if files.path(name).exists() else Operation("mkdir", name)
 
+    def _reuse(self, files: Files, old: str, new: str) -> Operation:
+        return self._rename(files, old, new)
+
     def _rename(self, _: Files, old: str, new: str) -> Operation:
         self._by_name[new] = self._by_name[old]
         return Operation("rename", old, self._by_name[old], new.encode())
@@ -100,7 +116,8 @@ class Recorder:
         return Operation("rmdir", name) if not files.list(name) else None
 
     def _truncate(self, _: Files, name: str, length: int) -> Operation:
-        return Operation("truncate", name, self._by_name[name], str(length).encode())
+        self._lengths[self._by_name[name]] = length
+        return Operation("truncate", name, self._by_name[name], offset=length)
 
     # -- what was promised -------------------------------------------------------------------------------------
 

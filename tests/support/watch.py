@@ -8,6 +8,7 @@ from processes import wait_until
 from running import Running
 
 MORE_MEMORY_BYTES = 64 << 20
+_MOST_READY = 64
 _CONTROL = {*range(0x20), 0x7F} - {0x0A}
 
 
@@ -23,7 +24,6 @@ class Watch:
         """Look anew."""
         self._memory = self._memory_bytes("VmRSS")
         self._log_offset = self._running.process.output.stat().st_size
-        self._files = self._open_instances()
         (self._process / "clear_refs").write_text("5")  # the greatest memory counts from now
 
     def faults(self) -> list[str]:
@@ -49,23 +49,27 @@ class Watch:
         except AssertionError:
             faults.append("an association stands")
         try:
-            wait_until(lambda: self._open_instances() <= self._files, "", 2)
+            wait_until(lambda: not self._left_open(), "", 2)
         except AssertionError:
-            faults.append(f"{len(self._open_instances() - self._files)} files of instances stay open")
+            faults.append(f"files of instances stay open: {self._left_open()}")
         return faults
 
-    def _open_instances(self) -> set[str]:
-        """Return the files that are open and not empty: empty ones wait for instances to come."""
+    def _left_open(self) -> list[int]:
+        """Return the numbers of the instances whose files are open, but for those in a row that are next to come."""
         spool = str(self._running.state)
-        names = set()
+        numbers = set()
         for descriptor in (self._process / "fd").iterdir():
             try:
-                name = str(descriptor.readlink())
-                if name.startswith(spool) and name.endswith(".dcm") and descriptor.stat().st_size:
-                    names.add(name)
+                name = descriptor.readlink()
             except OSError:
                 continue  # closed meanwhile
-        return names
+            if str(name).startswith(spool) and name.suffix == ".dcm":
+                numbers.add(int(name.stem))
+        following = max(numbers, default=0)
+        while following in numbers:
+            following -= 1
+        ready = max(numbers, default=0) - following
+        return sorted(number for number in numbers if number <= following) + ([] if ready < _MOST_READY else [-ready])
 
     def _memory_bytes(self, field: str) -> int:
         lines = (self._process / "status").read_text().splitlines()

@@ -42,7 +42,8 @@ class Outgoing:
 
     def _read(self, buffer: memoryview) -> Iterator[memoryview]:
         if self._file.seal is None:
-            yield from FileSource(self._file.path, self._head, self.length).blocks(buffer)
+            with self._file.being_read():
+                yield from FileSource(self._file.path, self._head, self.length).blocks(buffer)
             return
         try:
             with self._file.open() as content:

@@ -2,8 +2,11 @@
 
 import io
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
@@ -36,6 +39,31 @@ class Seal:
     keys: Callable[[], Keys]
 
 
+class Readers:
+    """Which files are being read: they get no other bytes meanwhile. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[Path] = Counter()
+
+    def begin(self, path: Path) -> None:
+        """Say so before a file is opened."""
+        with self._lock:
+            self._counts[path] += 1
+
+    def end(self, path: Path) -> None:
+        """Say so when a file is closed, or could not be opened."""
+        with self._lock:
+            self._counts[path] -= 1
+            if not self._counts[path]:
+                del self._counts[path]
+
+    def has(self, path: Path) -> bool:
+        """Return whether a file is open, or about to be opened, by that name."""
+        with self._lock:
+            return path in self._counts
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file with `length` bytes of content, in clear without a seal."""
@@ -43,6 +71,7 @@ class StoredFile:
     path: Path
     length: int
     seal: Seal | None = None
+    readers: Readers = field(default_factory=Readers, compare=False, repr=False)
 
     def fault(self) -> Unreadable | None:
         """Return why the file cannot be read, as far as that shows without reading it, or None."""
@@ -58,10 +87,21 @@ class StoredFile:
 
     def open(self) -> "Content":
         """Open it for reading. Raises Unreadable."""
+        self.readers.begin(self.path)
         try:
             return Content(self, os.open(self.path, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
+            self.readers.end(self.path)
             raise _unreadable(self.path, error) from error
+
+    @contextmanager
+    def being_read(self) -> Iterator[None]:
+        """Say that the file is being read by its path."""
+        self.readers.begin(self.path)
+        try:
+            yield
+        finally:
+            self.readers.end(self.path)
 
 
 class Content:
@@ -113,6 +153,7 @@ class Content:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+            self._file.readers.end(self._file.path)
 
     def __enter__(self) -> Self:
         return self

@@ -18,6 +18,7 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._folder = str(folder)
         folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, name: str) -> Path:
@@ -25,15 +26,20 @@ class Files:
         return self.folder / name
 
     def create(self, name: str) -> int:
-        """Create a file that does not exist yet and return its descriptor, open for appending and reading."""
-        return os.open(self.path(name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        """Create a file that does not exist yet and return its descriptor, open for writing and reading."""
+        return os.open(f"{self._folder}/{name}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def reuse(self, old: str, new: str) -> int:
+        """Give a file another name, not durably, and return its descriptor, open for writing over it and reading."""
+        self.path(old).rename(self.path(new))
+        return os.open(f"{self._folder}/{new}", os.O_RDWR | os.O_CLOEXEC)
 
     def open_append(self, name: str) -> int:
         """Open a file for appending; it is created when missing."""
         return os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def write(self, descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:
-        """Append all of `pieces`, in one system call where the operating system takes them so."""
+        """Write `pieces` behind what was written, in one system call where the operating system takes them so."""
         for start in range(0, len(pieces), _MOST_PIECES):
             views = [memoryview(piece) for piece in pieces[start : start + _MOST_PIECES]]
             written = os.writev(descriptor, views)
@@ -42,6 +48,10 @@ class Files:
                 written = max(0, written - len(view))
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
+
+    def cut(self, descriptor: int) -> None:
+        """Leave nothing in a file behind what was written; not durably."""
+        os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))
 
     def sync(self, descriptor: int) -> None:
         """Return when what was written to the file is on stable storage."""

@@ -35,8 +35,8 @@ class Incoming:
     """A data set that is being received. All methods raise OSError.
 
     What was given over is kept as views until `flush`, so that most instances are written in one piece, and one that is
-    refused is not written at all. `descriptor` is that of its file, whose name is on stable storage already. With a
-    `sealer` it is encrypted.
+    refused is not written at all. `descriptor` is that of its file, whose name is on stable storage already; up to
+    `old_length` bytes of something else are in it. With a `sealer` it is encrypted.
     """
 
     def __init__(
@@ -48,8 +48,12 @@ class Incoming:
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         sealer: Sealer | None = None,
+        *,
+        old_length: int = 0,
     ) -> None:
         self._files = files
+        self._old_length = old_length
+        self._written = 0
         self._sealer = sealer
         self._digest = blake3()
         self.id = identifier
@@ -94,6 +98,7 @@ class Incoming:
         pieces, self._pieces = self._pieces, []
         written = pieces if self._sealer is None else self._sealer.seal(pieces, is_last=is_last)
         self._files.write(self._descriptor, written)
+        self._written += sum(map(len, written))
         for piece in pieces if self._is_begun else pieces[1:]:
             self._digest.update(piece)
         self._is_begun = True
@@ -120,6 +125,8 @@ class Incoming:
         """Return when the bytes are on stable storage, and close the file."""
         self.end()
         assert self._descriptor is not None
+        if self._written < self._old_length:
+            self._files.cut(self._descriptor)
         self._files.sync(self._descriptor)
         self._close()
 

@@ -14,9 +14,8 @@ from typing import Final
 import structlog
 
 from .books import Books
-from .content import Seal, StoredFile
+from .content import Readers, Seal, StoredFile
 from .derived import Derived
-from .empty_files import EmptyFiles
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
 from .history import History
@@ -24,6 +23,7 @@ from .incoming import Incoming, file_of
 from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
 from .ledger import SPOOL_FULL, Entry
+from .ready_files import ReadyFiles
 from .records import (
     AgainRecord,
     DeliveryRecord,
@@ -97,8 +97,9 @@ class Spool:
             self._books.close()
             self._files.close(lock)
             raise
-        self._empty = EmptyFiles(self._files, next_id, self.distrust)
-        self._upkeep.start(lambda: self._empty.next_id)
+        self._readers = Readers()
+        self._ready = ReadyFiles(self._files, next_id, self.distrust, self._readers, lambda: self.level().capacity)
+        self._upkeep.start(self._ready)
 
     @property
     def is_loaded(self) -> bool:
@@ -120,10 +121,16 @@ class Spool:
         level = self.level()
         if level.used >= level.watermark:
             raise SpoolFull(f"{level.used} of {level.capacity} bytes are used")
-        identifier, descriptor = self._empty.take()
-        sealer = None if keys.current is None else Sealer(keys.current, identifier, os.urandom(SALT_BYTES))
+        file = self._ready.take()
         return Incoming(
-            self._files, identifier, descriptor, sop_class_uid, sop_instance_uid, transfer_syntax_uid, sealer
+            self._files,
+            file.identifier,
+            file.descriptor,
+            sop_class_uid,
+            sop_instance_uid,
+            transfer_syntax_uid,
+            None if keys.current is None else Sealer(keys.current, file.identifier, os.urandom(SALT_BYTES)),
+            old_length=file.length,
         )
 
     def receive(self, incoming: Incoming, received: Received, waiter: Waiter | None = None) -> None:
@@ -236,7 +243,7 @@ class Spool:
     def stored(self, received: Received) -> StoredFile:
         """Return the file of an instance as that which can be read."""
         seal = Seal(received.id, received.key, lambda: self._keys) if received.key else None
-        return StoredFile(self.file(received.id), received.content_length, seal)
+        return StoredFile(self.file(received.id), received.content_length, seal, self._readers)
 
     def derived(self, received: Received, make: Callable[[], Iterable[bytes]]) -> StoredFile:
         """Return a file that was made of an instance; `make` yields its bytes when there is none yet.
@@ -444,7 +451,7 @@ class Spool:
         self._upkeep.stop()
         self._closed = True
         try:
-            self._empty.close()
+            self._ready.close()
             if self._books.is_loaded:
                 self._upkeep.reap()
         except (JournalFailed, OSError) as error:

@@ -8,7 +8,6 @@ synced, then the file removed.
 import errno
 import threading
 import time
-from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
@@ -22,6 +21,7 @@ from .history import History, day_of
 from .incoming import IDS_PER_FOLDER, file_of, folder_of
 from .journal import JournalCorrupt, JournalFailed
 from .ledger import Entry
+from .ready_files import ReadyFiles
 from .records import ArchivedRecord, FinishedRecord
 from .recovery import check_file, corrupt, remove_orphans
 
@@ -57,12 +57,14 @@ class Upkeep:
         self._room_at = 0.0
         """When, by the monotonic clock, a volume that had no room is tried again."""
         self._closing = threading.Event()
-        self._next_id: Callable[[], int] = lambda: before
+        self._ready: ReadyFiles | None = None
+        self._left_folders: set[str] = set()
+        """From which files have gone."""
         self._thread = threading.Thread(target=self._work_until_closed, name="spool-upkeep", daemon=True)
 
-    def start(self, next_id: Callable[[], int]) -> None:
-        """Begin; `next_id` returns the number of the next file that will be made."""
-        self._next_id = next_id
+    def start(self, ready: ReadyFiles) -> None:
+        """Begin; `ready` takes files back that are needed no more."""
+        self._ready = ready
         self._thread.start()
 
     def stop(self) -> None:
@@ -113,25 +115,26 @@ class Upkeep:
             with books.mutex:
                 books.ledger.finished.update(finished)
             raise
-        folders = set()
         while finished:
             with books.mutex:
                 identifier, entry = finished.popitem()
             try:
                 self._derived.remove(identifier)
-                self._files.remove(file_of(identifier))
+                if self._ready is None or not self._ready.take_back(identifier, entry.received.file_length):
+                    self._files.remove(file_of(identifier))
             except OSError:
                 with books.mutex:
                     books.ledger.finished.update({identifier: entry, **finished})
                 raise
-            folders.add(folder_of(identifier))
+            self._left_folders.add(folder_of(identifier))
             with books.mutex:
                 books.spooled_bytes -= entry.received.file_length
-        # A folder right behind the newest may still be about to get a file whose number is already given out.
-        next_id = self._next_id()
-        kept = {folder_of(next_id), folder_of(max(0, next_id - IDS_PER_FOLDER))}
-        for folder in folders - kept:
-            self._files.remove_folder(folder)
+        if self._ready is not None:
+            self._ready.tidy()
+            # A folder right behind the newest may still be about to get a file whose number is already given out.
+            next_id = self._ready.next_id
+            kept = {folder_of(next_id), folder_of(max(0, next_id - IDS_PER_FOLDER))}
+            self._left_folders -= {one for one in self._left_folders - kept if self._files.remove_folder(one)}
 
     def leaving_bytes(self) -> int:
         """Return how many bytes on the volume are about to be free, without anybody doing more for it."""
