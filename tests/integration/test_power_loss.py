@@ -19,6 +19,7 @@ from power import Recording, Weather, weathers
 from routes import local_node, local_route, to
 from sink import Sink
 
+from dicomroute_gateway.spool import incoming, ready_files, upkeep
 from dicomroute_gateway.spool.errors import SpoolError
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.ledger import Entry
@@ -112,6 +113,8 @@ def digest_of(data_set: bytes) -> str:
 @pytest.fixture
 def without_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Open spools without syncing them: the volume is thrown away, and there are thousands."""
+    for module in (incoming, ready_files, upkeep):
+        monkeypatch.setattr(module, "IDS_PER_FOLDER", recorded_gateway.IDS_PER_FOLDER)
     monkeypatch.setattr(Files, "sync", lambda *_: None)
     monkeypatch.setattr(Files, "sync_folder", lambda *_: None)
 
@@ -132,6 +135,8 @@ def test_at_every_moment_all_that_was_acknowledged_is_there(recording: Recording
     renamed = [one.name for one in recording.operations if one.kind == "rename"]
     assert "journal/new" in renamed, "no compaction"
     assert any(name.startswith("instances/") for name in renamed), "no file was used again"
+    folders = {(one.name[:18], one.data.decode()[:18]) for one in recording.operations if one.kind == "rename"}
+    assert any(old != new and new.startswith("instances/") for old, new in folders), "none of another folder"
 
 
 @pytest.mark.usefixtures("without_syncs")

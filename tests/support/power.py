@@ -102,9 +102,13 @@ class Recording:
             elif one.kind in ("create", "mkdir", "rename", "remove", "rmdir"):
                 if one.kind == "create":
                     contents[one.inode] = _Content()
-                parent = str(PurePosixPath(one.name).parent)
-                if one.end <= synced.get(parent, 0) or weather.keeps_name():
+                if one.kind == "rename" and not _is_kept(one, one.data.decode(), synced, weather):
+                    continue
+                old = one.name in names and one.kind == "rename" and not _is_kept(one, one.name, synced, weather)
+                if one.kind == "rename" or _is_kept(one, one.name, synced, weather):
                     _apply(names, one)
+                if old:  # in another folder, which was not synced: the file has both names
+                    names[one.name] = one.inode
         for name in sorted(names):
             if any(str(above) not in names for above in PurePosixPath(name).parents if str(above) != "."):
                 continue
@@ -112,6 +116,11 @@ class Recording:
                 (folder / name).mkdir()
             else:
                 (folder / name).write_bytes(contents[names[name]].after(weather))
+
+
+def _is_kept(one: Operation, name: str, synced: dict[str | int, int], weather: Weather) -> bool:
+    """Return whether a change of a name is there after the crash: it is safe once its folder is synced."""
+    return one.end <= synced.get(str(PurePosixPath(name).parent), 0) or weather.keeps_name()
 
 
 class _Content:

@@ -15,9 +15,12 @@ from power import NEVER, Fact, Operation, Recording
 from dicomroute_gateway import __main__ as gateway
 from dicomroute_gateway import reception
 from dicomroute_gateway.dimse.command import Status
-from dicomroute_gateway.spool import spool, upkeep
+from dicomroute_gateway.spool import incoming, ready_files, spool, upkeep
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.records import DeliveryState
+
+IDS_PER_FOLDER = 50
+"""So few that files get into other folders."""
 
 
 class Recorder:
@@ -150,6 +153,8 @@ def main() -> None:
     recorder = Recorder()
     recorder.watch()
     upkeep._COMPACT_BYTES = 10_000
+    for module in (incoming, ready_files, upkeep):
+        module.IDS_PER_FOLDER = IDS_PER_FOLDER
     try:
         gateway.main()
     finally:

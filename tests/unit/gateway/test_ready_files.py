@@ -90,6 +90,24 @@ def test_what_was_in_the_file_is_not_in_it_any_more(tmp_path: Path, size: int) -
         finish(spool, record)
 
 
+def test_what_is_behind_the_end_is_not_read(tmp_path: Path) -> None:
+    """What routing reads ends where the data set ends, also when that is written already, over a longer one."""
+    with opened(tmp_path) as spool:
+        old = store(spool, 255, 3 << 20)
+        finish(spool, old)
+        for byte in range(1, 200):
+            incoming = spool.begin(CT, "1.2.3", EXPLICIT)
+            incoming.write(memoryview(bytes([byte]) * 5000))
+            incoming.flush()
+            before = spool.file(incoming.id).stat().st_size
+            assert incoming.read(4000, 1 << 16) == bytes([byte]) * 1000
+            assert incoming.read(5000, 1) == b""
+            incoming.discard()
+            if before > 1 << 20:
+                return
+        pytest.fail("no file was used again")
+
+
 def test_a_file_that_is_read_gets_no_other_bytes(tmp_path: Path) -> None:
     with opened(tmp_path) as spool:
         old = store(spool, 255, 5000)

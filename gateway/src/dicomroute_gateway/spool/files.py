@@ -31,8 +31,13 @@ class Files:
 
     def reuse(self, old: str, new: str) -> int:
         """Give a file another name, not durably, and return its descriptor, open for writing over it and reading."""
-        self.path(old).rename(self.path(new))
-        return os.open(f"{self._folder}/{new}", os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(f"{self._folder}/{old}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self.path(old).rename(self.path(new))
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def open_append(self, name: str) -> int:
         """Open a file for appending; it is created when missing."""

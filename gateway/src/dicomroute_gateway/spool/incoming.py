@@ -108,7 +108,13 @@ class Incoming:
             self._synced = self._flushed
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return up to `length` bytes of the data set at `offset`, before its end."""
+        """Return up to `length` bytes of the data set at `offset`, before its end.
+
+        What is in the file behind that is of something else.
+        """
+        length = min(length, self.length - offset)
+        if length <= 0:
+            return b""
         if not self._is_begun:
             return _cut(self._pieces[1:], offset, length)
         self.flush()

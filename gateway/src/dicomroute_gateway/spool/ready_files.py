@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -25,7 +26,7 @@ _MOST_USED: Final = 256
 _MOST_USED_BYTES: Final = 64 << 20
 """How long they are together at most."""
 _USED_PART: Final = 64
-"""They take at most this part of the spool's size."""
+"""They take at most this part of the room that the spool has left."""
 _USED_SECONDS: Final = 3.0
 """How long what is done lies about at most, a turn of the upkeep apart."""
 
@@ -61,15 +62,15 @@ class ReadyFiles:
         next_id: int,
         failed: Callable[[OSError], None],
         readers: Readers,
-        size_bytes: Callable[[], int],
+        room_bytes: Callable[[], int],
     ) -> None:
-        """`size_bytes` returns the size of the spool; `readers` says which files are being read."""
+        """`room_bytes` returns how much more the spool may take; `readers` says which files are being read."""
         self.next_id = next_id
         """The number of the next file that will be made."""
         self._files = files
         self._failed = failed
         self._readers = readers
-        self._size_bytes = size_bytes
+        self._room_bytes = room_bytes
         self._ready: deque[ReadyFile] = deque()
         self._used: deque[_UsedFile] = deque()
         self._used_bytes = 0
@@ -95,9 +96,9 @@ class ReadyFiles:
 
         That it is done is on stable storage: a file with its name still, and other bytes already, belongs to nobody.
         """
+        most = min(_MOST_USED_BYTES, self._room_bytes() // _USED_PART)
         with self._lock:
             bytes_then = self._used_bytes + length
-            most = min(_MOST_USED_BYTES, self._size_bytes() // _USED_PART)
             if self._closing or len(self._used) >= _MOST_USED or bytes_then > most:
                 return False
             self._used.append(_UsedFile(identifier, length, time.monotonic()))
@@ -148,8 +149,10 @@ class ReadyFiles:
                 self._files.sync_folder(folder)
             except OSError as error:
                 self._failed(error)
-                self._remove(made)
-                self._remove_used()
+                with suppress(OSError):
+                    self._remove(made)
+                with suppress(OSError):
+                    self._remove_used()
                 raise
             with self._lock:
                 self._ready.extend(made)
@@ -162,6 +165,9 @@ class ReadyFiles:
                 descriptor = self._files.reuse(old, file_of(identifier))
             except FileNotFoundError:
                 continue
+            except OSError:
+                self._keep(used)
+                raise
             # Whoever has not opened it by its old name before that never will.
             if not self._readers.has(self._files.path(old)):
                 return ReadyFile(identifier, descriptor, used.length, used.time)
@@ -178,10 +184,22 @@ class ReadyFiles:
             return used
 
     def _remove(self, files: Iterable[ReadyFile]) -> None:
-        for file in files:
+        several = list(files)
+        for file in several:
             self._files.close(file.descriptor)
+        for file in several:
             self._files.remove(file_of(file.identifier))
 
     def _remove_used(self, until: float = math.inf) -> None:
         while used := self._next_used(until):
-            self._files.remove(file_of(used.identifier))
+            try:
+                self._files.remove(file_of(used.identifier))
+            except OSError:
+                self._keep(used)
+                raise
+
+    def _keep(self, used: _UsedFile) -> None:
+        """Put a file back that nothing could be done with."""
+        with self._lock:
+            self._used.appendleft(used)
+            self._used_bytes += used.length

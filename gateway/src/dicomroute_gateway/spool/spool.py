@@ -98,7 +98,7 @@ class Spool:
             self._files.close(lock)
             raise
         self._readers = Readers()
-        self._ready = ReadyFiles(self._files, next_id, self.distrust, self._readers, lambda: self.level().capacity)
+        self._ready = ReadyFiles(self._files, next_id, self.distrust, self._readers, self._room_bytes)
         self._upkeep.start(self._ready)
 
     @property
@@ -432,6 +432,10 @@ class Spool:
         # Others may fill a larger file system: what is not free there is as good as used.
         used = max(self._books.spooled_bytes + self._derived.total_bytes, self._size_bytes - free)
         return Level(used, self._size_bytes, self._size_bytes * self._percent // 100)
+
+    def _room_bytes(self) -> int:
+        level = self.level()
+        return level.watermark - level.used
 
     def snapshot(self) -> Snapshot:
         """Return the counts of this moment."""

@@ -27,6 +27,7 @@ from .recovery import check_file, corrupt, remove_orphans
 
 _COMPACT_BYTES: Final = 64 << 20
 _REAP_SECONDS: Final = 0.2
+_FOLDERS_SECONDS: Final = 2.0
 _RECORDS_A_TURN: Final = 200
 _TIDY_SECONDS: Final = 600.0
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -60,6 +61,8 @@ class Upkeep:
         self._ready: ReadyFiles | None = None
         self._left_folders: set[str] = set()
         """From which files have gone."""
+        self._folders_at = 0.0
+        """When, by the monotonic clock, it is looked whether they are empty."""
         self._thread = threading.Thread(target=self._work_until_closed, name="spool-upkeep", daemon=True)
 
     def start(self, ready: ReadyFiles) -> None:
@@ -105,6 +108,8 @@ class Upkeep:
         Raises JournalFailed, OSError.
         """
         books = self._books
+        if self._ready is not None:
+            self._ready.tidy()
         with books.mutex:
             finished, books.ledger.finished = books.ledger.finished, {}
             self._leaving = finished
@@ -129,8 +134,8 @@ class Upkeep:
             self._left_folders.add(folder_of(identifier))
             with books.mutex:
                 books.spooled_bytes -= entry.received.file_length
-        if self._ready is not None:
-            self._ready.tidy()
+        if self._ready is not None and time.monotonic() >= self._folders_at:
+            self._folders_at = time.monotonic() + _FOLDERS_SECONDS
             # A folder right behind the newest may still be about to get a file whose number is already given out.
             next_id = self._ready.next_id
             kept = {folder_of(next_id), folder_of(max(0, next_id - IDS_PER_FOLDER))}
