@@ -205,11 +205,12 @@ def test_ones_whose_key_is_lost_are_dropped_by_it_and_their_copies_are_taken(
     folder = running.state / running.route
     (file,) = files(folder)
     (tmp_path / "keys").write_text(f"{NEW}\n{OLD}\n")
-    result = cli("decrypt", "--keys", tmp_path / "keys", "--to", tmp_path / "plain", file)
-    assert (result.returncode, result.stdout) == (0, "1 decrypted\n"), result.stderr
+    spool = file.parents[2]
+    result = cli("salvage", spool, "--keys", tmp_path / "keys", "--to", tmp_path / "plain")
+    assert (result.returncode, result.stdout) == (0, "1 whole, 0 unverified\n"), result.stderr
     assert (tmp_path / "plain" / file.name).read_bytes().endswith(data)
     (tmp_path / "keys").write_text(f"{NEW}\n")
-    result = cli("decrypt", "--keys", tmp_path / "keys", "--to", tmp_path / "plain", file)
+    result = cli("salvage", spool, "--keys", tmp_path / "keys", "--to", tmp_path / "plain")
     assert (result.returncode, OLD_ID in result.stderr) == (1, True)
 
     running.write([{**secret, "stringData": {"keys": NEW}}])

@@ -5,12 +5,12 @@ import sys
 import typer
 
 from . import __version__
-from .commands.decrypt import decrypt
 from .commands.explain import explain
 from .commands.ledger import ledger, report
 from .commands.queue import queue
 from .commands.refused import refused
 from .commands.run import run
+from .commands.salvage import salvage
 from .commands.test import test
 from .commands.validate import validate
 from .output import Failure, print_error
@@ -25,7 +25,7 @@ app = typer.Typer(
 app.command()(validate)
 app.command()(run)
 app.command()(explain)
-app.command()(decrypt)
+app.command()(salvage)
 app.command()(refused)
 app.command()(ledger)
 app.command()(report)

@@ -1,0 +1,125 @@
+"""`dicomroute salvage`: makes DICOM files of a spool that no gateway can read any more, and says which are whole."""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final
+
+import typer
+from blake3 import blake3
+
+from dicomroute_cli.output import Failure, print_error
+from dicomroute_gateway.spool.content import Seal, StoredFile, Unreadable
+from dicomroute_gateway.spool.incoming import DIGEST_PREFIX, INSTANCES
+from dicomroute_gateway.spool.journal import FOLDER as JOURNAL
+from dicomroute_gateway.spool.keys import NO_KEYS, Keys, parse_keys
+from dicomroute_gateway.spool.records import BadRecord, Received, decode_record
+from dicomroute_gateway.spool.sealed import KeyUnknown, SealBroken, content_length, unseal
+
+_BLOCK_BYTES: Final = 1 << 20
+_UNVERIFIED: Final = "unverified"
+_SEALED: Final = b"DRSEAL"
+
+
+class _Unverified(Exception):
+    """What was found is not known to be what was received; the message says why."""
+
+
+def salvage(
+    spool: Annotated[Path, typer.Argument(help="Copy of the folder of a spool, with its journal/ and instances/.")],
+    to: Annotated[Path, typer.Option(help="Folder for the DICOM files. It is made if it is not there.")],
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Of an encrypted spool: file with the Secret's value, keys in base64, one a line."),
+    ] = None,
+) -> None:
+    """Copy the instances of a spool out of it, each compared with the digest in its record.
+
+    What has no record, or other bytes than that says, goes to unverified/ and is named: it was never acknowledged, or
+    its record is lost; it may be cut off, and may have bytes of another instance behind its own header.
+    """
+    if not (spool / INSTANCES).is_dir():
+        raise Failure(f"{spool} has no folder {INSTANCES}: give it a copy of the folder spool/ of the volume", 2)
+    try:
+        known = NO_KEYS if keys is None else _read_keys(keys)
+        (to / _UNVERIFIED).mkdir(parents=True, exist_ok=True)
+        # Those without a byte wait for instances to come.
+        files = [file for file in sorted((spool / INSTANCES).glob("*/*.dcm")) if file.stat().st_size]
+        records = {record.id: record for record in _received(spool)}
+    except OSError as error:
+        raise Failure(f"{error.filename}: {error.strerror}", 2) from error
+    unverified = 0
+    for file in files:
+        try:
+            _copy(file, to, records.get(int(file.stem)) if file.stem.isdecimal() else None, known)
+        except (_Unverified, Unreadable, KeyUnknown, SealBroken, OSError) as error:
+            unverified += 1
+            print_error(f"{file}: {error}")
+    print(f"{len(files) - unverified} whole, {unverified} unverified")
+    if unverified:
+        raise Failure(f"{unverified} are not known to be whole: look at each in {to / _UNVERIFIED} before it is sent")
+
+
+def _read_keys(file: Path) -> Keys:
+    found, others = parse_keys(file.read_bytes())
+    if others or not found:
+        where = f"line {others[0]} of {file}" if others else str(file)
+        raise Failure(f"{where} is not 32 bytes in base64: give it the value of the Secret as it is", 2)
+    return Keys({key.id: key for key in found})
+
+
+def _received(spool: Path) -> Iterator[Received]:
+    """Yield the records of instances in every line of the journal that is whole; what is broken is passed over."""
+    for segment in sorted((spool / JOURNAL).glob("*.jsonl")):
+        for line in segment.read_bytes().splitlines():
+            try:
+                record = decode_record(line)
+            except BadRecord:
+                continue
+            if isinstance(record, Received):
+                yield record
+
+
+def _copy(file: Path, to: Path, received: Received | None, keys: Keys) -> None:
+    """Write the content of a file, as far as it can be read; among the others it is only when it is whole."""
+    if received is None:
+        read, length = _without_record(file, keys)
+        _write(to / _UNVERIFIED / file.name, read, length)
+        raise _Unverified("no record speaks of it")
+    seal = Seal(received.id, received.key, lambda: keys) if received.key else None
+    head_bytes = received.content_length - received.length
+    with StoredFile(file, received.content_length, seal).open() as content:
+        digest = blake3()
+
+        def read(offset: int, length: int) -> bytes:
+            data = content.read_at(offset, length)
+            digest.update(data[max(0, head_bytes - offset) :])
+            return data
+
+        written = _write(to / _UNVERIFIED / file.name, read, content.length)
+    if DIGEST_PREFIX + digest.hexdigest() != received.digest:
+        raise _Unverified("it has other bytes than its record says")
+    written.rename(to / file.name)
+
+
+def _without_record(file: Path, keys: Keys) -> tuple[Callable[[int, int], bytes], int]:
+    """Return how to read what is in a file of which only its name and its bytes are known, and how much it is."""
+    source = file.open("rb")
+    size = os.fstat(source.fileno()).st_size
+    read = partial(_read, source)
+    if read(0, len(_SEALED)) != _SEALED:
+        return read, size
+    length = content_length(size)
+    return unseal(read, int(file.stem), length, keys.by_id).read_at, length
+
+
+def _read(source: BinaryIO, offset: int, length: int) -> bytes:
+    return os.pread(source.fileno(), length, offset)
+
+
+def _write(target: Path, read: Callable[[int, int], bytes], length: int) -> Path:
+    with target.open("wb") as written:
+        for offset in range(0, length, _BLOCK_BYTES):
+            written.write(read(offset, min(_BLOCK_BYTES, length - offset)))
+    return target

@@ -1,0 +1,54 @@
+"""`dicomroute salvage` on what is left of a spool: what is whole is told from what is not."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pdus import data_set
+from peer import Answered, Peer, new_uid
+from routes import local_node, local_route, to
+from running import Running, cli
+
+SUCCESS = Answered(0)
+
+
+def test_each_file_is_compared_with_its_record(run: Callable[..., Running], tmp_path: Path) -> None:
+    running = run(local_node(), to("http://127.0.0.1:9/dicom-web"), local_route(mode="HoldDeliveries"))
+    peer = Peer(running.port).associated()
+    sent = {}
+    for _ in range(4):
+        uid = new_uid()
+        sent[uid] = data_set(uid)
+        assert peer.store(sent[uid], uid) == SUCCESS
+    spool = tmp_path / "copy"
+    shutil.copytree(running.state / running.route / "spool", spool)
+    first, second, third, fourth = (file for file in sorted(spool.glob("instances/*/*.dcm")) if file.stat().st_size)
+
+    result = cli("salvage", spool, "--to", tmp_path / "all")
+    assert (result.returncode, result.stdout) == (0, "4 whole, 0 unverified\n"), result.stderr
+    for file, data in zip((first, second, third, fourth), sent.values(), strict=True):
+        assert (tmp_path / "all" / file.name).read_bytes().endswith(data)
+
+    first.write_bytes(second.read_bytes())  # another instance under this number
+    third.write_bytes(third.read_bytes()[:-2])
+    stranger = fourth.with_name("000000009999.dcm")
+    shutil.copy(fourth, stranger)
+    (journal,) = spool.glob("journal/*.jsonl")
+    journal.write_bytes(b"broken\n" + journal.read_bytes())
+    result = cli("salvage", spool, "--to", tmp_path / "some")
+    assert (result.returncode, result.stdout) == (1, "2 whole, 3 unverified\n"), result.stderr
+    assert {file.name for file in (tmp_path / "some").glob("*.dcm")} == {second.name, fourth.name}
+    for file, why in (
+        (first, "it has other bytes than its record says"),
+        (third, "ends 2 bytes early"),
+        (stranger, "no record speaks of it"),
+    ):
+        (line,) = (line for line in result.stderr.splitlines() if file.name in line)
+        assert why in line
+    assert list((tmp_path / "some").glob(".*")) == []
+
+
+def test_what_is_no_spool_is_said(tmp_path: Path) -> None:
+    result = cli("salvage", tmp_path, "--to", tmp_path / "to")
+    assert result.returncode == 2
+    assert "has no folder instances: give it a copy of the folder spool/" in result.stderr
