@@ -313,17 +313,22 @@ def test_a_token_and_a_client_certificate(
     with closing(ReverseProxy(orthanc.url, keycloak, authority, clients=devices)) as front:
         tls = {"clientCertificateRef": {"name": "own"}}
         manifests = documents(front, keycloak, client, authority, retry=PATIENT, tls=tls)
-        running = run(*manifests, own(Authority(tmp_path / "strangers", "strangers")), log_level="debug")
-        assert storescu(running.port, [FILES / "MR_small.dcm"]) == 0
+        running = run(*manifests, own(devices), log_level="debug")
+        assert storescu(running.port, [FILES / "CT_small.dcm"]) == 0
+        running.wait_for(owed=0, deliveredTotal=1)  # by now the proxy has the keys that tokens are verified with
+
+        running.write([own(Authority(tmp_path / "strangers", "strangers"))])
         wait_until(
-            lambda: (destination(running)["lastError"] or {}).get("reason") == "TLSClientCertificateRequired",
-            running.process.tail,
+            lambda: storescu(running.port, [FILES / "MR_small.dcm"]) == 0 and refused(running), running.process.tail
         )
-        assert orthanc.count() == 0
         running.write([own(devices)])
         in_time(lambda: running.counts()["owed"] == 0, "the client certificate is not in use", running)
-        assert orthanc.count() == running.counts()["deliveredTotal"] == 1
+        assert orthanc.count() == 2
         assert_nothing_is_told(running, front, FIRST)
+
+
+def refused(running: Running) -> bool:
+    return (destination(running)["lastError"] or {}).get("reason") == "TLSClientCertificateRequired"
 
 
 def own(authority: Authority) -> Json:
