@@ -26,7 +26,7 @@ from routes import local_node, local_route, to
 from sink import Sink
 
 KILLS_A_STEP = int(os.environ.get("DICOMROUTE_KILLS_A_STEP", "10"))
-RARE = ("journal in place", "new journal", "old journal", "folder of", "make the folder")
+RARE = ("journal in place", "new journal", "old journal", "folder of", "make the folder", "cut the file")
 """Steps that come now and then, or once at a start."""
 
 

@@ -19,11 +19,13 @@ from typing import Any
 from dicomroute_gateway import __main__ as gateway
 from dicomroute_gateway.deliver import stow
 from dicomroute_gateway.dimse import association
-from dicomroute_gateway.spool import spool, upkeep
+from dicomroute_gateway.spool import ready_files, spool, upkeep
 from dicomroute_gateway.spool.files import Files
 
 _OPERATIONS = {
     "create the file of an instance": ("create", "instances/"),
+    "use the file of an instance again": ("reuse", "instances/"),
+    "cut the file of an instance": ("cut", "instances/"),
     "write an instance": ("write", "instances/"),
     "sync an instance": ("sync", "instances/"),
     "sync the folder of an instance": ("sync_folder", "instances/"),
@@ -72,13 +74,15 @@ def watch(trigger: Trigger) -> None:
             result = original(self, what, *rest)
             for step in steps:
                 trigger.reached(f"after: {step}")
-            if operation in ("create", "open_append"):
-                names[result] = name
+            if operation in ("create", "open_append", "reuse"):
+                names[result] = (name, *rest)[-1]
             return result
 
         setattr(Files, operation, wrapped)
 
-    for operation in ("create", "open_append", "write", "sync", "sync_folder", "make_folder", "remove", "rename"):
+    for operation in ("create", "open_append", "reuse", "write", "cut", "sync", "sync_folder", "make_folder"):
+        wrap(operation)
+    for operation in ("remove", "rename"):
         wrap(operation)
     association.send_all = _around(trigger, "send a PDU", association.send_all)
     spool.Spool.settle = _around(trigger, "settle deliveries", spool.Spool.settle)
@@ -115,6 +119,7 @@ def bear(order: dict[str, Any]) -> int:
             os.dup2(log, stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         upkeep._COMPACT_BYTES = 20_000  # often enough to be hit
+        ready_files._MOST_USED = 4  # others are removed
         if order["step"] is not None:
             watch(Trigger(order["step"], order["occurrence"]))
         sys.argv = ["dicomroute-gateway", *order["arguments"]]
