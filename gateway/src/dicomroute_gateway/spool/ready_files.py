@@ -121,8 +121,9 @@ class ReadyFiles:
             self._closing = True
         self._few.set()
         self._thread.join()
-        self._remove(self._ready)
-        self._ready.clear()
+        with self._lock:  # or one of them could be given to an instance, and its descriptor closed
+            ready, self._ready = self._ready, deque()
+        self._remove(ready)
         self._remove_used()
 
     def _make_until_closed(self) -> None:
