@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from pdus import data_set
 from peer import Answered, Peer, new_uid
 from routes import local_node, local_route, to
@@ -12,18 +13,30 @@ from running import Running, cli
 SUCCESS = Answered(0)
 
 
-def test_each_file_is_compared_with_its_record(run: Callable[..., Running], tmp_path: Path) -> None:
+@pytest.fixture
+def sent() -> dict[str, bytes]:
+    """The data sets of a spool, by their UIDs, in the order in which they came."""
+    return {}
+
+
+@pytest.fixture
+def spool(run: Callable[..., Running], tmp_path: Path, sent: dict[str, bytes]) -> Path:
+    """Return a copy of a spool with four instances."""
     running = run(local_node(), to("http://127.0.0.1:9/dicom-web"), local_route(mode="HoldDeliveries"))
     peer = Peer(running.port).associated()
-    sent = {}
     for _ in range(4):
         uid = new_uid()
         sent[uid] = data_set(uid)
         assert peer.store(sent[uid], uid) == SUCCESS
-    spool = tmp_path / "copy"
-    shutil.copytree(running.state / running.route / "spool", spool)
-    first, second, third, fourth = (file for file in sorted(spool.glob("instances/*/*.dcm")) if file.stat().st_size)
+    return Path(shutil.copytree(running.state / running.route / "spool", tmp_path / "copy"))
 
+
+def files_of(spool: Path) -> list[Path]:
+    return [file for file in sorted(spool.glob("instances/*/*.dcm")) if file.stat().st_size]
+
+
+def test_each_file_is_compared_with_its_record(spool: Path, sent: dict[str, bytes], tmp_path: Path) -> None:
+    first, second, third, fourth = files_of(spool)
     result = cli("salvage", spool, "--to", tmp_path / "all")
     assert (result.returncode, result.stdout) == (0, "4 whole, 0 unverified\n"), result.stderr
     for file, data in zip((first, second, third, fourth), sent.values(), strict=True):
@@ -45,7 +58,22 @@ def test_each_file_is_compared_with_its_record(run: Callable[..., Running], tmp_
     ):
         (line,) = (line for line in result.stderr.splitlines() if file.name in line)
         assert why in line
-    assert list((tmp_path / "some").glob(".*")) == []
+    assert {file.name for file in (tmp_path / "some" / "unverified").iterdir()} == {
+        first.name,
+        third.name,
+        stranger.name,
+    }
+
+
+def test_a_file_that_is_there_is_not_written_over(spool: Path, tmp_path: Path) -> None:
+    """Instances of two spools may have the same number."""
+    assert cli("salvage", spool, "--to", tmp_path / "to").returncode == 0
+    first, *_ = files_of(spool)
+    (tmp_path / "to" / first.name).write_bytes(b"another's")
+    result = cli("salvage", spool, "--to", tmp_path / "to")
+    assert (result.returncode, result.stdout) == (1, "0 whole, 4 unverified\n"), result.stderr
+    assert f"{tmp_path / 'to' / first.name} is there already: give another folder" in result.stderr
+    assert (tmp_path / "to" / first.name).read_bytes() == b"another's"
 
 
 def test_what_is_no_spool_is_said(tmp_path: Path) -> None:

@@ -15,11 +15,10 @@ from dicomroute_gateway.spool.incoming import DIGEST_PREFIX, INSTANCES
 from dicomroute_gateway.spool.journal import FOLDER as JOURNAL
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys, parse_keys
 from dicomroute_gateway.spool.records import BadRecord, Received, decode_record
-from dicomroute_gateway.spool.sealed import KeyUnknown, SealBroken, content_length, unseal
+from dicomroute_gateway.spool.sealed import MAGIC, KeyUnknown, SealBroken, content_length, unseal
 
 _BLOCK_BYTES: Final = 1 << 20
 _UNVERIFIED: Final = "unverified"
-_SEALED: Final = b"DRSEAL"
 
 
 class _Unverified(Exception):
@@ -37,7 +36,8 @@ def salvage(
     """Copy the instances of a spool out of it, each compared with the digest in its record.
 
     What has no record, or other bytes than that says, goes to unverified/ and is named: it was never acknowledged, or
-    its record is lost; it may be cut off, and may have bytes of another instance behind its own header.
+    its record is lost; it may be cut off, and may have bytes of another instance behind its own header. A file that is
+    there already is never written over.
     """
     if not (spool / INSTANCES).is_dir():
         raise Failure(f"{spool} has no folder {INSTANCES}: give it a copy of the folder spool/ of the volume", 2)
@@ -45,20 +45,25 @@ def salvage(
         known = NO_KEYS if keys is None else _read_keys(keys)
         (to / _UNVERIFIED).mkdir(parents=True, exist_ok=True)
         # Those without a byte wait for instances to come.
-        files = [file for file in sorted((spool / INSTANCES).glob("*/*.dcm")) if file.stat().st_size]
+        files = [file for file in sorted((spool / INSTANCES).glob(f"*/{'[0-9]' * 12}.dcm")) if file.stat().st_size]
         records = {record.id: record for record in _received(spool)}
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}", 2) from error
     unverified = 0
     for file in files:
         try:
-            _copy(file, to, records.get(int(file.stem)) if file.stem.isdecimal() else None, known)
-        except (_Unverified, Unreadable, KeyUnknown, SealBroken, OSError) as error:
+            _copy(file, to, records.get(int(file.stem)), known)
+        except FileExistsError as error:
+            unverified += 1
+            print_error(f"{file}: {error.filename2 or error.filename} is there already: give another folder")
+        except (_Unverified, Unreadable, KeyUnknown, SealBroken, ValueError, OSError) as error:
             unverified += 1
             print_error(f"{file}: {error}")
     print(f"{len(files) - unverified} whole, {unverified} unverified")
     if unverified:
-        raise Failure(f"{unverified} are not known to be whole: look at each in {to / _UNVERIFIED} before it is sent")
+        raise Failure(
+            f"{unverified} are not known to be whole: look at what is in {to / _UNVERIFIED} before it is sent"
+        )
 
 
 def _read_keys(file: Path) -> Keys:
@@ -84,8 +89,9 @@ def _received(spool: Path) -> Iterator[Received]:
 def _copy(file: Path, to: Path, received: Received | None, keys: Keys) -> None:
     """Write the content of a file, as far as it can be read; among the others it is only when it is whole."""
     if received is None:
-        read, length = _without_record(file, keys)
-        _write(to / _UNVERIFIED / file.name, read, length)
+        with file.open("rb") as source:
+            read, length = _without_record(source, int(file.stem), keys)
+            _write(to / _UNVERIFIED / file.name, read, length)
         raise _Unverified("no record speaks of it")
     seal = Seal(received.id, received.key, lambda: keys) if received.key else None
     head_bytes = received.content_length - received.length
@@ -100,18 +106,18 @@ def _copy(file: Path, to: Path, received: Received | None, keys: Keys) -> None:
         written = _write(to / _UNVERIFIED / file.name, read, content.length)
     if DIGEST_PREFIX + digest.hexdigest() != received.digest:
         raise _Unverified("it has other bytes than its record says")
-    written.rename(to / file.name)
+    (to / file.name).hardlink_to(written)  # never over a file that is there
+    written.unlink()
 
 
-def _without_record(file: Path, keys: Keys) -> tuple[Callable[[int, int], bytes], int]:
+def _without_record(source: BinaryIO, number: int, keys: Keys) -> tuple[Callable[[int, int], bytes], int]:
     """Return how to read what is in a file of which only its name and its bytes are known, and how much it is."""
-    source = file.open("rb")
     size = os.fstat(source.fileno()).st_size
     read = partial(_read, source)
-    if read(0, len(_SEALED)) != _SEALED:
+    if read(0, len(MAGIC)) != MAGIC:
         return read, size
     length = content_length(size)
-    return unseal(read, int(file.stem), length, keys.by_id).read_at, length
+    return unseal(read, number, length, keys.by_id).read_at, length
 
 
 def _read(source: BinaryIO, offset: int, length: int) -> bytes:
@@ -119,7 +125,7 @@ def _read(source: BinaryIO, offset: int, length: int) -> bytes:
 
 
 def _write(target: Path, read: Callable[[int, int], bytes], length: int) -> Path:
-    with target.open("wb") as written:
+    with target.open("xb") as written:
         for offset in range(0, length, _BLOCK_BYTES):
             written.write(read(offset, min(_BLOCK_BYTES, length - offset)))
     return target
