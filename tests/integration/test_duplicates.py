@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import origin_plays as plays
 import pytest
-from delivering import Delivering, file_of
+from delivering import Delivering, Start, file_of, starting
 from origin_server import OriginServer, Play, Reply, retrieved
 
 from dicomroute_gateway.spool.records import DeliveryState, Received
 
 OURS, OTHERS = b"\x08\0\x16\0UI\2\0001\0", b"\x08\0\x16\0UI\2\0002\0"
-Start = Callable[..., Delivering]
 EXISTS: dict[str, Play] = {
     "Azure": plays.unless_it_exists(45070),
     "Google": plays.google(),
@@ -30,15 +28,8 @@ def server() -> Iterator[OriginServer]:
 
 @pytest.fixture
 def start(tmp_path: Path, server: OriginServer) -> Iterator[Start]:
-    started: list[Delivering] = []
-
-    def begin(provider: str = "Generic", **target: Any) -> Delivering:
-        started.append(Delivering(tmp_path, server, provider=provider.partition(",")[0], **target))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        one.close()
+    with starting(tmp_path, server) as begin:
+        yield lambda provider="Generic", **target: begin(provider=provider.partition(",")[0], **target)
 
 
 def at_the_server(gateway: Delivering, data_set: bytes) -> Received:

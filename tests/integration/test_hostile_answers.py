@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import origin_plays as plays
 import pytest
-from delivering import Delivering, file_of, new_uid
+from delivering import Delivering, Start, file_of, new_uid, starting
 from origin_server import JSON, OriginServer, Play, Reply, result, uid_of
 from web_server import Answer, WebServer
 from web_server import Received as Arrived
@@ -27,7 +27,6 @@ PART: Final = b"--x\r\nContent-Type: application/dicom\r\n\r\n"
 _MOST_MORE_KIBIBYTES: Final = 64 << 10
 _MOST_SECONDS: Final = 10.0
 Write = Callable[[BaseHTTPRequestHandler], None]
-Start = Callable[..., Delivering]
 
 
 class HostileServer(OriginServer):
@@ -73,15 +72,8 @@ def elsewhere() -> Iterator[Elsewhere]:
 
 @pytest.fixture
 def start(tmp_path: Path, server: HostileServer) -> Iterator[Start]:
-    started: list[Delivering] = []
-
-    def begin(**target: Any) -> Delivering:
-        started.append(Delivering(tmp_path, server, **target))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        one.close()
+    with starting(tmp_path, server) as begin:
+        yield begin
 
 
 def peak_kibibytes() -> int:
@@ -206,33 +198,6 @@ def test_an_answer_before_the_upload_ended_stores_nothing(server: HostileServer,
     settles(gateway, more=False)  # the server has the instance in this process
     assert server.has(received.sop_instance_uid, data_set)
     assert not server.writes
-
-
-def test_a_second_answer_is_not_that_of_the_next_request(server: HostileServer, start: Start) -> None:
-    gateway = start()
-    first = gateway.receive(b"1234")
-    uid = new_uid()
-    has_said_more = threading.Event()
-    second: list[Received] = []
-
-    def twice(handler: BaseHTTPRequestHandler) -> None:
-        handler.rfile.read(int(handler.headers["Content-Length"]))
-        bodies = [result([named]) for named in (first.sop_instance_uid, uid)]
-        handler.wfile.write(b"".join(OK_JSON + b"Content-Length: %d\r\n\r\n" % len(one) + one for one in bodies))
-        has_said_more.set()
-        handler.connection.settimeout(_MOST_SECONDS)
-        handler.rfile.read(1)  # a request that comes on this connection all the same is lost
-
-    server.keep(file_of(first, b"1234"))
-    server.writes.append(("POST", twice))
-
-    def both() -> bool:
-        if not second and has_said_more.is_set() and gateway.delivery(first) is None:
-            second.append(gateway.receive(b"5678", uid))
-        return bool(second) and gateway.is_settled()
-
-    gateway.run(both)
-    assert server.has(uid, b"5678")
 
 
 def saying(document: Callable[[str], bytes], content_type: str = JSON) -> Play:
@@ -445,9 +410,9 @@ def test_a_retrieval_without_an_end_is_given_up(server: HostileServer, start: St
     assert gateway.spool.snapshot().instances.delivered == 1
 
 
-@pytest.mark.parametrize("later_seconds", [0.0, 0.3])
+@pytest.mark.parametrize("later_seconds", [None, 0.0, 0.3], ids=["with the first", "behind it", "later"])
 def test_an_answer_that_nobody_asked_for_is_not_that_of_the_next_request(
-    server: HostileServer, start: Start, later_seconds: float
+    server: HostileServer, start: Start, later_seconds: float | None
 ) -> None:
     gateway = start()
     first = gateway.receive(b"1234")
@@ -457,10 +422,14 @@ def test_an_answer_that_nobody_asked_for_is_not_that_of_the_next_request(
 
     def twice(handler: BaseHTTPRequestHandler) -> None:
         handler.rfile.read(int(handler.headers["Content-Length"]))
-        for seconds, named in ((0.0, first.sop_instance_uid), (later_seconds, uid)):
-            body = result([named])
-            has_said_more.wait(seconds)
-            handler.wfile.write(OK_JSON + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        bodies = [result([named]) for named in (first.sop_instance_uid, uid)]
+        answers = [OK_JSON + b"Content-Length: %d\r\n\r\n" % len(body) + body for body in bodies]
+        if later_seconds is None:
+            handler.wfile.write(b"".join(answers))
+        else:
+            handler.wfile.write(answers[0])
+            has_said_more.wait(later_seconds)
+            handler.wfile.write(answers[1])
         has_said_more.set()
         handler.connection.settimeout(_MOST_SECONDS)
         handler.rfile.read(1)  # a request that comes on this connection all the same is lost

@@ -8,7 +8,7 @@ from typing import Any
 
 import origin_plays as plays
 import pytest
-from delivering import Delivering
+from delivering import Delivering, Start, starting
 from origin_server import OriginServer, Play, Reply, result, stored, uid_of
 
 from dicomroute_gateway.deliver import resources
@@ -16,7 +16,6 @@ from dicomroute_gateway.spool.part10 import file_head
 from dicomroute_gateway.spool.records import DeliveryState, Received
 
 PROVIDERS = ("Azure", "Google", "AWS", "Orthanc", "Dcm4chee", "Generic")
-Start = Callable[..., Delivering]
 
 
 @pytest.fixture
@@ -28,15 +27,8 @@ def server() -> Iterator[OriginServer]:
 
 @pytest.fixture
 def start(tmp_path: Path, server: OriginServer) -> Iterator[Start]:
-    started: list[Delivering] = []
-
-    def begin(**target: Any) -> Delivering:
-        started.append(Delivering(tmp_path, server, **target))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        one.close()
+    with starting(tmp_path, server) as begin:
+        yield begin
 
 
 def take(gateway: Delivering, count: int) -> dict[str, Received]:

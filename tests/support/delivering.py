@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -148,3 +148,21 @@ class Delivering:
 def file_of(received: Received, data_set: bytes) -> bytes:
     """Return the file that a gateway makes of an instance."""
     return file_head(received.sop_class_uid, received.sop_instance_uid, received.transfer_syntax_uid) + data_set
+
+
+Start = Callable[..., Delivering]
+"""Starts one; its arguments are those of Delivering, but for folder and server."""
+
+
+@contextmanager
+def starting(folder: Path, server: OriginServer) -> Iterator[Start]:
+    """Give out what starts them on a folder, against a server; all are closed at the end."""
+    started: list[Delivering] = []
+
+    def start(**options: Any) -> Delivering:
+        started.append(Delivering(folder, server, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()

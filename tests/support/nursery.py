@@ -39,6 +39,8 @@ _OPERATIONS = {
     "sync the folder of the journal": ("sync_folder", "journal"),
     "remove the old journal": ("remove", "journal/0"),
 }
+_OPENING = ("create", "open_append", "reuse")
+"""Operations that return a descriptor."""
 _OTHERS = ("send a PDU", "store at the destination", "settle deliveries")
 STEPS = tuple(f"{when}: {name}" for name in (*_OPERATIONS, *_OTHERS) for when in ("before", "after"))
 
@@ -74,15 +76,13 @@ def watch(trigger: Trigger) -> None:
             result = original(self, what, *rest)
             for step in steps:
                 trigger.reached(f"after: {step}")
-            if operation in ("create", "open_append", "reuse"):
-                names[result] = (name, *rest)[-1]
+            if operation in _OPENING:
+                names[result] = (name, *rest)[-1]  # of two names the new one
             return result
 
         setattr(Files, operation, wrapped)
 
-    for operation in ("create", "open_append", "reuse", "write", "cut", "sync", "sync_folder", "make_folder"):
-        wrap(operation)
-    for operation in ("remove", "rename"):
+    for operation in (*_OPENING, *{operation for operation, _ in _OPERATIONS.values()} - {*_OPENING}):
         wrap(operation)
     association.send_all = _around(trigger, "send a PDU", association.send_all)
     spool.Spool.settle = _around(trigger, "settle deliveries", spool.Spool.settle)

@@ -99,16 +99,16 @@ class Recording:
         for one in begun:
             if one.kind in ("write", "cut", "truncate"):
                 contents[one.inode].take(one, is_safe=one.kind == "truncate" or one.end <= synced.get(one.inode, 0))
-            elif one.kind in ("create", "mkdir", "rename", "remove", "rmdir"):
-                if one.kind == "create":
-                    contents[one.inode] = _Content()
-                if one.kind == "rename" and not _is_kept(one, one.data.decode(), synced, weather):
-                    continue
-                old = one.name in names and one.kind == "rename" and not _is_kept(one, one.name, synced, weather)
-                if one.kind == "rename" or _is_kept(one, one.name, synced, weather):
+                continue
+            if one.kind == "create":
+                contents[one.inode] = _Content()
+            if one.kind == "rename":
+                if _is_kept(one, one.data.decode(), synced, weather):
+                    has_both = one.name in names and not _is_kept(one, one.name, synced, weather)
                     _apply(names, one)
-                if old:  # in another folder, which was not synced: the file has both names
-                    names[one.name] = one.inode
+                    names |= {one.name: one.inode} if has_both else {}
+            elif one.kind in ("create", "mkdir", "remove", "rmdir") and _is_kept(one, one.name, synced, weather):
+                _apply(names, one)
         for name in sorted(names):
             if any(str(above) not in names for above in PurePosixPath(name).parents if str(above) != "."):
                 continue
