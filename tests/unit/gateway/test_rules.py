@@ -35,9 +35,12 @@ def elements(**values: str | int) -> dict[int, RawElement]:
     return found
 
 
+def association(calling: str = "CT1") -> dict[str, str]:
+    return {"callingAETitle": calling, "calledAETitle": "GATE", "address": "192.0.2.1", "listener": "dicom"}
+
+
 def route(some_rules: Rules, calling: str = "CT1", **values: str | int) -> Routing:
-    association = {"callingAETitle": calling, "calledAETitle": "GATE", "address": "192.0.2.1", "listener": "dicom"}
-    return compile_rules(some_rules).route(elements(**values), EXPLICIT, association)
+    return compile_rules(some_rules).route(elements(**values), EXPLICIT, association(calling))
 
 
 def names(routing: Routing) -> list[str]:
@@ -138,3 +141,37 @@ def test_an_index_past_the_end_has_no_answer() -> None:
     expression = compile_expression('instance.ImageType[3] == "X"')
     with pytest.raises(EvaluationError):
         expression.evaluate({"ImageType": ["A"]}, {})
+
+
+def test_what_was_answered_before_is_answered_for_equal_values_alone() -> None:
+    some = rules(
+        ('instance.Rows > 256 || association.callingAETitle == "MR1"', "a"),
+        ('instance.StudyDescription.contains("ü") && instance.TransferSyntaxUID == "1.2.840.10008.1.2.1"', "b"),
+    )
+    asked = [
+        (elements(Rows=512, StudyDescription="kühl"), EXPLICIT, "CT1"),
+        (elements(Rows=2, StudyDescription="kühl"), EXPLICIT, "CT1"),
+        (elements(Rows=2, StudyDescription="kühl"), EXPLICIT, "MR1"),
+        (elements(Rows=2, StudyDescription="kühl"), "1.2.840.10008.1.2.2", "CT1"),
+        (elements(Rows=2, StudyDescription="kühl", SpecificCharacterSet="ISO_IR 100"), EXPLICIT, "CT1"),
+        (elements(Rows=2, StudyDescription="kühl", SpecificCharacterSet="ISO_IR 192"), EXPLICIT, "CT1"),
+        ({ATTRIBUTES["Rows"].tag: RawElement("US", b"\x02\0\0\x02")}, EXPLICIT, "CT1"),
+        ({ATTRIBUTES["Rows"].tag: RawElement("UL", b"\x02\0\0\x02")}, EXPLICIT, "CT1"),
+        ({}, EXPLICIT, "CT1"),
+    ]
+    compiled = compile_rules(some)
+    alone = [compile_rules(some).route(found, syntax, association(calling)) for found, syntax, calling in asked]
+    assert len({(tuple(names(one)), one.error) for one in alone}) > 4
+    for _ in range(2):
+        for (found, syntax, calling), expected in zip(asked, alone, strict=True):
+            assert compiled.route(found, syntax, association(calling)) == expected
+
+
+def test_equal_values_are_asked_about_once_and_long_ones_are_not_kept() -> None:
+    compiled = compile_rules(rules(('instance.StudyDescription.contains("k")', "a")))
+    short, long = elements(StudyDescription="kk"), elements(StudyDescription="k" * 5000)
+    of_another_instance = {**short, **elements(SOPInstanceUID="1.2.3")}
+    assert compiled.route(short, EXPLICIT, association()) is compiled.route(
+        of_another_instance, EXPLICIT, association()
+    )
+    assert compiled.route(long, EXPLICIT, association()) is not compiled.route(long, EXPLICIT, association())

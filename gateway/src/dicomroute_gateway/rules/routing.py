@@ -1,7 +1,8 @@
 """Decides where an instance goes: the rules of a configuration, applied to one data set."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Final
 
 from dicomroute_gateway.configuration.model import DestinationKey, Rule, RuleMatching, Rules, Unmatched
@@ -18,6 +19,13 @@ from .expression import EvaluationError, Expression, ExpressionError, compile_ex
 from .head import EXPLICIT_VR_BIG_ENDIAN, RawElement
 
 _IDENTIFIERS: Final = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
+_ROUTINGS_KEPT: Final = 256
+_MOST_KEPT_BYTES: Final = 4096
+"""What a peer sends is not kept when its values are longer."""
+
+
+_Elements = tuple[RawElement | None, ...]
+_Association = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +53,27 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRules:
-    """Rules ready to be applied. Immutable and safe to use from several threads."""
+    """Rules ready to be applied. Safe to use from several threads.
+
+    The last routings are kept: the instances of a series mostly have equal values where rules ask for them
+    (docs/adr/0001-cel.md).
+    """
 
     matching: RuleMatching
     unmatched: Unmatched
     rules: tuple[tuple[Rule, Expression | None], ...]
     wanted: frozenset[int] = field(init=False)
     """The tags that `route` needs, and those that identify an instance."""
+    _asked: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _kept: Callable[[_Elements, str, _Association], Routing] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         tags = {a.tag for _, expression in self.rules if expression for a in expression.attributes}
-        object.__setattr__(self, "wanted", frozenset(tags | {SPECIFIC_CHARACTER_SET, *_IDENTIFIERS}))
+        asked = tuple(sorted(tags | {SPECIFIC_CHARACTER_SET}))
+        route = partial(_route, self.matching, self.unmatched, self.rules, asked)
+        object.__setattr__(self, "wanted", frozenset({*asked, *_IDENTIFIERS}))
+        object.__setattr__(self, "_asked", asked)
+        object.__setattr__(self, "_kept", lru_cache(_ROUTINGS_KEPT)(route))
 
     def route(
         self, elements: Mapping[int, RawElement], transfer_syntax_uid: str, association: Mapping[str, str]
@@ -65,17 +83,11 @@ class CompiledRules:
         A rule without an answer names nothing and does not stop the others, unless only the first match
         counts: then nobody can say which rule that is, and the rules behind it are not asked.
         """
-        order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
-        outcomes: list[RuleOutcome] = []
-        destinations: dict[str, DestinationKey] = {}
-        for rule, expression in self.rules:
-            outcome = _ask(rule, expression, elements, order, transfer_syntax_uid, association)
-            outcomes.append(outcome)
-            if outcome.matched:
-                destinations.update((str(destination), destination) for destination in rule.destinations)
-            if self.matching is RuleMatching.FIRST and (outcome.matched or outcome.error):
-                break
-        return Routing(tuple(destinations.values()), tuple(outcomes), self.unmatched)
+        asked = tuple(map(elements.get, self._asked))
+        facts = tuple(association.items())
+        if sum(len(one.value) for one in asked if one is not None) > _MOST_KEPT_BYTES:
+            return _route(self.matching, self.unmatched, self.rules, self._asked, asked, transfer_syntax_uid, facts)
+        return self._kept(asked, transfer_syntax_uid, facts)
 
 
 def compile_rules(rules: Rules) -> CompiledRules:
@@ -106,6 +118,31 @@ def attribute_values(
         a.keyword: transfer_syntax_uid if a.keyword == TRANSFER_SYNTAX_KEYWORD else value_of(a, elements, order)
         for a in attributes
     }
+
+
+def _route(
+    matching: RuleMatching,
+    unmatched: Unmatched,
+    rules: tuple[tuple[Rule, Expression | None], ...],
+    tags: tuple[int, ...],
+    asked: _Elements,
+    transfer_syntax_uid: str,
+    facts: _Association,
+) -> Routing:
+    """Apply rules to the elements with these tags, None where there is none."""
+    elements = {tag: element for tag, element in zip(tags, asked, strict=True) if element is not None}
+    association = dict(facts)
+    order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
+    outcomes: list[RuleOutcome] = []
+    destinations: dict[str, DestinationKey] = {}
+    for rule, expression in rules:
+        outcome = _ask(rule, expression, elements, order, transfer_syntax_uid, association)
+        outcomes.append(outcome)
+        if outcome.matched:
+            destinations.update((str(destination), destination) for destination in rule.destinations)
+        if matching is RuleMatching.FIRST and (outcome.matched or outcome.error):
+            break
+    return Routing(tuple(destinations.values()), tuple(outcomes), unmatched)
 
 
 def _ask(
