@@ -51,10 +51,11 @@ def _page(result: dict[str, Any], pictures: Sequence[str]) -> str:
         "# Performance",
         f"Written by `make bench`; do not edit. Command: `{result['command']} --write-docs`.",
         "Every system keeps its state on the same volume and is sent the same instances by the same client over "
-        "loopback, in interleaved rounds, each figure from a fresh start. Figures are of instances that the system "
-        "has afterwards: one that has fewer than it acknowledged is a failure, not a figure. CPU is of the system's "
-        "processes for an instance, the client's beside it. *Times* says how many times as fast this gateway was, "
-        "round by round. What is not durable is shown, and not compared with in budgets.",
+        "loopback, in interleaved rounds, each figure from a fresh start. What a system leaves is emptied, and removed "
+        "at the end of the run: to make a file, ext4 looks at each inode that was freed within minutes. Figures are of "
+        "instances that the system has afterwards: one that has fewer than it acknowledged is a failure, not a figure. "
+        "CPU is of the system's processes for an instance, the client's beside it. *Times* says how many times as fast "
+        "this gateway was, round by round. What is not durable is shown, and not compared with in budgets.",
         "## Machine",
         "\n".join(f"- {line}" for line in report.machine_lines(result)),
         "## Systems",

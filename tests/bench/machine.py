@@ -42,6 +42,11 @@ def _cpu_seconds(pid: int) -> float:
     return sum(int(field) for field in fields[11:15]) / _TICKS
 
 
+def stolen_seconds() -> float:
+    """Return how long processors of this machine had something to do since it started, and its host gave them none."""
+    return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / _TICKS
+
+
 def kill(pids: Iterable[int]) -> None:
     """End these processes at once."""
     for pid in pids:

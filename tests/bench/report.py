@@ -72,6 +72,7 @@ def machine_lines(result: dict[str, Any]) -> list[str]:
         f"volume: {volume['device']} ({volume['model']}, {volume['file_system']}, scheduler {volume['scheduler']}, "
         f"{volume['write_cache']}); append and fdatasync, median before each round: {syncs}",
         f"load average before: {facts['load_average_before']:.2f}",
+        *([f"taken by the host: {facts['stolen']:.1%} of the processors' time"] if "stolen" in facts else []),
         f"interleaved rounds: {result['rounds']}; seconds a figure: {result['seconds']:g}; "
         f"{result['minutes']} minutes, begun {result['began']}",
     ]
