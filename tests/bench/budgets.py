@@ -79,9 +79,9 @@ def _times(find: Find, scenario: str, peer: str, must: float, reach: float | Non
 
 
 def _less(find: Find) -> Budget | None:
-    plain, services = find("one-512k", OWN, "rate"), find("one-512k-services", OWN, "rate")
-    found = [100 * (1 - services[number] / plain[number]) for number in plain if number in services]
-    return _below("less with the other services proposed", dict(enumerate(found)), 10, "%")
+    plain, services = (find("one-512k-services", OWN, key) for key in ("plain_rate", "rate"))
+    found = {number: 100 * (1 - services[number] / plain[number]) for number in plain}
+    return _below("less with the other services proposed", found, 10, "%")
 
 
 def _below(what: str, found: dict[int, float], most: float, unit: str) -> Budget | None:

@@ -5,6 +5,7 @@ than it acknowledged raises Lost.
 """
 
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ Sample = dict[str, Any]
 PROBE = 20
 LOOK_SECONDS = 0.1
 STALL_SECONDS = 60
+_TURNS = 2
 STOCK_WORDS = ("storescu", "-v", "-aet", "BENCHSENDER", "-aec", "BENCH", "127.0.0.1")
 
 
@@ -125,6 +127,37 @@ def stream(
         "client_cpu_ms": round(1000 * sum(one["cpu_seconds"] for one in results) / acknowledged, 3),
         "max_pdu_bytes": ready[0]["max_pdu_bytes"],
         **delivered,
+    }
+
+
+def other_services(server: Server, folder: Path, template: Template, seconds: float, most: int) -> Sample:
+    """Send with the other services proposed, and without for `plain_rate`, by turns to one server.
+
+    What is looked for is smaller than what two runs of the same differ by.
+    """
+    turns: dict[bool, list[Sample]] = {True: [], False: []}
+    for number, proposed in enumerate((True, False, False, True) * _TURNS, 1):
+        turns[proposed].append(
+            stream(
+                server,
+                folder,
+                template,
+                1,
+                seconds / (2 * _TURNS),
+                most,
+                other_services=proposed,
+                first=number,
+                already=server.count(),
+            )
+        )
+    plain, sample = turns[False], turns[True]
+    return {
+        **_rate(sum(one["instances"] for one in sample), sum(one["seconds"] for one in sample), template),
+        **{
+            key: round(statistics.median(one[key] for one in sample), 3)
+            for key in ("p50_ms", "server_cpu_ms", "client_cpu_ms")
+        },
+        "plain_rate": round(sum(one["instances"] for one in plain) / sum(one["seconds"] for one in plain), 1),
     }
 
 

@@ -54,7 +54,6 @@ def _stream(
     most: int,
     *,
     warm_up: int = 1,
-    other_services: bool = False,
 ) -> Callable[[Server, Setting], Sample]:
     def run(server: Server, setting: Setting) -> Sample:
         return measure.stream(
@@ -65,7 +64,6 @@ def _stream(
             setting.seconds,
             most,
             warm_up=warm_up,
-            other_services=other_services,
         )
 
     return run
@@ -120,7 +118,9 @@ SCENARIOS = {
         Scenario(
             "one-512k-services",
             "1 association, CT of 512 KB, with Storage Commitment, Query/Retrieve and worklist proposed",
-            _stream(lambda: instances.ct(512), 1, 8000, other_services=True),
+            lambda server, setting: measure.other_services(
+                server, setting.folder, instances.ct(512), setting.seconds, 8000
+            ),
             (OWN,),
         ),
         Scenario("many-40k", "8 associations, CT of 40 KB", _stream(lambda: instances.ct(128), 8, 40000), FAST),
