@@ -233,7 +233,7 @@ class Bench:
             for file in folder.rglob("*"):
                 if file.is_file() and not file.is_symlink():
                     os.truncate(file, 0)
-            folder.rename(self._left / f"{len(self._runs) + len(self._failures)}-{folder.name}")
+            folder.rename(self._left / str(len(list(self._left.iterdir()))))
 
 
 def _shown_arguments(words: Sequence[str]) -> list[str]:

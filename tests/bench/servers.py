@@ -72,6 +72,8 @@ class Gateway:
         return [self._running.gateway_pid]
 
     def count(self) -> int:
+        """What it owes is known when it has read its journal; it receives before that."""
+        self._running.process.wait_until(lambda: bool(self._running.status()["instances"]), "it reads its journal")
         return int(self._running.counts()["receivedTotal"])
 
     def turn(self, mode: str) -> None:
