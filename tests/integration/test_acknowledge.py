@@ -97,6 +97,20 @@ def test_with_one_dead_the_sender_is_told_so_and_its_repeat_joins_the_same_deliv
     gateway.wait_for(owed=0, receivedTotal=1, deliveredTotal=1, deadLettered=0)
 
 
+def test_while_deliveries_are_held_senders_are_told_to_come_again_and_nothing_is_lost(
+    lone: Callable[..., LoneGateway], tmp_path: Path, archives: Archives
+) -> None:
+    gateway = lone(tmp_path, manifests(archives, 1, mode="HoldDeliveries"))
+    peer, uid = patient(gateway), new_uid()
+    for _ in range(2):
+        assert peer.store(data_set(uid), uid) == OUT_OF_RESOURCES
+    gateway.wait_for(owed=1, receivedTotal=1)
+    gateway.reconfigure(manifests(archives, LONG))
+    assert peer.store(data_set(uid), uid) == SUCCESS
+    assert [archive.copies(uid) for archive in archives.values()] == [1, 1, 1], "each sending joined the first"
+    gateway.wait_for(owed=0, receivedTotal=1, deliveredTotal=1)
+
+
 def test_only_those_that_are_named_are_waited_for(
     lone: Callable[..., LoneGateway], tmp_path: Path, archives: Archives
 ) -> None:
