@@ -95,8 +95,8 @@ bench: setup peers ## Measure receiving and delivering beside other systems, twe
 	$(BIN)/python tests/bench/bench.py $(BENCH)
 
 .PHONY: test-kills
-test-kills: setup ## Kill the gateway at every step KILLS times, and at random (100: about 30 minutes)
-	DICOMROUTE_KILLS_A_STEP=$(or $(KILLS),100) $(BIN)/pytest -q -s tests/integration/test_kill.py
+test-kills: setup ## Kill the gateway 400 times in each of ROUNDS (8: about 20 minutes), at every step and at random
+	DICOMROUTE_KILL_ROUNDS=$(or $(ROUNDS),8) $(BIN)/pytest -q -n 2 -rP tests/integration/test_kill.py
 
 .PHONY: soak
 soak: setup ## Watch memory, descriptors and spool under load for MINUTES (30)

@@ -1,6 +1,7 @@
 """The gateway is killed with -9 at every step of its work, and at random: what was acknowledged arrives, unchanged.
 
-DICOMROUTE_KILLS_A_STEP sets how often at each step; `make test-kills` does it thousands of times.
+DICOMROUTE_KILL_ROUNDS sets how often all of that; `make test-kills` does it thousands of times. A round begins with an
+empty spool: what is killed all the time receives more than it delivers, and reads a longer journal at each start.
 """
 
 import json
@@ -25,7 +26,8 @@ from processes import wait_until
 from routes import local_node, local_route, to
 from sink import Sink
 
-KILLS_A_STEP = int(os.environ.get("DICOMROUTE_KILLS_A_STEP", "10"))
+KILLS_A_STEP = 10
+ROUNDS = range(1, 1 + int(os.environ.get("DICOMROUTE_KILL_ROUNDS", "1")))
 RARE = ("journal in place", "new journal", "old journal", "folder of", "make the folder", "cut the file")
 """Steps that come now and then, or once at a start."""
 
@@ -113,9 +115,10 @@ def line(tmp_path: Path) -> Iterator[Line]:
     one.close()
 
 
+@pytest.mark.parametrize("number", ROUNDS)
 @pytest.mark.timeout(3600)
-def test_killed_at_every_step(line: Line) -> None:
-    dice = random.Random(1)
+def test_killed_at_every_step(line: Line, number: int) -> None:
+    dice = random.Random(number)
     began = time.monotonic()
     for step in nursery.STEPS:
         for _ in range(KILLS_A_STEP):
@@ -126,9 +129,10 @@ def test_killed_at_every_step(line: Line) -> None:
     line.finish()
 
 
+@pytest.mark.parametrize("number", ROUNDS)
 @pytest.mark.timeout(3600)
-def test_killed_at_random(line: Line) -> None:
-    dice = random.Random(2)
+def test_killed_at_random(line: Line, number: int) -> None:
+    dice = random.Random(1000 + number)
     for _ in range(4 * KILLS_A_STEP):
         pid = line.start()
         time.sleep(dice.uniform(0.1, 0.6))
