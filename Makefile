@@ -95,7 +95,7 @@ bench: setup peers ## Measure receiving and delivering beside other systems, twe
 	$(BIN)/python tests/bench/bench.py $(BENCH)
 
 .PHONY: test-kills
-test-kills: setup ## Kill the gateway 400 times in each of ROUNDS (8: about 20 minutes), at every step and at random
+test-kills: setup ## Kill the gateway 400 times in each of ROUNDS (8: about 10 minutes), at every step and at random
 	DICOMROUTE_KILL_ROUNDS=$(or $(ROUNDS),8) $(BIN)/pytest -q -n 2 -rP tests/integration/test_kill.py
 
 .PHONY: soak
