@@ -23,9 +23,9 @@ _ROUTINGS_KEPT: Final = 256
 _MOST_KEPT_BYTES: Final = 4096
 """What a peer sends is not kept when its values are longer."""
 
-
 _Elements = tuple[RawElement | None, ...]
 _Association = tuple[tuple[str, str], ...]
+_Apply = Callable[[_Elements, str, _Association], "Routing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,17 @@ class CompiledRules:
     wanted: frozenset[int] = field(init=False)
     """The tags that `route` needs, and those that identify an instance."""
     _asked: tuple[int, ...] = field(init=False, repr=False, compare=False)
-    _kept: Callable[[_Elements, str, _Association], Routing] = field(init=False, repr=False, compare=False)
+    _apply: _Apply = field(init=False, repr=False, compare=False)
+    _apply_or_recall: _Apply = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         tags = {a.tag for _, expression in self.rules if expression for a in expression.attributes}
         asked = tuple(sorted(tags | {SPECIFIC_CHARACTER_SET}))
-        route = partial(_route, self.matching, self.unmatched, self.rules, asked)
+        apply = partial(_apply_rules, self.matching, self.unmatched, self.rules, asked)
         object.__setattr__(self, "wanted", frozenset({*asked, *_IDENTIFIERS}))
         object.__setattr__(self, "_asked", asked)
-        object.__setattr__(self, "_kept", lru_cache(_ROUTINGS_KEPT)(route))
+        object.__setattr__(self, "_apply", apply)
+        object.__setattr__(self, "_apply_or_recall", lru_cache(_ROUTINGS_KEPT)(apply))
 
     def route(
         self, elements: Mapping[int, RawElement], transfer_syntax_uid: str, association: Mapping[str, str]
@@ -85,9 +87,8 @@ class CompiledRules:
         """
         asked = tuple(map(elements.get, self._asked))
         facts = tuple(association.items())
-        if sum(len(one.value) for one in asked if one is not None) > _MOST_KEPT_BYTES:
-            return _route(self.matching, self.unmatched, self.rules, self._asked, asked, transfer_syntax_uid, facts)
-        return self._kept(asked, transfer_syntax_uid, facts)
+        is_long = sum(len(one.value) for one in asked if one is not None) > _MOST_KEPT_BYTES
+        return (self._apply if is_long else self._apply_or_recall)(asked, transfer_syntax_uid, facts)
 
 
 def compile_rules(rules: Rules) -> CompiledRules:
@@ -120,7 +121,7 @@ def attribute_values(
     }
 
 
-def _route(
+def _apply_rules(
     matching: RuleMatching,
     unmatched: Unmatched,
     rules: tuple[tuple[Rule, Expression | None], ...],
