@@ -65,15 +65,14 @@ def test_each_file_is_compared_with_its_record(spool: Path, sent: dict[str, byte
     }
 
 
-def test_a_file_that_is_there_is_not_written_over(spool: Path, tmp_path: Path) -> None:
-    """Instances of two spools may have the same number."""
-    assert cli("salvage", spool, "--to", tmp_path / "to").returncode == 0
-    first, *_ = files_of(spool)
-    (tmp_path / "to" / first.name).write_bytes(b"another's")
-    result = cli("salvage", spool, "--to", tmp_path / "to")
-    assert (result.returncode, result.stdout) == (1, "0 whole, 4 unverified\n"), result.stderr
-    assert f"{tmp_path / 'to' / first.name} is there already: give another folder" in result.stderr
-    assert (tmp_path / "to" / first.name).read_bytes() == b"another's"
+def test_a_folder_that_has_something_is_left_alone(spool: Path, tmp_path: Path) -> None:
+    target = tmp_path / "to"
+    assert cli("salvage", spool, "--to", target).returncode == 0
+    before = {file: file.read_bytes() for file in target.rglob("*.dcm")}
+    result = cli("salvage", spool, "--to", target)
+    assert (result.returncode, result.stdout) == (2, ""), result.stderr
+    assert f"{target} is not empty: give another folder" in " ".join(result.stderr.split())
+    assert {file: file.read_bytes() for file in target.rglob("*.dcm")} == before
 
 
 def test_what_is_no_spool_is_said(tmp_path: Path) -> None:

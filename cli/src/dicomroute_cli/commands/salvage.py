@@ -36,12 +36,14 @@ def salvage(
     """Copy the instances of a spool out of it, each compared with the digest in its record.
 
     What has no record, or other bytes than that says, goes to unverified/ and is named: it was never acknowledged, or
-    its record is lost; it may be cut off, and may have bytes of another instance behind its own header. A file that is
-    there already is never written over.
+    its record is lost; it may be cut off, and may have bytes of another instance behind its own header. Nothing is
+    written over: the folder has to be new or empty.
     """
     if not (spool / INSTANCES).is_dir():
         raise Failure(f"{spool} has no folder {INSTANCES}: give it a copy of the folder spool/ of the volume", 2)
     try:
+        if to.exists() and any(to.iterdir()):  # instances of two spools may have the same number
+            raise Failure(f"{to} is not empty: give another folder", 2)
         known = NO_KEYS if keys is None else _read_keys(keys)
         (to / _UNVERIFIED).mkdir(parents=True, exist_ok=True)
         # Those without a byte wait for instances to come.
@@ -53,9 +55,6 @@ def salvage(
     for file in files:
         try:
             _copy(file, to, records.get(int(file.stem)), known)
-        except FileExistsError as error:
-            unverified += 1
-            print_error(f"{file}: {error.filename2 or error.filename} is there already: give another folder")
         except (_Unverified, Unreadable, KeyUnknown, SealBroken, ValueError, OSError) as error:
             unverified += 1
             print_error(f"{file}: {error}")
@@ -106,8 +105,7 @@ def _copy(file: Path, to: Path, received: Received | None, keys: Keys) -> None:
         written = _write(to / _UNVERIFIED / file.name, read, content.length)
     if DIGEST_PREFIX + digest.hexdigest() != received.digest:
         raise _Unverified("it has other bytes than its record says")
-    (to / file.name).hardlink_to(written)  # never over a file that is there
-    written.unlink()
+    written.rename(to / file.name)
 
 
 def _without_record(source: BinaryIO, number: int, keys: Keys) -> tuple[Callable[[int, int], bytes], int]:
