@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 from pdus import data_set
 from peer import Answered, Peer, new_uid
+from processes import wait_until
 from routes import local_node, local_route, to
 from running import Running, cli
 
+from dicomroute_cli.commands.salvage import _folder_of
+
 SUCCESS = Answered(0)
+FROM = "from-CT1"
 
 
 @pytest.fixture
@@ -21,14 +25,20 @@ def sent() -> dict[str, bytes]:
 
 @pytest.fixture
 def spool(run: Callable[..., Running], tmp_path: Path, sent: dict[str, bytes]) -> Path:
-    """Return a copy of a spool with four instances."""
+    """Return a copy of a spool with four instances, after others that are not owed any more."""
     running = run(local_node(), to("http://127.0.0.1:9/dicom-web"), local_route(mode="HoldDeliveries"))
     peer = Peer(running.port).associated()
+    for _ in range(2):
+        assert peer.store(data_set(uid := new_uid()), uid) == SUCCESS
+    admin = ("--admin", running.admin, "--state", running.state)
+    assert "2 dropped" in cli("queue", "drop", "--all", "--in", "Held", *admin).stdout
+    folder = running.state / running.route / "spool"
+    wait_until(lambda: not files_of(folder), "files of dropped instances are still there")
     for _ in range(4):
         uid = new_uid()
         sent[uid] = data_set(uid)
         assert peer.store(sent[uid], uid) == SUCCESS
-    return Path(shutil.copytree(running.state / running.route / "spool", tmp_path / "copy"))
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
 
 
 def files_of(spool: Path) -> list[Path]:
@@ -38,9 +48,9 @@ def files_of(spool: Path) -> list[Path]:
 def test_each_file_is_compared_with_its_record(spool: Path, sent: dict[str, bytes], tmp_path: Path) -> None:
     first, second, third, fourth = files_of(spool)
     result = cli("salvage", spool, "--to", tmp_path / "all")
-    assert (result.returncode, result.stdout) == (0, "4 whole, 0 unverified\n"), result.stderr
+    assert (result.returncode, result.stdout) == (0, "4 whole, 0 unverified, 0 missing\n"), result.stderr
     for file, data in zip((first, second, third, fourth), sent.values(), strict=True):
-        assert (tmp_path / "all" / file.name).read_bytes().endswith(data)
+        assert (tmp_path / "all" / FROM / file.name).read_bytes().endswith(data)
 
     first.write_bytes(second.read_bytes())  # another instance under this number
     third.write_bytes(third.read_bytes()[:-2])
@@ -49,8 +59,8 @@ def test_each_file_is_compared_with_its_record(spool: Path, sent: dict[str, byte
     (journal,) = spool.glob("journal/*.jsonl")
     journal.write_bytes(b"broken\n" + journal.read_bytes())
     result = cli("salvage", spool, "--to", tmp_path / "some")
-    assert (result.returncode, result.stdout) == (1, "2 whole, 3 unverified\n"), result.stderr
-    assert {file.name for file in (tmp_path / "some").glob("*.dcm")} == {second.name, fourth.name}
+    assert (result.returncode, result.stdout) == (1, "2 whole, 3 unverified, 0 missing\n"), result.stderr
+    assert {file.name for file in (tmp_path / "some" / FROM).glob("*.dcm")} == {second.name, fourth.name}
     for file, why in (
         (first, "it has other bytes than its record says"),
         (third, "ends 2 bytes early"),
@@ -63,6 +73,25 @@ def test_each_file_is_compared_with_its_record(spool: Path, sent: dict[str, byte
         third.name,
         stranger.name,
     }
+
+
+def test_what_is_owed_and_not_there_is_named(spool: Path, sent: dict[str, bytes], tmp_path: Path) -> None:
+    first, second, *_ = files_of(spool)
+    first.unlink()
+    second.write_bytes(b"")
+    result = cli("salvage", spool, "--to", tmp_path / "to")
+    assert (result.returncode, result.stdout) == (1, "2 whole, 0 unverified, 2 missing\n"), result.stderr
+    for file, uid in zip((first, second), sent, strict=False):
+        (line,) = (line for line in result.stderr.splitlines() if line.startswith(file.name))
+        assert f"instance {uid}, received from CT1 at 2" in line
+    assert "have them sent again" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("title", "name"), [("CT1", "from-CT1"), ("..", "from-%2E%2E"), ("A/B C", "from-A%2FB%20C"), ("", "from-")]
+)
+def test_a_calling_title_names_a_folder_and_nothing_else(title: str, name: str) -> None:
+    assert _folder_of(title) == name
 
 
 def test_a_folder_that_has_something_is_left_alone(spool: Path, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """`dicomroute salvage`: makes DICOM files of a spool that no gateway can read any more, and says which are whole."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
@@ -14,7 +16,8 @@ from dicomroute_gateway.spool.content import Seal, StoredFile, Unreadable
 from dicomroute_gateway.spool.incoming import DIGEST_PREFIX, INSTANCES
 from dicomroute_gateway.spool.journal import FOLDER as JOURNAL
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys, parse_keys
-from dicomroute_gateway.spool.records import BadRecord, Received, decode_record
+from dicomroute_gateway.spool.ledger import Ledger
+from dicomroute_gateway.spool.records import BadRecord, Received, Record, decode_record
 from dicomroute_gateway.spool.sealed import MAGIC, KeyUnknown, SealBroken, content_length, unseal
 
 _BLOCK_BYTES: Final = 1 << 20
@@ -35,9 +38,10 @@ def salvage(
 ) -> None:
     """Copy the instances of a spool out of it, each compared with the digest in its record.
 
-    What has no record, or other bytes than that says, goes to unverified/ and is named: it was never acknowledged, or
-    its record is lost; it may be cut off, and may have bytes of another instance behind its own header. Nothing is
-    written over: the folder has to be new or empty.
+    They go to a folder for each calling AE title, as rules may ask for it when they are sent to the route again. What
+    has no record, or other bytes than that says, goes to unverified/ and is named: it was never acknowledged, or its
+    record is lost; it may be cut off, and may have bytes of another instance behind its own header. What is owed and
+    has no file is named too. Nothing is written over: the folder has to be new or empty.
     """
     if not (spool / INSTANCES).is_dir():
         raise Failure(f"{spool} has no folder {INSTANCES}: give it a copy of the folder spool/ of the volume", 2)
@@ -48,21 +52,34 @@ def salvage(
         (to / _UNVERIFIED).mkdir(parents=True, exist_ok=True)
         # Those without a byte wait for instances to come.
         files = [file for file in sorted((spool / INSTANCES).glob(f"*/{'[0-9]' * 12}.dcm")) if file.stat().st_size]
-        records = {record.id: record for record in _received(spool)}
+        received, ledger = {}, Ledger()
+        for record in _records(spool):
+            ledger.apply(record)
+            if isinstance(record, Received):
+                received[record.id] = record
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}", 2) from error
     unverified = 0
     for file in files:
         try:
-            _copy(file, to, records.get(int(file.stem)), known)
+            _copy(file, to, received.get(int(file.stem)), known)
         except (_Unverified, Unreadable, KeyUnknown, SealBroken, ValueError, OSError) as error:
             unverified += 1
             print_error(f"{file}: {error}")
-    print(f"{len(files) - unverified} whole, {unverified} unverified")
+    present = {int(file.stem) for file in files}
+    missing = [entry.received for number, entry in ledger.entries.items() if number not in present]
+    for one in missing:
+        print_error(f"{one.id:012d}.dcm is not there: {_origin(one)}")
+    print(f"{len(files) - unverified} whole, {unverified} unverified, {len(missing)} missing")
+    failures = []
     if unverified:
-        raise Failure(
+        failures.append(
             f"{unverified} are not known to be whole: look at what is in {to / _UNVERIFIED} before it is sent"
         )
+    if missing:
+        failures.append(f"{len(missing)} that the spool owes are not in it: have them sent again by whoever sent them")
+    if failures:
+        raise Failure("; ".join(failures))
 
 
 def _read_keys(file: Path) -> Keys:
@@ -73,16 +90,22 @@ def _read_keys(file: Path) -> Keys:
     return Keys({key.id: key for key in found})
 
 
-def _received(spool: Path) -> Iterator[Received]:
-    """Yield the records of instances in every line of the journal that is whole; what is broken is passed over."""
+def _records(spool: Path) -> Iterator[Record]:
+    """Yield the records in every line of the journal that is whole; what is broken is passed over."""
     for segment in sorted((spool / JOURNAL).glob("*.jsonl")):
         for line in segment.read_bytes().splitlines():
             try:
-                record = decode_record(line)
+                yield decode_record(line)
             except BadRecord:
                 continue
-            if isinstance(record, Received):
-                yield record
+
+
+def _origin(received: Received) -> str:
+    """Return what a person needs to have an instance sent again."""
+    return (
+        f"study {received.study_instance_uid}, instance {received.sop_instance_uid}, received from "
+        f"{received.sender.calling_ae_title} at {datetime.fromtimestamp(received.time, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    )
 
 
 def _copy(file: Path, to: Path, received: Received | None, keys: Keys) -> None:
@@ -105,7 +128,14 @@ def _copy(file: Path, to: Path, received: Received | None, keys: Keys) -> None:
         written = _write(to / _UNVERIFIED / file.name, read, content.length)
     if DIGEST_PREFIX + digest.hexdigest() != received.digest:
         raise _Unverified("it has other bytes than its record says")
-    written.rename(to / file.name)
+    folder = to / _folder_of(received.sender.calling_ae_title)
+    folder.mkdir(exist_ok=True)
+    written.rename(folder / file.name)
+
+
+def _folder_of(calling_ae_title: str) -> str:
+    """Return a name that is no other folder's, whatever a peer has called itself."""
+    return "from-" + re.sub(r"[^A-Za-z0-9_-]", lambda found: f"%{ord(found[0]):02X}", calling_ae_title)
 
 
 def _without_record(source: BinaryIO, number: int, keys: Keys) -> tuple[Callable[[int, int], bytes], int]:
