@@ -39,7 +39,7 @@ _OPERATIONS = {
     "sync the folder of the journal": ("sync_folder", "journal"),
     "remove the old journal": ("remove", "journal/0"),
 }
-_OPENING = ("create", "open_append", "reuse")
+_OPENING = ("create", "open_append", "open_at", "reuse")
 """Operations that return a descriptor."""
 _OTHERS = ("send a PDU", "store at the destination", "settle deliveries")
 STEPS = tuple(f"{when}: {name}" for name in (*_OPERATIONS, *_OTHERS) for when in ("before", "after"))
@@ -77,7 +77,7 @@ def watch(trigger: Trigger) -> None:
             for step in steps:
                 trigger.reached(f"after: {step}")
             if operation in _OPENING:
-                names[result] = (name, *rest)[-1]  # of two names the new one
+                names[result] = next((one for one in rest if isinstance(one, str)), name)  # of two names the new one
             return result
 
         setattr(Files, operation, wrapped)

@@ -132,7 +132,10 @@ class _Content:
 
     def take(self, one: Operation, *, is_safe: bool) -> None:
         if not is_safe:
-            self._since.append(one)
+            # What is written over with the same bytes is the same, however much of that arrives.
+            there = self._safe[one.offset : one.offset + len(one.data)]
+            same = next((n for n, (a, b) in enumerate(zip(there, one.data, strict=False)) if a != b), len(there))
+            self._since.append(replace(one, data=one.data[same:], offset=one.offset + same))
         elif one.kind == "write":
             _write_over(self._safe, one.offset, one.data)
         else:

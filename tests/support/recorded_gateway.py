@@ -40,7 +40,7 @@ class Recorder:
         self._here = threading.local()
 
     def watch(self) -> None:
-        for name in ("create", "open_append", "reuse", "write", "cut", "sync", "sync_folder", "close"):
+        for name in ("create", "open_append", "open_at", "reuse", "write", "cut", "sync", "sync_folder", "close"):
             self._wrap(name)
         for name in ("rename", "remove", "remove_folder", "truncate", "make_folder"):
             self._wrap(name)
@@ -65,6 +65,9 @@ class Recorder:
             with self._lock:
                 if operation is not None:
                     operation.end = min(operation.end, next(self._clock))
+                if name == "open_at":
+                    opened, self._offsets[result] = arguments
+                    self._open[result] = (opened, self._by_name[opened])
                 if name in ("create", "open_append", "reuse"):
                     opened = arguments[-1]
                     self._open[result] = (opened, self._by_name[opened])
@@ -79,6 +82,9 @@ class Recorder:
 
     def _open_append(self, files: Files, name: str) -> Operation | None:
         return None if files.path(name).exists() else self._create(files, name)
+
+    def _open_at(self, _: Files, name: str, offset: int) -> None:
+        """Nothing of the volume changes by that."""
 
     def _write(self, _: Files, descriptor: int, pieces: Any) -> Operation:
         name, inode = self._open[descriptor]

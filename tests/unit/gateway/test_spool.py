@@ -3,7 +3,6 @@
 import errno
 import os
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import wait_until
+from spools import CT, EXPLICIT, counts, delivered, journal, open_spool, received, store
 
 from dicomroute_gateway.spool import spool as module
 from dicomroute_gateway.spool import upkeep
@@ -33,58 +33,12 @@ from dicomroute_gateway.spool.records import (
     HoldRecord,
     Received,
     Record,
-    Sender,
     decode_record,
     encode_record,
 )
 from dicomroute_gateway.spool.recovery import FORMAT
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
-
-CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
-BEGUN = time.time()
-SENDER = Sender("a-1", "dicom", "CT1", "GATE", "192.0.2.1")
-
-
-def open_spool(folder: Path, size: int = 1 << 30, percent: int = 90, *, history_seconds: int = 0) -> Spool:
-    return Spool(folder / "spool", size, percent, history_seconds=history_seconds)
-
-
-def received(identifier: int, destinations: tuple[str, ...] = ("CloudTarget/a",), hold: str = "") -> Received:
-    return Received(
-        id=identifier,
-        time=BEGUN + identifier / 1e6,
-        sop_class_uid=CT,
-        sop_instance_uid=f"1.2.{identifier}",
-        series_instance_uid="1.2.3",
-        study_instance_uid="1.2.4",
-        transfer_syntax_uid=EXPLICIT,
-        length=100,
-        digest="0" * 64,
-        sender=SENDER,
-        generation=1,
-        destinations=destinations,
-        hold=hold,
-    )
-
-
-def store(spool: Spool, destinations: tuple[str, ...] = ("CloudTarget/a",), hold: str = "", size: int = 100) -> int:
-    incoming = spool.begin(CT, "1.2.3", EXPLICIT)
-    incoming.write(memoryview(bytes(size)))
-    incoming.flush()
-    record = replace(
-        received(incoming.id, destinations, hold), sop_instance_uid="1.2.3", length=size, digest=incoming.digest
-    )
-    spool.receive(incoming, record)
-    return incoming.id
-
-
-def delivered(identifier: int, destination: str = "CloudTarget/a") -> DeliveryRecord:
-    return DeliveryRecord(identifier, destination, DeliveryState.DELIVERED, attempts=1)
-
-
-def counts(spool: Spool) -> InstanceCounts:
-    return spool.snapshot().instances
 
 
 def test_what_is_owed_is_owed_after_a_restart(tmp_path: Path) -> None:
@@ -122,11 +76,6 @@ def test_a_file_without_a_record_was_never_acknowledged(tmp_path: Path) -> None:
     assert not path.exists()
     assert counts(again).received == 0
     again.close()
-
-
-def journal(folder: Path) -> Path:
-    (path,) = (folder / "spool" / "journal").glob("*.jsonl")
-    return path
 
 
 def test_a_record_that_was_not_written_whole_is_cut_off(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Books:
         self.ledger.apply(next(records))  # the totals, before anything is added to them
         self.unread = records
         # Synced before a file is removed for what it says.
-        self.journal = Journal(files, content.segment, next_id)
+        self.journal = Journal(files, content.segment, next_id, is_attested=content.is_attested)
         self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     # -- writing down ----------------------------------------------------------------------------------------

@@ -43,6 +43,12 @@ class Files:
         """Open a file for appending; it is created when missing."""
         return os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
+    def open_at(self, name: str, offset: int) -> int:
+        """Open a file for writing over what is in it from `offset` on."""
+        descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CLOEXEC)
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return descriptor
+
     def write(self, descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:
         """Write `pieces` behind what was written, in one system call where the operating system takes them so."""
         for start in range(0, len(pieces), _MOST_PIECES):

@@ -15,6 +15,7 @@ from typing import Final
 from .files import Files
 from .records import (
     BadRecord,
+    DiscardedRecord,
     GroupRecord,
     Received,
     Record,
@@ -29,6 +30,7 @@ FOLDER: Final = "journal"
 _TEMPORARY: Final = f"{FOLDER}/new"
 _RESERVE: Final = f"{FOLDER}/reserve"
 _RESERVE_BYTES: Final = 1 << 20
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class JournalFailed(Exception):
@@ -42,7 +44,8 @@ class JournalCorrupt(Exception):
 class Journal:
     """The newest segment of the journal, open for appending."""
 
-    def __init__(self, files: Files, segment: int, next_id: int) -> None:
+    def __init__(self, files: Files, segment: int, next_id: int, *, is_attested: bool = False) -> None:
+        """Open a segment; `is_attested` says that its last record says that all before is safe. Raises OSError."""
         self._files = files
         self._segment = segment
         self._next_id = next_id
@@ -55,8 +58,11 @@ class Journal:
         self._appended = self._written = self._synced = 0
         self.length = files.size(_name(segment)) or 0
         self._safe_length = self.length
+        self._attested_length = self.length if is_attested else 0
+        """How long it was when it said last that all of it is safe."""
         try:
             files.sync(self._descriptor)
+            self._attest()
             self.keep_reserve()
         except OSError:
             files.close(self._descriptor)
@@ -72,8 +78,7 @@ class Journal:
         line = encode_record(record)
         with self._mutex:
             self._buffer.append(line)
-            if isinstance(record, Received):
-                self._next_id = max(self._next_id, record.id + 1)
+            self._next_id = max(self._next_id, _id_of(record) + 1)
             self._appended += len(line)
             return self._appended
 
@@ -101,20 +106,20 @@ class Journal:
             self._writing = True
         try:
             written = write_new(self._files, records)
-        except OSError as error:
+        except Exception as error:
             # The segment that is in use is as it was: go on with it.
             with self._mutex:
                 self._writing = False
                 self._pass_on()
-            raise JournalFailed(str(error)) from error
+            raise JournalFailed(str(error) or repr(error)) from error
         try:
             length = put_in_place(self._files, self._segment + 1, written)
             old, self._descriptor = self._descriptor, self._files.open_append(_name(self._segment + 1))
             self._files.close(old)
             self._files.remove(_name(self._segment))
-        except OSError as error:
+        except Exception as error:
             self._fail(error)
-            raise JournalFailed(str(error)) from error
+            raise JournalFailed(str(self._failure)) from error
         with self._mutex:
             self._segment += 1
             self.length = self._safe_length = length
@@ -147,6 +152,10 @@ class Journal:
             pass
         with self._mutex:
             self._await_turn()
+            if self._failure is None:
+                with suppress(OSError):
+                    self._attest()
+                    self._files.sync(self._descriptor)
             self._failure = self._failure or OSError(errno.EBADF, "the journal is closed")
             self._files.close(self._descriptor)
             self._pass_on()
@@ -206,24 +215,42 @@ class Journal:
         self._waiters = others
 
     def _write(self, lines: list[bytes], *, durably: bool) -> None:
-        data = b"".join([encode_record(GroupRecord(self._safe_length, self._next_id)), *lines]) if lines else b""
         try:
+            data = b"".join([encode_record(GroupRecord(self._safe_length, self._next_id)), *lines]) if lines else b""
             self._append(data)
             if durably:
                 self._files.sync(self._descriptor)
-        except OSError as error:
+        except Exception as error:  # want of memory, too: whoever waits would wait for ever
             self._fail(error)
-            raise JournalFailed(str(error)) from error
+            raise JournalFailed(str(self._failure)) from error
         self.length += len(data)
         if durably:
             self._safe_length = self.length
+
+    def _attest(self) -> None:
+        """Write down that all of the segment is safe, so that a change of it is not taken for a crash.
+
+        On a full volume nothing is written: what is there has to drain. Raises OSError.
+        """
+        if self._attested_length == self.length:
+            return
+        data = encode_record(GroupRecord(self._safe_length, self._next_id))
+        try:
+            self._files.write(self._descriptor, [data])
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            self._files.truncate(_name(self._segment), self.length)
+        else:
+            self.length += len(data)
+            self._attested_length = self.length
 
     def _append(self, data: bytes) -> None:
         """Write lines; what was kept back for it makes room where the volume has none: a full one must still drain."""
         try:
             self._files.write(self._descriptor, [data])
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in _NO_ROOM:
                 raise
             self._files.truncate(_name(self._segment), self.length)
             self._files.remove(_RESERVE)
@@ -234,10 +261,10 @@ class Journal:
                     self._files.truncate(_name(self._segment), self.length)
                 raise
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, error: Exception) -> None:
         """Never trust the volume again: after a failed sync nobody knows what is on it (fsyncgate, 2018)."""
         with self._mutex:
-            self._failure = error
+            self._failure = error if isinstance(error, OSError) else OSError(errno.EIO, repr(error))
             self._writing = False
             self._pass_on()
 
@@ -266,18 +293,23 @@ def put_in_place(files: Files, segment: int, length: int) -> int:
 
 
 def write_new(files: Files, records: Iterable[Record]) -> int:
-    """Write a temporary segment, durably; return its length in bytes. One that fails takes up no room."""
+    """Write a temporary segment, durably; return its length in bytes. One that fails takes up no room.
+
+    At its end it says that all before is safe: by the time that it has its number, it is.
+    """
     files.remove(_TEMPORARY)
     descriptor = files.create(_TEMPORARY)
-    length = 0
+    length, next_id = 0, 1
     try:
         block: list[bytes] = []
         for record in records:
             block.append(encode_record(record))
+            next_id = max(next_id, _id_of(record) + 1)
             if len(block) == 1000:
                 files.write(descriptor, [b"".join(block)])
                 length += sum(map(len, block))
                 block.clear()
+        block.append(encode_record(GroupRecord(length + sum(map(len, block)), next_id)))
         files.write(descriptor, [b"".join(block)])
         length += sum(map(len, block))
         files.sync(descriptor)
@@ -288,6 +320,18 @@ def write_new(files: Files, records: Iterable[Record]) -> int:
     finally:
         files.close(descriptor)
     return length
+
+
+def _id_of(record: Record) -> int:
+    """Return the highest number of an instance that a record gives away, 0 when it gives none."""
+    match record:
+        case Received():
+            return record.id
+        case DiscardedRecord(received=Received(id=number)):
+            return number
+        case GroupRecord() | TotalsRecord():
+            return record.next_id - 1
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,33 +357,68 @@ class Content:
         first = next(latest.records(), None)
         if isinstance(first, GroupRecord) and not first.next_id:
             latest = self  # of a gateway that did not write it down
-        identifiers = [
-            one.next_id if isinstance(one, GroupRecord | TotalsRecord) else one.id + 1
-            for one in latest.records()
-            if isinstance(one, GroupRecord | TotalsRecord | Received)
-        ]
-        return max(identifiers, default=1)
+        return max(map(_id_of, latest.records()), default=0) + 1
+
+    @property
+    def safe_length(self) -> int:
+        """How many bytes of the segment were safe when its last group was written."""
+        first = next(replace(self, data=self.data[self.last_group :]).records(), None)
+        return first.synced if isinstance(first, GroupRecord) else 0
+
+    @property
+    def is_attested(self) -> bool:
+        """Whether its last record says that all before is safe."""
+        is_last = self.data.find(b"\n", self.last_group) == len(self.data) - 1
+        return is_last and 0 < self.safe_length == self.last_group
 
 
 def read_newest(files: Files) -> Content:
-    """Return what the newest segment says; its number is 0 when there is no journal yet.
+    """Return what the newest segment says; its number is 0 when there is no journal yet. Nothing is changed.
 
-    A record that the process did not finish writing ends the journal: it is cut off. Older segments, left by a
-    crash right after a new one was begun, are removed. Only checksums are looked at, so that this is fast.
+    A record that the process did not finish writing ends the journal. Only checksums are looked at, so that this is
+    fast.
 
     Raises JournalCorrupt.
     """
-    segments = sorted(int(name.removesuffix(".jsonl")) for name in files.list(FOLDER) if name.endswith(".jsonl"))
+    segments = _segments(files)
     if not segments:
         return Content(0, b"", 0)
-    newest = segments[-1]
-    data = files.read(_name(newest))
-    valid, last_group = _whole_lines(data, _name(newest))
-    if valid < len(data):
-        files.truncate(_name(newest), valid)
-    for segment in segments[:-1]:
-        files.remove(_name(segment))
-    return Content(newest, data[:valid], last_group)
+    data = files.read(_name(segments[-1]))
+    valid, last_group = _whole_lines(data, _name(segments[-1]))
+    return Content(segments[-1], data[:valid], last_group)
+
+
+def mend(files: Files, content: Content) -> None:
+    """Make what was read of the newest segment safe, and all that is left of the journal. Raises OSError.
+
+    A record that was not written whole is cut off, and older segments, left by a crash right after a new one was begun,
+    are removed. What nobody knows to be safe is written once more before it is synced: a sync that failed in an earlier
+    process is not tried again by the next one, which finds nothing to write (fsyncgate, 2018). On a full volume that
+    takes room even for that, it is not: what is there has to drain.
+    """
+    name = _name(content.segment)
+    if (files.size(name) or 0) > len(content.data):
+        files.truncate(name, len(content.data))
+    descriptor = files.open_at(name, content.safe_length)
+    try:
+        if not content.is_attested:
+            files.write(descriptor, [content.data[content.safe_length :]])
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+    finally:
+        try:
+            files.sync(descriptor)
+        finally:
+            files.close(descriptor)
+    files.sync_folder(FOLDER)  # whoever gave the segment its name may have ended before that was safe
+    for segment in _segments(files):
+        if segment != content.segment:
+            files.remove(_name(segment))
+
+
+def _segments(files: Files) -> list[int]:
+    return sorted(int(name.removesuffix(".jsonl")) for name in files.list(FOLDER) if name.endswith(".jsonl"))
 
 
 def _whole_lines(data: bytes, name: str) -> tuple[int, int]:

@@ -69,11 +69,14 @@ def open_journal(files: Files) -> Content:
             "there are instances and no journal that speaks of them: nothing was touched; restore the journal, or "
             "move the instances away",
         )
-    if first is not None:
-        return content
-    segment = max(content.segment, 1)
-    journals.write_segment(files, segment, [TotalsRecord()])
-    return journals.read_newest(files)
+    if first is None:
+        journals.write_segment(files, max(content.segment, 1), [TotalsRecord()])
+        content = journals.read_newest(files)
+    try:
+        journals.mend(files, content)
+    except JournalCorrupt as error:
+        raise corrupt(error) from error
+    return content
 
 
 def corrupt(error: JournalCorrupt) -> SpoolError:
