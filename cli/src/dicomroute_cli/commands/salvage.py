@@ -14,11 +14,11 @@ from blake3 import blake3
 from dicomroute_cli.output import Failure, print_error
 from dicomroute_gateway.spool.content import Seal, StoredFile, Unreadable
 from dicomroute_gateway.spool.incoming import DIGEST_PREFIX, INSTANCES
-from dicomroute_gateway.spool.journal import FOLDER as JOURNAL
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys, parse_keys
 from dicomroute_gateway.spool.ledger import Ledger
 from dicomroute_gateway.spool.records import BadRecord, Received, Record, decode_record
 from dicomroute_gateway.spool.sealed import MAGIC, KeyUnknown, SealBroken, content_length, unseal
+from dicomroute_gateway.spool.segments import FOLDER as JOURNAL
 
 _BLOCK_BYTES: Final = 1 << 20
 _UNVERIFIED: Final = "unverified"

@@ -6,14 +6,15 @@ import threading
 from typing import Final
 
 from .errors import SpoolError, SpoolFailed
-from .files import Files
-from .journal import Content, Journal, JournalFailed
+from .files import NO_ROOM, Files
+from .journal import Journal, JournalFailed
 from .ledger import Entry, Ledger
 from .records import DeliveryRecord, DeliveryState, Record
+from .segments import Content
 from .views import Owed
 from .waiting import Waiter
 
-_NO_FAULT_OF_THE_VOLUME: Final = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_NO_FAULT_OF_THE_VOLUME: Final = (*NO_ROOM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Books:

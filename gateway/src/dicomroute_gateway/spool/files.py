@@ -3,12 +3,15 @@
 Paths are relative to the folder of the spool. All operations raise OSError.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a volume that is full."""
 _MOST_PIECES: Final = 1024
 """IOV_MAX of Linux: so many pieces are written by one call."""
 

@@ -7,38 +7,20 @@ arrived meanwhile. There is no timer: a lone sender waits for its own sync and f
 import errno
 import math
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Final
 
-from .files import Files
-from .records import (
-    BadRecord,
-    DiscardedRecord,
-    GroupRecord,
-    Received,
-    Record,
-    TotalsRecord,
-    decode_record,
-    encode_record,
-    is_group,
-    is_whole,
-)
+from .files import NO_ROOM, Files
+from .records import GroupRecord, Record, encode_record
+from .segments import FOLDER, id_of, name_of, put_in_place, write_new
 
-FOLDER: Final = "journal"
-_TEMPORARY: Final = f"{FOLDER}/new"
 _RESERVE: Final = f"{FOLDER}/reserve"
 _RESERVE_BYTES: Final = 1 << 20
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class JournalFailed(Exception):
     """The journal could not be written; what it says can no longer be relied on until a restart."""
-
-
-class JournalCorrupt(Exception):
-    """The journal is broken where it was once safe: bytes have changed since."""
 
 
 class Journal:
@@ -49,14 +31,14 @@ class Journal:
         self._files = files
         self._segment = segment
         self._next_id = next_id
-        self._descriptor = files.open_append(_name(segment))
+        self._descriptor = files.open_append(name_of(segment))
         self._mutex = threading.Lock()
         self._waiters: list[_Waiter] = []
         self._writing = False
         self._failure: OSError | None = None
         self._buffer: list[bytes] = []
         self._appended = self._written = self._synced = 0
-        self.length = files.size(_name(segment)) or 0
+        self.length = files.size(name_of(segment)) or 0
         self._safe_length = self.length
         self._attested_length = self.length if is_attested else 0
         """How long it was when it said last that all of it is safe."""
@@ -78,7 +60,7 @@ class Journal:
         line = encode_record(record)
         with self._mutex:
             self._buffer.append(line)
-            self._next_id = max(self._next_id, _id_of(record) + 1)
+            self._next_id = max(self._next_id, id_of(record) + 1)
             self._appended += len(line)
             return self._appended
 
@@ -114,9 +96,9 @@ class Journal:
             raise JournalFailed(str(error) or repr(error)) from error
         try:
             length = put_in_place(self._files, self._segment + 1, written)
-            old, self._descriptor = self._descriptor, self._files.open_append(_name(self._segment + 1))
+            old, self._descriptor = self._descriptor, self._files.open_append(name_of(self._segment + 1))
             self._files.close(old)
-            self._files.remove(_name(self._segment))
+            self._files.remove(name_of(self._segment))
         except Exception as error:
             self._fail(error)
             raise JournalFailed(str(self._failure)) from error
@@ -238,9 +220,9 @@ class Journal:
         try:
             self._files.write(self._descriptor, [data])
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if error.errno not in NO_ROOM:
                 raise
-            self._files.truncate(_name(self._segment), self.length)
+            self._files.truncate(name_of(self._segment), self.length)
         else:
             self.length += len(data)
             self._attested_length = self.length
@@ -250,15 +232,15 @@ class Journal:
         try:
             self._files.write(self._descriptor, [data])
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if error.errno not in NO_ROOM:
                 raise
-            self._files.truncate(_name(self._segment), self.length)
+            self._files.truncate(name_of(self._segment), self.length)
             self._files.remove(_RESERVE)
             try:
                 self._files.write(self._descriptor, [data])
             except OSError:
                 with suppress(OSError):
-                    self._files.truncate(_name(self._segment), self.length)
+                    self._files.truncate(name_of(self._segment), self.length)
                 raise
 
     def _fail(self, error: Exception) -> None:
@@ -279,177 +261,3 @@ class _Waiter:
         self.durably = durably
         self.woken = threading.Lock()
         self.woken.acquire()
-
-
-def write_segment(files: Files, segment: int, records: Iterable[Record]) -> int:
-    """Write a whole segment so that it is there completely or not at all; return its length in bytes."""
-    return put_in_place(files, segment, write_new(files, records))
-
-
-def put_in_place(files: Files, segment: int, length: int) -> int:
-    """Give the temporary segment its number; return `length`, its length in bytes."""
-    files.rename(_TEMPORARY, _name(segment))
-    return length
-
-
-def write_new(files: Files, records: Iterable[Record]) -> int:
-    """Write a temporary segment, durably; return its length in bytes. One that fails takes up no room.
-
-    At its end it says that all before is safe: by the time that it has its number, it is.
-    """
-    files.remove(_TEMPORARY)
-    descriptor = files.create(_TEMPORARY)
-    length, next_id = 0, 1
-    try:
-        block: list[bytes] = []
-        for record in records:
-            block.append(encode_record(record))
-            next_id = max(next_id, _id_of(record) + 1)
-            if len(block) == 1000:
-                files.write(descriptor, [b"".join(block)])
-                length += sum(map(len, block))
-                block.clear()
-        block.append(encode_record(GroupRecord(length + sum(map(len, block)), next_id)))
-        files.write(descriptor, [b"".join(block)])
-        length += sum(map(len, block))
-        files.sync(descriptor)
-    except BaseException:
-        with suppress(OSError):
-            files.remove(_TEMPORARY)
-        raise
-    finally:
-        files.close(descriptor)
-    return length
-
-
-def _id_of(record: Record) -> int:
-    """Return the highest number of an instance that a record gives away, 0 when it gives none."""
-    match record:
-        case Received():
-            return record.id
-        case DiscardedRecord(received=Received(id=number)):
-            return number
-        case GroupRecord() | TotalsRecord():
-            return record.next_id - 1
-    return 0
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a journal says: the lines of its newest segment, each of them whole."""
-
-    segment: int
-    data: bytes
-    last_group: int
-    """Where the line of the last group that was written begins; 0 when there is none."""
-
-    def records(self) -> Iterator[Record]:
-        """Yield the records. Raises JournalCorrupt when a whole line is no record."""
-        for line in self.data.splitlines():
-            try:
-                yield decode_record(line)
-            except BadRecord as error:
-                raise JournalCorrupt(f"{_name(self.segment)}: {error}") from error
-
-    def next_id(self) -> int:
-        """Return a number that no instance of this journal has: the last group says it, but for what is in it."""
-        latest = replace(self, data=self.data[self.last_group :])
-        first = next(latest.records(), None)
-        if isinstance(first, GroupRecord) and not first.next_id:
-            latest = self  # of a gateway that did not write it down
-        return max(map(_id_of, latest.records()), default=0) + 1
-
-    @property
-    def safe_length(self) -> int:
-        """How many bytes of the segment were safe when its last group was written."""
-        first = next(replace(self, data=self.data[self.last_group :]).records(), None)
-        return first.synced if isinstance(first, GroupRecord) else 0
-
-    @property
-    def is_attested(self) -> bool:
-        """Whether its last record says that all before is safe."""
-        is_last = self.data.find(b"\n", self.last_group) == len(self.data) - 1
-        return is_last and 0 < self.safe_length == self.last_group
-
-
-def read_newest(files: Files) -> Content:
-    """Return what the newest segment says; its number is 0 when there is no journal yet. Nothing is changed.
-
-    A record that the process did not finish writing ends the journal. Only checksums are looked at, so that this is
-    fast.
-
-    Raises JournalCorrupt.
-    """
-    segments = _segments(files)
-    if not segments:
-        return Content(0, b"", 0)
-    data = files.read(_name(segments[-1]))
-    valid, last_group = _whole_lines(data, _name(segments[-1]))
-    return Content(segments[-1], data[:valid], last_group)
-
-
-def mend(files: Files, content: Content) -> None:
-    """Make what was read of the newest segment safe, and all that is left of the journal. Raises OSError.
-
-    A record that was not written whole is cut off, and older segments, left by a crash right after a new one was begun,
-    are removed. What nobody knows to be safe is written once more before it is synced: a sync that failed in an earlier
-    process is not tried again by the next one, which finds nothing to write (fsyncgate, 2018). On a full volume that
-    takes room even for that, it is not: what is there has to drain.
-    """
-    name = _name(content.segment)
-    if (files.size(name) or 0) > len(content.data):
-        files.truncate(name, len(content.data))
-    descriptor = files.open_at(name, content.safe_length)
-    try:
-        if not content.is_attested:
-            files.write(descriptor, [content.data[content.safe_length :]])
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-    finally:
-        try:
-            files.sync(descriptor)
-        finally:
-            files.close(descriptor)
-    files.sync_folder(FOLDER)  # whoever gave the segment its name may have ended before that was safe
-    for segment in _segments(files):
-        if segment != content.segment:
-            files.remove(_name(segment))
-
-
-def _segments(files: Files) -> list[int]:
-    return sorted(int(name.removesuffix(".jsonl")) for name in files.list(FOLDER) if name.endswith(".jsonl"))
-
-
-def _whole_lines(data: bytes, name: str) -> tuple[int, int]:
-    """Return where those lines of `data` end that count, and where the last group among them begins.
-
-    A broken line ends the journal, with all behind it: a group that was being written when the power went may have
-    reached the volume in any order. It is corruption only if a later group says that its bytes were safe.
-    """
-    offset = valid = last_group = 0
-    broken: int | None = None
-    while offset < len(data):
-        end = data.find(b"\n", offset)
-        following = end + 1 if end >= 0 else len(data)
-        line = data[offset : end if end >= 0 else following]
-        if end < 0 or not is_whole(line):
-            broken = offset if broken is None else broken
-        elif is_group(line):
-            if broken is None:
-                last_group = offset
-            elif (safe := _safe_before(line)) > broken:
-                raise JournalCorrupt(f"{name} is broken at byte {broken}, although {safe} bytes were safe")
-        if broken is None:
-            valid = following
-        offset = following
-    return valid, last_group
-
-
-def _safe_before(line: bytes) -> int:
-    record = decode_record(line)
-    return record.synced if isinstance(record, GroupRecord) else 0
-
-
-def _name(segment: int) -> str:
-    return f"{FOLDER}/{segment:08d}.jsonl"

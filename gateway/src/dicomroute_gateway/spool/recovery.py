@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from . import journal as journals
+from . import segments
 from .errors import SpoolError
 from .files import Files
 from .incoming import INSTANCES, file_of
-from .journal import Content, JournalCorrupt
 from .records import Received, TotalsRecord
+from .segments import Content, JournalCorrupt
 from .volume import defect
 
 FORMAT: Final = 3
@@ -55,10 +55,10 @@ def open_journal(files: Files) -> Content:
     if unsafe:
         raise SpoolError("SpoolVolumeUnsafe", f"the volume of the spool {files.folder} is not safe: {unsafe}")
     _check_format(files)
-    for name in (journals.FOLDER, INSTANCES):
+    for name in (segments.FOLDER, INSTANCES):
         files.make_folder(name)
     try:
-        content = journals.read_newest(files)
+        content = segments.read_newest(files)
         first = next(content.records(), None)
     except JournalCorrupt as error:
         raise corrupt(error) from error
@@ -70,10 +70,10 @@ def open_journal(files: Files) -> Content:
             "move the instances away",
         )
     if first is None:
-        journals.write_segment(files, max(content.segment, 1), [TotalsRecord()])
-        content = journals.read_newest(files)
+        segments.write_segment(files, max(content.segment, 1), [TotalsRecord()])
+        content = segments.read_newest(files)
     try:
-        journals.mend(files, content)
+        segments.mend(files, content)
     except JournalCorrupt as error:
         raise corrupt(error) from error
     return content

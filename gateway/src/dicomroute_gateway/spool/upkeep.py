@@ -5,7 +5,6 @@ The order of a removal: record of the last delivery synced, what became of the i
 synced, then the file removed.
 """
 
-import errno
 import threading
 import time
 from itertools import islice
@@ -16,21 +15,21 @@ import structlog
 from .books import Books
 from .derived import Derived
 from .errors import SpoolError
-from .files import Files
+from .files import NO_ROOM, Files
 from .history import History, day_of
 from .incoming import IDS_PER_FOLDER, file_of, folder_of
-from .journal import JournalCorrupt, JournalFailed
+from .journal import JournalFailed
 from .ledger import Entry
 from .ready_files import ReadyFiles
 from .records import ArchivedRecord, FinishedRecord
 from .recovery import check_file, corrupt, remove_orphans
+from .segments import JournalCorrupt
 
 _COMPACT_BYTES: Final = 64 << 20
 _REAP_SECONDS: Final = 0.2
 _FOLDERS_SECONDS: Final = 2.0
 _RECORDS_A_TURN: Final = 200
 _TIDY_SECONDS: Final = 600.0
-_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _NO_ROOM_SECONDS: Final = 30.0
 """How long a volume without room is left alone: every try costs the reading and writing of much for nothing."""
 _ARCHIVED_AT_ONCE: Final = 1000
@@ -163,7 +162,7 @@ class Upkeep:
                     now = time.time()
                     self.history.add(FinishedRecord(e.received, tuple(e.deliveries.values()), now) for e in due)
             except OSError as error:
-                if error.errno not in _NO_ROOM:
+                if error.errno not in NO_ROOM:
                     raise
                 self._wait_for_room()
                 log.warning("ledger.no_room", instances=len(books.ledger.unarchived))

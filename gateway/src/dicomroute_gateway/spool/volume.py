@@ -1,9 +1,8 @@
 """Tests a spool's volume before anything is trusted to it. What a program can find out, it finds out here."""
 
-import errno
 from typing import Final
 
-from .files import Files
+from .files import NO_ROOM, Files
 
 _IN_MEMORY: Final = frozenset(("tmpfs", "ramfs", "devtmpfs"))
 _TEST: Final = "volume-test"
@@ -21,7 +20,7 @@ def defect(files: Files) -> str:
     try:
         return _defect_of_files(files)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in NO_ROOM:
             raise
         return ""  # a full one has to drain
     finally:
