@@ -37,5 +37,5 @@ def release(spool: Spool, active: Active, received: Received) -> bool:
     """
     routing = route_again(spool, active, received)
     hold = hold_reason(routing)
-    spool.reroute(received.id, (str(d) for d in routing.destinations), hold)
+    spool.decisions.reroute(received.id, (str(d) for d in routing.destinations), hold)
     return not hold

@@ -150,7 +150,7 @@ class Gateway:
         room = level.watermark - level.capacity * _ROOM_PERCENT // 100
         if level.used <= room:
             return
-        if skipped := await asyncio.to_thread(self._spool.skip, self._in_force().optional, room):
+        if skipped := await asyncio.to_thread(self._spool.decisions.skip, self._in_force().optional, room):
             log.warning("spool.skipped", deliveries=skipped, reason="optional destinations made room")
 
     def observe(self) -> Observation:

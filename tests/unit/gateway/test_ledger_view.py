@@ -114,7 +114,7 @@ def test_a_page_says_whether_there_is_more(spool: Spool, view: LedgerView, limit
 def test_a_dropped_instance_without_a_destination_was_discarded(spool: Spool, view: LedgerView) -> None:
     held = store(spool, hold="Unmatched")
     assert outcomes(view) == {held: "Owed"}
-    spool.drop(held, None)
+    spool.decisions.drop(held, None)
     assert outcomes(view) == {held: "Discarded"}
 
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from processes import wait_until
 from spools import CT, EXPLICIT, counts, delivered, journal, open_spool, received, store
 
-from dicomroute_gateway.spool import spool as module
-from dicomroute_gateway.spool import upkeep
+from dicomroute_gateway.spool import decisions, upkeep
 from dicomroute_gateway.spool.errors import SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.history import History
@@ -162,7 +161,7 @@ def test_an_instance_whose_record_may_be_on_the_volume_keeps_its_file(
 def test_what_a_person_dropped_during_an_attempt_stays_dropped(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     both = store(spool, ("CloudTarget/a", "CloudTarget/b"))
-    spool.drop(both, ["CloudTarget/a"])
+    spool.decisions.drop(both, ["CloudTarget/a"])
     spool.settle([DeliveryRecord(both, "CloudTarget/a", DeliveryState.PENDING, attempts=1)])
     assert spool.pending(Owed(both, "CloudTarget/a")) is None
     spool.close()
@@ -336,7 +335,7 @@ def test_a_long_journal_is_read_while_instances_come(tmp_path: Path, monkeypatch
     assert not again.is_loaded
     assert again.take_fresh() == []
     with pytest.raises(SpoolFailed, match="try again in a moment"):
-        again.drop(first, None)
+        again.decisions.drop(first, None)
     go_on.set()
     wait_until(lambda: again.is_loaded, "the journal is not read")
     assert again.take_fresh() == [Owed(first, "CloudTarget/a"), Owed(third, "CloudTarget/a")]
@@ -503,8 +502,8 @@ def test_what_became_of_instances_outlives_their_bytes(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, history_seconds=86_400)
     there, skipped, owed, held = store(spool), store(spool), store(spool), store(spool, (), "Unmatched")
     spool.settle([delivered(there)])
-    spool.drop(skipped, None)
-    spool.drop(held, None)
+    spool.decisions.drop(skipped, None)
+    spool.decisions.drop(held, None)
     spool.count_discarded(received(owed + 1_000_000))
     wait_until(lambda: len(history(spool)) == 4, "it is not written down")
     expected = [
@@ -639,15 +638,15 @@ def test_what_a_person_decides_is_counted(tmp_path: Path) -> None:
     )
     spool.settle([DeliveryRecord(refused, "CloudTarget/a", DeliveryState.DEAD_LETTERED, refusals=2, reason="Conflict")])
     assert counts(spool).dead_lettered == 1
-    assert spool.retry([Owed(refused, "CloudTarget/a")]) == 1
+    assert spool.decisions.retry([Owed(refused, "CloudTarget/a")]) == 1
     assert counts(spool) == InstanceCounts(owed=3, dead_lettered=0, skipped=0, delivered=0, discarded=0)
-    assert spool.reroute(unmatched, ["CloudTarget/b"], "")
-    assert not spool.reroute(unmatched, ["CloudTarget/b"], "")
-    assert spool.drop(owed, ["CloudTarget/a"]) == 1
+    assert spool.decisions.reroute(unmatched, ["CloudTarget/b"], "")
+    assert not spool.decisions.reroute(unmatched, ["CloudTarget/b"], "")
+    assert spool.decisions.drop(owed, ["CloudTarget/a"]) == 1
     spool.settle([delivered(owed, "CloudTarget/b"), delivered(refused), delivered(unmatched, "CloudTarget/b")])
     assert counts(spool) == InstanceCounts(owed=0, dead_lettered=0, skipped=1, delivered=2, discarded=0)
     held = store(spool, (), "Unmatched")
-    assert spool.drop(held, None) == 1
+    assert spool.decisions.drop(held, None) == 1
     assert counts(spool).discarded == 1
     assert counts(spool).received == 4
     spool.close()
@@ -739,10 +738,10 @@ def test_what_was_given_up_to_make_room_is_enough_however_long_its_files_take_to
     optional = frozenset(("CloudTarget/a",))
     ids = [store(spool, size=1000) for _ in range(10)]
     used = spool.level().used
-    assert spool.skip(optional, used) == 0
-    assert spool.skip(optional, used - used // 10 * 3) == 3
-    assert [spool.skip(optional, used - used // 10 * 3) for _ in range(3)] == [0, 0, 0], "it is done already"
-    assert spool.skip(optional, used - used // 10 * 5) == 2
+    assert spool.decisions.skip(optional, used) == 0
+    assert spool.decisions.skip(optional, used - used // 10 * 3) == 3
+    assert [spool.decisions.skip(optional, used - used // 10 * 3) for _ in range(3)] == [0, 0, 0], "it is done already"
+    assert spool.decisions.skip(optional, used - used // 10 * 5) == 2
     assert [entry.received.id for entry in spool.entries(lambda _: True)] == ids[5:], "the oldest went"
     monkeypatch.undo()
     spool.close()
@@ -755,17 +754,17 @@ def test_nothing_is_given_up_that_somebody_else_is_to_get(tmp_path: Path) -> Non
     held, dead = store(spool, hold="RuleError"), store(spool, ("CloudTarget/a", "CloudTarget/b"))
     spool.settle([DeliveryRecord(dead, "CloudTarget/b", DeliveryState.DEAD_LETTERED)])
     alone = store(spool)
-    assert spool.skip(frozenset(), 0) == 0
-    assert spool.skip(optional, 0) == 1
+    assert spool.decisions.skip(frozenset(), 0) == 0
+    assert spool.decisions.skip(optional, 0) == 1
     assert {entry.received.id for entry in spool.entries(lambda _: True)} == {both, held, dead}
     assert spool.pending(Owed(alone, "CloudTarget/a")) is None
     spool.settle([delivered(both, "CloudTarget/b")])
-    assert spool.skip(optional, 0) == 1, "now it is for the optional one alone"
+    assert spool.decisions.skip(optional, 0) == 1, "now it is for the optional one alone"
     spool.close()
 
 
 def test_making_room_looks_at_a_part_of_the_spool_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_EXAMINED_A_TURN", 4)
+    monkeypatch.setattr(decisions, "_EXAMINED_A_TURN", 4)
     spool = open_spool(tmp_path)
     optional = frozenset(("CloudTarget/a",))
     for _ in range(6):
@@ -773,13 +772,13 @@ def test_making_room_looks_at_a_part_of_the_spool_at_a_time(tmp_path: Path, monk
     flushed = []
     monkeypatch.setattr(Journal, "flush", lambda _: flushed.append(1))
     monkeypatch.setattr(Spool, "level", lambda _: pytest.fail("it looked, although nothing is owed"))
-    assert spool.skip(optional, 0) == 0
+    assert spool.decisions.skip(optional, 0) == 0
     monkeypatch.undo()
-    monkeypatch.setattr(module, "_EXAMINED_A_TURN", 4)
+    monkeypatch.setattr(decisions, "_EXAMINED_A_TURN", 4)
     monkeypatch.setattr(Journal, "flush", lambda _: flushed.append(1))
     last = store(spool)
-    assert (spool.skip(optional, 0), flushed) == (0, [])
-    assert (spool.skip(optional, 0), flushed) == (1, [1]), "it goes on where it stopped"
+    assert (spool.decisions.skip(optional, 0), flushed) == (0, [])
+    assert (spool.decisions.skip(optional, 0), flushed) == (1, [1]), "it goes on where it stopped"
     assert spool.pending(Owed(last, "CloudTarget/a")) is None
     monkeypatch.undo()
     spool.close()
@@ -791,7 +790,7 @@ def test_what_is_made_of_an_instance_that_goes_meanwhile_goes_too(tmp_path: Path
     (entry,) = spool.entries(lambda _: True)
 
     def make() -> Iterator[bytes]:
-        spool.drop(first, None)
+        spool.decisions.drop(first, None)
         wait_until(lambda: not spool.file(first).exists(), "it is still there")
         yield b"made too late"
 

@@ -67,7 +67,7 @@ class Queue:
             for item in self._chosen(entry, selection)
             if item.destination and item.state in retryable
         ]
-        return QueueChange(changed=self._spool.retry(owed))
+        return QueueChange(changed=self._spool.decisions.retry(owed))
 
     def hurry(self, selection: QueueSelection) -> None:
         """Let the workers of the selected destinations try again at once. For the event loop's thread."""
@@ -94,7 +94,7 @@ class Queue:
         for entry in self._selected(selection):
             chosen = self._chosen(entry, selection)
             destinations = {item.destination for item in chosen if item.destination}
-            changed += self._spool.drop(entry.received.id, destinations, hold=len(destinations) < len(chosen))
+            changed += self._spool.decisions.drop(entry.received.id, destinations, hold=len(destinations) < len(chosen))
         return QueueChange(changed=changed)
 
     def _selected(self, selection: QueueSelection) -> list[Entry]:

@@ -5,9 +5,7 @@ a removal: record of the last delivery synced, then the file removed. docs/durab
 """
 
 import os
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +13,7 @@ import structlog
 
 from .books import Books
 from .content import Readers, Seal, StoredFile
+from .decisions import Decisions
 from .derived import Derived
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
@@ -22,15 +21,13 @@ from .history import History
 from .incoming import Incoming, file_of
 from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
-from .ledger import SPOOL_FULL, Entry
+from .ledger import Entry
 from .ready_files import ReadyFiles
 from .records import (
     AgainRecord,
     DeliveryRecord,
     DeliveryState,
     DiscardedRecord,
-    DroppedRecord,
-    HoldRecord,
     Received,
 )
 from .recovery import highest_file, open_journal
@@ -47,9 +44,6 @@ _ENTRIES_AT_ONCE: Final = 1000
 
 _HISTORY_PERCENT: Final = 5
 """How much of the spool's size its history takes at most."""
-
-_EXAMINED_A_TURN: Final = 20_000
-"""How many entries one turn of making room looks at, at most: nobody else gets at the books meanwhile."""
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +74,6 @@ class Spool:
         self._lock_descriptor = lock
         self._closed = False
         self._derived = Derived(self._files, lambda: self._keys, lambda number: number in self._books.ledger.entries)
-        self._to_examine: Iterator[int] = iter(())
         try:
             content = open_journal(self._files)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
@@ -100,6 +93,7 @@ class Spool:
         self._readers = Readers()
         self._ready = ReadyFiles(self._files, next_id, self.distrust, self._readers, self._room_bytes)
         self._upkeep.start(self._ready)
+        self.decisions = Decisions(self._books, lambda: self.level().used - self._upkeep.leaving_bytes())
 
     @property
     def is_loaded(self) -> bool:
@@ -268,7 +262,7 @@ class Spool:
                     self._books.take_over(record)
         self._books.flush()
 
-    # -- what a person decides -------------------------------------------------------------------------------
+    # -- what there is ---------------------------------------------------------------------------------------
 
     def entries(self, keep: Callable[[Entry], bool], limit: int | None = None) -> list[Entry]:
         """Return copies of the entries that `keep` accepts, oldest first.
@@ -291,105 +285,6 @@ class Spool:
         """Return copies of the entries of which nothing is left to do, and which the history does not have yet."""
         with self._books.mutex:
             return [Entry(e.received, "", e.deliveries) for e in self._books.ledger.unarchived.values()]
-
-    def retry(self, owed: Iterable[Owed]) -> int:
-        """Make dead-lettered and skipped deliveries pending again, and pending ones due now; return how many."""
-        count = 0
-        self._books.raise_until_loaded()
-        with self._books.mutex:
-            for one in owed:
-                entry = self._books.ledger.entries.get(one.id)
-                delivery = entry.deliveries.get(one.destination) if entry else None
-                if delivery is None or delivery.state is DeliveryState.DELIVERED:
-                    continue
-                count += 1
-                record = replace(delivery, state=DeliveryState.PENDING, refusals=0)
-                self._books.take_over(record)
-                self._books.offer([one])
-        self._books.sync()
-        return count
-
-    def reroute(self, identifier: int, destinations: Iterable[str], hold: str) -> bool:
-        """Give a held instance the destinations that today's rules name; return whether it was held.
-
-        Deliveries it already has stay as they are.
-        """
-        self._books.raise_until_loaded()
-        with self._books.mutex:
-            entry = self._books.ledger.entries.get(identifier)
-            if entry is None or not entry.hold:
-                return False
-            fresh = [d for d in destinations if d not in entry.deliveries]
-            records = [DeliveryRecord(identifier, d, DeliveryState.PENDING) for d in fresh]
-            self._books.take_over(*records, HoldRecord(identifier, hold))
-            self._books.offer([Owed(identifier, d) for d in fresh])
-        self._books.sync()
-        return True
-
-    def skip(self, optional: frozenset[str], until_bytes: int) -> int:
-        """Give up deliveries to optional destinations, oldest first, until the spool has `until_bytes` at most.
-
-        Only instances that nobody else is to get are given up. A call looks at so many entries at most, and the next
-        one goes on where it stopped. Return how many deliveries were given up. Raises SpoolFailed.
-        """
-        if not self._books.is_loaded:
-            return 0
-        skipped = 0
-        stamp = time.time()
-        with self._books.mutex:
-            ledger = self._books.ledger
-            if not any(ledger.owed_bytes(destination) for destination in optional):
-                return 0
-            excess = self.level().used - self._upkeep.leaving_bytes() - until_bytes
-            begun = False
-            for _ in range(_EXAMINED_A_TURN):
-                if excess <= 0:
-                    break
-                identifier = next(self._to_examine, None)
-                if identifier is None:
-                    if begun:
-                        break
-                    begun, self._to_examine = True, iter(list(ledger.entries))
-                    continue
-                entry = ledger.entries.get(identifier)
-                if entry is None:
-                    continue
-                waiting = [d for d in entry.deliveries.values() if d.state is not DeliveryState.DELIVERED]
-                pending = [d for d in waiting if d.state is DeliveryState.PENDING]
-                others = [d for d in waiting if d.state is DeliveryState.DEAD_LETTERED]
-                if entry.hold or others or not {d.destination for d in pending} <= optional:
-                    continue
-                self._books.take_over(
-                    *(replace(d, state=DeliveryState.SKIPPED, reason=SPOOL_FULL, time=stamp) for d in pending)
-                )
-                skipped += len(pending)
-                excess -= entry.received.file_length
-        if skipped:
-            self._books.flush()
-        return skipped
-
-    def drop(self, identifier: int, destinations: Collection[str] | None, *, hold: bool = False) -> int:
-        """Give up deliveries of an instance to some destinations, or all, and with `hold` what holds it.
-
-        Return how many things were dropped. A held instance without any delivery is dropped itself. What is dropped is
-        counted, as skipped or discarded.
-        """
-        self._books.raise_until_loaded()
-        with self._books.mutex:
-            entry = self._books.ledger.entries.get(identifier)
-            if entry is None:
-                return 0
-            records: list[DeliveryRecord | HoldRecord | DroppedRecord] = [
-                replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time())
-                for name, delivery in entry.deliveries.items()
-                if (destinations is None or name in destinations)
-                and delivery.state in (DeliveryState.PENDING, DeliveryState.DEAD_LETTERED)
-            ]
-            if entry.hold and (hold or destinations is None):
-                records.append(HoldRecord(identifier, "") if entry.deliveries else DroppedRecord(identifier))
-            self._books.take_over(*records)
-        self._books.sync()
-        return len(records)
 
     # -- how it stands ---------------------------------------------------------------------------------------
 
