@@ -195,7 +195,10 @@ class _Sink:
             if routing.unmatched is Unmatched.DISCARD:
                 self._incoming.discard()
                 # Most of it was never written, nor hashed.
-                self._spool.count_discarded(replace(self._received(elements, routing, active), digest=""))
+                try:
+                    self._spool.count_discarded(replace(self._received(elements, routing, active), digest=""))
+                except SpoolFailed as error:
+                    return self._fail_on(error)
                 log.debug("instance.discarded", **self._names)
                 return StoreResult(Status.SUCCESS)
         return self._commit(elements, routing, active)

@@ -201,3 +201,17 @@ def test_what_finds_no_room_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
     assert {path.name: path.read_bytes() for path in (tmp_path / "ledger").iterdir()} == before
     history.add([finished(2)])
     assert ids(history) == [1, 2]
+
+
+def test_days_of_a_clock_that_had_jumped_do_not_make_it_right(tmp_path: Path) -> None:
+    """An instance that came meanwhile has made a day of its own; the next process finds it."""
+    files = Files(tmp_path)
+    before = History(files)
+    jumped = TODAY + timedelta(days=400)
+    before.add(finished(number, number) for number in range(4))
+    before.tidy(TODAY, 30, 1 << 30)
+    before.add([finished(5, -400)])
+    for today in (jumped, jumped + timedelta(days=1), TODAY, jumped):
+        after = History(files)
+        after.tidy(today, 30, 1 << 30)
+        assert len([day for day in after.days() if day.date <= TODAY]) == 4

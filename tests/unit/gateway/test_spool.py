@@ -14,6 +14,7 @@ from processes import wait_until
 from spools import CT, EXPLICIT, counts, delivered, journal, open_spool, received, store
 
 from dicomroute_gateway.spool import decisions, upkeep
+from dicomroute_gateway.spool import spool as module
 from dicomroute_gateway.spool.errors import SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.history import History
@@ -638,7 +639,7 @@ def test_what_a_person_decides_is_counted(tmp_path: Path) -> None:
     )
     spool.settle([DeliveryRecord(refused, "CloudTarget/a", DeliveryState.DEAD_LETTERED, refusals=2, reason="Conflict")])
     assert counts(spool).dead_lettered == 1
-    assert spool.decisions.retry([Owed(refused, "CloudTarget/a")]) == 1
+    assert spool.decisions.retry([Owed(refused, "CloudTarget/a")]).count == 1
     assert counts(spool) == InstanceCounts(owed=3, dead_lettered=0, skipped=0, delivered=0, discarded=0)
     assert spool.decisions.reroute(unmatched, ["CloudTarget/b"], "")
     assert not spool.decisions.reroute(unmatched, ["CloudTarget/b"], "")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.deliverer import Deliverer
@@ -25,6 +26,7 @@ from .model import (
 )
 
 HELD = "Held"
+_MOST_MESSAGES: Final = 100
 
 
 class Queue:
@@ -67,7 +69,14 @@ class Queue:
             for item in self._chosen(entry, selection)
             if item.destination and item.state in retryable
         ]
-        return QueueChange(changed=self._spool.decisions.retry(owed))
+        retried = self._spool.decisions.retry(owed)
+        return QueueChange(
+            changed=retried.count,
+            messages=[
+                f"instance {one.id} is not sent to {one.destination}: that has got a later version of it"
+                for one in retried.superseded[:_MOST_MESSAGES]
+            ],
+        )
 
     def hurry(self, selection: QueueSelection) -> None:
         """Let the workers of the selected destinations try again at once. For the event loop's thread."""
@@ -86,7 +95,7 @@ class Queue:
                     messages.append(f"instance {entry.received.id} stays held: no rule takes it, or one has an error")
             except ReleaseError as error:
                 messages.append(str(error))
-        return QueueChange(changed=changed, messages=messages[:100])
+        return QueueChange(changed=changed, messages=messages[:_MOST_MESSAGES])
 
     def drop(self, selection: QueueSelection) -> QueueChange:
         """Give up deliveries and held instances, counted."""

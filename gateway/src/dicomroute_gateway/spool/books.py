@@ -29,7 +29,7 @@ class Books:
         Raises OSError.
         """
         self.mutex = threading.RLock()
-        self.ledger = Ledger()
+        self.ledger = Ledger(read_before=next_id)
         self.spooled_bytes = 0
         self.is_loaded = False
         self.damage: SpoolError | None = None

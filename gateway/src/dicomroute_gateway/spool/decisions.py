@@ -3,15 +3,19 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from .books import Books
-from .ledger import SPOOL_FULL
+from .ledger import SPOOL_FULL, SUPERSEDED
 from .records import DeliveryRecord, DeliveryState, DroppedRecord, HoldRecord
-from .views import Owed
+from .views import Owed, Retried
 
 _EXAMINED_A_TURN: Final = 20_000
 """How many entries one turn of making room looks at, at most: nobody else gets at the books meanwhile."""
+
+_CHANGED_AT_ONCE: Final = 500
+"""How many deliveries are changed before others may get at the books."""
 
 
 class Decisions:
@@ -22,36 +26,50 @@ class Decisions:
         self._used_bytes = used_bytes
         self._to_examine: Iterator[int] = iter(())
 
-    def retry(self, owed: Iterable[Owed]) -> int:
-        """Make dead-lettered and skipped deliveries pending again, and pending ones due now; return how many."""
-        count = 0
+    def retry(self, owed: Iterable[Owed]) -> Retried:
+        """Make dead-lettered and skipped deliveries pending again; pending ones are, and forget what refused them.
+
+        A destination that has got a later version is not given this one over it. Raises SpoolFailed.
+        """
+        count, superseded = 0, list[Owed]()
         self._books.raise_until_loaded()
-        with self._books.mutex:
-            for one in owed:
-                entry = self._books.ledger.entries.get(one.id)
-                delivery = entry.deliveries.get(one.destination) if entry else None
-                if delivery is None or delivery.state is DeliveryState.DELIVERED:
-                    continue
-                count += 1
-                record = replace(delivery, state=DeliveryState.PENDING, refusals=0)
-                self._books.take_over(record)
-                self._books.offer([one])
+        waiting = iter(owed)
+        while some := list(islice(waiting, _CHANGED_AT_ONCE)):
+            with self._books.mutex:
+                for one in some:
+                    entry = self._books.ledger.entries.get(one.id)
+                    delivery = entry.deliveries.get(one.destination) if entry else None
+                    if entry is None or delivery is None or delivery.state is DeliveryState.DELIVERED:
+                        continue
+                    if delivery.state is not DeliveryState.PENDING and one.destination in entry.received.superseded:
+                        superseded.append(one)
+                        continue
+                    count += 1
+                    record = replace(delivery, state=DeliveryState.PENDING, refusals=0)
+                    if record != delivery:
+                        self._books.take_over(record)
+                        self._books.offer([one])
         self._books.sync()
-        return count
+        return Retried(count, superseded)
 
     def reroute(self, identifier: int, destinations: Iterable[str], hold: str) -> bool:
         """Give a held instance the destinations that today's rules name; return whether it was held.
 
-        Deliveries it already has stay as they are.
+        Deliveries it already has stay as they are. A destination that has got a later version is not given this one.
         """
         self._books.raise_until_loaded()
         with self._books.mutex:
             entry = self._books.ledger.entries.get(identifier)
             if entry is None or not entry.hold:
                 return False
-            fresh = [d for d in destinations if d not in entry.deliveries]
-            records = [DeliveryRecord(identifier, d, DeliveryState.PENDING) for d in fresh]
-            self._books.take_over(*records, HoldRecord(identifier, hold))
+            new = [d for d in destinations if d not in entry.deliveries]
+            fresh = [d for d in new if d not in entry.received.superseded]
+            skipped, now = DeliveryState.SKIPPED, time.time()
+            self._books.take_over(
+                *(DeliveryRecord(identifier, d, DeliveryState.PENDING) for d in fresh),
+                *(DeliveryRecord(identifier, d, skipped, reason=SUPERSEDED, time=now) for d in new if d not in fresh),
+                HoldRecord(identifier, hold),
+            )
             self._books.offer([Owed(identifier, d) for d in fresh])
         self._books.sync()
         return True

@@ -88,9 +88,10 @@ class History:
         """Forget days older than `keep_days` and the oldest ones above `most_bytes`; pack those that are over.
 
         A clock that jumps must not erase everything. So days are forgotten for their age only while `today` is at most
-        two days beyond the `today` of the call before, or at the first call beyond the newest day there is. A later
-        date is believed when it has gone on for two days; until then, age makes nothing be forgotten. A day before 2000
-        is of instances that came before the clock was set: it counts as the day at which it was first seen.
+        two days beyond the `today` of the call before, or at the first call beyond the newest day there is: of those
+        that follow each other, as one that stands apart may be of such a jump. A later date is believed when it has
+        gone on for two days; until then, age makes nothing be forgotten. A day before 2000 is of instances that came
+        before the clock was set: it counts as the day at which it was first seen.
 
         Raises OSError.
         """
@@ -111,7 +112,7 @@ class History:
 
     def _believe(self, today: date, days: list[Day]) -> bool:
         """Return whether a date may be right, by what was believed before."""
-        latest = self._latest or max((day.date for day in days), default=today)
+        latest = self._latest or _last_of_a_row([day.date for day in days]) or today
         if today - latest > _LEAP:
             if self._doubted is None or not timedelta() <= today - self._doubted <= _LEAP:
                 self._doubted = today
@@ -144,7 +145,8 @@ class History:
             self._synced.add(name)
 
     def _read(self, day: date) -> Iterator[FinishedRecord]:
-        for suffix in (_PACKED, _PLAIN):
+        # In this order: plain lines go once they are packed. Who finds them packed already sees them twice.
+        for suffix in (_PLAIN, _PACKED):
             try:
                 file = self._files.open_read(f"{FOLDER}/{day}{suffix}")
             except FileNotFoundError:
@@ -200,6 +202,13 @@ class History:
         for name in self._files.list(FOLDER):
             if found := _NAME.fullmatch(name):
                 yield f"{FOLDER}/{name}", date.fromisoformat(found[1]), found[2]
+
+
+def _last_of_a_row(dates: list[date]) -> date | None:
+    """Return the last date, without those at the end that may be of a clock that had jumped."""
+    while len(dates) > 1 and dates[-1] - dates[-2] > _LEAP:
+        dates.pop()
+    return dates[-1] if dates else None
 
 
 def day_of(seconds: float) -> date:

@@ -4,7 +4,7 @@ The same `apply` serves a running gateway and one that reads its journal after a
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -30,6 +30,10 @@ SPOOL_FULL: Final = "SpoolFull"
 """Reason of a delivery to an optional destination that was given up to make room."""
 CAME_AGAIN: Final = "CameAgain"
 """Reason of a delivery of something that its destination has, or may have, already."""
+SUPERSEDED: Final = "Superseded"
+"""Reason of a delivery that was given up because its destination has a later version."""
+REPLACED: Final = "Replaced"
+"""Reason of a delivery that was given up because the spool cannot read it, and the same bytes came again."""
 _DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
 
 
@@ -118,11 +122,16 @@ class Ledger:
     totals: TotalsRecord = field(default_factory=TotalsRecord)
     held: int = 0
     """How many instances are held for a reason of their own."""
+    read_before: int = field(default=0, compare=False)
+    """While a journal is being read: instances with lower numbers came before all others. 0: none is being read."""
     instances_by_key: Counter[str] = field(default_factory=Counter)
     """How many entries have files encrypted with a key, by its id; "" for those in clear."""
     _owed: int = 0
     _versions: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """The entries of each SOP Instance UID, oldest first."""
+    """The entries of each SOP Instance UID in the order in which they were accepted.
+
+    Numbers are given out when an instance begins to come, so that they say little of that order.
+    """
     _by_state: Counter[tuple[str, DeliveryState]] = field(default_factory=Counter)
     _owed_bytes: Counter[str] = field(default_factory=Counter)
     _waiting: dict[str, OldestPending] = field(default_factory=dict, compare=False)
@@ -136,16 +145,16 @@ class Ledger:
                     deliveries[d] = DeliveryRecord(
                         record.id, d, DeliveryState.SKIPPED, reason=OVER_QUOTA, time=record.time
                     )
-                earlier = any(
-                    one < record.id and _bytes_of(self.entries[one].received) != _bytes_of(record)
-                    for one in self._versions.get(record.sop_instance_uid, ())
-                )
-                received = replace(record, follows=True) if earlier else record
-                self._put(Entry(received, record.hold, deliveries))
+                present = self._versions.get(record.sop_instance_uid, ())
+                earlier = [one for one in present if not record.id < self.read_before <= one]
+                follows = record.follows or self._is_other(record, earlier)
+                self._put(Entry(replace(record, follows=True) if follows else record, record.hold, deliveries))
                 for destination in record.destinations:
                     self._wait(record.id, destination)
                 self.totals = replace(self.totals, next_id=max(self.totals.next_id, record.id + 1))
             case DeliveryRecord() if entry := self._take(record.id):
+                if record.state is DeliveryState.DELIVERED:
+                    self._supersede(entry.received, record.destination)
                 before = entry.deliveries.get(record.destination)
                 # A new mapping each time, so that whoever holds the old one may go on reading it.
                 entry.deliveries = {**entry.deliveries, record.destination: record}
@@ -156,6 +165,9 @@ class Ledger:
                 done = {d: entry.deliveries[d] for d in record.destinations if d in entry.deliveries}
                 again = {d: _owed_again(record.id, d, done.get(d)) for d in record.destinations}
                 self._count_delivered(done)
+                if overtaken := set(record.destinations) & set(entry.received.superseded):
+                    left = tuple(one for one in entry.received.superseded if one not in overtaken)
+                    entry.received = replace(entry.received, follows=True, superseded=left)
                 entry.deliveries = {**entry.deliveries, **again}
                 self._put(entry)
                 for destination in record.destinations:
@@ -225,12 +237,19 @@ class Ledger:
     def is_behind(self, entry: Entry, destination: str) -> bool:
         """Return whether an earlier version of the instance is still to be delivered to this destination."""
         for identifier in self._versions.get(entry.received.sop_instance_uid, ()):
-            if identifier >= entry.received.id:
+            if identifier == entry.received.id:
                 return False
             earlier = self.entries[identifier].deliveries.get(destination)
             if earlier is not None and earlier.state is DeliveryState.PENDING:
                 return True
         return False
+
+    def equal_before(self, received: Received) -> list[Entry]:
+        """Return the entries of the same instance, and with the same bytes, that were accepted before this one."""
+        versions = self._versions.get(received.sop_instance_uid, ())
+        earlier = versions[: versions.index(received.id)] if received.id in versions else ()
+        entries = map(self.entries.__getitem__, earlier)
+        return [entry for entry in entries if _bytes_of(entry.received) == _bytes_of(received)]
 
     def records(self) -> Iterator[Record]:
         """Yield the records from which a new ledger becomes equal to this one."""
@@ -245,11 +264,31 @@ class Ledger:
     def finish_reading(self, before: int) -> None:
         """End the reading of a journal of instances with numbers below `before`; newer ones may be there already."""
         self.finished = {number: entry for number, entry in self.finished.items() if number >= before}
-        self.entries = dict(sorted(self.entries.items()))
-        for _, *later in self._versions.values():
-            for identifier in later:
+        self.read_before = 0
+
+        def is_new(identifier: int) -> bool:
+            return identifier >= before
+
+        self.entries = {one: self.entries[one] for one in sorted(self.entries, key=is_new)}
+        for uid, versions in self._versions.items():
+            self._versions[uid] = in_order = tuple(sorted(versions, key=is_new))
+            for index, identifier in enumerate(in_order):
                 entry = self.entries[identifier]
-                entry.received = replace(entry.received, follows=True)
+                if self._is_other(entry.received, in_order[:index]):
+                    entry.received = replace(entry.received, follows=True)
+
+    def _is_other(self, received: Received, identifiers: Iterable[int]) -> bool:
+        """Return whether any of these entries has other bytes."""
+        return any(_bytes_of(self.entries[one].received) != _bytes_of(received) for one in identifiers)
+
+    def _supersede(self, received: Received, destination: str) -> None:
+        """Note with the earlier versions of an instance that a destination has got this one."""
+        for identifier in self._versions[received.sop_instance_uid]:
+            if identifier == received.id:
+                return
+            entry = self.entries[identifier]
+            if destination not in entry.received.superseded and _bytes_of(entry.received) != _bytes_of(received):
+                entry.received = replace(entry.received, superseded=(*entry.received.superseded, destination))
 
     def _take(self, identifier: int) -> Entry | None:
         """Remove an entry for a change, and with it what was counted of it."""
@@ -263,7 +302,7 @@ class Ledger:
         identifier, uid = entry.received.id, entry.received.sop_instance_uid
         if not entry.is_finished:
             if identifier not in self.entries:
-                self._versions[uid] = tuple(sorted((*self._versions.get(uid, ()), identifier)))
+                self._versions[uid] = (*self._versions.get(uid, ()), identifier)
                 self.instances_by_key[entry.received.key] += 1
             self.entries[identifier] = entry
             self._count(entry, 1)

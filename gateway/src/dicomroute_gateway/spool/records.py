@@ -44,7 +44,8 @@ class Received:
 
     `length` and `digest` (ALGORITHM:HEX) are those of the data set as it came; `time` is in seconds since 1970. `key`
     is the id of the key that its file is encrypted with, "" when it is not. `follows`: an earlier version of the
-    instance was in the spool when it came; a destination may have that one.
+    instance was in the spool when it came; a destination may have that one. `superseded` are the destinations that have
+    got a later version since: they are not to get this one over it.
     """
 
     id: int
@@ -64,6 +65,7 @@ class Received:
     """Optional destinations that a rule named and that are owed as much as they may be."""
     key: str = ""
     follows: bool = False
+    superseded: tuple[str, ...] = ()
     record: Literal["received"] = "received"
 
     @property

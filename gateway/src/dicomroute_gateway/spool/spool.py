@@ -5,14 +5,16 @@ a removal: record of the last delivery synced, then the file removed. docs/durab
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from .books import Books
-from .content import Readers, Seal, StoredFile
+from .content import UNREADABLE, Readers, Seal, StoredFile
 from .decisions import Decisions
 from .derived import Derived
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
@@ -21,7 +23,7 @@ from .history import History
 from .incoming import Incoming, file_of
 from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
-from .ledger import Entry
+from .ledger import REPLACED, Entry
 from .ready_files import ReadyFiles
 from .records import (
     AgainRecord,
@@ -151,6 +153,7 @@ class Spool:
         with self._books.mutex:
             entry = self._books.ledger.entries.get(received.id)
             if entry is not None:
+                self._replace_unreadable(entry)
                 self._books.announce(entry)
 
     def repeat(self, received: Received, waiter: Waiter | None = None) -> int | None:
@@ -164,7 +167,7 @@ class Spool:
             # Before the whole journal has been read, what an entry is owed is not known: better twice than not at all.
             entry = self._books.ledger.equal_to(received) if self._books.is_loaded else None
             # One that cannot be read may never be delivered: whoever sends it again does so for that.
-            if entry is None or (entry.received.key and entry.received.key not in self._keys.by_id):
+            if entry is None or self._is_unreadable(entry):
                 return None
             # One who waits for the delivery waits for that one: what was delivered meanwhile is not delivered again.
             joined = waiter.wanted if waiter is not None else frozenset()
@@ -181,6 +184,30 @@ class Spool:
         with self._books.mutex:
             self._books.offer([Owed(entry.received.id, destination) for destination in again])
         return entry.received.id
+
+    def _is_unreadable(self, entry: Entry) -> bool:
+        """Return whether the bytes of an instance cannot be had, as far as that shows, or has shown."""
+        if self.stored(entry.received).fault() is not None:
+            return True
+        return any(one.reason == UNREADABLE for one in entry.deliveries.values() if one.state is DeliveryState.PENDING)
+
+    def _replace_unreadable(self, entry: Entry) -> None:
+        """Give up what cannot be delivered of instances that came again with the same bytes, where these go now.
+
+        One whose key is missing waits for that: it is for a person to say that the key is lost.
+        """
+        for earlier in self._books.ledger.equal_before(entry.received):
+            key = earlier.received.key
+            if (key and key not in self._keys.by_id) or not self._is_unreadable(earlier):
+                continue
+            now = time.time()
+            self._books.take_over(
+                *(
+                    replace(one, state=DeliveryState.SKIPPED, reason=REPLACED, time=now)
+                    for one in earlier.deliveries.values()
+                    if one.state is DeliveryState.PENDING and one.destination in entry.deliveries
+                )
+            )
 
     def forget(self, identifier: int, waiter: Waiter) -> None:
         """Tell a waiter nothing more."""
@@ -200,9 +227,10 @@ class Spool:
         self._books.distrust(error)
 
     def count_discarded(self, received: Received) -> None:
-        """Count an instance that was answered with success and not kept, as the route says."""
+        """Count an instance that is answered with success and not kept, as the route says. Raises SpoolFailed."""
         with self._books.mutex:
             self._books.take_over(DiscardedRecord(received))
+        self._books.flush()
 
     # -- giving out ------------------------------------------------------------------------------------------
 

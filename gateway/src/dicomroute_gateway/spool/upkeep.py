@@ -115,7 +115,7 @@ class Upkeep:
         books.journal.sync()
         try:
             self.archive()
-        except OSError:
+        except (JournalFailed, OSError):
             with books.mutex:
                 books.ledger.finished.update(finished)
             raise
@@ -147,7 +147,7 @@ class Upkeep:
         return sum(entry.received.file_length for entry in leaving.values())
 
     def archive(self) -> None:
-        """Write into the history what became of instances. Raises OSError, but not for want of room.
+        """Write into the history what became of instances. Raises JournalFailed, and OSError but for want of room.
 
         A full volume has to drain: until there is room again, which is looked for now and then, the journal says it.
         """
@@ -157,6 +157,8 @@ class Upkeep:
                 due = list(islice(books.ledger.unarchived.values(), _ARCHIVED_AT_ONCE))
             if not due:
                 return
+            # The history must not know more than the journal does after a loss of power.
+            books.journal.sync()
             try:
                 if self.history_days:
                     now = time.time()
@@ -209,6 +211,8 @@ class Upkeep:
             except (SpoolError, OSError) as error:
                 log.error("spool.damaged", error=str(error))
                 books.damage = error if isinstance(error, SpoolError) else SpoolError("SpoolUnusable", str(error))
+                return
+            if not books.is_loaded:
                 return
             log.info("spool.read", owed=len(books.ledger.entries))
         while not self._closing.wait(_REAP_SECONDS):

@@ -25,6 +25,14 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True)
+class Retried:
+    """How many deliveries are to be made now, and which are not, as their destinations have a later version."""
+
+    count: int
+    superseded: list[Owed]
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Counts of one moment, consistent with each other."""
 
