@@ -15,6 +15,7 @@ from dicomroute_gateway.deliver.credentials.tokens import TokenCache
 from dicomroute_gateway.deliver.settling import Settling
 from dicomroute_gateway.deliver.stow import StowTransport
 from dicomroute_gateway.deliver.throttle import Throttle
+from dicomroute_gateway.deliver.transport import Transport
 from dicomroute_gateway.deliver.worker import Worker
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.spool.part10 import file_head
@@ -35,10 +36,24 @@ def new_uid() -> str:
 
 
 class Delivering:
-    """Takes instances in and delivers them to a server; `target` are fields of its CloudTarget."""
+    """Takes instances in and delivers them to a server; `target` are fields of its CloudTarget.
 
-    def __init__(self, folder: Path, server: OriginServer, *, content_attempts: int = 3, **target: Any) -> None:
+    In place of STOW-RS to the server it may have another `transport`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        server: OriginServer,
+        *,
+        content_attempts: int = 3,
+        most_backoff_seconds: int = 1,
+        transport: Transport | None = None,
+        **target: Any,
+    ) -> None:
         self.server = server
+        self._transport = transport
+        self._most_backoff_seconds = most_backoff_seconds
         self._target = {"kind": "CloudTarget", "name": "archive", "url": server.url, "auth": {"type": "None"}, **target}
         self._content_attempts = content_attempts
         self.spool = Spool(folder / "spool", 1 << 40, 90)
@@ -74,7 +89,7 @@ class Delivering:
                 "destinations": [self._target],
                 "retry": {
                     "initialBackoffSeconds": 1,
-                    "maxBackoffSeconds": 1,
+                    "maxBackoffSeconds": self._most_backoff_seconds,
                     "contentAttempts": self._content_attempts,
                 },
                 "spool": {"sizeBytes": 1 << 40, "highWatermarkPercent": 90},
@@ -83,7 +98,12 @@ class Delivering:
         )
 
     def receive(
-        self, data_set: bytes, uid: str = "", *, transfer_syntax_uid: str = EXPLICIT_VR_LITTLE_ENDIAN
+        self,
+        data_set: bytes,
+        uid: str = "",
+        *,
+        series: str = "",
+        transfer_syntax_uid: str = EXPLICIT_VR_LITTLE_ENDIAN,
     ) -> Received:
         """Take an instance in; one that is there with the same bytes is taken as that one."""
         uid = uid or new_uid()
@@ -91,7 +111,7 @@ class Delivering:
         incoming.write(memoryview(data_set))
         incoming.end()
         received = Received(
-            incoming.id, time.time(), CT_IMAGE_STORAGE, uid, f"{uid}.1", f"{uid}.2", transfer_syntax_uid,
+            incoming.id, time.time(), CT_IMAGE_STORAGE, uid, series or f"{uid}.1", f"{uid}.2", transfer_syntax_uid,
             incoming.length, incoming.digest, Sender("a", "dicom", "CT1", "A", "127.0.0.1"), 1, (TARGET,),
         )  # fmt: skip
         if self.spool.repeat(received):
@@ -129,7 +149,9 @@ class Delivering:
 
     def _new_worker(self) -> Worker:
         throttle = Throttle(lambda: None)
-        transport = StowTransport(lambda: self.destination, self._secrets, TokenCache(), throttle, self.spool)
+        transport = self._transport or StowTransport(
+            lambda: self.destination, self._secrets, TokenCache(), throttle, self.spool
+        )
         return Worker(TARGET, self.spool, lambda: self.configuration, transport, Settling(self.spool), Measures())
 
     def is_settled(self) -> bool:

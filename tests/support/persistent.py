@@ -57,6 +57,7 @@ class Sender:
             answered = peer.store(data, uid) == Answered(0)
         except (OSError, AssertionError):
             return False
+        peer.instances.clear()  # or hours of what was sent would be kept
         time.sleep(self._pause)
         if answered:
             self.acknowledged.append((uid, digest(data)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dicomroute_gateway.deliver.connections import STALL_SECONDS
 from dicomroute_gateway.deliver.stow import StowTransport
-from dicomroute_gateway.deliver.throttle import Throttle, Throttled
+from dicomroute_gateway.deliver.throttle import Throttle
 
 MOST_LANES = StowTransport.limits.most_lanes
 LEAST_RATE = 1024
@@ -164,20 +164,3 @@ def test_no_lane_waits_so_long_that_its_request_is_given_up() -> None:
     """Waiting for one's turn is no stall of the destination, but is measured as one."""
     sent, _ = send(lambda _: LEAST_RATE, [[bytes(10_000)] for _ in range(MOST_LANES)])
     assert sent.longest_wait(0.0) < STALL_SECONDS / 2
-
-
-def test_a_throttled_body_is_the_body() -> None:
-    class Body:
-        content_type, content_length = "text/plain", 5
-
-        async def blocks(self) -> AsyncIterator[bytes]:
-            for block in (b"ab", b"", b"cde"):
-                yield block
-
-    body = Throttled(Body(), Throttle(lambda: 1024, FakeClock()))
-
-    async def collect() -> bytes:
-        return b"".join([piece async for piece in body.blocks()])
-
-    assert asyncio.run(collect()) == b"abcde"
-    assert (body.content_type, body.content_length) == ("text/plain", 5)

@@ -82,7 +82,7 @@ def is_its_own(outcome: Outcome) -> bool:
     """
     if outcome.verdict is Verdict.PAUSE:
         return False
-    if outcome.is_own:
+    if outcome.is_own or outcome.broke_off:
         return True
     return outcome.reason in AT_AN_INSTANCE or outcome.status not in (None, 408, 425, 429, 503)
 

@@ -1,6 +1,7 @@
 """Connections to one CloudTarget and to what gives it tokens: TLS, the proxy, and their change without a restart."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.connector import AddrInfoType
 
 from dicomroute_gateway.configuration.credentials import Proxy, Tls
 from dicomroute_gateway.configuration.model import CloudTargetDestination
@@ -25,6 +27,8 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS
 _KEPT_SECONDS: Final = 0.75
 """How long an idle connection is kept. Orthanc ends one after a second: a request that crosses that is lost."""
 _REFUSAL_SECONDS: Final = 2.0
+_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+_UNSENT_BYTES: Final = 512 << 10
 
 
 def proxy_for(target: CloudTargetDestination, url: str) -> str:
@@ -40,6 +44,18 @@ def _host(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""  # a URL that is none: whoever connects to it says so
+
+
+def new_socket(address: AddrInfoType) -> socket.socket:
+    """Return a socket that takes more as soon as little is left unsent: what is taken then shows what has moved.
+
+    The system may else keep megabytes, which are minutes of a slow line, and take nothing before a third of that went.
+    """
+    family, kind, protocol, _, _ = address
+    one = socket.socket(family, kind, protocol)
+    if _NOTSENT_LOWAT is not None:
+        one.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT_BYTES)
+    return one
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -170,7 +186,11 @@ def _new_session(context: ssl.SSLContext | None) -> aiohttp.ClientSession:
     """
     return aiohttp.ClientSession(
         connector=_Connector(
-            limit=0, ttl_dns_cache=30, keepalive_timeout=_KEPT_SECONDS, ssl=context if context is not None else True
+            limit=0,
+            ttl_dns_cache=30,
+            keepalive_timeout=_KEPT_SECONDS,
+            ssl=context if context is not None else True,
+            socket_factory=new_socket,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,

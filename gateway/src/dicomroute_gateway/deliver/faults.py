@@ -27,6 +27,8 @@ class TransportFailed(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+        self.broke_off = False
+        """Whether the destination had begun to take what the request carries."""
 
 
 # OpenSSL's X509_V_ERR_…

@@ -6,41 +6,26 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import aiohttp
 from yarl import URL
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination
 
-from .connections import CONNECT_SECONDS, STALL_SECONDS, Connections, proxy_for
+from .connections import CONNECT_SECONDS, Connections, proxy_for
 from .credentials.authorize import Authorizer, Unsigned
 from .credentials.exchange import EXCHANGE_SECONDS, MAX_ANSWER_BYTES, Reply, Request
 from .credentials.tokens import Token, TokenCache
 from .faults import CredentialFault, CredentialMissing, TransportFailed, failure, proxy_authentication_required
+from .sending import Body, Sending
+from .throttle import Throttle
 
 __all__ = ["Body", "Client", "CredentialFault", "CredentialMissing", "Response", "TransportFailed"]
 
 _MOVED_BYTES: Final = 1 << 20
 """An answer of which so much has come since patience was last put off is moving."""
-_ANSWERED_BYTES_PER_SECOND: Final = 8 << 20
-"""How fast a server may store what it has received in whole, before the answer is late."""
 _COMMON_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "dicomroute"}
-
-
-class Body(Protocol):
-    """What a request carries. `blocks` yields `content_length` bytes, the same ones on every attempt."""
-
-    @property
-    def content_type(self) -> str:
-        """The value of the Content-Type header."""
-
-    @property
-    def content_length(self) -> int:
-        """The number of bytes that `blocks` yields."""
-
-    def blocks(self) -> AsyncIterator[bytes | bytearray]:
-        """Yield the body."""
 
 
 class Response:
@@ -70,9 +55,13 @@ class Response:
 
 
 class Client:
-    """Makes requests to one CloudTarget. Lives in one event loop. Clients that share `tokens` share what is kept."""
+    """Makes requests to one CloudTarget. Lives in one event loop. Clients that share `tokens` share what is kept.
 
-    def __init__(self, secrets: Path, tokens: TokenCache | None = None) -> None:
+    Bodies are sent as fast as a `throttle` lets them.
+    """
+
+    def __init__(self, secrets: Path, tokens: TokenCache | None = None, throttle: Throttle | None = None) -> None:
+        self._throttle = throttle
         self._connections = Connections(secrets)
         self._tokens = TokenCache() if tokens is None else tokens
         self._owns_tokens = tokens is None
@@ -115,28 +104,32 @@ class Client:
         """
         url = f"{target.url.rstrip('/')}{path}"
         refused: Token | None = None
+        sending = Sending(None)
         try:
             async with AsyncExitStack() as kept:
                 while True:
                     attempt = await kept.enter_async_context(AsyncExitStack())
                     unsigned = Unsigned(method, url, headers)
-                    response, token = await self._attempt(attempt, target, unsigned, body, refused)
+                    sending = Sending(body, self._throttle)
+                    response, token = await self._attempt(attempt, target, unsigned, body, sending, refused)
                     if response.status != 401 or token is None or refused is not None:
                         break
                     refused = token
                     await attempt.aclose()
                 yield response
         except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
-            raise await self._failure(error, target, url) from error
+            raise await self._failure(error, target, url, sending) from error
 
     async def _failure(
-        self, error: Exception, target: CloudTargetDestination, url: str
+        self, error: Exception, target: CloudTargetDestination, url: str, sending: Sending
     ) -> TransportFailed | CredentialFault:
         proxy = proxy_for(target, url)
         found = failure(error, target.url, proxy)
         if found.reason == "ConnectionLost" and not proxy and url.startswith("https:"):
             tls = await self._connections.refused_after_handshake(url)
-            return found if tls is None else failure(tls, target.url)
+            found = found if tls is None else failure(tls, target.url)
+        if isinstance(found, TransportFailed) and found.reason in ("ConnectionLost", "TimedOut"):
+            found.broke_off = sending.has_begun
         return found
 
     async def _attempt(
@@ -145,6 +138,7 @@ class Client:
         target: CloudTargetDestination,
         request: Unsigned,
         body: Body | None,
+        sending: Sending,
         refused: Token | None,
     ) -> tuple[Response, Token | None]:
         """Make a request once; return the answer that has begun, which ends with `attempt`, and the token used."""
@@ -159,7 +153,6 @@ class Client:
         authorized = await self._authorizer.authorize(target.auth, signable, exchange, refused)
         options = self._connections.options(target, request.url)
         headers = {**headers, **authorized.headers, **options.pop("headers", {})}
-        sending = _Sending(body)
         await attempt.enter_async_context(sending.stall)
         response = await attempt.enter_async_context(
             session.request(
@@ -168,9 +161,7 @@ class Client:
                 data=sending.blocks() if body is not None else None,
                 headers=headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=CONNECT_SECONDS, sock_read=sending.answer_seconds
-                ),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),  # the rest is for `stall`
                 **options,
             )
         )
@@ -225,29 +216,3 @@ def _headers(body: Body | None) -> dict[str, str]:
     if body is None:
         return _COMMON_HEADERS
     return {**_COMMON_HEADERS, "Content-Type": body.content_type, "Content-Length": str(body.content_length)}
-
-
-class _Sending:
-    """The sending of a request's body; `ended` is when its last byte was given away."""
-
-    def __init__(self, body: Body | None) -> None:
-        self._body = body
-        self.stall = asyncio.timeout(STALL_SECONDS)
-        self.ended = time.monotonic()
-        self.answer_seconds = STALL_SECONDS
-        """How long the answer may take: a long request may be long in being stored."""
-        if body is not None:
-            self.answer_seconds += body.content_length / _ANSWERED_BYTES_PER_SECOND
-
-    def go_on(self, seconds: float = STALL_SECONDS) -> None:
-        """Put the end of patience off."""
-        self.stall.reschedule(asyncio.get_running_loop().time() + seconds)
-
-    async def blocks(self) -> AsyncIterator[bytes | bytearray]:
-        """Yield the body; each block that the destination has taken puts the end of patience off."""
-        assert self._body is not None
-        async for block in self._body.blocks():
-            yield block
-            self.go_on()
-        self.ended = time.monotonic()
-        self.go_on(self.answer_seconds)

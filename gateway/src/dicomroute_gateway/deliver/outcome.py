@@ -29,7 +29,8 @@ class Outcome:
     """The verdict on one instance; `reason` and `status` are what a person is shown of it.
 
     `warning` is the Warning Reason (0008,1196) of an instance that was stored all the same. `is_own`: whatever the
-    verdict, the destination answers, and it says nothing of other instances.
+    verdict, the destination answers, and it says nothing of other instances. `broke_off`: no answer came, of a
+    destination that had begun to take the request.
     """
 
     verdict: Verdict
@@ -37,3 +38,4 @@ class Outcome:
     status: int | None = None
     warning: int | None = None
     is_own: bool = False
+    broke_off: bool = False

@@ -25,7 +25,7 @@ from .duplicates import Step, compared, overwritten, settle
 from .http import Body, Client, CredentialFault, TransportFailed
 from .multipart import MultipartBody
 from .outcome import Outcome, Verdict
-from .throttle import Throttle, Throttled
+from .throttle import Throttle
 from .transcode import IMPLICIT_VR_LITTLE_ENDIAN, TranscodingFailed, explicit_file
 from .transport import Item, Limits, Sent
 
@@ -53,8 +53,7 @@ class StowTransport:
         spool: Spool,
     ) -> None:
         self._target = target
-        self._client = Client(secrets, tokens)
-        self._throttle = throttle
+        self._client = Client(secrets, tokens, throttle)
         self._spool = spool
 
     async def send(self, items: Sequence[Item]) -> AsyncGenerator[Sent]:
@@ -81,15 +80,16 @@ class StowTransport:
             sentence = f"{target.provider} takes requests of up to {most_bytes} bytes, and this one has more"
             return Sent([Outcome(verdict, "TooLarge")] * len(items), sentence)
         try:
-            answer, wait_seconds, answer_seconds = await store(self._client, target, Throttled(body, self._throttle))
+            answer, wait_seconds, answer_seconds = await store(self._client, target, body)
         except CredentialFault as error:
             return Sent([Outcome(Verdict.PAUSE, error.reason)] * len(items), str(error))
-        except TransportFailed as error:
+        except (TransportFailed, Unreadable) as error:
             if body.fault is not None:
                 index, fault = body.fault
                 deliveries = [item.delivery for item in items]
                 return Sent(unreadable(deliveries, {index: fault.reason}, "ConnectionLost"), str(fault))
-            return Sent([Outcome(Verdict.RETRY, error.reason)] * len(items), str(error))
+            broke_off = isinstance(error, TransportFailed) and error.broke_off
+            return Sent([Outcome(Verdict.RETRY, error.reason, broke_off=broke_off)] * len(items), str(error))
         found = outcomes(answer, [item.received.sop_instance_uid for item in items], reading(target))
         message = f"HTTP {answer.status}"
         settled: list[Outcome] = []
@@ -146,8 +146,7 @@ class StowTransport:
                     sentence = "the target does not delete what it has: let it overwrite by itself, give the right"
                     return Outcome(Verdict.RETRY, "OverwriteFailed", status, is_own=True), sentence
             method = "PUT" if target.provider in _UPSERTS else "POST"
-            body = Throttled(MultipartBody([item.part]), self._throttle)
-            answer, _, _ = await store(self._client, target, body, method)
+            answer, _, _ = await store(self._client, target, MultipartBody([item.part]), method)
         except TransportFailed as error:
             return Outcome(Verdict.RETRY, "OverwriteFailed", is_own=True), str(error)
         (outcome,) = outcomes(answer, [item.received.sop_instance_uid], reading(target))

@@ -6,8 +6,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
-from .http import Body
-
 _BURST_SECONDS: Final = 0.25
 _LEAST_PIECE: Final = 1024
 """At the least rate there is, 1024 bytes a second, each of 32 lanes has its turn long before it is given up."""
@@ -75,27 +73,3 @@ class Throttle:
                 await self._clock.sleep(seconds)
             yield block if taken == len(block) else bytes(view[:taken])
             view = view[taken:]
-
-
-class Throttled:
-    """A body that is sent as fast as a throttle lets it."""
-
-    def __init__(self, body: Body, throttle: Throttle) -> None:
-        self._body = body
-        self._throttle = throttle
-
-    @property
-    def content_type(self) -> str:
-        """The value of the Content-Type header."""
-        return self._body.content_type
-
-    @property
-    def content_length(self) -> int:
-        """The number of bytes that `blocks` yields."""
-        return self._body.content_length
-
-    async def blocks(self) -> AsyncIterator[bytes | bytearray]:
-        """Yield the body."""
-        async for block in self._body.blocks():
-            async for piece in self._throttle.pieces(block):
-                yield piece

@@ -6,6 +6,7 @@ instance wait, alone, while the others go on.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -34,7 +35,13 @@ from .settling import Settling
 from .transport import Item, Sent, Transport
 
 _LOOK_AGAIN_SECONDS: Final = 15.0
-_THROTTLED: Final = (429, 503)
+_TOO_MANY: Final = (408, 429, 502, 503, 504)
+"""Statuses of a server, or a proxy before it, that was asked for more than it does in time."""
+_OUT_OF_PATIENCE: Final = ("TimedOut", "ResponseTimedOut")
+_LOOKED_AT: Final = 500
+_MOST_SERIES: Final = 1000
+_ANSWERED_BACKOFF_SECONDS: Final = 30.0
+"""How long a destination is left alone at most that answers, or breaks off at an instance: others may get through."""
 
 log = structlog.get_logger(__name__)
 
@@ -88,8 +95,14 @@ class Worker:
         self._uids_in_flight: set[str] = set()
         self._busy = 0
         """How many attempts are under way."""
+        self._asking = 0
+        """How many of them ask whether the destination is back."""
         self._works = True
         """Whether the destination took something since its last fault."""
+        self._suspect: int | None = None
+        """The instance that failed alone since then, if one did: that it fails again says nothing of others."""
+        self._failed_series: set[str] = set()
+        """Series of instances that failed while the destination dealt with them, since it took something last."""
         self._changed = asyncio.Event()
         self._stopping = False
 
@@ -126,8 +139,10 @@ class Worker:
                 while not self._stopping:
                     self._changed.clear()
                     while batch := self._take_batch():
+                        asks = self._pace.is_asking
                         self._busy += 1
-                        lanes.create_task(self._make(batch))
+                        self._asking += asks
+                        lanes.create_task(self._make(batch, asks=asks))
                     try:
                         async with asyncio.timeout(self._seconds_to_wait()):
                             await self._changed.wait()
@@ -136,7 +151,7 @@ class Worker:
         finally:
             await self._transport.close()
 
-    async def _make(self, batch: list[Item]) -> None:
+    async def _make(self, batch: list[Item], *, asks: bool) -> None:
         """Make an attempt, and take note of each part of it as it comes; what was not sent waits for the next one."""
         begin = time.monotonic()
         try:
@@ -158,6 +173,7 @@ class Worker:
             self._fault(Outcome(Verdict.RETRY, "GatewayError"), None, "the gateway failed; its log says why")
         finally:
             self._busy -= 1
+            self._asking -= asks
             self._give_back(batch)
 
     def _interrupted(self, batch: list[Item]) -> None:
@@ -179,7 +195,7 @@ class Worker:
         wait = self._pace.seconds_until(now)
         if wait:
             return wait
-        if not self._pace.may_begin(now, self._busy):
+        if not self._pace.may_begin(now, self._busy, self._asking):
             return None
         due = self._line.next_time
         return None if due is None else max(0.0, due - now)
@@ -191,7 +207,7 @@ class Worker:
         waits until the earlier one is delivered or given up, however often that is tried.
         """
         now = time.monotonic()
-        if not self._pace.may_begin(now, self._busy) or self._held():
+        if not self._pace.may_begin(now, self._busy, self._asking) or self._held():
             return []
         batch: list[Item] = []
         request_bytes = 0
@@ -212,12 +228,30 @@ class Worker:
             batch.append(item)
             return Turn.TAKE
 
-        if self._pace.is_asking:
-            # With one that waits in order: those that failed alone may never get through, and say little of the others.
-            self._line.take(now, 1, look, ready_first=True)
-        else:
+        if not self._pace.is_asking:
             self._line.take(now, self._pace.batch_instances, look)
+        # With one that waits in order: those that failed alone may never get through, and say little of the others.
+        elif not self._line.take(now, 1, self._of_other_series(look), ready_first=True):
+            self._line.take(now, 1, look, ready_first=True)
         return batch
+
+    def _of_other_series(self, look: Callable[[int], Turn]) -> Callable[[int], Turn]:
+        """Return a look that takes nothing of a series of which something failed: it may all be of one kind.
+
+        So that nobody waits for the search, not all are looked at that wait.
+        """
+        left = _LOOKED_AT if self._failed_series else 0
+
+        def take_another(identifier: int) -> Turn:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                return Turn.FULL
+            item = self._item(identifier)
+            is_alike = item is not None and item.received.series_instance_uid in self._failed_series
+            return Turn.LATER if is_alike else look(identifier)
+
+        return take_another
 
     def _held(self) -> str:
         return held(self.destination, self._configuration(), time.time())
@@ -247,7 +281,7 @@ class Worker:
         self._measures.attempted(self.destination, seconds, measured)
         # What our own spool could not give says nothing of the destination, and nobody else waits for it.
         ours = any(one.reason in FAULTS_OF_THE_SPOOL for one in sent.outcomes)
-        spread = ours or self._judge(batch, sent)
+        spread = ours or self._judge(batch, sent, time.monotonic() - seconds)
         self._requeue(batch, sent.outcomes, records, spread=spread)
         for item, outcome, record in zip(batch, sent.outcomes, records, strict=True):
             if outcome.warning is not None:
@@ -286,28 +320,37 @@ class Worker:
                 )
         return spread
 
-    def _judge(self, batch: list[Item], sent: Sent) -> bool:
-        """Learn from an attempt how the destination stands; return whether its faults are its instances' own."""
+    def _judge(self, batch: list[Item], sent: Sent, began: float) -> bool:
+        """Learn from an attempt how the destination stands; return whether its faults are its instances' own.
+
+        `began` is when it began, in seconds of a monotonic clock.
+        """
         outcomes, alone = sent.outcomes, len(batch) == 1
         faults = [o for o in outcomes if o.verdict in (Verdict.RETRY, Verdict.PAUSE) and not o.is_own]
         request_bytes = sum(item.part.length for item in batch)
-        self._pace.bounded(sent.most_lanes)
+        lanes = self._pace.lanes
+        lanes.bounded(sent.most_lanes)
         if sent.answer_seconds is not None and not faults:
-            self._pace.answered(sent.answer_seconds, request_bytes // sent.answers, self._busy)
-        if any(one.status in _THROTTLED for one in faults):
-            self._pace.throttled()
+            lanes.answered(sent.answer_seconds, request_bytes // sent.answers, self._busy)
+        if any(_shows_too_many(one) for one in faults):
+            lanes.too_many(time.monotonic(), began)
         if all(one.verdict is Verdict.ALONE for one in outcomes):
             self._pace.refused(len(batch), request_bytes)
         elif all(one.verdict is Verdict.DELIVERED for one in outcomes):
             self._pace.stored(len(batch), request_bytes)
         # A fault that an instance has alone, at a destination that takes others, is that instance's own.
-        own = alone and bool(faults) and self._works and is_its_own(faults[0])
+        at_an_instance = bool(faults) and is_its_own(faults[0])
+        own = alone and at_an_instance and (self._works or self._suspect == batch[0].received.id)
+        if at_an_instance and len(self._failed_series) < _MOST_SERIES:
+            self._failed_series.update(uid for item in batch if (uid := item.received.series_instance_uid))
         if own:
-            self._works = False  # until another gets through; if the next one fails too, it is the destination
+            self._works = False  # until another gets through; if another one fails too, it is the destination
+            self._suspect = batch[0].received.id
         elif len(faults) == len(outcomes):
             self._fault(faults[0], sent.wait_seconds, sent.message)
         if len(faults) < len(outcomes):
-            self._works = True
+            self._works, self._suspect = True, None
+            self._failed_series.clear()
             self.paused = None
             self._pace.worked()
         if any(one.verdict is Verdict.DELIVERED for one in outcomes):
@@ -337,7 +380,8 @@ class Worker:
         """Let the destination wait."""
         now = time.monotonic()
         self._works = False
-        self._pace.fault(now, wait, self._backoff)
+        most = _ANSWERED_BACKOFF_SECONDS if is_its_own(outcome) else math.inf
+        self._pace.fault(now, wait, lambda failures: min(most, self._backoff(failures)))
         self.last_error = LastError(outcome.reason, outcome.status, time.time(), message)
         if outcome.verdict is not Verdict.PAUSE:
             self.paused = None
@@ -367,11 +411,10 @@ class Worker:
                 refused.append(identifier)
             elif suspect and len(batch) > 1:
                 self._line.add_group([identifier])
-            elif content or spread or outcome.verdict is Verdict.ALONE:
+            elif content or spread or suspect or outcome.verdict is Verdict.ALONE:
                 failures = record.refusals if content else record.attempts
                 self._line.add_later(time.monotonic() + self._backoff(max(1, failures)), identifier)
             else:
-                # Behind the others, so that an instance that breaks its server does not stand in front for ever.
                 self._line.add([identifier])
         self._line.add_halves(refused)
 
@@ -383,6 +426,11 @@ class Worker:
             retry.max_backoff_seconds,
             random.random(),  # noqa: S311
         )
+
+
+def _shows_too_many(fault: Outcome) -> bool:
+    """Return whether a fault is one of a destination that is given more than it does in time."""
+    return fault.status in _TOO_MANY or fault.reason in _OUT_OF_PATIENCE
 
 
 def _names(batch: Sequence[Item]) -> dict[str, list[str] | list[int]]:

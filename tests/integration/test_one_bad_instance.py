@@ -1,0 +1,267 @@
+"""What breaks a destination, or is slow at it, stops only itself: the others of that destination go on."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+from delivering import TARGET, Delivering, Start, starting
+from origin_server import OriginServer
+
+from dicomroute_gateway.deliver import sending as sending_module
+from dicomroute_gateway.deliver.connections import new_socket
+from dicomroute_gateway.deliver.credentials.authorize import Authorized, Authorizer, Unsigned
+from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.sending import Sending
+from dicomroute_gateway.deliver.throttle import Throttle
+from dicomroute_gateway.deliver.transport import Item, Limits, Sent
+from dicomroute_gateway.spool.content import StoredFile
+from dicomroute_gateway.spool.records import DeliveryState
+
+STORED: Final = Outcome(Verdict.DELIVERED, "Stored", 200)
+SERVER_ERROR: Final = Outcome(Verdict.RETRY, "ServerError", 500)
+BROKE_OFF: Final = Outcome(Verdict.RETRY, "ConnectionLost", broke_off=True)
+UNREACHABLE: Final = Outcome(Verdict.RETRY, "ConnectionFailed")
+
+
+class Scripted:
+    """A destination that answers as a function says, which may let time pass."""
+
+    limits = Limits(lanes=8, most_lanes=8, batch_instances=10, batch_bytes=1 << 20)
+
+    def __init__(self, answer: Callable[[list[int]], Outcome], seconds: Callable[[list[int]], float]) -> None:
+        self._answer = answer
+        self._seconds = seconds
+        self.requests: list[list[int]] = []
+
+    async def send(self, items: Sequence[Item]) -> AsyncGenerator[Sent]:
+        numbers = [item.received.id for item in items]
+        self.requests.append(numbers)
+        await asyncio.sleep(self._seconds(numbers))
+        yield Sent([self._answer(numbers)] * len(items), "")
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+
+class Run:
+    """A worker at work, with what it is given meanwhile."""
+
+    def __init__(
+        self,
+        folder: Path,
+        server: OriginServer,
+        answer: Callable[[list[int]], Outcome],
+        seconds: Callable[[list[int]], float] = lambda _: 0.001,
+    ) -> None:
+        self.transport = Scripted(answer, seconds)
+        self.delivering = Delivering(folder, server, transport=self.transport, most_backoff_seconds=300)
+        self.worker = self.delivering.worker
+
+    def receive(self, count: int = 1, series: str = "") -> list[int]:
+        found = [self.delivering.receive(b"\0" * 20, series=series).id for _ in range(count)]
+        self.worker.offer([one.id for one in self.delivering.spool.take_fresh()])
+        return found
+
+    async def until(self, condition: Callable[[], bool], seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    def is_delivered(self, identifier: int) -> bool:
+        entries = self.delivering.spool.entries(lambda entry: entry.received.id == identifier)
+        return not entries or entries[0].deliveries[TARGET].state is DeliveryState.DELIVERED
+
+    def play(self, acts: Callable[["Run"], Any]) -> None:
+        async def run() -> None:
+            task = asyncio.create_task(self.worker.run())
+            try:
+                await acts(self)
+            finally:
+                self.worker.stop()
+                await task
+                self.delivering.close()
+
+        asyncio.run(run())
+
+
+@pytest.fixture
+def server() -> Iterator[OriginServer]:
+    one = OriginServer()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path, server: OriginServer) -> Iterator[Start]:
+    with starting(tmp_path, server) as begin:
+        yield begin
+
+
+@pytest.mark.parametrize("fault", [SERVER_ERROR, BROKE_OFF])
+def test_one_that_breaks_its_server_again_and_again_keeps_no_other_waiting(
+    tmp_path: Path, server: OriginServer, fault: Outcome
+) -> None:
+    poison: list[int] = []
+
+    async def acts(run: Run) -> None:
+        poison.extend(run.receive())
+        while len(run.transport.requests) < 12:
+            run.worker.hurry()
+            await asyncio.sleep(0.01)
+        others = run.receive(20)
+        await run.until(lambda: all(map(run.is_delivered, others)), 3)
+        assert not run.is_delivered(poison[0])
+
+    Run(tmp_path, server, lambda numbers: fault if poison[0] in numbers else STORED).play(acts)
+
+
+def test_a_series_that_breaks_its_server_keeps_no_other_series_waiting(tmp_path: Path, server: OriginServer) -> None:
+    """None of it is tried twice before another series is: it may all be of one kind."""
+    bad: set[int] = set()
+
+    async def acts(run: Run) -> None:
+        bad.update(run.receive(200, series="1.2.3"))
+        await run.until(lambda: run.worker.is_waiting, 20)
+        await asyncio.sleep(1)
+        others = run.receive(5, series="1.2.4")
+        before = len(run.transport.requests)
+        for _ in range(8):
+            run.worker._pace._not_before = 0.0  # the pause is over
+            run.worker._changed.set()
+            await asyncio.sleep(0.05)
+        await run.until(lambda: all(map(run.is_delivered, others)), 3)
+        first = next(n for n, one in enumerate(run.transport.requests[before:]) if not bad & set(one))
+        assert first <= 1
+
+    Run(tmp_path, server, lambda numbers: SERVER_ERROR if bad & set(numbers) else STORED).play(acts)
+
+
+def test_a_server_that_answers_is_not_left_alone_for_long(tmp_path: Path, server: OriginServer) -> None:
+    async def acts(run: Run) -> None:
+        run.receive(40, series="1.2.3")
+        for _ in range(30):
+            await asyncio.sleep(0.02)
+            run.worker._pace._not_before = 0.0
+            run.worker._changed.set()
+        await asyncio.sleep(0.05)
+        assert 0 < run.worker._pace.seconds_until(time.monotonic()) <= 30
+
+    Run(tmp_path, server, lambda _: SERVER_ERROR).play(acts)
+
+
+def test_one_at_which_a_server_breaks_off_soon_travels_alone(tmp_path: Path, server: OriginServer) -> None:
+    poison: set[int] = set()
+
+    async def acts(run: Run) -> None:
+        received = run.receive(30)
+        poison.add(received[4])
+        await run.until(lambda: sum(map(run.is_delivered, received)) == 29, 10)
+        with_poison = [one for one in run.transport.requests if poison & set(one)]
+        assert all(len(one) == 1 for one in with_poison[1:]), with_poison
+
+    Run(tmp_path, server, lambda numbers: BROKE_OFF if poison & set(numbers) else STORED).play(acts)
+
+
+def test_a_long_upload_keeps_nobody_from_asking_after_a_fault_of_another(tmp_path: Path, server: OriginServer) -> None:
+    large: set[int] = set()
+    failed: list[int] = []
+
+    def answer(numbers: list[int]) -> Outcome:
+        if not large & set(numbers) and not failed:
+            failed.extend(numbers)
+            return UNREACHABLE
+        return STORED
+
+    async def acts(run: Run) -> None:
+        large.update(run.receive())
+        await run.until(lambda: bool(run.transport.requests), 5)
+        others = run.receive(20)
+        await run.until(lambda: bool(failed), 5)
+        await run.until(lambda: all(map(run.is_delivered, others)), 5)
+        assert not any(map(run.is_delivered, large)), "it is still under way"
+
+    Run(tmp_path, server, answer, lambda numbers: 8.0 if large & set(numbers) else 0.001).play(acts)
+
+
+def test_a_damaged_file_is_the_fault_of_nobody_where_requests_are_signed(
+    start: Start, server: OriginServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signing reads the whole body before it is sent, which shows what only reading shows, and takes no bandwidth."""
+    drawn: list[int] = []
+    piece = Throttle.piece
+
+    async def signed(_: Authorizer, auth: object, request: Unsigned, *rest: object) -> Authorized:
+        before = len(drawn)
+        assert request.blocks is not None
+        async for _block in request.blocks():
+            pass
+        assert len(drawn) == before
+        return Authorized({})
+
+    def counted(throttle: Throttle, length: int) -> tuple[int, float]:
+        drawn.append(length)
+        return piece(throttle, length)
+
+    monkeypatch.setattr(Authorizer, "authorize", signed)
+    monkeypatch.setattr(Throttle, "piece", counted)
+    monkeypatch.setattr(StoredFile, "fault", lambda _: None)
+    delivering = start()
+    damaged, *others = [delivering.receive(b"\0" * 20) for _ in range(5)]
+    with delivering.spool.file(damaged.id).open("r+b") as file:
+        file.truncate(10)
+    delivering.run(lambda: not any(map(delivering.is_pending, others)))
+    delivery = delivering.delivery(damaged)
+    assert delivery is not None
+    assert (delivery.state, delivery.reason) == (DeliveryState.PENDING, "SpoolUnreadable")
+    assert drawn, "what is sent is counted"
+
+
+class Body:
+    """A body of zeros in blocks of 1 MiB."""
+
+    content_type = "application/octet-stream"
+
+    def __init__(self, content_length: int) -> None:
+        self.content_length = content_length
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        for _ in range(self.content_length >> 20):
+            yield bytes(1 << 20)
+
+
+def test_a_line_that_moves_at_all_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between what was given away and what was taken lie the buffers of the system; the end is under way longest."""
+    monkeypatch.setattr(sending_module, "STALL_SECONDS", 0.5)
+    length, rate = 12 << 20, 2 << 20
+
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert f"Content-Length: {length}".encode() in head
+        left = length
+        while left:
+            left -= len(await reader.read(min(left, rate // 50)))
+            await asyncio.sleep(0.02)
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+
+    async def send() -> float:
+        listener = await asyncio.start_server(slowly, "127.0.0.1", 0, limit=1 << 16)
+        port = listener.sockets[0].getsockname()[1]
+        begin = time.monotonic()
+        body = Body(length)
+        async with (
+            listener,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=new_socket)) as session,
+        ):
+            one = Sending(body)
+            async with one.stall:
+                headers = {"Content-Length": str(length)}
+                async with session.post(f"http://127.0.0.1:{port}/", data=one.blocks(), headers=headers) as response:
+                    assert response.status == 204
+        return time.monotonic() - begin
+
+    assert asyncio.run(send()) > 4
