@@ -184,7 +184,7 @@ def test_explain_and_queue_tell_what_they_cannot_do(tmp_path: Path) -> None:
             ["explain", "-f", file, "--route", "ct-to-cloud", "--calling", "A", "--address", "x", CT],
             "is not an IP address",
         ),
-        (["queue", "list", "--admin", "127.0.0.1:9", "--state", tmp_path], "name its file with --token-file"),
+        (["queue", "list", "--admin", "127.0.0.1:9", "--state", tmp_path], "the token's file with --token-file"),
         (["queue", "list", "--admin", "127.0.0.1:9", "--token-file", file], "does not answer as a gateway"),
         (["queue", "list", "--admin", "http://[::1", "--token-file", file], "write HOST:PORT"),
         (["queue", "list", "--admin", "127.0.0.1:abc", "--token-file", file], "write HOST:PORT"),

@@ -291,8 +291,9 @@ def test_deliveries_are_held_while_a_window_says_so_and_go_out_when_it_ends(
     store_all(gateway, 20, 1000)
     gateway.wait_for(owed=20)
     held = gateway.destination("one")
-    assert (held["held"], held["heldReason"], held["pending"]) == (20, "OutsideWindow", 0)
-    assert {one["reason"] for one in gateway.get("/api/v1/queue?state=Held")["items"]} == {"OutsideWindow"}
+    assert (held["held"], held["heldReason"], held["pending"]) == (0, "OutsideWindow", 20)
+    assert {one["reason"] for one in gateway.get("/api/v1/queue?state=Pending")["items"]} == {"OutsideWindow"}
+    assert not gateway.get("/api/v1/queue?state=Held")["items"], "they wait for an hour, and for nobody"
     clock.advance(1795)  # 15:59:55
     gateway.process.wait_until(lambda: clock.now % 3600 < 1800, "the clock stands still")
     assert not archive.requests, "the window is over not before its end"

@@ -49,7 +49,12 @@ def test_what_no_rule_takes_is_held_until_todays_rules_take_it(orthanc: Orthanc,
     running.wait_for(owed=1, deliveredTotal=1)
     (held,) = listed(running)
     assert (held["state"], held["reason"], held["destination"]) == ("Held", "Unmatched", "")
-    assert "0 released" in queue(running, "release", str(held["instance"]))
+    stays = cli("queue", "release", str(held["instance"]), "--admin", running.admin, "--state", running.state)
+    assert (stays.returncode, stays.stdout) == (1, "0 released\n")
+    assert "stays held" in stays.stderr
+    gone = cli("queue", "retry", "99", "--admin", running.admin, "--state", running.state)
+    assert (gone.returncode, gone.stdout) == (1, "0 due now\n")
+    assert "instance 99 is not in the spool" in gone.stderr
     everything = [{**ONLY_CT[0], "name": "all", "when": ""}]
     reload_with(running, local_route(rules=everything))
     assert listed(running) == [held], "a changed rule alone releases nothing"
@@ -218,7 +223,12 @@ def test_the_admin_api_is_for_those_with_the_token(run: Callable[..., Running]) 
         assert request(running, path, "wrong")[0] == 401
     assert request(running, "/api/v1/status", token)[0] == 200
     assert request(running, "/api/v1/queue?state=Lost", token)[0] == 400
-    assert "it never was, or everybody has it" in request(running, "/api/v1/queue/999", token)[1]
+    assert "there never was one with this number" in request(running, "/api/v1/queue/999", token)[1]
+    for path in ("/api/v1/queue?destination=archive", "/api/v1/queue?destination=CloudTarget/nope"):
+        status, answer = request(running, path, token)
+        assert status == 404
+        assert "there are CloudTarget/archive" in answer
+    assert "has not begun" in request(running, "/api/v1/report?day=2999-01-01", token)[1]
     assert "name the instances, or say all: true" in request(running, "/api/v1/queue/drop", token, b"{}")[1]
     assert request(running, "/api/v1/queue/explode", token, b"{}")[0] == 404
     assert request(running, "/api/v1/queue/drop", token, b"{")[0] == 400

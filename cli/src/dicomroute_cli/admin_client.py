@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .output import Failure
-from .state import find_token
+from .state import find_token, known_addresses
 from .tunnel import open_tunnel
 
 TOKEN_FILE_VARIABLE: Final = "DICOMROUTE_ADMIN_TOKEN_FILE"  # noqa: S105  names a file
@@ -76,9 +76,10 @@ def _token(url: str, host: str, port: int | None, token_file: Path | None, state
     named = token_file or (Path(os.environ[TOKEN_FILE_VARIABLE]) if TOKEN_FILE_VARIABLE in os.environ else None)
     path = named or (find_token(state, host, port) if port else None)
     if path is None:
+        known = ", ".join(known_addresses(state)) or "no gateway"
         raise Failure(
-            f"no token for {url}: name its file with --token-file or {TOKEN_FILE_VARIABLE}, or the state folder of "
-            "`dicomroute run` with --state",
+            f"no token for {url}: the state folder {state} knows of {known}. Is `dicomroute run` at work, with this "
+            f"--state? Of another gateway name the token's file with --token-file or {TOKEN_FILE_VARIABLE}",
             2,
         )
     try:

@@ -38,12 +38,14 @@ class Advice:
 
 def advices(callers: Iterable[Json]) -> list[Advice]:
     """Return what to do about refused callers, as `/api/v1/refused` has them; one manifest for each title."""
+    several = list(callers)
     addresses: dict[str, dict[str, None]] = {}
     listeners: dict[str, dict[str, None]] = {}
     others: dict[str, None] = {}
-    for one in callers:
-        title, reason = one["callingAETitle"], one["reason"]
-        if title is not None and reason in ("CallingAETitle", "SourceAddress"):
+    known = {one["callingAETitle"] for one in several if one["reason"] == "SourceAddress"}
+    for one in several:
+        title = one["callingAETitle"]
+        if title is not None and title not in known and one["reason"] == "CallingAETitle":
             addresses.setdefault(title, {})[one["address"]] = None
             listeners.setdefault(title, {})[one["listener"]] = None
         else:
@@ -82,11 +84,18 @@ def _node(title: str, name: str, addresses: Sequence[str], listeners: Sequence[s
 
 def _sentence(caller: Json) -> str:
     reason, address, listener = caller["reason"], caller["address"], caller["listener"]
-    if reason == "SourceAddress":
+    if reason == "SourceAddress" and caller["callingAETitle"] is not None:
+        sentence = (
+            f"a DicomNode has that title, and not that address: add {ip_network(address)} to the allowedSources that "
+            "it has, if you know who calls"
+        )
+    elif reason == "SourceAddress":
         sentence = (
             f"its connection was closed before it said a title: add {ip_network(address)} to allowedSources of the "
             "DicomNode that calls from there"
         )
+    elif reason == "CallingAETitle":
+        sentence = "a DicomNode has that title, and this listener's sources do not name it: name it there"
     else:
         sentence = _NO_MANIFEST.get(reason, "no DicomNode helps: the gateway's log says more")
     called = f" (called {caller['calledAETitle']!r})" if reason == "CalledAETitle" else ""

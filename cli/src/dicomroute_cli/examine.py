@@ -1,7 +1,12 @@
 """Examines manifests as a whole: the operator's checks of each object, and the gateway's compiler of rules."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from dicomroute_gateway.rules.expression import ExpressionError, compile_expression
+from dicomroute_operator.api.conditions import ResolvedRefs
 from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.checks.finding import Finding as Check
 from dicomroute_operator.checks.node import check_node
 from dicomroute_operator.checks.route import check_route
@@ -10,6 +15,11 @@ from dicomroute_operator.gather.route import gather_route
 
 from .manifests.read import Finding
 from .manifests.world import Key, World
+
+_KINDS_NOT_FOUND: Final[Mapping[Reason, str]] = {
+    ResolvedRefs.NODE_NOT_FOUND: "DicomNode",
+    ResolvedRefs.TARGET_NOT_FOUND: "CloudTarget",
+}
 
 
 def inputs_of(world: World, key: Key) -> RouteInputs:
@@ -29,7 +39,7 @@ def examine(world: World) -> list[Finding]:
     for (namespace, _), target in world.targets.items():
         findings += [_shown(world, namespace, one) for one in check_target(target) if one.is_fault or one.is_warning]
     for key in world.routes:
-        checks = check_route(inputs_of(world, key))
+        checks = [one for one in check_route(inputs_of(world, key)) if not _is_there_and_invalid(world, key[0], one)]
         findings += [_shown(world, key[0], one) for one in checks if one.is_fault or one.is_warning]
         findings += _rule_findings(world, key)
     return findings
@@ -48,6 +58,12 @@ def _rule_findings(world: World, key: Key) -> list[Finding]:
                 Finding(file, f"DicomRoute/{key[1]}", f"spec.rules[{rule.name}].when", f"RuleInvalid: {error}")
             )
     return findings
+
+
+def _is_there_and_invalid(world: World, namespace: str, finding: Check) -> bool:
+    """Return whether what is not found is in the files, and was refused: its own findings say what to do."""
+    kind = _KINDS_NOT_FOUND.get(finding.reason)
+    return kind is not None and (namespace, kind, finding.field.rpartition("[")[2].rstrip("]")) in world.invalid
 
 
 def _shown(world: World, namespace: str, finding: Check) -> Finding:

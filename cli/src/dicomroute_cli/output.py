@@ -1,6 +1,7 @@
 """What the commands print: tables for people, JSON and YAML for programs."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -53,6 +54,11 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def printable(text: str) -> str:
     """Return a text on one line, whoever chose it: what is no visible character stands there escaped."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
+def to_seconds(time: str | None) -> str:
+    """Return a time of the API without the part of its second; "-" for none."""
+    return "-" if time is None else re.sub(r"\.\d+", "", time)
 
 
 def print_error(message: str) -> None:

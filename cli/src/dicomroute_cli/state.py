@@ -81,6 +81,12 @@ def find_token(state: Path, host: str, port: int) -> Path | None:
     return None
 
 
+def known_addresses(state: Path) -> list[str]:
+    """Return where the gateways of a state folder listened when they last started: NAMESPACE/ROUTE at HOST:PORT."""
+    files = sorted(state.glob("*/*/admin-address"))
+    return [f"{file.parent.parent.name}/{file.parent.name} at {file.read_text().strip()}" for file in files]
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback

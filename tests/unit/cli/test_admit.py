@@ -34,6 +34,13 @@ def test_whatever_bytes_a_title_is_it_makes_a_valid_manifest_or_a_sentence(calle
     assert len(set(names)) == len(names)
 
 
+def test_a_known_title_from_another_address_makes_no_manifest() -> None:
+    """Applied, it would take away the networks that the node has."""
+    found = advices([caller("CT1", "192.0.2.5", "SourceAddress"), caller("CT1", "192.0.2.6")])
+    assert [one.manifest for one in found] == [None, None]
+    assert "add 192.0.2.5/32 to the allowedSources that it has" in found[0].sentence
+
+
 def test_one_title_from_several_addresses_is_one_node() -> None:
     found = advices([caller("CT1", "192.0.2.5"), caller("CT1", "2001:db8::1"), caller("CT1", "192.0.2.4")])
     (manifest,) = [one.manifest for one in found]

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from pydantic import ValidationError
 
-from dicomroute_gateway.admin.model import QueueSelection
+from dicomroute_gateway.admin.model import QueueSelection, QueueState
 from dicomroute_gateway.admin.queue import Queue
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.configuration.load import load
@@ -91,14 +91,14 @@ def test_a_selection_is_narrowed_by_destination_and_state(spool: Spool, queue: Q
 
 def test_held_means_what_the_configuration_holds_and_what_no_rule_took(spool: Spool, queue: Queue) -> None:
     removed, unmatched = store(spool, removed=PENDING, archive=PENDING), store(spool, hold="Unmatched")
-    page = queue.page("Held", None, 10)
+    page = queue.page(QueueSelection(all=True, state=QueueState.HELD), 10)
     assert [(one.instance, one.reason) for one in page.items] == [
         (removed, "NoSuchDestination"),
         (unmatched, "Unmatched"),
     ]
     assert queue.drop(QueueSelection(all=True, state="Held")).changed == 2
     assert states(spool, removed) == {REMOVED: "Skipped", ARCHIVE: "Pending"}
-    assert queue.page(None, None, 10).items[0].instance == removed
+    assert queue.page(QueueSelection(all=True), 10).items[0].instance == removed
     assert spool.snapshot().instances.discarded == 1
 
 
@@ -177,3 +177,49 @@ def test_to_drop_everything_is_refused_and_names_what_to_do(spool: Spool, queue:
     over_http(queue, tmp_path / "token", use)
     assert states(spool, one) == {}
     assert replace(spool.snapshot().instances, skipped=0).received == 0
+
+
+def test_a_reason_or_a_study_says_which(spool: Spool, queue: Queue) -> None:
+    unmatched, other = store(spool, hold="Unmatched", archive=PENDING), store(spool, hold="RuleError")
+    page = queue.page(QueueSelection(all=True, reason="Unmatched"), 10)
+    assert [(one.instance, one.study_instance_uid) for one in page.items] == [(unmatched, "1.4")]
+    assert queue.page(QueueSelection(all=True, study="1.5"), 10).items == []
+    assert len(queue.page(QueueSelection(all=True, study="1.4"), 10).items) == 3
+    assert queue.drop(QueueSelection(all=True, reason="Unmatched")).changed == 1
+    assert states(spool, unmatched) == {ARCHIVE: "Pending"}, "what only waits is not given up with it"
+    assert [one.instance for one in queue.page(QueueSelection(all=True, state=QueueState.HELD), 10).items] == [other]
+
+
+def test_of_the_instances_that_are_named_each_that_is_not_changed_is_said(spool: Spool, queue: Queue) -> None:
+    waiting = store(spool, archive=PENDING)
+    assert queue.retry(QueueSelection(instances=[waiting, 99])).messages == [
+        "instance 99 is not in the spool, or not of that study or key"
+    ]
+    assert queue.release(QueueSelection(instances=[waiting])).messages == [
+        f"instance {waiting} is not held for its rules"
+    ]
+    nothing = queue.drop(QueueSelection(instances=[waiting], state=QueueState.DEAD_LETTERED))
+    assert nothing.messages == [f"instance {waiting} has nothing to drop there"]
+
+
+def test_what_got_a_later_version_is_not_retried_and_said(spool: Spool, queue: Queue) -> None:
+    old = store(spool, archive=DEAD)
+    (entry,) = spool.entries(lambda one: one.received.id == old)
+    incoming = spool.begin(CT, "1.2.3", EXPLICIT)
+    incoming.write(memoryview(b"corrected"))
+    incoming.end()
+    corrected = replace(entry.received, id=incoming.id, length=9, digest=incoming.digest)
+    spool.receive(incoming, corrected)
+    spool.settle([DeliveryRecord(incoming.id, ARCHIVE, DeliveryState.DELIVERED)])
+    change = queue.retry(QueueSelection(all=True))
+    assert (change.changed, change.messages) == (
+        0,
+        [f"instance {old} is not sent to {ARCHIVE}: that has got a later version of it"],
+    )
+    assert states(spool, old) == {ARCHIVE: "DeadLettered"}
+
+
+def test_a_destination_that_there_is_not_is_named(queue: Queue, spool: Spool) -> None:
+    store(spool, removed=PENDING)
+    assert queue.unknown("archive").startswith("there is no destination 'archive'; there are CloudTarget/archive")
+    assert queue.unknown(REMOVED) == queue.unknown(ARCHIVE) == queue.unknown(None) == ""

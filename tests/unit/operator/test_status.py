@@ -215,6 +215,13 @@ def test_conditions_that_are_there_only_while_true() -> None:
     assert reason(found, "DeliveryStalled") == ("True", "DestinationPaused")
     assert "Forbidden since 2026-01-02T02:00:00Z" in of(found, "DeliveryStalled").message
     assert found.destinations[0].paused_reason == "Forbidden"
+    waits = {**destination, "state": "Waiting", "lastError": {**error, "time": "2026-01-01T01:00:00Z"}}
+    found = status(seen(report(oldestOwedTime="2026-01-02T03:00:00Z", destinations=[waits])))
+    assert reason(found, "DeliveryStalled") == ("True", "DestinationFailing"), "a server may ask for hours"
+    quick = {**destination, "lastError": error, "oldestOwedTime": "2026-01-02T03:03:55Z"}
+    window = {**destination, "lastError": error, "heldReason": "OutsideWindow"}
+    found = status(seen(report(oldestOwedTime="2026-01-02T03:00:00Z", destinations=[quick, window])))
+    assert not any(one.type == "DeliveryStalled" for one in found.conditions), "what others are owed is not its fault"
     fresh = replace(seen(bad.model_copy(update={"oldest_owed_time": "2026-01-02T03:03:55Z"})))
     assert not any(one.type == "DeliveryStalled" for one in status(fresh).conditions)
 

@@ -15,7 +15,7 @@ from dicomroute_cli.part10 import InstanceFile, open_instance
 from dicomroute_gateway.configuration.load import ConfigurationError, load
 from dicomroute_gateway.configuration.model import Configuration, Listener
 from dicomroute_gateway.deliver.holding import held
-from dicomroute_gateway.dimse.admission import caller_refusal
+from dicomroute_gateway.dimse.admission import caller_refusal, may_connect
 from dicomroute_gateway.reception import association_values, hold_reason
 from dicomroute_gateway.rules.attributes import ValueUnusable
 from dicomroute_gateway.rules.expression import compile_expression
@@ -107,6 +107,9 @@ def _explanation(configuration: Configuration, caller: Caller, instance: Instanc
 
 def _admission(configuration: Configuration, listener: Listener, caller: Caller) -> dict[str, Any]:
     called = caller.called or listener.ae_titles[0]
+    if not may_connect(caller.address, listener):
+        why = f"the connection is closed without an answer: nobody may call from {caller.address}"
+        return {"name": listener.name, "calledAETitle": called, "admits": False, "why": why}
     refusal = caller_refusal(caller.calling, called, caller.address, listener, configuration.mode)
     answer = refusal.answer if refusal else None
     return {
@@ -162,8 +165,10 @@ def _print(document: dict[str, Any]) -> None:
     print_table(["rule", "matches", "why"], rows)
     print()
     print(f"outcome: {document['outcome']}")
+    is_admitted = any(one["admits"] for one in document["listeners"])
     for destination in document["destinations"]:
-        print(f"  to {destination['name']}{', Held as ' + destination['held'] if destination['held'] else ''}")
+        hold = f", Held as {destination['held']}" if destination["held"] else ""
+        print(f"  {'' if is_admitted else 'if one did: '}to {destination['name']}{hold}")
 
 
 def _yes(value: bool) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
+from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table, to_seconds
 
 from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
 
@@ -57,8 +57,8 @@ def ledger(
             [
                 one["instance"],
                 one["outcome"],
-                one["receivedTime"],
-                one["finishedTime"] or "-",
+                to_seconds(one["receivedTime"]),
+                to_seconds(one["finishedTime"]),
                 one["callingAETitle"],
                 one["sopInstanceUID"],
                 "; ".join(map(_delivery, one["deliveries"])) or "-",
@@ -95,6 +95,9 @@ def report(
         ["from", "studies", "received", "owed", "dead-lettered", "skipped", "delivered", "discarded", "bytes"],
         [_row(source) for source in [*document["sources"], document["total"]]],
     )
+    if refused := document["total"]["deadLetteredDeliveries"]:
+        print()
+        print(f"dead-lettered deliveries: {refused} (queue list --in DeadLettered), of owed instances too")
     if not document["complete"]:
         print_error(
             f"the ledger does not reach back to {document['day']}: what was finished then is no longer known, or was "
@@ -104,7 +107,7 @@ def report(
 
 def _delivery(delivery: dict[str, Any]) -> str:
     reason = f" ({delivery['reason']})" if delivery["reason"] and delivery["state"] != "Delivered" else ""
-    return f"{delivery['destination'] or 'held'} {delivery['state']}{reason}"
+    return f"{delivery['destination']} {delivery['state']}{reason}".lstrip()
 
 
 def _row(source: dict[str, Any]) -> list[Any]:

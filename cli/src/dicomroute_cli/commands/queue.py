@@ -1,12 +1,14 @@
 """`dicomroute queue`: looks into the queue of a gateway and decides on what is in it."""
 
+import sys
+from collections import Counter
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import typer
 
 from dicomroute_cli.admin_client import AdminClient
-from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
+from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table, to_seconds
 
 from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
 
@@ -32,6 +34,11 @@ QueueState = Annotated[
     str | None,
     typer.Option("--in", help="Only deliveries in this state: Pending, Held, Skipped, DeadLettered.", metavar="STATE"),
 ]
+Reason = Annotated[
+    str | None,
+    typer.Option(help="Only deliveries with this reason, such as Unmatched.", metavar="REASON"),
+]
+Study = Annotated[str | None, typer.Option(help="Only instances of this study.", metavar="UID")]
 
 
 @queue.command("list")
@@ -42,6 +49,8 @@ def list_(
     context: Context = None,
     queue_state: QueueState = None,
     destination: Destination = None,
+    reason: Reason = None,
+    study: Study = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
@@ -49,7 +58,9 @@ def list_(
 ) -> None:
     """List deliveries, oldest first."""
     client = client_of(admin, token_file, state, route, namespace, context)
-    page = client.get("/api/v1/queue", state=queue_state, destination=destination, limit=limit)
+    page = client.get(
+        "/api/v1/queue", state=queue_state, destination=destination, reason=reason, study=study, limit=limit
+    )
     if output is not Format.TABLE:
         print_data(page, output)
         return
@@ -58,7 +69,7 @@ def list_(
         [_row(item) for item in page["items"]],
     )
     if page["truncated"]:
-        print_error(f"there are more than {limit}: use --limit, --in or --destination")
+        print_error(f"there are more than {limit}: use --limit, --in, --destination, --reason or --study")
 
 
 @queue.command()
@@ -78,7 +89,7 @@ def show(
         print_data(document, output)
         return
     deliveries = document.pop("deliveries")
-    print_table(["field", "value"], [[key, value] for key, value in document.items()])
+    print_table(["field", "value"], [[key, "-" if value in (None, "") else value] for key, value in document.items()])
     print()
     print_table(
         ["destination", "state", "reason", "status", "attempts", "last attempt"],
@@ -89,7 +100,7 @@ def show(
                 one["reason"] or "-",
                 _code(one["status"]),
                 one["attempts"],
-                one["lastAttemptTime"] or "-",
+                to_seconds(one["lastAttemptTime"]) if one["attempts"] else "-",
             ]
             for one in deliveries
         ],
@@ -110,6 +121,8 @@ def retry(
     all_: All = False,
     destination: Destination = None,
     queue_state: QueueState = None,
+    reason: Reason = None,
+    study: Study = None,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
@@ -124,6 +137,8 @@ def retry(
         destination,
         output,
         state=queue_state,
+        reason=reason,
+        study=study,
     )
 
 
@@ -135,6 +150,7 @@ def release(
     context: Context = None,
     instances: Instances = None,
     all_: All = False,
+    study: Study = None,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
@@ -148,6 +164,7 @@ def release(
         all_,
         None,
         output,
+        study=study,
     )
 
 
@@ -162,25 +179,24 @@ def drop(
     destination: Destination = None,
     key: Key = None,
     queue_state: QueueState = None,
+    reason: Reason = None,
+    study: Study = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, at a terminal, whether --all is meant.")
+    ] = False,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
     """Give up deliveries and held instances. Their bytes are removed; they stay counted.
 
-    With --all a destination, a state or a key says which.
+    With --all a destination, a state, a reason, a study or a key says which.
     """
-    _change(
-        "drop",
-        "dropped",
-        client_of(admin, token_file, state, route, namespace, context),
-        instances,
-        all_,
-        destination,
-        output,
-        key=key,
-        state=queue_state,
-    )
+    client = client_of(admin, token_file, state, route, namespace, context)
+    narrowed = {"state": queue_state, "reason": reason, "study": study}
+    if all_ and not yes and sys.stdin.isatty():
+        _ask(client, destination, key, narrowed)
+    _change("drop", "dropped", client, instances, all_, destination, output, key=key, **narrowed)
 
 
 @queue.command()
@@ -204,6 +220,17 @@ def keys(
         return
     rows = [[one["id"], str(one["instances"]), _use(one)] for one in spool["keys"]]
     print_table(["key", "instances", "use"], [*rows, ["-", str(spool["unencrypted"]), "in clear"]])
+
+
+def _ask(client: AdminClient, destination: str | None, key: str | None, narrowed: dict[str, str | None]) -> None:
+    """Show what is about to be given up, and let a person say no."""
+    if key is None:
+        page = client.get("/api/v1/queue", destination=destination, limit=1000, **narrowed)
+        counts = Counter((one["destination"] or "-", one["state"], one["reason"] or "-") for one in page["items"])
+        rows = [[*what, f"{count}{'+' if page['truncated'] else ''}"] for what, count in sorted(counts.items())]
+        print_table(["destination", "state", "reason", "deliveries"], rows)
+    if not typer.confirm("Give these up?"):
+        raise Failure("nothing was dropped", 1)
 
 
 def _use(key: dict[str, Any]) -> str:
@@ -235,10 +262,12 @@ def _change(
     for message in change["messages"]:
         print_error(message)
     print(f"{change['changed']} {done}")
+    if instances and not change["changed"]:
+        raise typer.Exit(1)
 
 
 def _attempt(past: dict[str, Any]) -> list[str]:
-    return [past["time"], past["reason"] or "-", _code(past["status"])]
+    return [to_seconds(past["time"]), past["reason"] or "-", _code(past["status"])]
 
 
 def _row(item: dict[str, Any]) -> list[Any]:
@@ -249,8 +278,8 @@ def _row(item: dict[str, Any]) -> list[Any]:
         item["destination"] or "-",
         reason or "-",
         item["attempts"],
-        item["lastAttemptTime"] or "-",
-        item["receivedTime"],
+        to_seconds(item["lastAttemptTime"]) if item["attempts"] else "-",
+        to_seconds(item["receivedTime"]),
         item["callingAETitle"],
         item["bytes"],
     ]

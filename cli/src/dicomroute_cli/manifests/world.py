@@ -68,6 +68,8 @@ class World:
     targets: dict[Key, CloudTarget] = field(default_factory=dict)
     secrets: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
     config_maps: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
+    invalid: set[tuple[str, str, str]] = field(default_factory=set)
+    """Namespace, kind and name of what the API server would refuse: it is in the files all the same."""
     files: dict[str, str] = field(default_factory=dict)
     """Where each object, NAMESPACE/KIND/NAME, was read from."""
     findings: list[Finding] = field(default_factory=list)
@@ -107,6 +109,9 @@ def _take_resource(world: World, document: Document) -> None:
     data, errors = checked(model, document.data)
     if errors:
         world.findings += [Finding(document.file, document.name, where, what) for where, what in errors]
+        metadata = document.data.get("metadata")
+        if isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
+            world.invalid.add((str(metadata.get("namespace", "default")), document.kind, metadata["name"]))
         return
     resource = model.model_validate(data)
     key = (resource.metadata.namespace, resource.metadata.name)

@@ -9,7 +9,7 @@ from typing import Final
 from dicomroute_gateway.reception import Active
 from dicomroute_gateway.spool.history import day_of
 from dicomroute_gateway.spool.ledger import Entry, Outcome
-from dicomroute_gateway.spool.records import FinishedRecord, Received
+from dicomroute_gateway.spool.records import DeliveryState, FinishedRecord, Received
 from dicomroute_gateway.spool.spool import Spool
 
 from .model import LedgerDocument, ReportDocument, SourceReport
@@ -70,7 +70,7 @@ class LedgerView:
             total.add(entry, study)
         return ReportDocument(
             day=day,
-            complete=bool(days) and days[0].date <= day,
+            complete=self._spool.keeps_history and (not days or days[0].date <= day),
             sources=[tally.document(title) for title, tally in sorted(sources.items())],
             total=total.document("(all)"),
         )
@@ -102,11 +102,13 @@ class _Tally:
         self._studies: set[int] = set()
         self._bytes = 0
         self._outcomes = dict.fromkeys(Outcome, 0)
+        self._refused_deliveries = 0
 
     def add(self, entry: Entry, study: int) -> None:
         self._studies.add(study)
         self._bytes += entry.received.length
         self._outcomes[entry.outcome] += 1
+        self._refused_deliveries += sum(one.state is DeliveryState.DEAD_LETTERED for one in entry.deliveries.values())
 
     def document(self, title: str) -> SourceReport:
         return SourceReport(
@@ -119,4 +121,5 @@ class _Tally:
             skipped_total=self._outcomes[Outcome.SKIPPED],
             delivered_total=self._outcomes[Outcome.DELIVERED],
             discarded_total=self._outcomes[Outcome.DISCARDED],
+            dead_lettered_deliveries=self._refused_deliveries,
         )

@@ -108,7 +108,9 @@ class _StatusCollector(Collector):
         )
         delivered = CounterMetricFamily("dicomroute_deliveries_delivered", "Deliveries made.", labels=labels)
         held = GaugeMetricFamily(
-            "dicomroute_destination_held", "1 while the configuration holds what is owed to it.", labels=labels
+            "dicomroute_destination_held",
+            "1 while the configuration or a window holds what it is owed.",
+            labels=labels,
         )
         waiting = GaugeMetricFamily(
             "dicomroute_destination_waiting", "1 while a fault makes its deliveries wait.", labels=labels

@@ -206,6 +206,7 @@ class QueueItem(Document):
     last_attempt_time: datetime | None
     received_time: datetime
     calling_ae_title: str = Field(alias="callingAETitle")
+    study_instance_uid: str = Field(default="", alias="studyInstanceUID")
     sop_instance_uid: str = Field(alias="sopInstanceUID")
     bytes: int
 
@@ -279,6 +280,8 @@ class SourceReport(Document):
     skipped_total: int
     delivered_total: int
     discarded_total: int
+    dead_lettered_deliveries: int = 0
+    """Of all of them, those that are owed to others still included."""
 
 
 class ReportDocument(Document):
@@ -296,8 +299,8 @@ class ReportDocument(Document):
 class QueueSelection(Document):
     """Which deliveries an operation is about: those of the named instances, or with `all` every one.
 
-    `destination` (KIND/NAME) and `state` narrow either, and so does `key`, the id of the key that instances are
-    encrypted with.
+    `destination` (KIND/NAME), `state` and `reason` narrow either, and so do `study`, a Study Instance UID, and `key`,
+    the id of the key that instances are encrypted with.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
@@ -306,6 +309,8 @@ class QueueSelection(Document):
     all: bool = False
     destination: str | None = None
     state: QueueState | None = None
+    reason: str | None = None
+    study: str | None = None
     key: str | None = Field(default=None, pattern="^[0-9a-f]{16}$")
 
 

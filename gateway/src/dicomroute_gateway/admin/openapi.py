@@ -47,7 +47,7 @@ def openapi_document() -> dict[str, Any]:
                             "enum": list(model.QueueState),
                         },
                     ),
-                    _query("destination", {"type": "string"}),
+                    *(_query(name, {"type": "string"}) for name in ("destination", "reason", "study")),
                     _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
                 ]
             }

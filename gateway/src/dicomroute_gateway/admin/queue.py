@@ -1,13 +1,13 @@
 """The queue as people see it and what they may decide on: list, show, retry, release, drop."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.deliverer import Deliverer
-from dicomroute_gateway.deliver.holding import held
+from dicomroute_gateway.deliver.holding import held, waits_for_a_person
 from dicomroute_gateway.reception import Active
 from dicomroute_gateway.release import ReleaseError, release
 from dicomroute_gateway.spool.ledger import Entry
@@ -37,18 +37,19 @@ class Queue:
         self._deliverer = deliverer
         self._active = active
 
-    def page(self, state: str | None, destination: str | None, limit: int) -> QueueDocument:
-        """Return the deliveries in a state, to a destination, oldest first, at most `limit` of them."""
-        configuration = self._active().configuration
+    def unknown(self, destination: str | None) -> str:
+        """Return what is wrong with the name of a destination that a person has given, or ""."""
+        configured = {str(one.key) for one in self._active().configuration.destinations}
+        known = sorted(configured | self._spool.snapshot().deliveries.keys())
+        if destination is None or destination in known:
+            return ""
+        return f"there is no destination {destination!r}; there are {', '.join(known) or 'none'}"
 
-        def items(entry: Entry) -> list[QueueItem]:
-            return [
-                item
-                for item in _items(entry, configuration)
-                if state in (None, item.state) and destination in (None, item.destination)
-            ]
-
-        found = [i for e in self._spool.entries(lambda e: bool(items(e)), limit + 1) for i in items(e)]
+    def page(self, selection: QueueSelection, limit: int) -> QueueDocument:
+        """Return the deliveries of a selection, oldest first, at most `limit` of them."""
+        is_meant = _chooser(selection)
+        entries = self._spool.entries(lambda one: is_meant(one) and bool(self._chosen(one, selection)), limit + 1)
+        found = [item for entry in entries for item in self._chosen(entry, selection)]
         return QueueDocument(items=found[:limit], truncated=len(found) > limit)
 
     def show(self, identifier: int) -> InstanceDocument | None:
@@ -63,20 +64,21 @@ class Queue:
         retryable = (
             (selection.state,) if selection.state else (DeliveryState.DEAD_LETTERED, DeliveryState.PENDING, HELD)
         )
-        owed = [
-            Owed(item.instance, item.destination)
-            for entry in self._selected(selection)
-            for item in self._chosen(entry, selection)
-            if item.destination and item.state in retryable
-        ]
+        entries = self._selected(selection)
+        messages = _Messages(selection, entries)
+        owed: list[Owed] = []
+        for entry in entries:
+            due = [item for item in self._chosen(entry, selection) if item.destination and item.state in retryable]
+            owed += [Owed(item.instance, item.destination) for item in due]
+            for item in due:
+                if item.reason and item.state != DeliveryState.DEAD_LETTERED and self._is_held(item.destination):
+                    messages.of(entry, f"waits for {item.destination} all the same: {item.reason}")
+            if not due:
+                messages.of(entry, "has no such delivery to attempt")
         retried = self._spool.decisions.retry(owed)
-        return QueueChange(
-            changed=retried.count,
-            messages=[
-                f"instance {one.id} is not sent to {one.destination}: that has got a later version of it"
-                for one in retried.superseded[:_MOST_MESSAGES]
-            ],
-        )
+        for one in retried.superseded:
+            messages.add(f"instance {one.id} is not sent to {one.destination}: that has got a later version of it")
+        return QueueChange(changed=retried.count, messages=messages.found)
 
     def hurry(self, selection: QueueSelection) -> None:
         """Let the workers of the selected destinations try again at once. For the event loop's thread."""
@@ -84,40 +86,81 @@ class Queue:
 
     def release(self, selection: QueueSelection) -> QueueChange:
         """Apply the rules in force to held instances."""
-        changed, messages = 0, []
-        for entry in self._selected(selection):
+        entries = self._selected(selection)
+        changed, messages = 0, _Messages(selection, entries)
+        for entry in entries:
             if not entry.hold:
+                messages.of(entry, "is not held for its rules")
                 continue
             try:
                 if release(self._spool, self._active(), entry.received):
                     changed += 1
                 else:
-                    messages.append(f"instance {entry.received.id} stays held: no rule takes it, or one has an error")
+                    messages.add(f"instance {entry.received.id} stays held: no rule takes it, or one has an error")
             except ReleaseError as error:
-                messages.append(str(error))
-        return QueueChange(changed=changed, messages=messages[:_MOST_MESSAGES])
+                messages.add(str(error))
+        return QueueChange(changed=changed, messages=messages.found)
 
     def drop(self, selection: QueueSelection) -> QueueChange:
         """Give up deliveries and held instances, counted."""
-        changed = 0
-        for entry in self._selected(selection):
+        entries = self._selected(selection)
+        changed, messages = 0, _Messages(selection, entries)
+        for entry in entries:
             chosen = self._chosen(entry, selection)
             destinations = {item.destination for item in chosen if item.destination}
-            changed += self._spool.decisions.drop(entry.received.id, destinations, hold=len(destinations) < len(chosen))
-        return QueueChange(changed=changed)
+            dropped = self._spool.decisions.drop(entry.received.id, destinations, hold=len(destinations) < len(chosen))
+            changed += dropped
+            if not dropped:
+                messages.of(entry, "has nothing to drop there")
+        return QueueChange(changed=changed, messages=messages.found)
+
+    def _is_held(self, destination: str) -> bool:
+        return bool(held(destination, self._active().configuration, time.time()))
 
     def _selected(self, selection: QueueSelection) -> list[Entry]:
-        wanted = set(selection.instances)
-        return self._spool.entries(
-            lambda entry: (selection.all or entry.received.id in wanted) and selection.key in (None, entry.received.key)
-        )
+        return self._spool.entries(_chooser(selection))
 
     def _chosen(self, entry: Entry, selection: QueueSelection) -> list[QueueItem]:
         return [
             item
             for item in _items(entry, self._active().configuration)
-            if selection.destination in (None, item.destination) and selection.state in (None, item.state)
+            if selection.destination in (None, item.destination)
+            and selection.state in (None, item.state)
+            and selection.reason in (None, item.reason)
         ]
+
+
+def _chooser(selection: QueueSelection) -> Callable[[Entry], bool]:
+    """Return what says of an instance whether a selection is about it."""
+    named = frozenset(selection.instances)
+
+    def is_meant(entry: Entry) -> bool:
+        received = entry.received
+        return (
+            (selection.all or received.id in named)
+            and selection.key in (None, received.key)
+            and selection.study in (None, received.study_instance_uid)
+        )
+
+    return is_meant
+
+
+class _Messages:
+    """What a person is told of the instances that were named; of all that there are, only what went wrong."""
+
+    def __init__(self, selection: QueueSelection, entries: Sequence[Entry]) -> None:
+        self._named = set(selection.instances)
+        self.found: list[str] = []
+        for number in sorted(self._named - {entry.received.id for entry in entries}):
+            self.add(f"instance {number} is not in the spool, or not of that study or key")
+
+    def add(self, sentence: str) -> None:
+        if len(self.found) < _MOST_MESSAGES:
+            self.found.append(sentence)
+
+    def of(self, entry: Entry, what: str) -> None:
+        if entry.received.id in self._named:
+            self.add(f"instance {entry.received.id} {what}")
 
 
 def instance_document(entry: Entry, configuration: Configuration, finished: float | None = None) -> InstanceDocument:
@@ -167,7 +210,7 @@ def _items(entry: Entry, configuration: Configuration) -> list[QueueItem]:
 
 def _item(entry: Entry, delivery: DeliveryRecord, configuration: Configuration) -> QueueItem:
     reason = held(delivery.destination, configuration, time.time()) if delivery.state is DeliveryState.PENDING else ""
-    state = HELD if reason else str(delivery.state)
+    state = HELD if waits_for_a_person(reason) else str(delivery.state)
     return _queue_item(entry, delivery.destination, state, reason or delivery.reason, delivery)
 
 
@@ -182,6 +225,7 @@ def _queue_item(entry: Entry, destination: str, state: str, reason: str, deliver
         last_attempt_time=_time(delivery.time) if delivery and delivery.time else None,
         received_time=_time(entry.received.time),
         calling_ae_title=entry.received.sender.calling_ae_title,
+        study_instance_uid=entry.received.study_instance_uid,
         sop_instance_uid=entry.received.sop_instance_uid,
         bytes=entry.received.length,
     )

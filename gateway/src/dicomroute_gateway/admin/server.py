@@ -27,6 +27,7 @@ from .queue import Queue
 from .status import Observation, probe_document, refused_document, status_document
 
 _STATES = tuple(QueueState)
+_LOGGED_INSTANCES: Final = 100
 _MOST_QUESTIONS: Final = 2
 """How many questions to the ledger are taken: one that is being answered, and one that waits."""
 
@@ -105,8 +106,10 @@ class AdminServer:
             except OSError:
                 token = ""
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            if not token or scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), token.encode()):
+            if not given or scheme.lower() != "bearer":
                 return _refuse(401, "send the route's admin token: Authorization: Bearer TOKEN")
+            if not token or not hmac.compare_digest(given.encode(), token.encode()):
+                return _refuse(401, "the token is not this gateway's: each route, and each state folder, has its own")
             return await handler(request)
 
         return check
@@ -153,11 +156,15 @@ class AdminServer:
         state = request.query.get("state")
         if state is not None and state not in _STATES:
             return _refuse(400, f"state is one of {', '.join(_STATES)}, not {state!r}")
+        names = ("destination", "state", "reason", "study")
+        selection = QueueSelection.model_validate({"all": True, **{n: request.query.get(n) for n in names}})
         try:
             limit = _limit(request)
         except ValueError as error:
             return _refuse(400, str(error))
-        return _answer(await asyncio.to_thread(queue.page, state, request.query.get("destination"), limit))
+        if sentence := queue.unknown(selection.destination):
+            return _refuse(404, sentence)
+        return _answer(await asyncio.to_thread(queue.page, selection, limit))
 
     async def _find(self, request: web.Request) -> web.Response:
         ledger = self._ledger()
@@ -183,7 +190,10 @@ class AdminServer:
         if ledger is None:
             return _no_spool()
         try:
-            day = _day(request.query, "day", datetime.now(UTC).date())
+            today = datetime.now(UTC).date()
+            day = _day(request.query, "day", today)
+            if day > today:
+                raise ValueError(f"{day} has not begun: the gateway's date is {today} (UTC)")
         except ValueError as error:
             return _refuse(400, str(error))
         return await self._read(partial(ledger.report, day))
@@ -209,7 +219,11 @@ class AdminServer:
             return _refuse(400, f"an instance is named by its number, not {text!r}: see the queue's list")
         document = await asyncio.to_thread(queue.show, int(text))
         if document is None:
-            return _refuse(404, f"instance {text} is not in the spool: it never was, or everybody has it")
+            return _refuse(
+                404,
+                f"instance {text} is not in the spool: it was delivered, dropped or discarded, which the ledger of its "
+                "study or its calling AE title says, or there never was one with this number",
+            )
         return _answer(document)
 
     async def _change(self, request: web.Request) -> web.Response:
@@ -231,13 +245,23 @@ class AdminServer:
             return _refuse(400, f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}")
         if bool(selection.instances) == selection.all:
             return _refuse(400, "name the instances, or say all: true, and not both")
-        is_narrowed = any(one is not None for one in (selection.destination, selection.state, selection.key))
-        if name == "drop" and selection.all and not is_narrowed:
+        narrowed = selection.model_dump(exclude={"instances", "all"}, exclude_none=True)
+        if name == "drop" and selection.all and not narrowed:
             return _refuse(400, "to drop everything is too much: name a destination or a state, such as DeadLettered")
+        if sentence := queue.unknown(selection.destination):
+            return _refuse(404, sentence)
         change = await asyncio.to_thread(operations[name], selection)
         if name == "retry":
             queue.hurry(selection)
-        log.info("queue.changed", operation=name, changed=change.changed, destination=selection.destination)
+        log.info(
+            "queue.changed",
+            operation=name,
+            changed=change.changed,
+            all=selection.all,
+            instances=selection.instances[:_LOGGED_INSTANCES],
+            peer=request.remote,
+            **narrowed,
+        )
         return _answer(change)
 
 

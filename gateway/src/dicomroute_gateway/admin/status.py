@@ -7,7 +7,7 @@ from typing import Literal
 
 from dicomroute_gateway import __version__
 from dicomroute_gateway.configuration.load import Loaded
-from dicomroute_gateway.deliver.holding import held
+from dicomroute_gateway.deliver.holding import held, waits_for_a_person
 from dicomroute_gateway.deliver.probes.findings import Finding, Findings
 from dicomroute_gateway.deliver.probes.steps import Probed
 from dicomroute_gateway.deliver.worker import LastError, Paused
@@ -219,6 +219,7 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
         counts = seen.snapshot.deliveries.get(name, {})
         activity = seen.activity.get(name, DestinationActivity(0, None))
         reason = held(name, configuration, seen.now)
+        is_held = waits_for_a_person(reason)
         waiting = max(0, counts.get(DeliveryState.PENDING, 0) - activity.in_flight)
         kind, _, plain = name.partition("/")
         error, paused = activity.last_error, activity.paused
@@ -226,9 +227,9 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
             DestinationDocument(
                 kind=kind,
                 name=plain,
-                pending=0 if reason else waiting,
+                pending=0 if is_held else waiting,
                 in_flight=activity.in_flight,
-                held=waiting if reason else 0,
+                held=waiting if is_held else 0,
                 held_reason=reason,
                 oldest_owed_time=_time(oldest) if (oldest := seen.snapshot.oldest_owed.get(name)) else None,
                 state="Paused" if paused else "Waiting" if activity.is_waiting else "Active",

@@ -10,6 +10,11 @@ NOT_DEIDENTIFIED = "NotDeidentified"
 OUTSIDE_WINDOW = "OutsideWindow"
 
 
+def waits_for_a_person(reason: str) -> bool:
+    """Return whether deliveries that are held for a reason are Held: those that only wait for an hour are Pending."""
+    return reason not in ("", OUTSIDE_WINDOW)
+
+
 def held(destination: str, configuration: Configuration, now: float) -> str:
     """Return why deliveries to `destination` (KIND/NAME) are held, or "" when they are made.
 

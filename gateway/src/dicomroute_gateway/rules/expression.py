@@ -14,6 +14,12 @@ from .attributes import ASSOCIATION_FACTS, ATTRIBUTES, Attribute, Form, Value
 MAX_EXPRESSION_CHARACTERS: Final = 2048
 _REFERENCE: Final = re.compile(r"\b(instance|association)\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '(instance|association)(?:\.([A-Za-z0-9_]+))?'")
+_NAME_ALONE: Final = re.compile(r"undeclared reference to '([A-Za-z0-9_]+)' \(in container ''\)")
+_SINGLE_EQUALS: Final = re.compile(r"token recognition error at: '=[^=]")
+_NUMBER_AND_TEXT: Final = re.compile(
+    r"no matching overload for '_([^_']+)_' applied to '\((?:(?:wrapper\()?(?:int|double)\)?, (?:wrapper\()?string"
+    r"|(?:wrapper\()?string\)?, (?:wrapper\()?(?:int|double))"
+)
 _POSITION: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
 _KINDS: Final = ("No matching overloads", "Index error", "Key not found", "cannot convert", "divide by zero")
@@ -108,6 +114,15 @@ def _explain(message: str) -> str:
     if not position:
         return _first_line(message)
     line, column, what = position.groups()
+    if name := _NAME_ALONE.search(what):
+        near = difflib.get_close_matches(name[1], ATTRIBUTES, n=1)
+        hint = f": write instance.{near[0]}" if near else ": write instance. or association. before a name"
+        return f"line {line}, column {column}: {name[1]} alone says nothing{hint}"
+    if _SINGLE_EQUALS.search(what):
+        return f"line {line}, column {column}: compare with ==, != or <"
+    if compared := _NUMBER_AND_TEXT.search(what):
+        number = "a number and a text are compared: a number stands without quotes, a text in them"
+        return f"line {line}, column {column}: {number} (in '{compared[1]}')"
     if "wrapper(double), int" in what or "int, wrapper(double)" in what:
         what += ": a decimal attribute is compared with a decimal, such as 1.0"
     return f"line {line}, column {column}: {what}"

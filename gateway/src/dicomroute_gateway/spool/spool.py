@@ -339,6 +339,11 @@ class Spool:
         return self._upkeep.history
 
     @property
+    def keeps_history(self) -> bool:
+        """Whether it is kept at all."""
+        return self._upkeep.history_days > 0
+
+    @property
     def keys(self) -> Keys:
         """The keys of this moment."""
         return self._keys

@@ -51,7 +51,7 @@ RESOURCES: Final = (
             Column("Endpoint", "string", ".status.endpoints[0].address", "Where modalities connect."),
             Column("Received", "integer", ".status.instances.receivedTotal", "Instances ever received."),
             Column("Owed", "integer", ".status.instances.owed", "Instances that somebody is still to get."),
-            Column("DeadLettered", "integer", ".status.instances.deadLettered", "Instances that were refused."),
+            Column("DeadLettered", "integer", ".status.deliveries.deadLettered", "Deliveries that were refused."),
             Column("Mode", "string", ".spec.mode", "What the route does as a whole.", 1),
             _AGE,
         ),

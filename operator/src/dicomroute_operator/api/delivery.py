@@ -82,7 +82,7 @@ class Window(Model):
                 ("self == 0 || self >= 1024", "write 0, so that nothing is sent, or at least 1024 bytes a second")
             ),
         ),
-    ] = Field(description="Bytes a second that are sent at most in this window. 0: deliveries are Held/OutsideWindow.")
+    ] = Field(description="Bytes a second that are sent at most in this window. 0: they are Pending/OutsideWindow.")
 
 
 class Bandwidth(Model):

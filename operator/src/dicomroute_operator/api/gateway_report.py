@@ -42,6 +42,10 @@ class ReportedDestination(DestinationStatus):
     """The deliveries to one destination; `credential_expires_time` where its credential says when it ends."""
 
     in_flight: Count = 0
+    held_reason: str = ""
+    state: str = "Active"
+    """Waiting: after a fault, until it is tried again. Paused: it refuses whatever comes."""
+    oldest_owed_time: str | None = None
     credential_expires_time: str | None = None
     probe: ReportedProbe | None = None
 

@@ -215,11 +215,12 @@ def _hours_left(spool: ReportedSpool) -> float | None:
 
 def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> list[Condition]:
     for report in reports:
-        oldest = seconds_since(report.oldest_owed_time, now)
-        if oldest is None or oldest < STALLED_SECONDS:
-            continue
         for one in report.destinations:
-            if one.last_error is None or one.pending + one.in_flight == 0:
+            # An older gateway does not say it of each destination.
+            oldest_time = one.oldest_owed_time or report.oldest_owed_time
+            if one.held_reason or one.last_error is None or one.pending + one.in_flight == 0:
+                continue
+            if (seconds_since(oldest_time, now) or 0) < STALLED_SECONDS:
                 continue
             if one.paused_reason:
                 message = (
@@ -228,11 +229,11 @@ def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> 
                     "one delivery at a time asks again"
                 )
                 return [condition(DeliveryStalled.DESTINATION_PAUSED, True, message)]
-            if (seconds_since(one.last_error.time, now) or 0) < recent:
+            if one.state == "Waiting" or (seconds_since(one.last_error.time, now) or 0) < recent:
                 status = f" with status {one.last_error.status}" if one.last_error.status is not None else ""
                 message = (
                     f"{one.kind} {one.name}: {one.pending + one.in_flight} deliveries wait, the oldest instance "
-                    f"since {report.oldest_owed_time}; the last fault was {one.last_error.reason}{status}; "
+                    f"since {oldest_time}; the last fault was {one.last_error.reason}{status}; "
                     "it is tried again for ever"
                 )
                 return [condition(DeliveryStalled.DESTINATION_FAILING, True, message)]
