@@ -27,7 +27,7 @@ class Journal:
     """The newest segment of the journal, open for appending."""
 
     def __init__(self, files: Files, segment: int, next_id: int, *, is_attested: bool = False) -> None:
-        """Open a segment; `is_attested` says that its last record says that all before is safe. Raises OSError."""
+        """Open a segment that is safe, for appending; `is_attested`: its last record says so. Raises OSError."""
         self._files = files
         self._segment = segment
         self._next_id = next_id
@@ -43,7 +43,6 @@ class Journal:
         self._attested_length = self.length if is_attested else 0
         """How long it was when it said last that all of it is safe."""
         try:
-            files.sync(self._descriptor)
             self._attest()
             self.keep_reserve()
         except OSError:
