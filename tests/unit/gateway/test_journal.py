@@ -2,7 +2,6 @@
 
 import errno
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -137,21 +136,24 @@ def test_what_nobody_knows_to_be_safe_is_written_again_after_a_sync_that_failed(
     again.close()
 
 
+def fail_once(monkeypatch: pytest.MonkeyPatch, name: str, wanted: str | int, error: Exception) -> None:
+    """Let the next operation of this name on that file fail."""
+    original, errors = getattr(Files, name), iter([error])
+
+    def watched(files: Files, what: str | int, *rest: object) -> object:
+        for one in errors if what == wanted else ():
+            raise one
+        return original(files, what, *rest)
+
+    monkeypatch.setattr(Files, name, watched)
+
+
 def test_an_error_of_ours_while_the_journal_is_written_lets_nobody_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = open_spool(tmp_path)
     store(spool)
-    write = Files.write
-    errors = iter([MemoryError()])
-
-    def fail_once(files: Files, descriptor: int, pieces: list[bytes]) -> None:
-        if descriptor == spool._books.journal._descriptor:
-            for error in errors:
-                raise error
-        write(files, descriptor, pieces)
-
-    monkeypatch.setattr(Files, "write", fail_once)
+    fail_once(monkeypatch, "write", spool._books.journal._descriptor, MemoryError())
     with pytest.raises(SpoolFailed, match="MemoryError"):
         store(spool)
     with pytest.raises(SpoolFailed):
@@ -165,16 +167,7 @@ def test_an_error_of_ours_while_the_journal_is_made_shorter_changes_nothing(
 ) -> None:
     spool = open_spool(tmp_path)
     store(spool)
-    create = Files.create
-    errors: Iterator[Exception] = iter([MemoryError()])
-
-    def fail_once(files: Files, name: str) -> int:
-        if name == "journal/new":
-            for error in errors:
-                raise error
-        return create(files, name)
-
-    monkeypatch.setattr(Files, "create", fail_once)
+    fail_once(monkeypatch, "create", "journal/new", MemoryError())
     with pytest.raises(JournalFailed, match="MemoryError"):
         spool._upkeep.compact()
     second = store(spool)

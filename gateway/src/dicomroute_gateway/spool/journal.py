@@ -217,11 +217,10 @@ class Journal:
             return
         data = encode_record(GroupRecord(self._safe_length, self._next_id))
         try:
-            self._files.write(self._descriptor, [data])
+            self._put(data)
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            self._files.truncate(name_of(self._segment), self.length)
         else:
             self.length += len(data)
             self._attested_length = self.length
@@ -229,18 +228,21 @@ class Journal:
     def _append(self, data: bytes) -> None:
         """Write lines; what was kept back for it makes room where the volume has none: a full one must still drain."""
         try:
-            self._files.write(self._descriptor, [data])
+            self._put(data)
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            self._files.truncate(name_of(self._segment), self.length)
             self._files.remove(_RESERVE)
-            try:
-                self._files.write(self._descriptor, [data])
-            except OSError:
-                with suppress(OSError):
-                    self._files.truncate(name_of(self._segment), self.length)
-                raise
+            self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        """Write lines; nothing of them stays where the volume has no room for all. Raises OSError."""
+        try:
+            self._files.write(self._descriptor, [data])
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._files.truncate(name_of(self._segment), self.length)
+            raise
 
     def _fail(self, error: Exception) -> None:
         """Never trust the volume again: after a failed sync nobody knows what is on it (fsyncgate, 2018)."""
