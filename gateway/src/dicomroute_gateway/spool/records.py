@@ -7,7 +7,7 @@ person with a broken volume has `less`; lines, because a reader finds the next r
 import zlib
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
@@ -205,6 +205,8 @@ Record = (
 )
 
 _ADAPTER: Final[TypeAdapter[Record]] = TypeAdapter(Annotated[Record, Field(discriminator="record")])
+_ADAPTERS: Final[dict[type, TypeAdapter[Any]]] = {kind: TypeAdapter(kind) for kind in get_args(Record)}
+"""One a kind: that of all takes four times as long to write one."""
 
 
 class BadRecord(Exception):
@@ -213,7 +215,7 @@ class BadRecord(Exception):
 
 def encode_record(record: Record) -> bytes:
     """Return the line of a record."""
-    text = _ADAPTER.dump_json(record)
+    text = _ADAPTERS[type(record)].dump_json(record)
     return b"%08x %b\n" % (zlib.crc32(text), text)
 
 
