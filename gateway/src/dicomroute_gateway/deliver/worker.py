@@ -32,6 +32,7 @@ from .line import Line, Turn
 from .outcome import Outcome, Verdict
 from .pace import Pace
 from .settling import Settling
+from .suspects import Suspects
 from .transport import Item, Sent, Transport
 
 _LOOK_AGAIN_SECONDS: Final = 15.0
@@ -39,7 +40,6 @@ _TOO_MANY: Final = (408, 429, 502, 503, 504)
 """Statuses of a server, or a proxy before it, that was asked for more than it does in time."""
 _OUT_OF_PATIENCE: Final = ("TimedOut", "ResponseTimedOut")
 _LOOKED_AT: Final = 500
-_MOST_SERIES: Final = 1000
 _ANSWERED_BACKOFF_SECONDS: Final = 30.0
 """How long a destination is left alone at most that answers, or breaks off at an instance: others may get through."""
 
@@ -97,12 +97,7 @@ class Worker:
         """How many attempts are under way."""
         self._asking = 0
         """How many of them ask whether the destination is back."""
-        self._works = True
-        """Whether the destination took something since its last fault."""
-        self._suspect: int | None = None
-        """The instance that failed alone since then, if one did: that it fails again says nothing of others."""
-        self._failed_series: set[str] = set()
-        """Series of instances that failed while the destination dealt with them, since it took something last."""
+        self._suspects = Suspects()
         self._changed = asyncio.Event()
         self._stopping = False
 
@@ -240,7 +235,7 @@ class Worker:
 
         So that nobody waits for the search, not all are looked at that wait.
         """
-        left = _LOOKED_AT if self._failed_series else 0
+        left = _LOOKED_AT if self._suspects.is_any else 0
 
         def take_another(identifier: int) -> Turn:
             nonlocal left
@@ -248,8 +243,7 @@ class Worker:
             if left < 0:
                 return Turn.FULL
             item = self._item(identifier)
-            is_alike = item is not None and item.received.series_instance_uid in self._failed_series
-            return Turn.LATER if is_alike else look(identifier)
+            return Turn.LATER if item is not None and self._suspects.has_like(item.received) else look(identifier)
 
         return take_another
 
@@ -325,7 +319,7 @@ class Worker:
 
         `began` is when it began, in seconds of a monotonic clock.
         """
-        outcomes, alone = sent.outcomes, len(batch) == 1
+        outcomes = sent.outcomes
         faults = [o for o in outcomes if o.verdict in (Verdict.RETRY, Verdict.PAUSE) and not o.is_own]
         request_bytes = sum(item.part.length for item in batch)
         lanes = self._pace.lanes
@@ -338,19 +332,11 @@ class Worker:
             self._pace.refused(len(batch), request_bytes)
         elif all(one.verdict is Verdict.DELIVERED for one in outcomes):
             self._pace.stored(len(batch), request_bytes)
-        # A fault that an instance has alone, at a destination that takes others, is that instance's own.
-        at_an_instance = bool(faults) and is_its_own(faults[0])
-        own = alone and at_an_instance and (self._works or self._suspect == batch[0].received.id)
-        if at_an_instance and len(self._failed_series) < _MOST_SERIES:
-            self._failed_series.update(uid for item in batch if (uid := item.received.series_instance_uid))
-        if own:
-            self._works = False  # until another gets through; if another one fails too, it is the destination
-            self._suspect = batch[0].received.id
-        elif len(faults) == len(outcomes):
+        own = bool(faults) and self._suspects.failed([item.received for item in batch], faults[0])
+        if not own and len(faults) == len(outcomes):
             self._fault(faults[0], sent.wait_seconds, sent.message)
         if len(faults) < len(outcomes):
-            self._works, self._suspect = True, None
-            self._failed_series.clear()
+            self._suspects.clear()
             self.paused = None
             self._pace.worked()
         if any(one.verdict is Verdict.DELIVERED for one in outcomes):
@@ -379,7 +365,7 @@ class Worker:
     def _fault(self, outcome: Outcome, wait: float | None, message: str) -> None:
         """Let the destination wait."""
         now = time.monotonic()
-        self._works = False
+        self._suspects.destination_failed()
         most = _ANSWERED_BACKOFF_SECONDS if is_its_own(outcome) else math.inf
         self._pace.fault(now, wait, lambda failures: min(most, self._backoff(failures)))
         self.last_error = LastError(outcome.reason, outcome.status, time.time(), message)
