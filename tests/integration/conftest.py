@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from delivering import Start, starting
 from gateways import LoneGateway
 from manifests import Json
+from origin_server import OriginServer
 from orthanc import DEBIAN_12, Orthanc, debian_13
 from running import Running
 from tap import Tap
@@ -34,6 +36,21 @@ def any_orthanc(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Call
     yield start
     for archive in started:
         archive.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[OriginServer]:
+    """A server that answers as a test tells it; a module may have one of its own."""
+    one = OriginServer()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path, server: OriginServer) -> Iterator[Start]:
+    """Start the delivering half of a gateway against the server."""
+    with starting(tmp_path, server) as begin:
+        yield begin
 
 
 @pytest.fixture

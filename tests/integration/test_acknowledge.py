@@ -105,8 +105,12 @@ def test_while_deliveries_are_held_senders_are_told_to_come_again_and_nothing_is
     for _ in range(2):
         assert peer.store(data_set(uid), uid) == OUT_OF_RESOURCES
     gateway.wait_for(owed=1, receivedTotal=1)
+    archives["three"].change(Weather.DOWN)  # else all may have it before it is sent again
     gateway.reconfigure(manifests(archives, LONG))
-    assert peer.store(data_set(uid), uid) == SUCCESS
+    wait_owed(gateway, "one", 0)
+    send(peer, uid)
+    archives["three"].change(Weather.UP)
+    assert peer.answer() == SUCCESS
     assert [archive.copies(uid) for archive in archives.values()] == [1, 1, 1], "each sending joined the first"
     gateway.wait_for(owed=0, receivedTotal=1, deliveredTotal=1)
 

@@ -20,13 +20,6 @@ EXISTS: dict[str, Play] = {
 
 
 @pytest.fixture
-def server() -> Iterator[OriginServer]:
-    one = OriginServer()
-    yield one
-    one.close()
-
-
-@pytest.fixture
 def start(tmp_path: Path, server: OriginServer) -> Iterator[Start]:
     with starting(tmp_path, server) as begin:
         yield lambda provider="Generic", **target: begin(provider=provider.partition(",")[0], **target)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import origin_plays as plays
 import pytest
-from delivering import Delivering, Start, file_of, new_uid, starting
+from delivering import Delivering, Start, file_of, new_uid
 from origin_server import JSON, OriginServer, Play, Reply, result, uid_of
 from web_server import Answer, WebServer
 from web_server import Received as Arrived
@@ -68,12 +68,6 @@ def elsewhere() -> Iterator[Elsewhere]:
     one = Elsewhere()
     yield one
     one.close()
-
-
-@pytest.fixture
-def start(tmp_path: Path, server: HostileServer) -> Iterator[Start]:
-    with starting(tmp_path, server) as begin:
-        yield begin
 
 
 def peak_kibibytes() -> int:

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 import pytest
-from delivering import TARGET, Delivering, Start, starting
+from delivering import TARGET, Delivering, Start
 from origin_server import OriginServer
 
 from dicomroute_gateway.deliver import sending as sending_module
@@ -30,7 +30,7 @@ UNREACHABLE: Final = Outcome(Verdict.RETRY, "ConnectionFailed")
 class Scripted:
     """A destination that answers as a function says, which may let time pass."""
 
-    limits = Limits(lanes=8, most_lanes=8, batch_instances=10, batch_bytes=1 << 20)
+    limits = Limits(lanes=8, most_lanes=8, batch_instances=10, most_batch_instances=10, batch_bytes=1 << 20)
 
     def __init__(self, answer: Callable[[list[int]], Outcome], seconds: Callable[[list[int]], float]) -> None:
         self._answer = answer
@@ -94,19 +94,6 @@ class Run:
         asyncio.run(run())
 
 
-@pytest.fixture
-def server() -> Iterator[OriginServer]:
-    one = OriginServer()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def start(tmp_path: Path, server: OriginServer) -> Iterator[Start]:
-    with starting(tmp_path, server) as begin:
-        yield begin
-
-
 @pytest.mark.parametrize("fault", [SERVER_ERROR, BROKE_OFF])
 def test_one_that_breaks_its_server_again_and_again_keeps_no_other_waiting(
     tmp_path: Path, server: OriginServer, fault: Outcome
@@ -131,8 +118,7 @@ def test_a_series_that_breaks_its_server_keeps_no_other_series_waiting(tmp_path:
 
     async def acts(run: Run) -> None:
         bad.update(run.receive(200, series="1.2.3"))
-        await run.until(lambda: run.worker.is_waiting, 20)
-        await asyncio.sleep(1)
+        await run.until(lambda: run.worker.is_waiting and not run.worker.in_flight, 20)
         others = run.receive(5, series="1.2.4")
         before = len(run.transport.requests)
         for _ in range(8):

@@ -8,7 +8,7 @@ from typing import Any
 
 import origin_plays as plays
 import pytest
-from delivering import Delivering, Start, starting
+from delivering import Delivering, Start
 from origin_server import OriginServer, Play, Reply, result, stored, uid_of
 
 from dicomroute_gateway.deliver import resources
@@ -23,12 +23,6 @@ def server() -> Iterator[OriginServer]:
     one = OriginServer(root="/v2")
     yield one
     one.close()
-
-
-@pytest.fixture
-def start(tmp_path: Path, server: OriginServer) -> Iterator[Start]:
-    with starting(tmp_path, server) as begin:
-        yield begin
 
 
 def take(gateway: Delivering, count: int) -> dict[str, Received]:

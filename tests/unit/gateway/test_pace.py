@@ -1,9 +1,11 @@
 """How fast a destination is given deliveries."""
 
+from dataclasses import replace
+
 from dicomroute_gateway.deliver.pace import Pace
 from dicomroute_gateway.deliver.transport import Limits
 
-LIMITS = Limits(lanes=8, most_lanes=12, batch_instances=10, batch_bytes=1000)
+LIMITS = Limits(lanes=8, most_lanes=12, batch_instances=10, most_batch_instances=30, batch_bytes=1000)
 
 
 def pace() -> Pace:
@@ -45,5 +47,42 @@ def test_a_refused_batch_makes_the_next_ones_smaller_until_they_are_stored() -> 
     one.refused(1, 300)
     assert one.batch_instances == 1
     for _ in range(50):
-        one.stored(one.batch_instances, one.batch_bytes)
+        one.stored(one.batch_instances, one.batch_bytes, None)
     assert (one.batch_instances, one.batch_bytes) == (10, 1000)
+
+
+def test_more_go_together_where_answers_are_quick_and_as_many_as_at_first_where_they_become_slow() -> None:
+    one = pace()
+    one.stored(9, 100, 0.1)
+    assert one.batch_instances == 10, "it was not full"
+    one.stored(10, 100, 0.1)
+    assert one.batch_instances == 20
+    one.stored(20, 100, 0.1)
+    one.stored(30, 100, 0.1)
+    assert one.batch_instances == LIMITS.most_batch_instances == 30
+    one.stored(30, 100, 0.5)
+    assert one.batch_instances == 30, "neither quick nor slow"
+    one.stored(3, 100, 1.5)
+    assert one.batch_instances == 15
+    one.stored(15, 100, 1.5)
+    one.stored(10, 100, 1.5)
+    assert one.batch_instances == 10
+
+
+def test_a_refusal_makes_batches_smaller_that_had_grown_and_they_grow_again_by_one_up_to_the_first_size() -> None:
+    one = pace()
+    for _ in range(2):
+        one.stored(one.batch_instances, 100, 0.1)
+    one.refused(30, 100)
+    assert one.batch_instances == 15
+    one.refused(15, 100)
+    assert one.batch_instances == 7
+    one.stored(7, 10, 0.1)
+    assert one.batch_instances == 8
+
+
+def test_more_than_at_first_go_together_if_they_are_small() -> None:
+    one = Pace(replace(LIMITS, batch_bytes=32 << 20))
+    assert [one.most_bytes(count) for count in (1, 10, 11, 30)] == [32 << 20, 32 << 20, 4 << 20, 4 << 20]
+    one.refused(10, 2 << 20)
+    assert [one.most_bytes(count) for count in (1, 11)] == [1 << 20, 1 << 20], "no more than is taken at all"

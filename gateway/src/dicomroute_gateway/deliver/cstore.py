@@ -37,7 +37,7 @@ class _Answered:
 class CStoreTransport:
     """Carries instances to a DicomNode. `node` returns it as it is configured at the moment, if it is."""
 
-    limits = Limits(lanes=2, most_lanes=4, batch_instances=100, batch_bytes=64 << 20)
+    limits = Limits(lanes=2, most_lanes=4, batch_instances=100, most_batch_instances=100, batch_bytes=64 << 20)
 
     def __init__(self, destination: str, node: Callable[[], DicomNodeDestination | None], throttle: Throttle) -> None:
         self._destination = destination

@@ -27,7 +27,7 @@ from .throttle import Throttle
 from .transport import Transport
 from .worker import Worker
 
-_PAUSE_SECONDS: Final = 0.005
+_LOOK_SECONDS: Final = 0.005
 
 T = TypeVar("T", bound=DestinationSettings)
 
@@ -46,7 +46,7 @@ class Deliverer:
         self._settling = Settling(spool)
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._pause: asyncio.TimerHandle | None = None
+        self._next_look: asyncio.TimerHandle | None = None
 
     @property
     def workers(self) -> Mapping[str, Worker]:
@@ -79,8 +79,8 @@ class Deliverer:
     async def stop(self, timeout_seconds: float) -> None:
         """Let the attempts under way end, but not for longer than `timeout_seconds`."""
         asyncio.get_running_loop().remove_reader(self._spool.fresh_descriptor)
-        if self._pause is not None:
-            self._pause.cancel()
+        if self._next_look is not None:
+            self._next_look.cancel()
         for worker in self._workers.values():
             worker.stop()
         if self._tasks:
@@ -88,21 +88,31 @@ class Deliverer:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._settling.close()
         await self._tokens.close()
 
+    def _told(self) -> None:
+        """Take what is new, and listen no longer while there is more."""
+        asyncio.get_running_loop().remove_reader(self._spool.fresh_descriptor)
+        self._take()
+
     def _take(self) -> None:
+        """Hand out what is new, and look again soon; once nothing is, wait to be told.
+
+        Of hundreds a second nobody is told one by one.
+        """
+        fresh = self._spool.take_fresh()
         by_destination: dict[str, list[int]] = defaultdict(list)
-        for owed in self._spool.take_fresh():
+        for owed in fresh:
             by_destination[owed.destination].append(owed.id)
         for destination, identifiers in by_destination.items():
             self._worker(destination).offer(identifiers)
-        asyncio.get_running_loop().remove_reader(self._spool.fresh_descriptor)
-        self._pause = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._listen)
-
-    def _listen(self) -> None:
-        """Be told of the next deliveries; not of each by itself when hundreds come a second."""
-        self._pause = None
-        asyncio.get_running_loop().add_reader(self._spool.fresh_descriptor, self._take)
+        loop = asyncio.get_running_loop()
+        if fresh:
+            self._next_look = loop.call_later(_LOOK_SECONDS, self._take)
+        else:
+            self._next_look = None
+            loop.add_reader(self._spool.fresh_descriptor, self._told)
 
     def _worker(self, destination: str) -> Worker:
         worker = self._workers.get(destination)

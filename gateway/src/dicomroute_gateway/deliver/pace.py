@@ -4,9 +4,17 @@ A destination that fails is left alone, longer each time, and then asked with on
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from .lanes import Lanes
 from .transport import Limits
+
+_QUICK_SECONDS: Final = 0.25
+_SLOW_SECONDS: Final = 1.0
+"""A batch answered within the first lets the next ones carry more, one that takes longer than the other less."""
+_MORE_INSTANCES: Final = 10
+_SMALL_BYTES: Final = 4 << 20
+"""Batches of more instances than at first have so many bytes at most: large ones are quicker side by side."""
 
 
 class Pace:
@@ -51,14 +59,28 @@ class Pace:
         """Take note that the destination took something."""
         self._faults = 0
 
+    def most_bytes(self, instances: int) -> int:
+        """Return how many bytes a batch of so many instances has at most."""
+        return self.batch_bytes if instances <= self._limits.batch_instances else min(self.batch_bytes, _SMALL_BYTES)
+
     def refused(self, instances: int, request_bytes: int) -> None:
         """Take note that a batch of so many instances and bytes was too much."""
         self.batch_instances = max(1, min(self.batch_instances, instances // 2))
         self.batch_bytes = max(1, min(self.batch_bytes, request_bytes // 2))
 
-    def stored(self, instances: int, request_bytes: int) -> None:
-        """Take note that a batch was stored; one that used what it may lets the next ones grow again."""
-        if instances >= self.batch_instances:
-            self.batch_instances = min(self._limits.batch_instances, self.batch_instances + 1)
+    def stored(self, instances: int, request_bytes: int, answer_seconds: float | None) -> None:
+        """Take note that a batch was stored; one that used what it may lets the next ones grow again.
+
+        Where the way there takes most of the time (the answer comes at once), more go together than at first.
+        """
+        least = self._limits.batch_instances
+        if answer_seconds is not None and answer_seconds > _SLOW_SECONDS and self.batch_instances > least:
+            self.batch_instances = max(least, self.batch_instances // 2)
+        elif instances >= self.batch_instances:
+            if self.batch_instances < least:
+                self.batch_instances += 1
+            elif answer_seconds is not None and answer_seconds < _QUICK_SECONDS:
+                more = self.batch_instances + _MORE_INSTANCES
+                self.batch_instances = min(self._limits.most_batch_instances, more)
         if request_bytes * 2 >= self.batch_bytes:
             self.batch_bytes = min(self._limits.batch_bytes, self.batch_bytes + self.batch_bytes // 4 + 1)

@@ -42,7 +42,7 @@ _TRANSCODING: Final = ThreadPoolExecutor(2, thread_name_prefix="transcode")
 class StowTransport:
     """Carries instances to a CloudTarget. `target` returns it as it is configured at the moment, if it is."""
 
-    limits = Limits(lanes=8, most_lanes=32, batch_instances=10, batch_bytes=32 << 20)
+    limits = Limits(lanes=8, most_lanes=32, batch_instances=10, most_batch_instances=50, batch_bytes=32 << 20)
 
     def __init__(
         self,

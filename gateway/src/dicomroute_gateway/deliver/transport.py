@@ -41,12 +41,14 @@ class Sent:
 class Limits:
     """How much a destination is given at once: attempts side by side, and what one of them carries at most.
 
-    An instance that is larger than `batch_bytes` travels alone.
+    More small instances go together, up to `most_batch_instances`, where that is quick. An instance that is larger
+    than `batch_bytes` travels alone.
     """
 
     lanes: int
     most_lanes: int
     batch_instances: int
+    most_batch_instances: int
     batch_bytes: int
 
 

@@ -216,7 +216,7 @@ class Worker:
                 return Turn.LATER
             nonlocal request_bytes
             request_bytes += item.part.length
-            if batch and request_bytes > self._pace.batch_bytes:
+            if batch and request_bytes > self._pace.most_bytes(len(batch) + 1):
                 return Turn.FULL
             self._in_flight[identifier] = uid
             self._uids_in_flight.add(uid)
@@ -331,7 +331,7 @@ class Worker:
         if all(one.verdict is Verdict.ALONE for one in outcomes):
             self._pace.refused(len(batch), request_bytes)
         elif all(one.verdict is Verdict.DELIVERED for one in outcomes):
-            self._pace.stored(len(batch), request_bytes)
+            self._pace.stored(len(batch), request_bytes, sent.answer_seconds)
         own = bool(faults) and self._suspects.failed([item.received for item in batch], faults[0])
         if not own and len(faults) == len(outcomes):
             self._fault(faults[0], sent.wait_seconds, sent.message)
