@@ -89,6 +89,7 @@ class Run:
             finally:
                 self.worker.stop()
                 await task
+                await self.delivering.settling.close()
                 self.delivering.close()
 
         asyncio.run(run())

@@ -146,13 +146,15 @@ class Delivering:
             worker.stop()
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await task
+            await self.settling.close()
 
     def _new_worker(self) -> Worker:
         throttle = Throttle(lambda: None)
         transport = self._transport or StowTransport(
             lambda: self.destination, self._secrets, TokenCache(), throttle, self.spool
         )
-        return Worker(TARGET, self.spool, lambda: self.configuration, transport, Settling(self.spool), Measures())
+        self.settling = Settling(self.spool)
+        return Worker(TARGET, self.spool, lambda: self.configuration, transport, self.settling, Measures())
 
     def is_settled(self) -> bool:
         """Return whether nothing is owed any more."""

@@ -67,11 +67,11 @@ def one_thread() -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
 
 
-async def ends(name: str) -> bool:
-    """Return whether threads of a name end, and before a test loses its patience."""
+async def only(threads: set[threading.Thread]) -> bool:
+    """Return whether all other threads end, and before a test loses its patience."""
     with suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while any(thread.name.startswith(name) for thread in threading.enumerate()):
+            while set(threading.enumerate()) - threads:
                 await asyncio.sleep(0.01)
             return True
     return False
@@ -86,11 +86,12 @@ def test_deliveries_are_settled_while_other_threads_are_blocked(delivering: Deli
         with opened_at_last() as gate:
             blocked = asyncio.create_task(asyncio.to_thread(gate))
             await asyncio.sleep(0)
+            before = set(threading.enumerate())
             async with asyncio.timeout(PATIENCE_SECONDS / 2):
                 await settling.settle([DeliveryRecord(one.id, TARGET, DeliveryState.DEAD_LETTERED)])
         await blocked
         await settling.close()
-        assert await ends("settle")
+        assert await only(before)
 
     asyncio.run(run())
     assert not delivering.is_pending(one)
