@@ -1,11 +1,14 @@
 """Gives held instances what today's rules say of them."""
 
+from collections.abc import Iterable, Iterator
+
 from .reception import Active, association_values, hold_reason
 from .rules.head import HeadError, scan
 from .rules.routing import Routing
 from .spool.content import Unreadable
 from .spool.records import Received
 from .spool.spool import Spool
+from .spool.views import Rerouting
 
 
 class ReleaseError(Exception):
@@ -30,12 +33,23 @@ def route_again(spool: Spool, active: Active, received: Received) -> Routing:
     return active.rules.route(elements, received.transfer_syntax_uid, association_values(received.sender))
 
 
-def release(spool: Spool, active: Active, received: Received) -> bool:
-    """Give a held instance the destinations of the rules in force; return whether anything holds it no longer.
+def release(spool: Spool, active: Active, held: Iterable[Received]) -> list[str]:
+    """Give held instances the destinations of the rules in force; return of each why it stays held, or "".
 
-    An instance that no rule takes stays held. Raises ReleaseError.
+    An instance that no rule takes stays held, and one whose file cannot be read. Raises SpoolFailed.
     """
-    routing = route_again(spool, active, received)
-    hold = hold_reason(routing)
-    spool.decisions.reroute(received.id, (str(d) for d in routing.destinations), hold)
-    return not hold
+    stays = list[str]()
+
+    def reroutings() -> Iterator[Rerouting]:
+        for one in held:
+            try:
+                routing = route_again(spool, active, one)
+            except ReleaseError as error:
+                stays.append(str(error))
+                continue
+            hold = hold_reason(routing)
+            stays.append(f"instance {one.id} stays held: no rule takes it, or one has an error" if hold else "")
+            yield Rerouting(one.id, [str(d) for d in routing.destinations], hold)
+
+    spool.decisions.reroute(reroutings())
+    return stays

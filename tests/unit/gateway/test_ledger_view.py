@@ -19,6 +19,7 @@ from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, FinishedRecord, Received, Sender
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.upkeep import Upkeep
+from dicomroute_gateway.spool.views import Drop
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 ARCHIVE = "CloudTarget/archive"
@@ -114,7 +115,7 @@ def test_a_page_says_whether_there_is_more(spool: Spool, view: LedgerView, limit
 def test_a_dropped_instance_without_a_destination_was_discarded(spool: Spool, view: LedgerView) -> None:
     held = store(spool, hold="Unmatched")
     assert outcomes(view) == {held: "Owed"}
-    spool.decisions.drop(held, None)
+    spool.decisions.drop([Drop(held)])
     assert outcomes(view) == {held: "Discarded"}
 
 

@@ -15,6 +15,7 @@ from spools import CT, EXPLICIT, counts, delivered, journal, open_spool, receive
 
 from dicomroute_gateway.spool import decisions, upkeep
 from dicomroute_gateway.spool import spool as module
+from dicomroute_gateway.spool.books import Books
 from dicomroute_gateway.spool.errors import SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.history import History
@@ -38,7 +39,7 @@ from dicomroute_gateway.spool.records import (
 )
 from dicomroute_gateway.spool.recovery import FORMAT
 from dicomroute_gateway.spool.spool import Spool
-from dicomroute_gateway.spool.views import Owed
+from dicomroute_gateway.spool.views import Drop, Owed, Rerouting
 
 
 def test_what_is_owed_is_owed_after_a_restart(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_an_instance_whose_record_may_be_on_the_volume_keeps_its_file(
 def test_what_a_person_dropped_during_an_attempt_stays_dropped(tmp_path: Path) -> None:
     spool = open_spool(tmp_path)
     both = store(spool, ("CloudTarget/a", "CloudTarget/b"))
-    spool.decisions.drop(both, ["CloudTarget/a"])
+    spool.decisions.drop([Drop(both, ["CloudTarget/a"])])
     spool.settle([DeliveryRecord(both, "CloudTarget/a", DeliveryState.PENDING, attempts=1)])
     assert spool.pending(Owed(both, "CloudTarget/a")) is None
     spool.close()
@@ -336,7 +337,7 @@ def test_a_long_journal_is_read_while_instances_come(tmp_path: Path, monkeypatch
     assert not again.is_loaded
     assert again.take_fresh() == []
     with pytest.raises(SpoolFailed, match="try again in a moment"):
-        again.decisions.drop(first, None)
+        again.decisions.drop([Drop(first)])
     go_on.set()
     wait_until(lambda: again.is_loaded, "the journal is not read")
     assert again.take_fresh() == [Owed(first, "CloudTarget/a"), Owed(third, "CloudTarget/a")]
@@ -503,8 +504,8 @@ def test_what_became_of_instances_outlives_their_bytes(tmp_path: Path) -> None:
     spool = open_spool(tmp_path, history_seconds=86_400)
     there, skipped, owed, held = store(spool), store(spool), store(spool), store(spool, (), "Unmatched")
     spool.settle([delivered(there)])
-    spool.decisions.drop(skipped, None)
-    spool.decisions.drop(held, None)
+    spool.decisions.drop([Drop(skipped)])
+    spool.decisions.drop([Drop(held)])
     spool.count_discarded(received(owed + 1_000_000))
     wait_until(lambda: len(history(spool)) == 4, "it is not written down")
     expected = [
@@ -641,18 +642,47 @@ def test_what_a_person_decides_is_counted(tmp_path: Path) -> None:
     assert counts(spool).dead_lettered == 1
     assert spool.decisions.retry([Owed(refused, "CloudTarget/a")]).count == 1
     assert counts(spool) == InstanceCounts(owed=3, dead_lettered=0, skipped=0, delivered=0, discarded=0)
-    assert spool.decisions.reroute(unmatched, ["CloudTarget/b"], "")
-    assert not spool.decisions.reroute(unmatched, ["CloudTarget/b"], "")
-    assert spool.decisions.drop(owed, ["CloudTarget/a"]) == 1
+    assert spool.decisions.reroute([Rerouting(unmatched, ["CloudTarget/b"], "")])
+    assert not spool.decisions.reroute([Rerouting(unmatched, ["CloudTarget/b"], "")])
+    assert spool.decisions.drop([Drop(owed, ["CloudTarget/a"])]) == [1]
     spool.settle([delivered(owed, "CloudTarget/b"), delivered(refused), delivered(unmatched, "CloudTarget/b")])
     assert counts(spool) == InstanceCounts(owed=0, dead_lettered=0, skipped=1, delivered=2, discarded=0)
     held = store(spool, (), "Unmatched")
-    assert spool.decisions.drop(held, None) == 1
+    assert spool.decisions.drop([Drop(held)]) == [1]
     assert counts(spool).discarded == 1
     assert counts(spool).received == 4
     spool.close()
     again = open_spool(tmp_path)
     assert counts(again) == InstanceCounts(owed=0, dead_lettered=0, skipped=1, delivered=2, discarded=1)
+    again.close()
+
+
+def test_many_decisions_are_made_safe_together_and_others_get_at_the_books_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = open_spool(tmp_path)
+    held = [store(spool, (), "Unmatched") for _ in range(100)]
+    monkeypatch.setattr(decisions, "_CHANGED_AT_ONCE", 10)
+    syncs, seen, sync = list[Books](), list[int](), Books.sync
+
+    def counted(books: Books) -> None:
+        syncs.append(books)
+        sync(books)
+
+    def named() -> Iterator[Drop]:
+        for number in held:
+            look = threading.Thread(target=lambda: seen.append(spool.snapshot().held_instances), daemon=True)
+            look.start()
+            look.join(5)
+            yield Drop(number)
+
+    monkeypatch.setattr(Books, "sync", counted)
+    assert spool.decisions.drop(named()) == [1] * 100
+    assert len(syncs) == 1
+    assert seen == [100 - number // 10 * 10 for number in range(100)]
+    spool.close()
+    again = open_spool(tmp_path)
+    assert counts(again).discarded == 100
     again.close()
 
 
@@ -791,7 +821,7 @@ def test_what_is_made_of_an_instance_that_goes_meanwhile_goes_too(tmp_path: Path
     (entry,) = spool.entries(lambda _: True)
 
     def make() -> Iterator[bytes]:
-        spool.decisions.drop(first, None)
+        spool.decisions.drop([Drop(first)])
         wait_until(lambda: not spool.file(first).exists(), "it is still there")
         yield b"made too late"
 

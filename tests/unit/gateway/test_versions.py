@@ -11,7 +11,7 @@ from dicomroute_gateway.spool.incoming import Incoming
 from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
 from dicomroute_gateway.spool.spool import Spool
-from dicomroute_gateway.spool.views import Owed
+from dicomroute_gateway.spool.views import Owed, Rerouting
 
 A, B = "CloudTarget/a", "CloudTarget/b"
 
@@ -78,7 +78,7 @@ def test_what_is_released_is_not_sent_over_a_later_version(tmp_path: Path, how: 
     new = accept(spool, begun(spool), 2)
     spool.settle([delivered(new)])
     spool = again(spool, tmp_path, how)
-    assert spool.decisions.reroute(old, [A, B], "")
+    assert spool.decisions.reroute([Rerouting(old, [A, B], "")])
     deliveries = entry_of(spool, old).deliveries
     assert {name: (one.state, one.reason) for name, one in deliveries.items()} == {
         A: (DeliveryState.SKIPPED, "Superseded"),

@@ -9,11 +9,11 @@ from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.deliver.holding import held, waits_for_a_person
 from dicomroute_gateway.reception import Active
-from dicomroute_gateway.release import ReleaseError, release
+from dicomroute_gateway.release import release
 from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
-from dicomroute_gateway.spool.views import Owed
+from dicomroute_gateway.spool.views import Drop, Owed
 
 from .model import (
     AttemptDocument,
@@ -87,32 +87,29 @@ class Queue:
     def release(self, selection: QueueSelection) -> QueueChange:
         """Apply the rules in force to held instances."""
         entries = self._selected(selection)
-        changed, messages = 0, _Messages(selection, entries)
+        messages = _Messages(selection, entries)
         for entry in entries:
             if not entry.hold:
                 messages.of(entry, "is not held for its rules")
-                continue
-            try:
-                if release(self._spool, self._active(), entry.received):
-                    changed += 1
-                else:
-                    messages.add(f"instance {entry.received.id} stays held: no rule takes it, or one has an error")
-            except ReleaseError as error:
-                messages.add(str(error))
-        return QueueChange(changed=changed, messages=messages.found)
+        stays = release(self._spool, self._active(), (entry.received for entry in entries if entry.hold))
+        for why in filter(None, stays):
+            messages.add(why)
+        return QueueChange(changed=stays.count(""), messages=messages.found)
 
     def drop(self, selection: QueueSelection) -> QueueChange:
         """Give up deliveries and held instances, counted."""
         entries = self._selected(selection)
-        changed, messages = 0, _Messages(selection, entries)
-        for entry in entries:
-            chosen = self._chosen(entry, selection)
-            destinations = {item.destination for item in chosen if item.destination}
-            dropped = self._spool.decisions.drop(entry.received.id, destinations, hold=len(destinations) < len(chosen))
-            changed += dropped
-            if not dropped:
+        messages = _Messages(selection, entries)
+        dropped = self._spool.decisions.drop(self._drop(entry, selection) for entry in entries)
+        for entry, count in zip(entries, dropped, strict=True):
+            if not count:
                 messages.of(entry, "has nothing to drop there")
-        return QueueChange(changed=changed, messages=messages.found)
+        return QueueChange(changed=sum(dropped), messages=messages.found)
+
+    def _drop(self, entry: Entry, selection: QueueSelection) -> Drop:
+        chosen = self._chosen(entry, selection)
+        destinations = {item.destination for item in chosen if item.destination}
+        return Drop(entry.received.id, destinations, hold=len(destinations) < len(chosen))
 
     def _is_held(self, destination: str) -> bool:
         return bool(held(destination, self._active().configuration, time.time()))

@@ -1,15 +1,18 @@
 """What a person decides on deliveries, or the want of room: to make them anew, elsewhere, or not at all."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 from .books import Books
 from .ledger import SPOOL_FULL, SUPERSEDED
 from .records import DeliveryRecord, DeliveryState, DroppedRecord, HoldRecord
-from .views import Owed, Retried
+from .views import Drop, Owed, Rerouting, Retried
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _EXAMINED_A_TURN: Final = 20_000
 """How many entries one turn of making room looks at, at most: nobody else gets at the books meanwhile."""
@@ -31,47 +34,45 @@ class Decisions:
 
         A destination that has got a later version is not given this one over it. Raises SpoolFailed.
         """
-        count, superseded = 0, list[Owed]()
-        self._books.raise_until_loaded()
-        waiting = iter(owed)
-        while some := list(islice(waiting, _CHANGED_AT_ONCE)):
-            with self._books.mutex:
-                for one in some:
-                    entry = self._books.ledger.entries.get(one.id)
-                    delivery = entry.deliveries.get(one.destination) if entry else None
-                    if entry is None or delivery is None or delivery.state is DeliveryState.DELIVERED:
-                        continue
-                    if delivery.state is not DeliveryState.PENDING and one.destination in entry.received.superseded:
-                        superseded.append(one)
-                        continue
-                    count += 1
-                    record = replace(delivery, state=DeliveryState.PENDING, refusals=0)
-                    if record != delivery:
-                        self._books.take_over(record)
-                        self._books.offer([one])
-        self._books.sync()
+        superseded = list[Owed]()
+        count = sum(self._decide(owed, lambda one: self._retry(one, superseded)))
         return Retried(count, superseded)
 
-    def reroute(self, identifier: int, destinations: Iterable[str], hold: str) -> bool:
-        """Give a held instance the destinations that today's rules name; return whether it was held.
+    def _retry(self, one: Owed, superseded: list[Owed]) -> bool:
+        entry = self._books.ledger.entries.get(one.id)
+        delivery = entry.deliveries.get(one.destination) if entry else None
+        if entry is None or delivery is None or delivery.state is DeliveryState.DELIVERED:
+            return False
+        if delivery.state is not DeliveryState.PENDING and one.destination in entry.received.superseded:
+            superseded.append(one)
+            return False
+        record = replace(delivery, state=DeliveryState.PENDING, refusals=0)
+        if record != delivery:
+            self._books.take_over(record)
+            self._books.offer([one])
+        return True
 
-        Deliveries it already has stay as they are. A destination that has got a later version is not given this one.
+    def reroute(self, reroutings: Iterable[Rerouting]) -> int:
+        """Give held instances the destinations that today's rules name; return how many were held.
+
+        Deliveries they already have stay as they are. A destination that has got a later version is not given this one.
+        Raises SpoolFailed.
         """
-        self._books.raise_until_loaded()
-        with self._books.mutex:
-            entry = self._books.ledger.entries.get(identifier)
-            if entry is None or not entry.hold:
-                return False
-            new = [d for d in destinations if d not in entry.deliveries]
-            fresh = [d for d in new if d not in entry.received.superseded]
-            skipped, now = DeliveryState.SKIPPED, time.time()
-            self._books.take_over(
-                *(DeliveryRecord(identifier, d, DeliveryState.PENDING) for d in fresh),
-                *(DeliveryRecord(identifier, d, skipped, reason=SUPERSEDED, time=now) for d in new if d not in fresh),
-                HoldRecord(identifier, hold),
-            )
-            self._books.offer([Owed(identifier, d) for d in fresh])
-        self._books.sync()
+        return sum(self._decide(reroutings, self._reroute))
+
+    def _reroute(self, new: Rerouting) -> bool:
+        entry = self._books.ledger.entries.get(new.id)
+        if entry is None or not entry.hold:
+            return False
+        wanted = [d for d in new.destinations if d not in entry.deliveries]
+        fresh = [d for d in wanted if d not in entry.received.superseded]
+        skipped, now = DeliveryState.SKIPPED, time.time()
+        self._books.take_over(
+            *(DeliveryRecord(new.id, d, DeliveryState.PENDING) for d in fresh),
+            *(DeliveryRecord(new.id, d, skipped, reason=SUPERSEDED, time=now) for d in wanted if d not in fresh),
+            HoldRecord(new.id, new.hold),
+        )
+        self._books.offer([Owed(new.id, d) for d in fresh])
         return True
 
     def skip(self, optional: frozenset[str], until_bytes: int) -> int:
@@ -116,25 +117,34 @@ class Decisions:
             self._books.flush()
         return skipped
 
-    def drop(self, identifier: int, destinations: Collection[str] | None, *, hold: bool = False) -> int:
-        """Give up deliveries of an instance to some destinations, or all, and with `hold` what holds it.
+    def drop(self, drops: Iterable[Drop]) -> list[int]:
+        """Give up what is named; return of each how many things were dropped, in their order. Raises SpoolFailed.
 
-        Return how many things were dropped. A held instance without any delivery is dropped itself. What is dropped is
-        counted, as skipped or discarded.
+        A held instance without any delivery is dropped itself. What is dropped is counted, as skipped or discarded.
         """
-        self._books.raise_until_loaded()
-        with self._books.mutex:
-            entry = self._books.ledger.entries.get(identifier)
-            if entry is None:
-                return 0
-            records: list[DeliveryRecord | HoldRecord | DroppedRecord] = [
-                replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time())
-                for name, delivery in entry.deliveries.items()
-                if (destinations is None or name in destinations)
-                and delivery.state in (DeliveryState.PENDING, DeliveryState.DEAD_LETTERED)
-            ]
-            if entry.hold and (hold or destinations is None):
-                records.append(HoldRecord(identifier, "") if entry.deliveries else DroppedRecord(identifier))
-            self._books.take_over(*records)
-        self._books.sync()
+        return self._decide(drops, self._drop)
+
+    def _drop(self, drop: Drop) -> int:
+        entry = self._books.ledger.entries.get(drop.id)
+        if entry is None:
+            return 0
+        records: list[DeliveryRecord | HoldRecord | DroppedRecord] = [
+            replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time())
+            for name, delivery in entry.deliveries.items()
+            if (drop.destinations is None or name in drop.destinations)
+            and delivery.state in (DeliveryState.PENDING, DeliveryState.DEAD_LETTERED)
+        ]
+        if entry.hold and (drop.hold or drop.destinations is None):
+            records.append(HoldRecord(drop.id, "") if entry.deliveries else DroppedRecord(drop.id))
+        self._books.take_over(*records)
         return len(records)
+
+    def _decide(self, cases: Iterable[T], decide: Callable[[T], R]) -> list[R]:
+        """Decide case after case, not so many at once that others wait for the books; return when all is safe."""
+        self._books.raise_until_loaded()
+        decided, waiting = list[R](), iter(cases)
+        while some := list(islice(waiting, _CHANGED_AT_ONCE)):
+            with self._books.mutex:
+                decided += [decide(one) for one in some]
+        self._books.sync()
+        return decided

@@ -1,6 +1,6 @@
 """What the spool tells others of itself: how full it is, what is owed, how it stands."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .ledger import InstanceCounts
@@ -22,6 +22,24 @@ class Owed:
 
     id: int
     destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rerouting:
+    """What today's rules say of a held instance: who is to get it, and why it stays held, or ""."""
+
+    id: int
+    destinations: Sequence[str]
+    hold: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """What is given up of an instance: deliveries to some destinations, or all, and with `hold` what holds it."""
+
+    id: int
+    destinations: Collection[str] | None = None
+    hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
