@@ -12,11 +12,25 @@ from cluster import STATE, Cluster, Namespace, built_images, install
 ROUTES = ("a-first", "b-second", "c-third")
 
 
-@pytest.fixture
-def images(cluster: Cluster) -> Iterator[dict[str, str]]:
+@pytest.fixture(scope="module")
+def images() -> Iterator[dict[str, str]]:
+    """The images that the chart was installed with; once no test here is left they are its images again."""
     names, _ = built_images()
     yield names
     install(names)
+
+
+@pytest.fixture
+def routes(
+    namespace: Namespace, images: dict[str, str], archive_target: Json, ct: Json, small_route: Callable[..., Json]
+) -> Namespace:
+    """A namespace with three routes that have the default image and one that names its own, all ready."""
+    install(images)
+    pinned = changed(changed(small_route(), "metadata.name", "pinned"), "spec.gateway.image", images["gateway"])
+    namespace.apply(ct, archive_target, pinned, *(changed(small_route(), "metadata.name", name) for name in ROUTES))
+    for name in (*ROUTES, "pinned"):
+        namespace.wait_ready(name)
+    return namespace
 
 
 def image_of(namespace: Namespace, name: str) -> str:
@@ -26,36 +40,16 @@ def image_of(namespace: Namespace, name: str) -> str:
 
 
 def test_a_new_default_image_rolls_one_route_at_a_time(
-    cluster: Cluster,
-    namespace: Namespace,
-    images: dict[str, str],
-    archive_target: Json,
-    ct: Json,
-    small_route: Callable[..., Json],
+    cluster: Cluster, routes: Namespace, images: dict[str, str]
 ) -> None:
-    pinned = changed(changed(small_route(), "metadata.name", "pinned"), "spec.gateway.image", images["gateway"])
-    namespace.apply(ct, archive_target, pinned, *(changed(small_route(), "metadata.name", name) for name in ROUTES))
-    for name in (*ROUTES, "pinned"):
-        namespace.wait_ready(name)
-
-    install({**images, "gateway": "localhost/does-not-exist:1"})
-    namespace.wait_condition("Ready", "False", "ImageUnavailable", name=ROUTES[0])
-    time.sleep(10)
-    assert [image_of(namespace, name) for name in (*ROUTES[1:], "pinned")] == [images["gateway"]] * 3
-    for name in ROUTES[1:]:
-        assert namespace.condition("Ready", name)["status"] == "True"
-
     newer = f"{images['gateway']}-newer"
-    subprocess.run(
-        ["ctr", "-a", STATE / "run" / "containerd.sock", "-n", "k8s.io", "images", "tag", images["gateway"], newer],
-        check=True,
-        capture_output=True,
-    )
+    tag = ["ctr", "-a", STATE / "run" / "containerd.sock", "-n", "k8s.io", "images", "tag", "--force"]
+    subprocess.run([*tag, images["gateway"], newer], check=True, capture_output=True)
     install({**images, "gateway": newer})
     at_once = []
 
     def rolled() -> bool:
-        sets = [namespace.get("statefulset", f"{name}-gw") or {} for name in ROUTES]
+        sets = [routes.get("statefulset", f"{name}-gw") or {} for name in ROUTES]
         at_once.append(
             sum(
                 one["spec"]["template"]["spec"]["containers"][0]["image"] == newer
@@ -63,10 +57,25 @@ def test_a_new_default_image_rolls_one_route_at_a_time(
                 for one in sets
             )
         )
-        return all(image_of(namespace, name) == newer for name in ROUTES)
+        return all(image_of(routes, name) == newer for name in ROUTES)
 
-    namespace.wait(rolled, "not every route has taken the new image")
+    routes.wait(rolled, "not every route has taken the new image")
     for name in ROUTES:
-        namespace.wait_ready(name)
+        routes.wait_ready(name)
     assert max(at_once) == 1
-    assert image_of(namespace, "pinned") == images["gateway"]
+    assert image_of(routes, "pinned") == images["gateway"]
+
+
+def test_an_image_that_there_is_not_stops_at_the_first_route_until_one_is_named_that_there_is(
+    cluster: Cluster, routes: Namespace, images: dict[str, str]
+) -> None:
+    install({**images, "gateway": "localhost/does-not-exist:1"})
+    routes.wait_condition("Ready", "False", "ImageUnavailable", name=ROUTES[0])
+    time.sleep(10)
+    assert [image_of(routes, name) for name in (*ROUTES[1:], "pinned")] == [images["gateway"]] * 3
+    for name in ROUTES[1:]:
+        assert routes.condition("Ready", name)["status"] == "True"
+
+    install(images)
+    routes.wait(lambda: image_of(routes, ROUTES[0]) == images["gateway"], "the first route keeps the image")
+    routes.wait_ready(ROUTES[0])
