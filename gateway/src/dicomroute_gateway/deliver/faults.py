@@ -1,5 +1,6 @@
 """What a request fails with before there is an answer, and what each failure is called."""
 
+import os
 import ssl
 from typing import Final
 
@@ -68,15 +69,15 @@ def failure(error: Exception, where: str, proxy: str = "") -> TransportFailed | 
         case aiohttp.ClientHttpProxyError():
             return TransportFailed("ProxyRefused", f"the proxy {proxy} answers {error.status} to a tunnel to {where}")
         case aiohttp.ClientProxyConnectionError():
-            return TransportFailed("ProxyUnreachable", f"the proxy {proxy} cannot be reached: {_os_sentence(error)}")
+            return _proxy_unreachable(proxy, error)
         case aiohttp.ClientConnectorDNSError() if proxy:
             return TransportFailed("ProxyUnreachable", f"the name of the proxy {proxy} cannot be resolved")
         case aiohttp.ClientConnectorDNSError():
             return TransportFailed("DNSFailed", f"the name in {where} cannot be resolved")
         case aiohttp.ClientConnectorError() if proxy:
-            return TransportFailed("ProxyUnreachable", f"the proxy {proxy} cannot be reached: {_os_sentence(error)}")
+            return _proxy_unreachable(proxy, error)
         case aiohttp.ClientConnectorError():
-            return TransportFailed("ConnectionFailed", f"{where}: {_os_sentence(error)}")
+            return TransportFailed("ConnectionFailed", f"{where}: {system_sentence(error.os_error)}")
         case aiohttp.ConnectionTimeoutError():
             return TransportFailed("ConnectionFailed", f"{where}: no connection in time")
         case TimeoutError():
@@ -94,8 +95,14 @@ def proxy_authentication_required(proxy: str) -> CredentialFault:
     )
 
 
-def _os_sentence(error: aiohttp.ClientConnectorError) -> str:
-    return error.os_error.strerror or type(error.os_error).__name__
+def _proxy_unreachable(proxy: str, error: aiohttp.ClientConnectorError) -> TransportFailed:
+    sentence = f"the proxy {proxy} cannot be reached: {system_sentence(error.os_error)}"
+    return TransportFailed("ProxyUnreachable", sentence)
+
+
+def system_sentence(error: OSError) -> str:
+    """Return the system's word for an error; asyncio's own text of a connection has the address again."""
+    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:

@@ -1,7 +1,6 @@
 """The way to a target, step by step: its name, a connection, TLS, as requests go and through the same proxy."""
 
 import asyncio
-import os
 import socket
 import ssl
 import threading
@@ -11,7 +10,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from dicomroute_gateway.deliver.faults import TransportFailed, failure, proxy_authentication_required
+from dicomroute_gateway.deliver.faults import TransportFailed, failure, proxy_authentication_required, system_sentence
 
 Address = tuple[socket.AddressFamily, Any]
 
@@ -118,18 +117,15 @@ async def connect(way: Way, addresses: Sequence[Address]) -> socket.socket:
             raise
         else:
             return connection
-    detail = "no connection in time" if isinstance(last, TimeoutError) else _sentence(last)
+    detail = "no connection in time" if isinstance(last, TimeoutError) else _why(last)
     if way.proxy:
         raise TransportFailed("ProxyUnreachable", f"the proxy {way.proxy} cannot be reached: {detail}")
     reason = "TimedOut" if isinstance(last, TimeoutError) else "ConnectionFailed"
     raise TransportFailed(reason, f"{way.url}: {detail}")
 
 
-def _sentence(error: OSError | None) -> str:
-    """Return the system's word for an error: asyncio's own text has the address again."""
-    if error is None:
-        return "it has no address"
-    return os.strerror(error.errno) if error.errno else type(error).__name__
+def _why(error: OSError | None) -> str:
+    return "it has no address" if error is None else system_sentence(error)
 
 
 async def shake_hands(
