@@ -109,6 +109,8 @@ def test_one_that_breaks_its_server_again_and_again_keeps_no_other_waiting(
         others = run.receive(20)
         await run.until(lambda: all(map(run.is_delivered, others)), 3)
         assert not run.is_delivered(poison[0])
+        assert run.worker.seconds_until_attempt(poison[0])
+        assert run.worker.seconds_until_attempt(others[0]) is None
 
     Run(tmp_path, server, lambda numbers: fault if poison[0] in numbers else STORED).play(acts)
 

@@ -5,6 +5,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,30 @@ def test_only_a_refusal_of_the_content_dead_letters(
     assert again["attempts"] > dead["attempts"]
     assert "1 dropped" in queue(running, "drop", str(dead["instance"]), "--destination", "CloudTarget/archive")
     running.wait_for(deadLettered=0, skippedTotal=1)
+
+
+def test_nothing_is_attempted_before_the_time_that_the_queue_says(run: Callable[..., Running]) -> None:
+    """Times of attempts are those of their ends, which a refused connection brings at once."""
+    retry = {"initialBackoffSeconds": 4, "maxBackoffSeconds": 4}
+    running = run(local_node(), to(NOWHERE), local_route(retry=retry))
+    assert storescu(running.port, [CT]) == 0
+    said: dict[int, list[datetime]] = {}
+    """The last attempt and the next one, by the number of attempts."""
+
+    def is_tried_again() -> bool:
+        (item,) = running.get("/api/v1/queue")["items"]
+        if item["nextAttemptTime"] is not None:
+            times = [datetime.fromisoformat(item[f"{which}AttemptTime"]) for which in ("last", "next")]
+            said.setdefault(item["attempts"], times)
+        return len(said) == 4
+
+    wait_until(is_tried_again, lambda: f"four attempts were awaited: {said}")
+    for attempts, (last, next_) in said.items():
+        assert timedelta(seconds=0.3) < next_ - last < timedelta(seconds=4.1)
+        if attempts + 1 in said:
+            assert said[attempts + 1][0] >= next_ - timedelta(milliseconds=10)
+    assert "NEXT ATTEMPT" in queue(running, "list")
+    assert "NEXT ATTEMPT" in queue(running, "show", "1")
 
 
 def test_a_route_that_holds_deliveries_keeps_and_then_sends(orthanc: Orthanc, run: Callable[..., Running]) -> None:

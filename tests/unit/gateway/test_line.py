@@ -35,16 +35,18 @@ def test_what_waits_for_a_time_is_taken_alone_when_it_has_come() -> None:
     line.add_later(4.0, 2)
     line.add([3])
     assert line.next_time == 4.0
+    assert [line.due(one) for one in (1, 2, 3)] == [5.0, 4.0, None]
     assert line.take(3.9, 10, everything) == [3]
     assert line.take(3.9, 10, everything) == []
     assert [line.take(5.0, 10, everything), line.take(5.0, 10, everything)] == [[2], [1]]
+    assert [line.due(one) for one in (1, 2, 3)] == [None, None, None]
 
 
 def test_hurry_ends_every_wait() -> None:
     line = Line()
     line.add_later(1e9, 1)
     line.hurry()
-    assert line.next_time is None
+    assert (line.next_time, line.due(1)) == (None, None)
     assert line.take(0, 10, everything) == [1]
 
 

@@ -65,7 +65,18 @@ def list_(
         print_data(page, output)
         return
     print_table(
-        ["instance", "state", "destination", "reason", "attempts", "last attempt", "received", "from", "bytes"],
+        [
+            "instance",
+            "state",
+            "destination",
+            "reason",
+            "attempts",
+            "last attempt",
+            "next attempt",
+            "received",
+            "from",
+            "bytes",
+        ],
         [_row(item) for item in page["items"]],
     )
     if page["truncated"]:
@@ -92,7 +103,7 @@ def show(
     print_table(["field", "value"], [[key, "-" if value in (None, "") else value] for key, value in document.items()])
     print()
     print_table(
-        ["destination", "state", "reason", "status", "attempts", "last attempt"],
+        ["destination", "state", "reason", "status", "attempts", "last attempt", "next attempt"],
         [
             [
                 one["destination"] or "-",
@@ -101,6 +112,7 @@ def show(
                 _code(one["status"]),
                 one["attempts"],
                 to_seconds(one["lastAttemptTime"]) if one["attempts"] else "-",
+                to_seconds(one["nextAttemptTime"]),
             ]
             for one in deliveries
         ],
@@ -279,6 +291,7 @@ def _row(item: dict[str, Any]) -> list[Any]:
         reason or "-",
         item["attempts"],
         to_seconds(item["lastAttemptTime"]) if item["attempts"] else "-",
+        to_seconds(item["nextAttemptTime"]),
         to_seconds(item["receivedTime"]),
         item["callingAETitle"],
         item["bytes"],

@@ -195,7 +195,11 @@ class StatusDocument(Document):
 
 
 class QueueItem(Document):
-    """A delivery, or with an empty destination an instance that is held without one."""
+    """A delivery, or with an empty destination an instance that is held without one.
+
+    `nextAttemptTime` is the earliest, and there where a delivery is left alone after a fault; without one it is being
+    made, in its turn, held or decided.
+    """
 
     instance: int
     destination: str
@@ -204,6 +208,7 @@ class QueueItem(Document):
     attempts: int
     status: int | None
     last_attempt_time: datetime | None
+    next_attempt_time: datetime | None = None
     received_time: datetime
     calling_ae_title: str = Field(alias="callingAETitle")
     study_instance_uid: str = Field(default="", alias="studyInstanceUID")

@@ -1,7 +1,7 @@
 """The queue as people see it and what they may decide on: list, show, retry, release, drop."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -58,6 +58,14 @@ class Queue:
         if entry is None:
             return None
         return instance_document(entry, self._active().configuration)
+
+    def foretell(self, items: Iterable[QueueItem]) -> None:
+        """Write into deliveries when they are attempted next. For the event loop's thread, where the workers live."""
+        now, workers = time.time(), self._deliverer.workers
+        for item in items:
+            if item.state == DeliveryState.PENDING and item.destination in workers:
+                wait = workers[item.destination].seconds_until_attempt(item.instance)
+                item.next_attempt_time = _time(now + wait) if wait is not None else None
 
     def retry(self, selection: QueueSelection) -> QueueChange:
         """Make dead-lettered and waiting deliveries due now; skipped ones where their state is named."""

@@ -164,7 +164,9 @@ class AdminServer:
             return _refuse(400, str(error))
         if sentence := queue.unknown(selection.destination):
             return _refuse(404, sentence)
-        return _answer(await asyncio.to_thread(queue.page, selection, limit))
+        page = await asyncio.to_thread(queue.page, selection, limit)
+        queue.foretell(page.items)
+        return _answer(page)
 
     async def _find(self, request: web.Request) -> web.Response:
         ledger = self._ledger()
@@ -224,6 +226,7 @@ class AdminServer:
                 f"instance {text} is not in the spool: it was delivered, dropped or discarded, which the ledger of its "
                 "study or its calling AE title says, or there never was one with this number",
             )
+        queue.foretell(document.deliveries)
         return _answer(document)
 
     async def _change(self, request: web.Request) -> web.Response:

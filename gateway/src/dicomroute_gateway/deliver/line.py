@@ -28,6 +28,8 @@ class Line:
         self._ready: deque[int] = deque()
         self._groups: deque[tuple[int, ...]] = deque()
         self._later: list[tuple[float, int]] = []
+        self._due: dict[int, float] = {}
+        """When each of those is due."""
         self._waiting: set[int] = set()
 
     def __contains__(self, identifier: int) -> bool:
@@ -55,17 +57,23 @@ class Line:
     def add_later(self, when: float, identifier: int) -> None:
         """Let a delivery be tried alone, not before `when`, in seconds of a monotonic clock."""
         self._waiting.add(identifier)
+        self._due[identifier] = when
         heapq.heappush(self._later, (when, identifier))
 
     def hurry(self) -> None:
         """End every wait for a time."""
         self._groups.extend((identifier,) for _, identifier in self._later)
         self._later.clear()
+        self._due.clear()
 
     @property
     def next_time(self) -> float | None:
         """When the first delivery that waits for a time is due."""
         return self._later[0][0] if self._later else None
+
+    def due(self, identifier: int) -> float | None:
+        """Return when a delivery is due that waits for a time."""
+        return self._due.get(identifier)
 
     def take(self, now: float, most: int, look: Callable[[int], Turn], *, ready_first: bool = False) -> list[int]:
         """Return what is to be tried next: a group, or up to `most` deliveries in their order.
@@ -77,7 +85,9 @@ class Line:
             if taken:
                 return taken
         while self._later and self._later[0][0] <= now:
-            self._groups.append((heapq.heappop(self._later)[1],))
+            _, identifier = heapq.heappop(self._later)
+            self._due.pop(identifier, None)
+            self._groups.append((identifier,))
         for _ in range(len(self._groups)):
             group = self._groups.popleft()
             taken, rest = self._choose(deque(group), most, look)

@@ -111,6 +111,17 @@ class Worker:
         """Whether a fault of the destination makes its deliveries wait."""
         return self._pace.is_asking
 
+    def seconds_until_attempt(self, identifier: int) -> float | None:
+        """Return for how long a delivery is left alone at least; None where no time is waited for.
+
+        It is then being made, or in its turn, or held.
+        """
+        if self._held():
+            return None
+        now = time.monotonic()
+        own = self._line.due(identifier)
+        return max(self._pace.seconds_until(now), 0.0 if own is None else own - now) or None
+
     def offer(self, identifiers: Sequence[int]) -> None:
         """Add deliveries that have become pending."""
         self._line.add(identifier for identifier in identifiers if identifier not in self._in_flight)
