@@ -128,7 +128,11 @@ class Programmed(Reason):
 class Ready(Reason):
     """The route receives: its listeners are open and what arrives can be kept."""
 
-    READY = ("Ready", "Every pod receives.")
+    READY = (
+        "Ready",
+        "Every pod receives. The nodes send callers of the Service there a moment later, up to a few seconds: until "
+        "then a connection is refused.",
+    )
     SCALED_TO_ZERO = ("ScaledToZero", "gateway.replicas is 0: nothing is received or delivered; the spool stays.")
     NOT_ACCEPTED = ("NotAccepted", "The manifest is not accepted and the route never ran: see Accepted.")
     STATUS_STALE = ("StatusStale", "A pod could not be asked for 30 seconds, so that nothing is known of it.")
