@@ -53,6 +53,7 @@ def test_an_upgrade_with_a_queue_in_flight(
     acknowledged = sending.acknowledged()
     assert acknowledged == {uid_of(file) for file in files}
     namespace.wait_ready()
+    namespace.wait(lambda: archive.count() == len(files), "the archive does not have all")
     namespace.wait_instances(owed=0, deadLettered=0)
     stored = archive.files()
     for file in files:

@@ -31,6 +31,7 @@ def test_acknowledged_instances_outlive_their_pod(
         namespace.wait(lambda: _is_back(namespace, before), "the pod is not back")  # noqa: B023
     acknowledged = sending.acknowledged()
     assert acknowledged == {uid_of(file) for file in files}
+    namespace.wait(lambda: archive.count() == len(files), "the archive does not have all")
     namespace.wait_instances(owed=0, deadLettered=0)
     stored = archive.files()
     assert acknowledged <= stored.keys()

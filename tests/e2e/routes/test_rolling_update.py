@@ -34,8 +34,8 @@ def test_the_receive_gap_of_a_rolling_update(
     times = [one["time"] for one in answers if one.get("status") == 0]
     assert len(times) == len(files)
     assert max(later - earlier for earlier, later in pairwise(times)) < 15
+    namespace.wait(lambda: archive.count() == len(files), "the archive does not have all")
     namespace.wait_instances(owed=0)
-    assert archive.count() == len(files)
 
 
 _NONE: Json = {"metadata": {"uid": ""}}
