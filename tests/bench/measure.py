@@ -285,7 +285,7 @@ def check_count(server: Server, acknowledged: int) -> None:
 
 def memory(server: Server, associations: int) -> Sample:
     """Return the memory of an idle system, and what so many idle associations add to it."""
-    time.sleep(1)
+    time.sleep(1)  # what starting began settles first
     idle = machine.pss_bytes(server.roots)
     held = [Association(server.port, CT, IMPLICIT_VR) for _ in range(associations)]
     time.sleep(1)

@@ -71,7 +71,7 @@ def test_an_image_that_there_is_not_stops_at_the_first_route_until_one_is_named_
 ) -> None:
     install({**images, "gateway": "localhost/does-not-exist:1"})
     routes.wait_condition("Ready", "False", "ImageUnavailable", name=ROUTES[0])
-    time.sleep(10)
+    time.sleep(10)  # long enough for a turn that is given wrongly to show in another route
     assert [image_of(routes, name) for name in (*ROUTES[1:], "pinned")] == [images["gateway"]] * 3
     for name in ROUTES[1:]:
         assert routes.condition("Ready", name)["status"] == "True"
