@@ -228,6 +228,21 @@ TEXT = (
     Row(21, "an IS with an underscore", Held(), "PS3.5 6.2: IS", _with(element(_FRAMES, "IS", b"1_00"))),
     Row(21, "a DS that is not a number", Held(), "PS3.5 6.2: DS", _with(element(_THICKNESS, "DS", b"nan "))),
     Row(21, "a DS that is infinite", Held(), "PS3.5 6.2: DS", _with(element(_THICKNESS, "DS", b"infinity"))),
+    Row(21, "a text with a NUL in its midst", Held(), "PS3.5 6.2: LO has no control characters",
+        _with(element(_DESCRIPTION, "LO", b"CHEST\0OBJECTED"))),
+    Row(21, "a text with a byte order mark in its midst", Held(), "PS3.5 6.1: libraries read it as they like",
+        _with(element(_CHARACTER_SET, "CS", b"ISO_IR 192"), element(_DESCRIPTION, "LO", "OBJ\ufeffECTED".encode()))),
+    Row(21, "a DS of 64 KB of digits", Held(), "PS3.5 6.2: DS, 16 bytes",
+        _with(element(_THICKNESS, "DS", b"1" * 65_532))),
+    Row(21, "an IS beyond 64 bits", Held(), "PS3.5 6.2: IS, 32 bits",
+        _with(element(_FRAMES, "IS", b"99999999999999999999"))),
+    Row(21, "an IS of 1.0", Stored(), "PS3.5 6.2: IS; it is read as 1", _with(element(_FRAMES, "IS", b"1.0 "))),
+    Row(21, "Latin-9", Stored(), "PS3.3 table C.12-2: ISO_IR 203",
+        _with(element(_CHARACTER_SET, "CS", b"ISO_IR 203"), element(_NAME, "PN", b"Quixlebury^\xa4"))),
+    Row(21, "a misspelt Specific Character Set, and pure ASCII", Stored(), "PS3.3 C.12.1.1.2: defined terms",
+        _with(element(_CHARACTER_SET, "CS", b"ISO-IR 100"))),
+    Row(21, "a misspelt Specific Character Set, and more than ASCII", Held(), "PS3.3 C.12.1.1.2: defined terms",
+        _with(element(_CHARACTER_SET, "CS", b"ISO-IR 100"), element(_NAME, "PN", b"Quixlebury^\xfc "))),
 )  # fmt: skip
 
 DATA_SETS = (*SYNTAXES, *POLYGLOTS, *UIDS, *STRUCTURE, *SEQUENCES, *SIZES, *TEXT)

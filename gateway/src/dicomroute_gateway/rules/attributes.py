@@ -4,6 +4,7 @@ Values follow the data dictionary (PS3.6): VM > 1 a list; IS, US, SS, UL, SL, UV
 double; AT a string of eight hexadecimal digits; otherwise decoded text. Missing is "", [] or null.
 """
 
+import math
 import re
 import struct
 from collections.abc import Mapping
@@ -11,15 +12,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from pydicom import config
 from pydicom._dicom_dict import DicomDictionary
-from pydicom.charset import convert_encodings, decode_bytes, python_encoding
-from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
+from .character_sets import decode_text
 from .head import RawElement
-
-# A text that cannot be decoded has no value; the library would replace characters, and warn on standard error.
-config.settings.reading_validation_mode = config.RAISE
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 TRANSFER_SYNTAX_KEYWORD: Final = "TransferSyntaxUID"
@@ -29,8 +25,16 @@ _INTEGERS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV":
 _FLOATS: Final = {"FL": "f", "FD": "d"}
 _DECODED: Final = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _PLAIN: Final = frozenset(("AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"))
-_INTEGER: Final = re.compile(r"[+-]?[0-9]+")
-_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?")
+_INTEGER: Final = re.compile(r"([+-]?[0-9]+)(?:\.0*)?")
+_DECIMAL: Final = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?)")
+_MOST_NUMBER_CHARACTERS: Final = 64
+"""IS has 12 and DS 16 (PS3.5 6.2); what writers put there is longer at times, and never so long."""
+_INT64: Final = range(-(1 << 63), 1 << 63)
+"""The integers that CEL has."""
+_NOT_AS_WRITTEN: Final = re.compile("[\0\ud800-\udfff\ufeff\ufffe\uffff]")
+"""Characters that a library cuts a text at, drops or cannot have: NUL, surrogates, byte order marks, noncharacters."""
+_NO_AE_TITLE: Final = re.compile(r"[^ -~]|\\")
+"""What a title cannot have (PS3.5 6.2), so that its text may stand for several sequences of bytes."""
 _ONE_VALUE: Final = frozenset(("LT", "ST", "UT", "UR"))
 """Value representations in which a backslash is a character like any other (PS3.5 6.2)."""
 
@@ -104,6 +108,8 @@ def value_of(attribute: Attribute, elements: Mapping[int, RawElement], byte_orde
         values = _values(attribute, element, elements, byte_order)
     except (ValueError, struct.error, LookupError) as error:
         raise ValueUnusable(f"{attribute.keyword} is not a valid {element.vr}") from error
+    if not all(map(_is_as_written, values)):
+        raise ValueUnusable(f"{attribute.keyword} has characters, or is a number, that rules cannot read as it is")
     if attribute.is_list:
         return values
     if len(values) > 1:
@@ -122,21 +128,41 @@ def _values(
         words = struct.unpack(f"{byte_order}{_count(element.value, 'H')}H", element.value)
         return [f"{group:04X}{number:04X}" for group, number in zip(words[::2], words[1::2], strict=True)]
     text = _text(element.value, vr, elements)
-    texts = [text.rstrip(" \0")] if vr in _ONE_VALUE else [part.strip(" \0") for part in text.split("\\")]
+    parts = [text] if vr in _ONE_VALUE else [part.lstrip(" ") for part in text.split("\\")]
+    texts = [part.rstrip(" \0") for part in parts]
     if vr == "PN":
         texts = [text.rstrip("^=") for text in texts]
     if attribute.form is Form.INTEGER:
-        return [int(_checked(text, _INTEGER)) for text in texts if text]
+        return [int(_number(text, _INTEGER)) for text in texts if text]
     if attribute.form is Form.DECIMAL:
-        return [float(_checked(text, _DECIMAL)) for text in texts if text]
+        return [float(_number(text, _DECIMAL)) for text in texts if text]
     return [text for text in texts if text or len(texts) > 1]
 
 
-def _checked(text: str, form: re.Pattern[str]) -> str:
-    """Return the text of a number; Python reads more as one than the standard (PS3.5 6.2: IS, DS)."""
-    if not form.fullmatch(text):
+def _number(text: str, form: re.Pattern[str]) -> str:
+    """Return the text of a number; Python reads more as one than the standard (PS3.5 6.2: IS, DS).
+
+    Its length is looked at first: a peer decides what is matched.
+    """
+    found = form.fullmatch(text) if len(text) <= _MOST_NUMBER_CHARACTERS else None
+    if found is None:
         raise ValueError("no number")
-    return text
+    return found[1]
+
+
+def _is_as_written(value: Scalar) -> bool:
+    """Return whether CEL, and whoever else is given a value, sees what its bytes say."""
+    if isinstance(value, str):
+        return _NOT_AS_WRITTEN.search(value) is None
+    if isinstance(value, int):
+        return value in _INT64
+    return not (isinstance(value, float) and math.isinf(value))
+
+
+def check_fact(name: str, value: str) -> None:
+    """Raise ValueUnusable for a fact of an association that rules cannot read as it came."""
+    if _NO_AE_TITLE.search(value):
+        raise ValueUnusable(f"association.{name} has characters that an AE title cannot have")
 
 
 def _count(value: bytes, code: str) -> int:
@@ -146,9 +172,5 @@ def _count(value: bytes, code: str) -> int:
 def _text(value: bytes, vr: str, elements: Mapping[int, RawElement]) -> str:
     if vr not in _DECODED:
         return value.decode("latin-1")
-    charset = elements.get(SPECIFIC_CHARACTER_SET)
-    names = [name.strip(" \0") for name in charset.value.decode("latin-1").split("\\")] if charset else [""]
-    if unknown := [name for name in names if name not in python_encoding]:
-        raise ValueError(f"{len(unknown)} unknown character sets")
-    encodings = convert_encodings(names)
-    return decode_bytes(value, encodings, PN_DELIMS if vr == "PN" else TEXT_VR_DELIMS)
+    character_set = elements.get(SPECIFIC_CHARACTER_SET)
+    return decode_text(value, vr, character_set.value if character_set else b"")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cel_expr_python import cel
 
-from .attributes import ASSOCIATION_FACTS, ATTRIBUTES, Attribute, Form, Value
+from .attributes import ASSOCIATION_FACTS, ATTRIBUTES, Attribute, Form, Value, check_fact
 
 MAX_EXPRESSION_CHARACTERS: Final = 2048
 _REFERENCE: Final = re.compile(r"\b(instance|association)\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
@@ -42,18 +42,22 @@ class EvaluationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled expression that answers true or false, and the attributes it speaks of."""
+    """A compiled expression that answers true or false, and the attributes and facts it speaks of."""
 
     text: str
     attributes: tuple[Attribute, ...]
+    facts: tuple[str, ...]
     _program: Any
 
     def evaluate(self, instance: Mapping[str, Value], association: Mapping[str, str]) -> bool:
-        """Return the answer for these values; `instance` has a value for each of `attributes`.
+        """Return the answer for these values; `instance` has one for each of `attributes`, `association` of `facts`.
 
-        Raises EvaluationError, for example for a comparison with null or an index past the end of a list.
+        Raises EvaluationError, for example for a comparison with null or an index past the end of a list, and
+        ValueUnusable for a fact that cannot be read as it came.
         """
-        data: dict[str, Any] = {f"association.{name}": value for name, value in association.items()}
+        for name in self.facts:
+            check_fact(name, association[name])
+        data: dict[str, Any] = {f"association.{name}": association[name] for name in self.facts}
         data.update((f"instance.{a.keyword}", instance[a.keyword]) for a in self.attributes)
         try:
             result = self._program.eval(data=data)
@@ -80,8 +84,10 @@ def compile_expression(text: str) -> Expression:
         raise ExpressionError(_explain(str(error))) from error
     if checked.return_type() != cel.Type.BOOL:
         raise ExpressionError(f"the expression answers {checked.return_type().name()}; it has to answer true or false")
-    keywords = sorted({name for kind, name in _REFERENCE.findall(text) if kind == "instance"} & ATTRIBUTES.keys())
-    return Expression(text, tuple(ATTRIBUTES[keyword] for keyword in keywords), program)
+    named = _REFERENCE.findall(text)
+    keywords = sorted({name for kind, name in named if kind == "instance"} & ATTRIBUTES.keys())
+    facts = sorted({name for kind, name in named if kind == "association"} & set(ASSOCIATION_FACTS))
+    return Expression(text, tuple(ATTRIBUTES[keyword] for keyword in keywords), tuple(facts), program)
 
 
 @cache
