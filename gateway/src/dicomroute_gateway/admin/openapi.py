@@ -1,5 +1,7 @@
 """The OpenAPI description of the admin API, made from its documents."""
 
+import json
+from functools import cache
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -22,6 +24,12 @@ _DOCUMENTS = (
 )
 
 _LEDGER_KEYS = ("sopInstanceUID", "seriesInstanceUID", "studyInstanceUID", "callingAETitle")
+
+
+@cache
+def openapi_json() -> bytes:
+    """Return the text of the description; it is made once."""
+    return json.dumps(openapi_document()).encode()
 
 
 def openapi_document() -> dict[str, Any]:

@@ -19,15 +19,20 @@ from dicomroute_gateway.deliver.probes.prober import Prober
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.measures import Measures
 
+from .door import Door
+from .lately import Lately
 from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
 from .model import Document, ErrorDocument, QueueChange, QueueSelection, QueueState
-from .openapi import openapi_document
+from .openapi import openapi_json
 from .queue import Queue
 from .status import Observation, probe_document, refused_document, status_document
 
 _STATES = tuple(QueueState)
 _LOGGED_INSTANCES: Final = 100
+_OBSERVED_SECONDS: Final = 0.1
+_MEASURED_SECONDS: Final = 0.5
+"""For how long what was made for one who asks on the open port is good enough for others."""
 _MOST_QUESTIONS: Final = 2
 """How many questions to the ledger are taken: one that is being answered, and one that waits."""
 
@@ -53,28 +58,37 @@ class AdminServer:
         self._queue = queue
         self._ledger = ledger
         self._token_file = token_file
-        self._measures = measures
         self._refused = refused
         self._prober = prober
         self._runners: list[web.AppRunner] = []
+        self._doors: list[Door] = []
+        self._observed = Lately(_OBSERVED_SECONDS, observe)
+        self._measured = Lately(_MEASURED_SECONDS, lambda: metrics_text(status_document(observe()), measures))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._questions: list[Future[Any]] = []
 
     async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a port for health, the API, or both; return the port. Raises OSError."""
-        app = web.Application(middlewares=[_errors_as_json])
+        doors: list[Door] = []
+
+        @web.middleware
+        async def in_turn(request: web.Request, handler: Handler) -> web.StreamResponse:
+            async with doors[0].serving(request.transport):
+                return await handler(request)
+
+        app = web.Application(middlewares=[in_turn, _errors_as_json])
         if health:
             app.add_routes(
                 [
                     web.get("/healthz", self._healthz),
                     web.get("/readyz", self._readyz),
                     web.get("/metrics", self._metrics),
-                    web.get("/openapi.json", self._openapi),
                 ]
             )
         if api:
             app.add_routes(
                 [
+                    web.get("/openapi.json", self._openapi),
                     web.get("/api/v1/status", self._secured(self._status)),
                     web.get("/api/v1/ledger", self._secured(self._find)),
                     web.get("/api/v1/report", self._secured(self._report)),
@@ -85,16 +99,18 @@ class AdminServer:
                     web.post("/api/v1/queue/{operation}", self._secured(self._change)),
                 ]
             )
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, bind, port, ssl_context=tls, shutdown_timeout=1)
-        await site.start()
-        address: tuple[str, int] = runner.addresses[0]
-        return address[1]
+        assert runner.server is not None
+        doors.append(Door(runner.server, tls))
+        self._doors += doors
+        return doors[0].open(bind, port)
 
     async def stop(self) -> None:
         """Stop serving."""
+        for door in self._doors:
+            door.close()
         for runner in self._runners:
             await runner.cleanup()
         self._reader.shutdown(wait=False, cancel_futures=True)
@@ -110,6 +126,8 @@ class AdminServer:
                 return _refuse(401, "send the route's admin token: Authorization: Bearer TOKEN")
             if not token or not hmac.compare_digest(given.encode(), token.encode()):
                 return _refuse(401, "the token is not this gateway's: each route, and each state folder, has its own")
+            for door in self._doors:
+                door.trust(request.transport)
             return await handler(request)
 
         return check
@@ -118,18 +136,17 @@ class AdminServer:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        seen = self._observe()
+        seen = self._observed.get()
         if seen.ready:
             return web.Response(text="ok\n")
         why = "\n".join(f"{section}: {reason}: {message}" for section, reason, message in seen.problems)
         return web.Response(status=503, text=f"not ready\n{why}\n")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        body = metrics_text(status_document(self._observe()), self._measures)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=self._measured.get(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _openapi(self, _request: web.Request) -> web.Response:
-        return web.json_response(openapi_document())
+        return web.Response(body=await asyncio.to_thread(openapi_json), content_type="application/json")
 
     async def _status(self, _request: web.Request) -> web.Response:
         return _answer(status_document(self._observe()))

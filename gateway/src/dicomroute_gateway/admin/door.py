@@ -1,0 +1,266 @@
+"""The door of an admin port: how many connections stand, how fast new ones are let in, and how long one may dawdle.
+
+The port shares its event loop with what delivers. Whoever can reach it must not be able to take that away: connections
+are accepted at a bounded rate, what they send is read at a bounded rate, and one that asks for nothing is closed.
+"""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import structlog
+
+_MOST_CONNECTIONS: Final = 400
+"""For a further one the one that has waited longest is closed, of the address that has most."""
+_ACCEPTED_A_SECOND: Final = 500
+_HANDSHAKES_A_SECOND: Final = 100
+"""A handshake of TLS costs some milliseconds of processor time."""
+_ACCEPTED_A_TURN: Final = 16
+_READ_BYTES_A_SECOND: Final = 1 << 17
+_READ_BYTES_AT_ONCE: Final = 1 << 12
+_REQUESTS_A_SECOND: Final = 500
+"""Of all connections together, but of those that have shown the token."""
+_PATIENCE_SECONDS: Final = 5.0
+"""For a whole request to come, behind the connection or the answer before it."""
+_SERVED_SECONDS: Final = 600.0
+_BACKLOG: Final = 1024
+_OUT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+log = structlog.get_logger(__name__)
+
+Factory = Callable[[], asyncio.Protocol]
+
+
+class Rate:
+    """Lets through so much a second, and as much at once. Times are seconds of the event loop's clock."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._free_at = 0.0
+
+    def take(self, now: float, amount: float) -> float:
+        """Take an amount; return for how many seconds nothing more is to be taken."""
+        self._free_at = max(self._free_at, now - 1.0) + amount / self._per_second
+        return max(0.0, self._free_at - now)
+
+
+class Door:
+    """Lets connections in to a server; `factory` makes the protocol of one. Lives in one event loop."""
+
+    def __init__(self, factory: Factory, tls: ssl.SSLContext | None = None) -> None:
+        self._factory = factory
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._accepting = Rate(_ACCEPTED_A_SECOND if tls is None else _HANDSHAKES_A_SECOND)
+        self._reading = Rate(_READ_BYTES_A_SECOND)
+        self._asking = Rate(_REQUESTS_A_SECOND)
+        self._guests: set[Guest] = set()
+        self._by_transport: dict[asyncio.BaseTransport, Guest] = {}
+        self._socket: socket.socket | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def open(self, bind: str, port: int) -> int:
+        """Listen, and return the port. Raises OSError."""
+        family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+        self._socket = socket.create_server((bind, port), family=family, backlog=_BACKLOG)
+        self._socket.setblocking(False)
+        self._loop.add_reader(self._socket, self._accept)
+        self._look()
+        opened: int = self._socket.getsockname()[1]
+        return opened
+
+    def close(self) -> None:
+        """Let nobody in any more; those who are in are for the server to send away."""
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+        if self._timer is not None:
+            self._timer.cancel()
+        for guest in list(self._guests):
+            if guest.transport is None:
+                guest.send_away()
+
+    @asynccontextmanager
+    async def serving(self, transport: asyncio.BaseTransport | None) -> AsyncIterator[None]:
+        """Wait for the turn of a request, and take note of how long it is served."""
+        guest = self._by_transport.get(transport) if transport is not None else None
+        if guest is None:
+            yield
+            return
+        guest.is_served = True
+        try:
+            if not guest.is_trusted and (wait := self._asking.take(self._loop.time(), 1)):
+                await asyncio.sleep(wait)
+            guest.since = self._loop.time()
+            yield
+        finally:
+            guest.is_served = False
+            guest.since = self._loop.time()
+
+    def trust(self, transport: asyncio.BaseTransport | None) -> None:
+        """Take note that somebody has the token: what he asks for is not for the door to bound."""
+        if transport is not None and (guest := self._by_transport.get(transport)):
+            guest.is_trusted = True
+
+    def seconds_to_read(self, length: int) -> float:
+        """Return when a connection that has sent so many bytes may send more."""
+        return self._reading.take(self._loop.time(), length)
+
+    def _accept(self) -> None:
+        assert self._socket is not None
+        for _ in range(_ACCEPTED_A_TURN):
+            try:
+                connection, address = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _OUT_OF:
+                    raise
+                log.error("admin.accept_failed", error=str(error))
+                self._pause(0.1)
+                return
+            self._make_room()
+            guest = Guest(self, self._factory(), str(address[0]), self._loop.time())
+            self._guests.add(guest)
+            guest.entry = self._loop.create_task(self._let_in(connection, guest))
+            if wait := self._accepting.take(self._loop.time(), 1):
+                self._pause(wait)
+                return
+
+    def _pause(self, seconds: float) -> None:
+        listening = self._socket
+        assert listening is not None
+        self._loop.remove_reader(listening)
+        self._loop.call_later(seconds, lambda: self._socket and self._loop.add_reader(listening, self._accept))
+
+    async def _let_in(self, connection: socket.socket, guest: "Guest") -> None:
+        connection.setblocking(False)
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: guest,
+                connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else _PATIENCE_SECONDS,
+            )
+        except (OSError, asyncio.CancelledError):  # errors and time-outs of TLS are among them
+            self._guests.discard(guest)
+            connection.close()
+
+    def entered(self, guest: "Guest", transport: asyncio.Transport) -> None:
+        """Take note that a connection is ready for requests."""
+        self._by_transport[transport] = guest
+
+    def left(self, guest: "Guest") -> None:
+        """Forget a connection that ends."""
+        self._guests.discard(guest)
+        if guest.transport is not None:
+            self._by_transport.pop(guest.transport, None)
+
+    def _make_room(self) -> None:
+        if len(self._guests) < _MOST_CONNECTIONS:
+            return
+        most = Counter(one.address for one in self._guests).most_common(1)[0][0]
+        waiting = [one for one in self._guests if one.address == most and not one.is_served]
+        if waiting:
+            min(waiting, key=lambda one: one.since).send_away()
+
+    def _look(self) -> None:
+        """Send those away who have asked for nothing in time, or take nothing of what they asked for."""
+        now = self._loop.time()
+        for guest in list(self._guests):
+            if guest.takes_its_answer():
+                guest.since = now
+            if now - guest.since > (_SERVED_SECONDS if guest.is_served else _PATIENCE_SECONDS):
+                guest.send_away()
+        self._timer = self._loop.call_later(1.0, self._look)
+
+
+class Guest(asyncio.Protocol):
+    """One connection: hands everything on to the protocol of the server, at the pace of the door."""
+
+    def __init__(self, door: Door, inner: asyncio.Protocol, address: str, now: float) -> None:
+        self._door = door
+        self._inner = inner
+        self._loop = asyncio.get_running_loop()
+        self._unsent = 0
+        self.address = address
+        self.since = now
+        """When it came, was answered last, or took something of its answer."""
+        self.is_served = False
+        self.is_trusted = False
+        self._unread = bytearray()
+        self.transport: asyncio.Transport | None = None
+        """None while it is being let in."""
+        self.entry: asyncio.Task[None] | None = None
+
+    def takes_its_answer(self) -> bool:
+        """Return whether it took some of what was written to it since this was asked last."""
+        before = self._unsent
+        self._unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        return self._unsent < before
+
+    def send_away(self) -> None:
+        """End the connection at once."""
+        self._door.left(self)
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.entry is not None:
+            self.entry.cancel()
+
+    def connection_made(self, transport: Any) -> None:
+        """Be let in."""
+        self.transport = transport
+        self._door.entered(self, transport)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        if self._unread:  # what was under way when reading was paused
+            self._unread += data
+        else:
+            self._hand_on(data)
+
+    def _hand_on(self, data: bytes) -> None:
+        if self.is_trusted:
+            self._inner.data_received(data)
+            return
+        piece, rest = data[:_READ_BYTES_AT_ONCE], data[_READ_BYTES_AT_ONCE:]
+        self._inner.data_received(piece)
+        wait = self._door.seconds_to_read(len(piece))
+        if self.transport is None or not (wait or rest):
+            return
+        self._unread = bytearray(rest)
+        self.transport.pause_reading()
+        self._loop.call_later(min(wait, _PATIENCE_SECONDS), self._read_on)
+
+    def _read_on(self) -> None:
+        if self.transport is None or self.transport.is_closing():
+            return
+        data, self._unread = bytes(self._unread), bytearray()
+        if data:
+            self._hand_on(data)
+        if not self._unread:
+            self.transport.resume_reading()
+
+    def eof_received(self) -> bool | None:
+        """Hand on that nothing more comes."""
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        """Hand on that the answer is taken slowly."""
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Hand on that more of the answer is taken."""
+        self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave."""
+        self._door.left(self)
+        self._inner.connection_lost(exc)
