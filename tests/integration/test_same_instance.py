@@ -124,6 +124,27 @@ def test_one_that_comes_again_is_delivered_again_only_where_it_was_delivered(
     assert destinations["nowhere"]["pending"] + destinations["nowhere"]["inFlight"] == 1
 
 
+def test_one_that_was_held_and_comes_again_goes_where_the_rules_of_now_say(
+    tmp_path: Path, recorder: Recorder, run: Callable[..., Running]
+) -> None:
+    """Also when a restart lies between; nothing of the first stays behind."""
+    archive = to(f"http://127.0.0.1:{recorder.port}/dicom-web")
+    name = [{"kind": "CloudTarget", "name": "archive"}]
+    rules = [{"name": "mr", "when": "instance.Modality == 'MR'", "destinations": name}]
+    running = run(local_node(), archive, local_route(rules=rules))
+    (file,) = make_corpus(tmp_path / "study", 1, ("CT_small.dcm",))
+    assert dcmsend(running.port, [file]) == 0
+    running.wait_for(owed=1, receivedTotal=1)
+    running.kill_gateway()
+    before = running.hash()
+    running.write([local_route()])
+    running.wait_reloaded(before)
+    assert dcmsend(running.port, [file]) == 0
+    running.wait_for(owed=0, receivedTotal=1, deliveredTotal=1)
+    assert running.status()["deliveries"]["held"] == 0
+    assert recorder.sent == [uid_of(file)]
+
+
 def wait_delivered(running: Running, count: int) -> None:
     running.process.wait_until(
         lambda: {one["name"]: one["deliveredTotal"] for one in running.status()["destinations"]}["archive"] == count,

@@ -17,6 +17,7 @@ from .rules.head import HeadError, RawElement, scan
 from .rules.routing import CompiledRules, Routing
 from .spool.errors import SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .spool.incoming import Incoming
+from .spool.ledger import RULE_ERROR, UNMATCHED
 from .spool.records import DeliveryState, Received, Sender
 from .spool.spool import Spool
 from .spool.waiting import Waiter
@@ -26,9 +27,6 @@ _SOP_INSTANCE_UID: Final = 0x00080018
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 _SERIES_INSTANCE_UID: Final = 0x0020000E
 _UID: Final = re.compile(r"(?!.{65})[0-9]+(?:\.[0-9]+)*")
-
-HOLD_UNMATCHED: Final = "Unmatched"
-HOLD_RULE_ERROR: Final = "RuleError"
 
 log = structlog.get_logger(__name__)
 
@@ -325,8 +323,8 @@ def association_values(sender: Sender) -> dict[str, str]:
 def hold_reason(routing: Routing) -> str:
     """Return why an instance is held after its routing, or "" when it is not."""
     if routing.error:
-        return HOLD_RULE_ERROR
-    return "" if routing.destinations else HOLD_UNMATCHED
+        return RULE_ERROR
+    return "" if routing.destinations else UNMATCHED
 
 
 def _mismatch(elements: dict[int, RawElement], request: StoreRequest) -> str:

@@ -36,11 +36,13 @@ class Line:
         return identifier in self._waiting
 
     def add(self, identifiers: Iterable[int]) -> None:
-        """Let deliveries wait behind the others; those that wait already stay where they are."""
+        """Let deliveries wait behind the others. One that waits already, but for a time, is tried soon."""
         for identifier in identifiers:
             if identifier not in self._waiting:
                 self._waiting.add(identifier)
                 self._ready.append(identifier)
+            elif self._due.pop(identifier, None) is not None:
+                self._groups.append((identifier,))
 
     def add_group(self, identifiers: Sequence[int]) -> None:
         """Let deliveries be tried soon, together and with nobody else."""
@@ -62,13 +64,15 @@ class Line:
 
     def hurry(self) -> None:
         """End every wait for a time."""
-        self._groups.extend((identifier,) for _, identifier in self._later)
+        self._groups.extend((identifier,) for identifier in self._due)
         self._later.clear()
         self._due.clear()
 
     @property
     def next_time(self) -> float | None:
         """When the first delivery that waits for a time is due."""
+        while self._later and self._due.get(self._later[0][1]) != self._later[0][0]:
+            heapq.heappop(self._later)  # it waits no longer, or for another time
         return self._later[0][0] if self._later else None
 
     def due(self, identifier: int) -> float | None:
@@ -84,9 +88,9 @@ class Line:
             taken, self._ready = self._choose(self._ready, most, look)
             if taken:
                 return taken
-        while self._later and self._later[0][0] <= now:
+        while (due := self.next_time) is not None and due <= now:
             _, identifier = heapq.heappop(self._later)
-            self._due.pop(identifier, None)
+            del self._due[identifier]
             self._groups.append((identifier,))
         for _ in range(len(self._groups)):
             group = self._groups.popleft()

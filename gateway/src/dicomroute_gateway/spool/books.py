@@ -3,12 +3,13 @@
 import errno
 import os
 import threading
+import time
 from typing import Final
 
 from .errors import SpoolError, SpoolFailed
 from .files import NO_ROOM, Files
 from .journal import Journal, JournalFailed
-from .ledger import Entry, Ledger
+from .ledger import Entry, Ledger, replaced_records
 from .records import DeliveryRecord, DeliveryState, Record
 from .segments import Content
 from .views import Owed
@@ -142,6 +143,11 @@ class Books:
                 self.spooled_bytes += entry.received.file_length
                 self.announce(entry)
             self.offer(newer)
+            # What came again meanwhile was kept as a copy, as nobody knew yet what became of the first.
+            now = time.time()
+            for copy in [one for identifier, one in self.ledger.entries.items() if identifier >= before]:
+                for earlier in self.ledger.equal_before(copy.received):
+                    self.take_over(*replaced_records(earlier, copy, now))
 
     # -- trust -----------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ The same `apply` serves a running gateway and one that reads its journal after a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -34,6 +34,10 @@ SUPERSEDED: Final = "Superseded"
 """Reason of a delivery that was given up because its destination has a later version."""
 REPLACED: Final = "Replaced"
 """Reason of a delivery that was given up because the spool cannot read it, and the same bytes came again."""
+UNMATCHED: Final = "Unmatched"
+RULE_ERROR: Final = "RuleError"
+ROUTING_HOLDS: Final = (UNMATCHED, RULE_ERROR)
+"""Why an instance is held that rules named nobody for: when it comes again, the rules of then are asked."""
 _DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
 
 
@@ -76,9 +80,13 @@ class Entry:
         return Outcome.DISCARDED
 
     def is_owed_again(self, destination: str) -> bool:
-        """Whether an instance that came again is owed to a destination for that; one that waits there is not."""
+        """Whether an instance that came again is owed to a destination for that.
+
+        Who sends again means it: what was given up is tried anew, and what was refused as if it had not been. One that
+        only waits there is owed already.
+        """
         delivery = self.deliveries.get(destination)
-        return delivery is None or delivery.state in _DONE
+        return delivery is None or delivery.state is not DeliveryState.PENDING or delivery.refusals > 0
 
     def is_delivered(self, destination: str) -> bool:
         """Return whether a destination has the instance."""
@@ -171,7 +179,8 @@ class Ledger:
                 entry.deliveries = {**entry.deliveries, **again}
                 self._put(entry)
                 for destination in record.destinations:
-                    self._wait(record.id, destination)
+                    if destination not in done or done[destination].state is not DeliveryState.PENDING:
+                        self._wait(record.id, destination)
             case HoldRecord() if entry := self._take(record.id):
                 entry.hold = record.reason
                 self._put(entry)
@@ -224,15 +233,10 @@ class Ledger:
         return None if first is None else self.entries[first].received.time
 
     def equal_to(self, received: Received) -> Entry | None:
-        """Return the newest entry of the same instance if it has the same bytes, in the same transfer syntax.
-
-        One that is held where the other is not, or the other way round, is not equal: its rules were other ones.
-        """
+        """Return the newest entry of the same instance if it has the same bytes, in the same transfer syntax."""
         versions = self._versions.get(received.sop_instance_uid)
         entry = self.entries[versions[-1]] if versions else None
-        if entry is None or entry.hold != received.hold:
-            return None
-        return entry if _bytes_of(entry.received) == _bytes_of(received) else None
+        return entry if entry is not None and _bytes_of(entry.received) == _bytes_of(received) else None
 
     def is_behind(self, entry: Entry, destination: str) -> bool:
         """Return whether an earlier version of the instance is still to be delivered to this destination."""
@@ -358,20 +362,56 @@ class Ledger:
                 self._owed_bytes[destination] += difference * entry.received.length
 
 
+def repeat_records(entry: Entry, received: Received, again: Sequence[str]) -> list[Record]:
+    """Return what is written down of an instance that came again: owed to `again`, and held as the rules of now say.
+
+    A hold that no rule set is not for a sender to end.
+    """
+    identifier, records = entry.received.id, list[Record]()
+    if again:
+        records.append(AgainRecord(identifier, tuple(again)))
+    records += (
+        DeliveryRecord(identifier, one, DeliveryState.SKIPPED, reason=OVER_QUOTA, time=received.time)
+        for one in received.skipped
+        if one not in entry.deliveries
+    )
+    if entry.hold != received.hold and entry.hold in ("", *ROUTING_HOLDS):
+        records.append(HoldRecord(identifier, received.hold))
+    return records
+
+
+def replaced_records(earlier: Entry, copy: Entry, now: float) -> list[Record]:
+    """Return what is written down of an instance of which a copy goes where it did not: it is given up there.
+
+    `now` is in seconds since 1970.
+    """
+    ends_hold = earlier.hold in ROUTING_HOLDS and bool(copy.deliveries)
+    records = list[Record]()
+    for one in copy.deliveries:
+        known = earlier.deliveries.get(one)
+        if known is None and ends_hold:
+            known = DeliveryRecord(earlier.received.id, one, DeliveryState.SKIPPED)
+        if known is not None and known.state in (DeliveryState.DEAD_LETTERED, DeliveryState.SKIPPED):
+            records.append(replace(known, state=DeliveryState.SKIPPED, reason=REPLACED, time=now))
+    return [*records, HoldRecord(earlier.received.id, "")] if ends_hold else records
+
+
 def _bytes_of(received: Received) -> tuple[str, int, str, str]:
     """Return what is equal for instances of one SOP Instance UID that are the same in every byte."""
     return received.digest, received.length, received.transfer_syntax_uid, received.sop_class_uid
 
 
-def _owed_again(identifier: int, destination: str, done: DeliveryRecord | None) -> DeliveryRecord:
+def _owed_again(identifier: int, destination: str, before: DeliveryRecord | None) -> DeliveryRecord:
     """Return a delivery of an instance that came again: its destination has it if it was delivered there."""
-    if done is None:
+    if before is None:
         return DeliveryRecord(identifier, destination, DeliveryState.PENDING)
-    delivered = done.state is DeliveryState.DELIVERED
+    if before.state not in _DONE:
+        return replace(before, state=DeliveryState.PENDING, refusals=0)
+    delivered = before.state is DeliveryState.DELIVERED
     return DeliveryRecord(
         identifier,
         destination,
         DeliveryState.PENDING,
         reason=CAME_AGAIN,
-        may_have_arrived=delivered or done.may_have_arrived,
+        may_have_arrived=delivered or before.may_have_arrived,
     )

@@ -23,10 +23,9 @@ from .history import History
 from .incoming import Incoming, file_of
 from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
-from .ledger import REPLACED, Entry
+from .ledger import REPLACED, Entry, repeat_records
 from .ready_files import ReadyFiles
 from .records import (
-    AgainRecord,
     DeliveryRecord,
     DeliveryState,
     DiscardedRecord,
@@ -159,8 +158,9 @@ class Spool:
     def repeat(self, received: Received, waiter: Waiter | None = None) -> int | None:
         """Take an instance that the spool has already, byte for byte; return the number that it has there, or None.
 
-        It is owed again where it was delivered, and anew where it was not owed. When this returns a number the sender
-        can be told that it is safe. `received` and `waiter` are as for `receive`, its number apart. Raises SpoolFailed.
+        It is owed again where it was delivered or given up, anew where it was not owed, attempted now where it waits
+        for a later attempt, and held or not as `received` is. When this returns a number the sender can be told that it
+        is safe. `received` and `waiter` are as for `receive`, its number apart. Raises SpoolFailed.
         """
         with self._books.mutex:
             self._raise_if_failed()
@@ -176,13 +176,14 @@ class Spool:
                 for d in received.destinations
                 if entry.is_owed_again(d) and not (d in joined and entry.is_delivered(d))
             ]
-            if again:
-                self._books.take_over(AgainRecord(entry.received.id, tuple(again)))
+            self._books.take_over(*repeat_records(entry, received, again))
             if waiter is not None:
                 self._books.let_wait(entry.received.id, waiter)
         self._books.sync()  # also what the first of them waits for
         with self._books.mutex:
-            self._books.offer([Owed(entry.received.id, destination) for destination in again])
+            # Those too that wait for a later attempt: they are tried now.
+            tried = (d for d in received.destinations if d in entry.deliveries and entry.deliveries[d].attempts)
+            self._books.offer([Owed(entry.received.id, d) for d in dict.fromkeys((*again, *tried))])
         return entry.received.id
 
     def _is_unreadable(self, entry: Entry) -> bool:
