@@ -11,6 +11,7 @@ import pytest
 from corpus import FILES, make_corpus
 from manifests import changed, node
 from orthanc import Orthanc
+from peer import Aborted, Accepted, Peer, Rejected, Released
 from processes import wait_until
 from pydicom.dataset import Dataset
 from pynetdicom import AE
@@ -224,3 +225,26 @@ def test_a_spool_above_its_watermark_answers_out_of_resources(
     running.wait_for(owed=0, deliveredTotal=3)
     wait_until(lambda: running.status()["spool"]["usedBytes"] == 0, "the spool keeps what is delivered")
     assert storescu(wire.port, files[3:]) == 0
+
+
+@pytest.mark.parametrize("end", ["released", "aborted by us", "timed out"])
+def test_a_place_is_free_when_its_association_has_ended_whoever_closes_the_connection(
+    run: Callable[..., Running], end: str
+) -> None:
+    """Modalities that send one image an association release, and close the socket some time later."""
+    route = changed(local_route(), "spec.listeners.0.maxAssociations", 1)
+    running = run(local_node(), to(NOWHERE), changed(route, "spec.listeners.0.idleTimeoutSeconds", 1))
+    kept = []
+    for _ in range(5):
+        peer = Peer(running.port)
+        kept.append(peer)
+        assert peer.associate() == Accepted()
+        assert Peer(running.port).associate() == Rejected(2, 3, 2), "its place is taken"
+        if end == "released":
+            assert peer.release() == Released()
+        else:
+            answer = peer.send(b"\x09\0\0\0\0\0").answer() if end == "aborted by us" else peer.answer()
+            assert isinstance(answer, Aborted)
+    assert running.status()["associations"]["open"] == 0
+    for peer in kept:
+        peer.close()

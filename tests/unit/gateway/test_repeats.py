@@ -179,15 +179,17 @@ def test_a_copy_that_comes_while_a_long_journal_is_read_leaves_nothing_of_the_fi
     spool.close()
 
 
-def test_one_that_waits_for_a_time_and_is_added_again_is_tried_at_once() -> None:
+def test_one_that_waits_for_a_time_and_is_offered_again_is_tried_at_once() -> None:
     line = Line()
     line.add_later(100.0, 7)
     line.add_later(50.0, 8)
     line.add([7])
+    assert line.due(7) == 100.0
+    line.hasten([7])
     assert (line.next_time, line.due(7)) == (50.0, None)
     assert line.take(0.0, 5, lambda _: Turn.TAKE) == [7]
     line.add_later(10.0, 7)
     assert line.next_time == 10.0
     line.hurry()
     assert line.next_time is None
-    assert [line.take(0.0, 5, lambda _: Turn.TAKE) for _ in range(2)] == [[8], [7]]
+    assert [line.take(0.0, 5, lambda _: Turn.TAKE) for _ in range(2)] == [[7], [8]]

@@ -203,6 +203,35 @@ def test_the_result_of_a_refused_context_says_why(result: int, refusal: ContextR
     assert decode_associate_accept(body, CONTEXTS).contexts[Syntaxes(CT, EXPLICIT)] is refusal
 
 
+def item(kind: int, value: bytes, length: int | None = None) -> bytes:
+    return struct.pack(">BxH", kind, len(value) if length is None else length) + value
+
+
+@pytest.mark.parametrize(
+    "user_information",
+    [
+        item(0x52, b"1.2." + b"3" * 80),
+        item(0x52, b"not a UID \xff"),
+        item(0x52, b""),
+        item(0x55, b"\xff" * 40),
+        item(0x51, b"\0\0\x40"),
+        item(0x54, b"\0\xff1.2"),
+        item(0x59, b"\0"),
+        item(0x52, b"1.2", length=500),
+        b"\x52\0",
+        b"",
+    ],
+)
+def test_what_an_acceptor_says_of_itself_keeps_no_peer_out(user_information: bytes) -> None:
+    contexts = item(0x21, bytes((1, 0, 0, 0)) + item(0x40, EXPLICIT.encode()))
+    strange = item(0x21, b"\1") + item(0x21, bytes((3, 0, 0, 0)) + item(0x40, b"1" * 90))
+    body = bytes((0, 1, 0, 0)) + bytes(64) + contexts + strange + item(0x50, user_information)
+    accepted = decode_associate_accept(body, CONTEXTS)
+    assert accepted.contexts[Syntaxes(CT, EXPLICIT)] == 1
+    assert accepted.contexts[Syntaxes(CT, IMPLICIT)] is ContextRefusal.OTHER_TRANSFER_SYNTAX
+    assert accepted.max_pdu_bytes == 16384
+
+
 @given(st.data())
 def test_changed_answers_are_read_or_refused_but_nothing_else(data: st.DataObject) -> None:
     whole = bytearray(accept(*(NegotiatedContext(n, CT, EXPLICIT, ContextResult.ACCEPTANCE) for n in (1, 3, 5))))
@@ -262,9 +291,15 @@ def test_a_response_names_the_elements_it_offends_at() -> None:
     assert response.error_comment == "no such thing"
 
 
-@pytest.mark.parametrize("missing", [0x0100, 0x0120, 0x0900])
+@pytest.mark.parametrize("missing", [0x0100, 0x0900])
 def test_a_response_without_a_mandatory_element_is_refused(missing: int) -> None:
     elements = {0x0100: us(0x8001), 0x0120: us(3), 0x0900: us(0)}
     del elements[missing]
     with pytest.raises(CommandError):
         decode_response(command_set(elements))
+
+
+@pytest.mark.parametrize("elements", [{}, {0x0120: b"\3"}, {0x0800: b""}, {0x0901: b"\1\2\3"}, {0x0002: b"\xff"}])
+def test_what_nobody_needs_of_a_response_is_taken_as_it_is(elements: dict[int, bytes]) -> None:
+    response = decode_response(command_set(dict(sorted({0x0100: us(0x8001), 0x0900: us(0), **elements}.items()))))
+    assert (response.status, response.message_id, response.has_data_set) == (0, None, False)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomroute_gateway.deliver.attempt import is_its_own
+from dicomroute_gateway.deliver.attempt import may_be_its_own
 from dicomroute_gateway.deliver.outcome import Verdict
 from dicomroute_gateway.deliver.store_status import MAY_HAVE_ARRIVED, of_failure, of_status
 from dicomroute_gateway.dimse.failures import (
@@ -118,7 +118,7 @@ def test_only_what_broke_off_after_the_whole_request_may_have_arrived() -> None:
 
 def test_what_breaks_while_the_peer_deals_with_an_instance_may_be_that_instance() -> None:
     def own(failure: RequestorFailure, *, began: bool = True) -> bool:
-        return is_its_own(of_failure(failure, began=began).outcome)
+        return may_be_its_own(of_failure(failure, began=began).outcome)
 
     after = AssociationAborted(0, 0, "now")
     after.note_request_was_sent()
@@ -135,4 +135,4 @@ def test_no_fault_of_a_c_store_has_the_number_of_an_http_status() -> None:
     faults = [o for o in (of_status(status).outcome for status in range(100, 600)) if o.verdict in (V.RETRY, V.PAUSE)]
     assert faults
     assert not {one.status for one in faults} & {408, 425, 429, 503}
-    assert all(is_its_own(one) == (one.verdict is V.RETRY) for one in faults)
+    assert all(may_be_its_own(one) == (one.verdict is V.RETRY) for one in faults)

@@ -32,14 +32,20 @@ _MAY_HAVE_ARRIVED: Final = frozenset(
 
 
 def after(
-    delivery: DeliveryRecord, outcome: Outcome, stamp: float, alone: bool, content_attempts: int
+    delivery: DeliveryRecord,
+    outcome: Outcome,
+    stamp: float,
+    alone: bool,
+    content_attempts: int,
+    *,
+    is_its_own: bool = False,
 ) -> DeliveryRecord:
     """Return the state of a delivery after an attempt with this outcome.
 
-    Only a refusal of the content itself, of an instance sent alone, leads to a dead letter: a definite one the
-    second time, a doubtful one after `content_attempts`.
+    Only a refusal of the content itself, of an instance sent alone, leads to a dead letter, and what fails alone in the
+    same way while others pass (`is_its_own`): a definite one the second time, a doubtful one after `content_attempts`.
     """
-    refused = alone and outcome.verdict in CONTENT
+    refused = alone and (outcome.verdict in CONTENT or is_its_own)
     refusals = delivery.refusals + refused
     state = DeliveryState.PENDING
     if outcome.verdict is Verdict.DELIVERED:
@@ -75,7 +81,7 @@ def is_our_own(received: Received, delivery: DeliveryRecord) -> bool:
     return delivery.may_have_arrived and not received.follows
 
 
-def is_its_own(outcome: Outcome) -> bool:
+def may_be_its_own(outcome: Outcome) -> bool:
     """Return whether a fault may be an instance's own: the destination answered, or broke off while it dealt with it.
 
     The statuses that say nothing of the instance are those of HTTP; none of a C-STORE that is a fault has their number.
@@ -85,6 +91,23 @@ def is_its_own(outcome: Outcome) -> bool:
     if outcome.is_own or outcome.broke_off:
         return True
     return outcome.reason in AT_AN_INSTANCE or outcome.status not in (None, 408, 425, 429, 503)
+
+
+def content_may_be_the_cause(fault: Outcome) -> bool:
+    """Return whether a fault may be for what an instance holds: what is in it breaks the one who deals with it."""
+    return fault.verdict is Verdict.RETRY and (fault.broke_off or fault.reason in _AT_THE_CONTENT)
+
+
+_AT_THE_CONTENT: Final = frozenset(
+    (
+        "AnswerNamesNoInstance",
+        "AnswerWithoutResult",
+        "NotInAnswer",
+        "ServerError",
+        "UnexpectedStatus",
+        *AT_AN_INSTANCE,
+    )
+)
 
 
 def unreadable(deliveries: Sequence[DeliveryRecord], faults: Mapping[int, str], others: str = "") -> list[Outcome]:

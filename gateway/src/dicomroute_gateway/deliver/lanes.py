@@ -18,6 +18,11 @@ _FORGET: Final = 1.02
 _BYTES_A_SHARE: Final = 4 << 20
 """Answers to requests larger than this may take longer in proportion."""
 _ROUNDS_BEFORE_ANOTHER_TRY: Final = 20
+_ATTEMPTS_OF_A_TRIAL: Final = 16
+_HELPED: Final = 0.7
+"""Fewer lanes help if no more than so much of the share of faults is left."""
+_ATTEMPTS_WITHOUT_A_TRIAL: Final = 500
+_LEAST_OF_A_TRIAL: Final = 2
 
 
 class Lanes:
@@ -35,6 +40,11 @@ class Lanes:
         """Whether answers still come that began beside fewer."""
         self._rounds_to_wait = 0
         self._fewer_since = 0.0
+        self._trial: tuple[int, float] | None = None
+        """How many lanes there were before fewer were tried for the faults beside successes, and which share failed."""
+        self._tried = 0
+        self._failed = 0
+        self._left_without_trial = 0
 
     def bounded(self, most: int | None) -> None:
         """Take note of how many attempts side by side the destination serves; None: nobody knows of a bound."""
@@ -46,6 +56,32 @@ class Lanes:
         if began >= self._fewer_since:
             self._fewer_since = now
             self._close(self.count // 2)
+
+    @property
+    def is_in_trial(self) -> bool:
+        """Whether it is being tried how many fail with fewer lanes."""
+        return self._trial is not None
+
+    def mixed(self, *, is_fault: bool, share: float) -> None:
+        """Take note of an attempt at a destination of which some fail and others do not; `share` of late failed.
+
+        Half the lanes are tried: kept if fewer fail then. Where as many fail, it is not for the number of lanes.
+        """
+        if self._left_without_trial:
+            self._left_without_trial -= 1
+            return
+        if self._trial is None:
+            if is_fault and self.count > _LEAST_OF_A_TRIAL:
+                self._trial, self._tried, self._failed = (self.count, share), 0, 0
+                self._close(max(_LEAST_OF_A_TRIAL, self.count // 2))
+            return
+        self._tried += 1
+        self._failed += is_fault
+        if self._tried >= _ATTEMPTS_OF_A_TRIAL:
+            (more, share_then), self._trial = self._trial, None
+            if self._failed / self._tried > share_then * _HELPED:
+                self.count = min(more, self._most)
+                self._left_without_trial = _ATTEMPTS_WITHOUT_A_TRIAL
 
     def answered(self, seconds: float, request_bytes: int, busy: int) -> None:
         """Take note of how long an answer took while `busy` attempts were under way."""

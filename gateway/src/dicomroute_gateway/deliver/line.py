@@ -27,22 +27,24 @@ class Line:
     def __init__(self) -> None:
         self._ready: deque[int] = deque()
         self._groups: deque[tuple[int, ...]] = deque()
-        self._later: list[tuple[float, int]] = []
+        self._later: list[tuple[float, tuple[int, ...]]] = []
         self._due: dict[int, float] = {}
-        """When each of those is due."""
+        """When each of those is due that wait for a time."""
         self._waiting: set[int] = set()
 
     def __contains__(self, identifier: int) -> bool:
         return identifier in self._waiting
 
     def add(self, identifiers: Iterable[int]) -> None:
-        """Let deliveries wait behind the others. One that waits already, but for a time, is tried soon."""
+        """Let deliveries wait behind the others; those that wait already stay where they are."""
         for identifier in identifiers:
             if identifier not in self._waiting:
                 self._waiting.add(identifier)
                 self._ready.append(identifier)
-            elif self._due.pop(identifier, None) is not None:
-                self._groups.append((identifier,))
+
+    def hasten(self, identifiers: Iterable[int]) -> None:
+        """Let those of these deliveries be tried soon that wait for a time."""
+        self._groups.extend((one,) for one in identifiers if self._due.pop(one, None) is not None)
 
     def add_group(self, identifiers: Sequence[int]) -> None:
         """Let deliveries be tried soon, together and with nobody else."""
@@ -56,24 +58,34 @@ class Line:
             if half:
                 self.add_group(half)
 
-    def add_later(self, when: float, identifier: int) -> None:
-        """Let a delivery be tried alone, not before `when`, in seconds of a monotonic clock."""
-        self._waiting.add(identifier)
-        self._due[identifier] = when
-        heapq.heappush(self._later, (when, identifier))
+    def add_later(self, when: float, *identifiers: int) -> None:
+        """Let a delivery, or some together, be tried with nobody else and not before `when`, of a monotonic clock."""
+        self._waiting.update(identifiers)
+        self._due.update(dict.fromkeys(identifiers, when))
+        heapq.heappush(self._later, (when, identifiers))
 
     def hurry(self) -> None:
         """End every wait for a time."""
-        self._groups.extend((identifier,) for identifier in self._due)
+        for when, group in self._later:
+            self._release(when, group)
         self._later.clear()
-        self._due.clear()
 
     @property
     def next_time(self) -> float | None:
         """When the first delivery that waits for a time is due."""
-        while self._later and self._due.get(self._later[0][1]) != self._later[0][0]:
-            heapq.heappop(self._later)  # it waits no longer, or for another time
+        while self._later and not self._of_group(*self._later[0]):
+            heapq.heappop(self._later)
         return self._later[0][0] if self._later else None
+
+    def _of_group(self, when: float, group: Sequence[int]) -> tuple[int, ...]:
+        """Return who of a group still waits for that time."""
+        return tuple(one for one in group if self._due.get(one) == when)
+
+    def _release(self, when: float, group: Sequence[int]) -> None:
+        if left := self._of_group(when, group):
+            self._groups.append(left)
+            for one in left:
+                del self._due[one]
 
     def due(self, identifier: int) -> float | None:
         """Return when a delivery is due that waits for a time."""
@@ -89,9 +101,7 @@ class Line:
             if taken:
                 return taken
         while (due := self.next_time) is not None and due <= now:
-            _, identifier = heapq.heappop(self._later)
-            del self._due[identifier]
-            self._groups.append((identifier,))
+            self._release(*heapq.heappop(self._later))
         for _ in range(len(self._groups)):
             group = self._groups.popleft()
             taken, rest = self._choose(deque(group), most, look)

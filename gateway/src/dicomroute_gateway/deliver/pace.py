@@ -27,6 +27,8 @@ class Pace:
         self._limits = limits
         self._faults = 0
         self._not_before = 0.0
+        self._asked_until = 0.0
+        """Until when the destination itself asks to be left alone."""
 
     @property
     def is_asking(self) -> bool:
@@ -46,18 +48,19 @@ class Pace:
 
     def hurry(self) -> None:
         """Ask it now, as if it had never failed."""
-        self._faults, self._not_before = 0, 0.0
+        self._faults, self._not_before, self._asked_until = 0, 0.0, 0.0
 
     def fault(self, now: float, wait_seconds: float | None, backoff: Callable[[int], float]) -> None:
         """Take note that the destination failed; several attempts that failed at the same time are one fault."""
         if now >= self._not_before:
             self._faults += 1
             self._not_before = now + backoff(self._faults)
-        self._not_before = max(self._not_before, now + (wait_seconds or 0.0))
+        self._asked_until = max(self._asked_until, now + (wait_seconds or 0.0))
+        self._not_before = max(self._not_before, self._asked_until)
 
     def worked(self) -> None:
-        """Take note that the destination took something."""
-        self._faults = 0
+        """Take note that the destination took something: no pause is left but one that it asks for."""
+        self._faults, self._not_before = 0, self._asked_until
 
     def most_bytes(self, instances: int) -> int:
         """Return how many bytes a batch of so many instances has at most."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from dicomroute_gateway.spool.records import Received
 
-from .attempt import is_its_own
+from .attempt import may_be_its_own
 from .outcome import Outcome
 
 _MOST_SERIES: Final = 1000
@@ -26,7 +26,7 @@ class Suspects:
 
         It is where the destination took others before: another one that fails then is a sign of the destination.
         """
-        if not is_its_own(fault):
+        if not may_be_its_own(fault):
             return False
         if len(self._series) < _MOST_SERIES:
             self._series.update(one.series_instance_uid for one in received if one.series_instance_uid)

@@ -25,21 +25,21 @@ from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
 
-from .attempt import CONTENT, after, is_its_own, unreadable
+from .attempt import CONTENT, after, may_be_its_own, unreadable
 from .backoff import full_jitter
 from .holding import held
+from .judging import Judge, Judgement
 from .line import Line, Turn
 from .outcome import Outcome, Verdict
 from .pace import Pace
 from .settling import Settling
-from .suspects import Suspects
 from .transport import Item, Sent, Transport
 
 _LOOK_AGAIN_SECONDS: Final = 15.0
-_TOO_MANY: Final = (408, 429, 502, 503, 504)
-"""Statuses of a server, or a proxy before it, that was asked for more than it does in time."""
-_OUT_OF_PATIENCE: Final = ("TimedOut", "ResponseTimedOut")
 _LOOKED_AT: Final = 500
+_SOON_SECONDS: Final = 0.005
+_MOST_SOON_SECONDS: Final = 0.5
+_TOGETHER_ATTEMPTS: Final = 3
 _ANSWERED_BACKOFF_SECONDS: Final = 30.0
 """How long a destination is left alone at most that answers, or breaks off at an instance: others may get through."""
 
@@ -97,7 +97,7 @@ class Worker:
         """How many attempts are under way."""
         self._asking = 0
         """How many of them ask whether the destination is back."""
-        self._suspects = Suspects()
+        self._judge = Judge(self._pace)
         self._changed = asyncio.Event()
         self._stopping = False
 
@@ -123,7 +123,8 @@ class Worker:
         return max(self._pace.seconds_until(now), 0.0 if own is None else own - now) or None
 
     def offer(self, identifiers: Sequence[int]) -> None:
-        """Add deliveries that have become pending."""
+        """Add deliveries that have become pending; one that waits for a later attempt is to be tried now."""
+        self._line.hasten(identifiers)
         self._line.add(identifier for identifier in identifiers if identifier not in self._in_flight)
         self._changed.set()
 
@@ -246,7 +247,7 @@ class Worker:
 
         So that nobody waits for the search, not all are looked at that wait.
         """
-        left = _LOOKED_AT if self._suspects.is_any else 0
+        left = _LOOKED_AT if self._judge.suspects.is_any else 0
 
         def take_another(identifier: int) -> Turn:
             nonlocal left
@@ -254,7 +255,7 @@ class Worker:
             if left < 0:
                 return Turn.FULL
             item = self._item(identifier)
-            return Turn.LATER if item is not None and self._suspects.has_like(item.received) else look(identifier)
+            return Turn.LATER if item is not None and self._judge.suspects.has_like(item.received) else look(identifier)
 
         return take_another
 
@@ -271,10 +272,17 @@ class Worker:
 
     async def _settle(self, batch: list[Item], sent: Sent, seconds: float) -> bool:
         """Write down what came of these deliveries, and learn from it; return whether the next ones may follow."""
-        stamp = time.time()
-        alone = len(batch) == 1
+        stamp, now = time.time(), time.monotonic()
+        # What our own spool could not give says nothing of the destination, and nobody else waits for it.
+        ours = any(one.reason in FAULTS_OF_THE_SPOOL for one in sent.outcomes)
+        judged = _OURS if ours else self._judge.judge(batch, sent, self._busy, now - seconds, now)
+        if judged.fault is not None:
+            self._fault(judged.fault, sent.wait_seconds, sent.message)
+        elif not ours and any(one.verdict is not Verdict.PAUSE for one in sent.outcomes):
+            self.paused = None
+        alone, content_attempts = len(batch) == 1, self._configuration().retry.content_attempts
         records = [
-            after(item.delivery, outcome, stamp, alone, self._configuration().retry.content_attempts)
+            after(item.delivery, outcome, stamp, alone, content_attempts, is_its_own=judged.counts)
             for item, outcome in zip(batch, sent.outcomes, strict=True)
         ]
         try:
@@ -284,10 +292,9 @@ class Worker:
             log.error("spool.settle_failed", error=str(error), **_names(batch))
         measured = map(partial(_measured, stamp), batch, sent.outcomes, records)
         self._measures.attempted(self.destination, seconds, measured)
-        # What our own spool could not give says nothing of the destination, and nobody else waits for it.
-        ours = any(one.reason in FAULTS_OF_THE_SPOOL for one in sent.outcomes)
-        spread = ours or self._judge(batch, sent, time.monotonic() - seconds)
-        self._requeue(batch, sent.outcomes, records, spread=spread)
+        if any(one.verdict is Verdict.DELIVERED for one in sent.outcomes):
+            self.taken_time = stamp
+        self._requeue(batch, sent.outcomes, records, judged)
         for item, outcome, record in zip(batch, sent.outcomes, records, strict=True):
             if outcome.warning is not None:
                 self.warnings += 1
@@ -323,36 +330,7 @@ class Worker:
                     attempts=record.attempts,
                     seconds=round(seconds, 3),
                 )
-        return spread
-
-    def _judge(self, batch: list[Item], sent: Sent, began: float) -> bool:
-        """Learn from an attempt how the destination stands; return whether its faults are its instances' own.
-
-        `began` is when it began, in seconds of a monotonic clock.
-        """
-        outcomes = sent.outcomes
-        faults = [o for o in outcomes if o.verdict in (Verdict.RETRY, Verdict.PAUSE) and not o.is_own]
-        request_bytes = sum(item.part.length for item in batch)
-        lanes = self._pace.lanes
-        lanes.bounded(sent.most_lanes)
-        if sent.answer_seconds is not None and not faults:
-            lanes.answered(sent.answer_seconds, request_bytes // sent.answers, self._busy)
-        if any(_shows_too_many(one) for one in faults):
-            lanes.too_many(time.monotonic(), began)
-        if all(one.verdict is Verdict.ALONE for one in outcomes):
-            self._pace.refused(len(batch), request_bytes)
-        elif all(one.verdict is Verdict.DELIVERED for one in outcomes):
-            self._pace.stored(len(batch), request_bytes, sent.answer_seconds)
-        own = bool(faults) and self._suspects.failed([item.received for item in batch], faults[0])
-        if not own and len(faults) == len(outcomes):
-            self._fault(faults[0], sent.wait_seconds, sent.message)
-        if len(faults) < len(outcomes):
-            self._suspects.clear()
-            self.paused = None
-            self._pace.worked()
-        if any(one.verdict is Verdict.DELIVERED for one in outcomes):
-            self.taken_time = time.time()
-        return own or len(faults) < len(outcomes)
+        return judged.goes_on
 
     def _give_back(self, batch: list[Item]) -> None:
         """End an attempt: whatever is still to be made and waits nowhere else waits for the next one."""
@@ -376,8 +354,8 @@ class Worker:
     def _fault(self, outcome: Outcome, wait: float | None, message: str) -> None:
         """Let the destination wait."""
         now = time.monotonic()
-        self._suspects.destination_failed()
-        most = _ANSWERED_BACKOFF_SECONDS if is_its_own(outcome) else math.inf
+        self._judge.waits()
+        most = _ANSWERED_BACKOFF_SECONDS if may_be_its_own(outcome) else math.inf
         self._pace.fault(now, wait, lambda failures: min(most, self._backoff(failures)))
         self.last_error = LastError(outcome.reason, outcome.status, time.time(), message)
         if outcome.verdict is not Verdict.PAUSE:
@@ -394,26 +372,40 @@ class Worker:
         )
 
     def _requeue(
-        self, batch: list[Item], outcomes: Sequence[Outcome], records: Sequence[DeliveryRecord], *, spread: bool
+        self, batch: list[Item], outcomes: Sequence[Outcome], records: Sequence[DeliveryRecord], judged: Judgement
     ) -> None:
         """Put the deliveries that are still pending where their outcomes say."""
+        pending = [
+            (item.received.id, outcome, record)
+            for item, outcome, record in zip(batch, outcomes, records, strict=True)
+            if record.state is DeliveryState.PENDING
+        ]
+        if judged.soon:
+            self._again_soon([record for _, _, record in pending])
+            return
         refused: list[int] = []
-        for item, outcome, record in zip(batch, outcomes, records, strict=True):
-            if record.state is not DeliveryState.PENDING:
-                continue
-            identifier = item.received.id
+        for identifier, outcome, record in pending:
             content = outcome.verdict in CONTENT
-            suspect = content or is_its_own(outcome)
+            suspect = content or may_be_its_own(outcome)
             if outcome.verdict is Verdict.ALONE and len(batch) > 1:
                 refused.append(identifier)
             elif suspect and len(batch) > 1:
                 self._line.add_group([identifier])
-            elif content or spread or suspect or outcome.verdict is Verdict.ALONE:
+            elif content or judged.goes_on or suspect or outcome.verdict is Verdict.ALONE:
                 failures = record.refusals if content else record.attempts
                 self._line.add_later(time.monotonic() + self._backoff(max(1, failures)), identifier)
             else:
                 self._line.add([identifier])
         self._line.add_halves(refused)
+
+    def _again_soon(self, records: Sequence[DeliveryRecord]) -> None:
+        """Let those be tried again that failed where others pass: together, and in halves when that goes on."""
+        attempts = max((record.attempts for record in records), default=0)
+        wait = 0.0 if attempts < 2 else min(_MOST_SOON_SECONDS, _SOON_SECONDS * 2 ** min(attempts, 20))
+        middle = (len(records) + 1) // 2 if attempts > _TOGETHER_ATTEMPTS else len(records)
+        for part in (records[:middle], records[middle:]):
+            if part:
+                self._line.add_later(time.monotonic() + wait, *(record.id for record in part))
 
     def _backoff(self, failures: int) -> float:
         retry = self._configuration().retry
@@ -425,9 +417,7 @@ class Worker:
         )
 
 
-def _shows_too_many(fault: Outcome) -> bool:
-    """Return whether a fault is one of a destination that is given more than it does in time."""
-    return fault.status in _TOO_MANY or fault.reason in _OUT_OF_PATIENCE
+_OURS: Final = Judgement(None, goes_on=True, soon=False, counts=False)
 
 
 def _names(batch: Sequence[Item]) -> dict[str, list[str] | list[int]]:

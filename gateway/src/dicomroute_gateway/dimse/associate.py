@@ -18,6 +18,7 @@ from .items import (
     decode_items,
     decode_maximum_length,
     decode_uid,
+    decode_whole_items,
     encode_item,
     invalid,
 )
@@ -50,14 +51,15 @@ class AssociateRequest:
 def decode_associate_request(body: bytes) -> AssociateRequest:
     """Return the A-ASSOCIATE-RQ in `body`, the PDU without its six header bytes.
 
-    Raises ProtocolViolation when an item does not fit what encloses it or a mandatory one is missing.
+    Raises ProtocolViolation when an item does not fit what encloses it or there is no presentation context. Of the user
+    information, of which nothing is needed, what does not fit is left out.
     """
     if len(body) < FIXED_BYTES:
         raise invalid(f"an A-ASSOCIATE-RQ of {len(body)} bytes; the fixed part alone has {FIXED_BYTES}")
     (version,) = struct.unpack_from(">H", body)
     application_context = ""
     contexts: list[ProposedContext] = []
-    user_information: bytes | None = None
+    user_information = b""
     for kind, value in decode_items(body[FIXED_BYTES:]):
         if kind == Item.APPLICATION_CONTEXT:
             application_context = decode_uid(value)
@@ -65,26 +67,25 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
             contexts.append(_context(value))
         elif kind == Item.USER_INFORMATION:
             user_information = value
-    if not contexts or user_information is None:
-        raise invalid("an A-ASSOCIATE-RQ needs a presentation context and user information")
+    if not contexts:
+        raise invalid("an A-ASSOCIATE-RQ needs a presentation context")
     identifiers = [context.context_id for context in contexts]
     if len(set(identifiers)) != len(identifiers):
         raise invalid("two presentation contexts have one identifier")
     maximum, window = 0, False
     roles: list[tuple[str, bool, bool]] = []
     extended: list[str] = []
-    for kind, value in decode_items(user_information):
+    for kind, value in decode_whole_items(user_information):
         if kind == Item.MAXIMUM_LENGTH:
-            maximum = decode_maximum_length(value)
+            maximum = decode_maximum_length(value) or 0
         elif kind == Item.ASYNCHRONOUS_OPERATIONS_WINDOW:
             window = True
         elif kind == Item.ROLE_SELECTION:
             uid, rest = _counted_uid(value)
-            if len(rest) != 2:
-                raise invalid("a role selection sub-item has no two roles")
-            roles.append((uid, bool(rest[0]), bool(rest[1])))
-        elif kind == Item.EXTENDED_NEGOTIATION:
-            extended.append(_counted_uid(value)[0])
+            if uid and len(rest) == 2:
+                roles.append((uid, bool(rest[0]), bool(rest[1])))
+        elif kind == Item.EXTENDED_NEGOTIATION and (uid := _counted_uid(value)[0]):
+            extended.append(uid)
     return AssociateRequest(
         protocol_version=version,
         called_ae_title=_title(body[4:20]),
@@ -153,11 +154,10 @@ def _context(data: bytes) -> ProposedContext:
 
 
 def _counted_uid(value: bytes) -> tuple[str, bytes]:
-    if len(value) < 2:
-        raise invalid("a UID length is cut off")
-    (length,) = struct.unpack_from(">H", value)
-    if 2 + length > len(value):
-        raise invalid("a UID does not fit its sub-item")
+    """Return a UID that its length precedes, and what is behind it; "" where it does not fit."""
+    length = int.from_bytes(value[:2], "big")
+    if len(value) < 2 + length:
+        return "", b""
     return decode_uid(value[2 : 2 + length]), value[2 + length :]
 
 

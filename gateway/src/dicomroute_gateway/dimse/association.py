@@ -89,6 +89,8 @@ class Admission:
     refusal: Refusal | None
     is_still_admitted: Callable[[], bool]
     """Asked before each message: the configuration may have changed since."""
+    leave: Callable[[], None]
+    """Told when the association has ended, though its connection may last a moment longer: its place is free."""
 
 
 class Association:
@@ -119,6 +121,7 @@ class Association:
         """When the message under way began, on the monotonic clock."""
         self._is_established = False
         self._established_time = 0.0
+        self._leave: Callable[[], None] = _nowhere
         self._end = "Failed"
         self._stored = self._refused = 0
         self._log = log
@@ -205,6 +208,7 @@ class Association:
         contexts = negotiate(request.contexts)
         self._facts = admission.facts
         self._is_still_admitted = admission.is_still_admitted
+        self._leave = admission.leave
         self._contexts = {c.context_id: c for c in contexts if c.result is ContextResult.ACCEPTANCE}
         self._peer_max_pdu_bytes = request.max_pdu_bytes
         self._is_established = True
@@ -242,6 +246,8 @@ class Association:
             raise ProtocolViolation(AbortReason.INVALID_PARAMETER, f"a PDU of type {kind:02X} and {length} bytes")
         self._stream.read_body(length, time.monotonic() + self._limits.stall_timeout_seconds)
         if kind == PDUType.RELEASE_RQ:
+            # Before the answer: who has it may associate again at once.
+            self._leave()
             self._send(b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00")
             self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
             self._end = "Released"
@@ -349,6 +355,7 @@ class Association:
         send_all(self._socket, data, self._limits.stall_timeout_seconds)
 
     def _abort(self, source: int, reason: AbortReason, label: str, why: str) -> None:
+        self._leave()
         self._watcher.aborted(label)
         self._end = "Aborted"
         self._log.warning("association.aborted", reason=label, why=why)
@@ -358,6 +365,10 @@ class Association:
             self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
         except (PeerGone, PeerStalled):
             pass
+
+
+def _nowhere() -> None:
+    """Leave what was never entered."""
 
 
 class _Message:

@@ -52,24 +52,26 @@ def decode_items(data: bytes) -> Iterator[tuple[int, bytes]]:
         offset += length
 
 
+def decode_whole_items(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield type and value of each item in `data` up to the first that does not fit: nobody needs what is behind it."""
+    try:
+        yield from decode_items(data)
+    except ProtocolViolation:
+        return
+
+
 def decode_uid(value: bytes) -> str:
-    """Return a UID without what pads it.
-
-    Raises ProtocolViolation for more than 64 characters or others than ASCII.
-    """
-    text = value.rstrip(b"\0 ")
-    if len(text) > 64 or not text.isascii():
-        raise invalid("a UID has more than 64 characters or others than digits and periods")
-    return text.decode("ascii")
+    """Return a UID without what pads it. One that is none is no reason to end an association: nobody knows it."""
+    return value.rstrip(b"\0 ").decode("ascii", "backslashreplace")
 
 
-def decode_maximum_length(value: bytes) -> int:
+def decode_maximum_length(value: bytes) -> int | None:
     """Return the longest P-DATA-TF that the peer takes, in bytes; 0 is without limit (PS3.8 annex D.1).
 
-    Raises ProtocolViolation when not even the shortest fragment fits.
+    None when it is not said in four bytes. Raises ProtocolViolation when not even the shortest fragment fits.
     """
     if len(value) != 4:
-        raise invalid("the maximum length sub-item has no 4 bytes")
+        return None
     maximum = int.from_bytes(value, "big")
     if maximum and maximum < PDV_HEADER_BYTES + 2:
         raise invalid(f"a maximum length of {maximum} bytes carries nothing")

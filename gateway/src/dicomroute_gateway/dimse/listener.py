@@ -31,6 +31,8 @@ _SILENT: Final = 2000
 _ACCEPTED_A_TURN: Final = 64
 _BACKLOG: Final = 4096
 """As many as Linux takes by default: a connection that finds no room waits a second before it tries again."""
+_ENDED: Final = 200
+"""Connections whose association has ended and that their peers do not close; for a further one the oldest is closed."""
 _HALF_OPEN: Final = 200
 """Connections that have sent something and have not associated yet; for a further one the oldest is closed."""
 
@@ -124,6 +126,8 @@ class Listener:
         self._threads: set[threading.Thread] = set()
         self._associated: set[threading.Thread] = set()
         self._half_open: dict[threading.Thread, socket.socket] = {}
+        self._ended: dict[threading.Thread, socket.socket] = {}
+        """The connections of associations that have ended, which their peers are to close."""
         self._serials = itertools.count(1)
         self._boot = secrets.token_hex(3)
         self._socket = _listen(name, bind, port)
@@ -255,11 +259,7 @@ class Listener:
         """Close the connection that has taken longest to associate: slow peers keep nobody out."""
         if len(self._half_open) < _HALF_OPEN:
             return
-        oldest = next(iter(self._half_open))
-        try:
-            self._half_open.pop(oldest).shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # its peer was faster
+        _shut_down(self._half_open.pop(next(iter(self._half_open))))
         self._counts.refused("TooManyConnections")
 
     def _run(self, connection: socket.socket, address: IPv4Address | IPv6Address) -> None:
@@ -275,7 +275,7 @@ class Listener:
             association = Association(
                 connection,
                 limits,
-                lambda request: self._admit(request, address),
+                lambda request: self._admit(request, connection, address),
                 self._storage,
                 self._counts,
                 self._measures,
@@ -291,9 +291,21 @@ class Listener:
             connection.close()
             with self._lock:
                 self._associated.discard(threading.current_thread())
+                self._ended.pop(threading.current_thread(), None)
                 self._threads.discard(threading.current_thread())
 
-    def _admit(self, request: AssociateRequest, address: IPv4Address | IPv6Address) -> Admission:
+    def _leave(self, connection: socket.socket) -> None:
+        """Give the place of an association back that has ended."""
+        with self._lock:
+            self._associated.discard(threading.current_thread())
+            self._ended[threading.current_thread()] = connection
+            oldest = next(iter(self._ended)) if len(self._ended) > _ENDED else None
+            if oldest is not None:
+                _shut_down(self._ended.pop(oldest))
+
+    def _admit(
+        self, request: AssociateRequest, connection: socket.socket, address: IPv4Address | IPv6Address
+    ) -> Admission:
         """Decide on a request; an admitted one takes one of the listener's places in the same step."""
         configuration, mode = self._settings()
         facts = AssociationFacts(
@@ -316,7 +328,7 @@ class Listener:
         if reason is not None:
             titles = (request.calling_ae_title, request.called_ae_title)
             self._counts.callers.note(Caller(*titles, str(address), self.name, reason.label))
-        return Admission(facts, reason, lambda: self._is_still_admitted(facts))
+        return Admission(facts, reason, lambda: self._is_still_admitted(facts), lambda: self._leave(connection))
 
     def _is_still_admitted(self, facts: AssociationFacts) -> bool:
         """Return whether the sources of today still admit the peer: one that was removed is refused at once."""
@@ -329,6 +341,13 @@ class Listener:
 def _is_to_store(request: AssociateRequest) -> bool:
     """Return whether an association is proposed for instances: one for verification alone is always welcome."""
     return any(is_storage_class(context.abstract_syntax) for context in request.contexts)
+
+
+def _shut_down(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # its peer was faster
 
 
 def _listen(name: str, bind: str, port: int) -> socket.socket:

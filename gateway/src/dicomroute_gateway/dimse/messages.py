@@ -30,7 +30,7 @@ class Response:
     """
 
     field: int
-    message_id: int
+    message_id: int | None
     status: int
     has_data_set: bool = False
     error_comment: str = ""
@@ -76,20 +76,27 @@ def response_field(request: CommandField) -> int:
 def decode_response(data: bytes) -> Response:
     """Return the response in a command set.
 
-    Raises CommandError when it is no command set, or one without a Command Field, Status or Message ID Being
-    Responded To.
+    One message is under way at a time: a response without Message ID Being Responded To (0000,0120) is that to it.
+
+    Raises CommandError when it is no command set, or one without a Command Field or Status.
     """
     elements = decode_elements(data)
-    field, message_id, status = (us_of(elements, element) for element in (0x0100, 0x0120, 0x0900))
-    if field is None or message_id is None or status is None:
-        raise CommandError("a response without Command Field, Message ID Being Responded To or Status")
+    field, status = us_of(elements, 0x0100), us_of(elements, 0x0900)
+    if field is None or status is None:
+        raise CommandError("a response without Command Field or Status")
     offending = elements.get(0x0901, b"")
     tags = struct.iter_unpack("<HH", offending[: len(offending) // 4 * 4])
     return Response(
         field=field,
-        message_id=message_id,
+        message_id=_us_or_none(elements, 0x0120),
         status=status,
-        has_data_set=us_of(elements, 0x0800) not in (NO_DATA_SET, None),
+        has_data_set=_us_or_none(elements, 0x0800) not in (NO_DATA_SET, None),
         error_comment=text_of(elements, 0x0902),
         offending_elements=tuple(group << 16 | element for group, element in tags),
     )
+
+
+def _us_or_none(elements: dict[int, bytes], element: int) -> int | None:
+    """Return the value of an element of VR US, None where it is not one."""
+    value = elements.get(element, b"")
+    return int.from_bytes(value, "little") if len(value) == 2 else None

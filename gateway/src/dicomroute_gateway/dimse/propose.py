@@ -16,9 +16,9 @@ from .items import (
     APPLICATION_CONTEXT,
     FIXED_BYTES,
     Item,
-    decode_items,
     decode_maximum_length,
     decode_uid,
+    decode_whole_items,
     encode_item,
     invalid,
 )
@@ -30,6 +30,8 @@ MOST_CONTEXTS: Final = 128
 _USUAL_MAX_PDU_BYTES: Final = 16_384
 """For a peer that leaves out what it takes, though the sub-item is mandatory: what every one takes."""
 _PROTOCOL_VERSION: Final = 1
+_CONTEXT_HEAD_BYTES: Final = 4
+_MOST_UID_BYTES: Final = 64
 _REFUSALS: Final = {
     1: ContextRefusal.USER_REJECTION,
     2: ContextRefusal.NO_REASON,
@@ -101,25 +103,26 @@ def encode_associate_request(
 def decode_associate_accept(body: bytes, proposed: Sequence[ProposedContext]) -> AssociateAccept:
     """Return the A-ASSOCIATE-AC in `body`, the PDU without its six header bytes, as the answer to `proposed`.
 
-    Raises ProtocolViolation when an item does not fit what encloses it. Titles and reserved bytes are not looked at
-    (PS3.8 table 9-17).
+    Whoever accepts is taken as he is: what does not fit is left out, and a context without an answer is not accepted.
+    Titles and reserved bytes are not looked at (PS3.8 table 9-17). Raises ProtocolViolation for one that is too short.
     """
     if len(body) < FIXED_BYTES:
         raise invalid(f"an A-ASSOCIATE-AC of {len(body)} bytes; the fixed part alone has {FIXED_BYTES}")
     answers: dict[int, tuple[int, str]] = {}
     user_information = b""
-    for kind, value in decode_items(body[FIXED_BYTES:]):
-        if kind == Item.PRESENTATION_CONTEXT_AC:
+    for kind, value in decode_whole_items(body[FIXED_BYTES:]):
+        if kind == Item.PRESENTATION_CONTEXT_AC and len(value) >= _CONTEXT_HEAD_BYTES:
             identifier, result, transfer_syntax = _answer(value)
             answers[identifier] = (result, transfer_syntax)
         elif kind == Item.USER_INFORMATION:
             user_information = value
     maximum, class_uid, version_name = _USUAL_MAX_PDU_BYTES, "", ""
-    for kind, value in decode_items(user_information):
+    for kind, value in decode_whole_items(user_information):
         if kind == Item.MAXIMUM_LENGTH:
-            maximum = decode_maximum_length(value)
+            said = decode_maximum_length(value)
+            maximum = maximum if said is None else said
         elif kind == Item.IMPLEMENTATION_CLASS_UID:
-            class_uid = decode_uid(value)
+            class_uid = decode_uid(value[:_MOST_UID_BYTES])
         elif kind == Item.IMPLEMENTATION_VERSION_NAME:
             version_name = value[:16].strip(b" \0").decode("ascii", "backslashreplace")
     contexts: dict[Syntaxes, int | ContextRefusal] = {}
@@ -150,12 +153,11 @@ def _usable(identifier: int, transfer_syntax: str, answer: tuple[int, str] | Non
 
 
 def _answer(value: bytes) -> tuple[int, int, str]:
-    if len(value) < 4:
-        raise invalid("a presentation context is cut off")
     identifier, result = value[0], value[2]
     if result:
         return identifier, result, ""  # the transfer syntax beside a refusal is not significant (PS3.8 table 9-18)
-    syntaxes = [decode_uid(uid) for kind, uid in decode_items(value[4:]) if kind == Item.TRANSFER_SYNTAX]
+    rest = decode_whole_items(value[_CONTEXT_HEAD_BYTES:])
+    syntaxes = [decode_uid(uid) for kind, uid in rest if kind == Item.TRANSFER_SYNTAX]
     return identifier, result, syntaxes[0] if syntaxes else ""
 
 

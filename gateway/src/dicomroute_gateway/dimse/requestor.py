@@ -230,7 +230,7 @@ class Requestor:
                 command += fragment
                 is_complete = bool(flags & 0x02)
         response = decode_response(bytes(command))
-        if (response.field, response.message_id) != (response_field(request), message_id):
+        if response.field != response_field(request) or response.message_id not in (message_id, None):
             raise PeerViolation(
                 f"the peer answered with command {response.field:04X}H to message {response.message_id}, and "
                 f"{response_field(request):04X}H to message {message_id} is awaited",
