@@ -1,5 +1,6 @@
 """The log of a real gateway: one instance can be followed by its association and number from socket to archive."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -101,3 +102,26 @@ def test_whatever_goes_wrong_on_the_way_names_association_and_instance(
     failed = wait_for_event(gateway, "delivery.failed")
     assert {refused["association"], rule["association"], failed["association"]} == {rule["association"]}
     assert failed["instance"] == rule["instance"] == refused["instance"] - 1
+
+
+def test_what_libraries_warn_of_is_a_bounded_line_like_all_others_and_quotes_nothing(
+    tmp_path: Path, sink: Sink, lone: Callable[..., LoneGateway]
+) -> None:
+    rule = {
+        "name": "reads",
+        "when": "instance.PatientName != 'nobody' && instance.SliceThickness != 7.0 && instance.NumberOfFrames != 7",
+        "destinations": [{"kind": "CloudTarget", "name": "archive"}],
+    }
+    gateway = lone(tmp_path, [local_node(), to(sink.url), local_route(rules=[rule])])
+    peer = Peer(gateway.port).associated()
+    for term in (b"ISO-IR 100", b"ISO_IR 192\\GB18030" * 1000, b"ISO 2022 IR 87\\ISO_IR 192", b"GBK\\"):
+        for name in (b"Quixlebury^Zebedee", b"Quix\x1b$B!!\xff", b"\xff\xfe"):
+            more = [element(0x00080005, "CS", term), element(0x00100010, "PN", name)]
+            more += [element(0x00180050, "DS", b"1.23456789012345678901234567890"), element(0x00280008, "IS", b"1.5 ")]
+            uid = new_uid()
+            assert peer.store(data_set(uid, *more), uid) == Answered(0)
+    assert gateway.stop() == 0
+    lines = gateway.process.output.read_text().splitlines()
+    assert all(line.startswith("{") and isinstance(json.loads(line), dict) for line in lines), lines
+    assert max(map(len, lines), default=0) < 2000
+    assert not any("Quixlebury" in line for line in lines)

@@ -143,7 +143,7 @@ class _Sink:
             if self._incoming.length >= self._next_check:
                 self._next_check += _CHECK_BYTES
                 level = self._spool.level()
-                if level.used + self._incoming.length >= level.watermark:
+                if level.used >= level.watermark:
                     self._fail(StoreResult(Status.OUT_OF_RESOURCES, "the spool is above its high watermark"))
         except OSError as error:
             self._fail_on(error)
@@ -211,8 +211,11 @@ class _Sink:
     def _commit(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> StoreResult:
         try:
             self._incoming.end()
+            level = self._spool.level()
         except OSError as error:
             return self._fail_on(error)
+        if level.used > level.capacity:  # many came at once, each of them below the watermark
+            return self._fail(StoreResult(Status.OUT_OF_RESOURCES, "the spool is full"))
         received = self._received(elements, routing, active)
         waited_for = None if received.hold else active.waited_for(received.destinations)
         waiter = Waiter(waited_for) if waited_for else None
@@ -296,7 +299,7 @@ class _Sink:
         return self._failure
 
 
-_CHECK_BYTES: Final = 64 << 20
+_CHECK_BYTES: Final = 1 << 20
 
 
 def sender(facts: AssociationFacts) -> Sender:

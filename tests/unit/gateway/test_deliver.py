@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.answers.decision import outcomes as outcomes_of
 from dicomroute_gateway.deliver.answers.reasons import Reading
-from dicomroute_gateway.deliver.answers.result import Answer
+from dicomroute_gateway.deliver.answers.result import Answer, parse_result
 from dicomroute_gateway.deliver.backoff import full_jitter, retry_after_seconds
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.deliver.multipart import MultipartBody
@@ -142,6 +142,28 @@ def test_results_in_xml_and_with_parameters_of_the_media_type() -> None:
 def test_a_document_type_is_not_read() -> None:
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaa">]>' + XML.partition("?>")[2]
     assert verdicts(200, bomb.encode(), media="application/xml") == [V.RETRY]
+
+
+@pytest.mark.parametrize("encoding", ["no-such-encoding", "utf-7", "undefined", "shift_jis", "UTF-32", ""])
+def test_an_encoding_that_no_parser_has_is_no_result(encoding: str) -> None:
+    body = XML.replace('<?xml version="1.0"?>', f'<?xml version="1.0" encoding="{encoding}"?>').encode()
+    assert verdicts(200, body, media="application/dicom+xml") == [V.RETRY]
+
+
+@pytest.mark.parametrize("media", ["", " ", "; charset=utf-8"])
+def test_an_answer_without_a_media_type_is_looked_at(media: str) -> None:
+    assert verdicts(400, result([], {"1.1": 0xA900}), ["1.1"], media) == [V.REFUSED]
+    assert verdicts(200, b"\xef\xbb\xbf \r\n" + result(["1.1"]), ["1.1"], media) == [V.DELIVERED]
+    assert verdicts(202, XML.encode(), ["1.1", "1.2"], media) == [V.DELIVERED, V.REFUSED]
+    assert verdicts(200, b"<html>", ["1.1"], media) == [V.RETRY]
+
+
+@pytest.mark.parametrize("reason", [-1, 1 << 16, 10**300, "1" * 4000, "1" * 5000, 1.5, True, [], {}])
+def test_a_reason_that_is_none_says_nothing(reason: Any) -> None:
+    document = {"00081198": {"Value": [{"00081155": {"Value": ["1.1"]}, "00081197": {"Value": [reason]}}]}}
+    found = parse_result(Answer(409, "application/dicom+json", json.dumps(document).encode()))
+    assert found is not None
+    assert found.failed == {"1.1": 0}
 
 
 @given(st.binary(max_size=300), st.integers(100, 599))

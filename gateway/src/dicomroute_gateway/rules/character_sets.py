@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from pydicom import charset, config
-from pydicom.charset import convert_encodings, decode_bytes, python_encoding
+from pydicom.charset import STAND_ALONE_ENCODINGS, convert_encodings, decode_bytes, python_encoding
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
 config.settings.reading_validation_mode = config.RAISE
@@ -37,9 +37,10 @@ def decode_text(value: bytes, vr: str, specific_character_set: bytes) -> str:
     """
     names = [name.strip(" \0") for name in specific_character_set.decode("latin-1").split("\\")]
     unknown = [name for name in names if name not in python_encoding]
-    if unknown:
+    mixed = len(names) > 1 and any(name in STAND_ALONE_ENCODINGS for name in names)
+    if unknown or mixed:
         if not all(map(_is_misspelt, unknown)) or not value.isascii() or _ESCAPE in value:
-            raise ValueError(f"{len(unknown)} unknown character sets")
+            raise ValueError(f"{len(unknown)} unknown character sets, or one beside others that it excludes")
         return value.decode("ascii")
     encodings = convert_encodings(names)
     if encodings[0] == "shift_jis" and _JAPANESE.issuperset(encodings) and _NOT_IN_JIS_X_0201.search(value):

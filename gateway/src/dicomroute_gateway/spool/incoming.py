@@ -1,6 +1,7 @@
 """An instance on its way into the spool: a file that nothing speaks of yet."""
 
 import errno
+import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -31,12 +32,26 @@ def file_of(identifier: int) -> str:
     return f"{folder_of(identifier)}/{identifier:012d}.dcm"
 
 
+class UnderWay:
+    """How many bytes there are of instances that are being received. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.bytes = 0
+
+    def add(self, difference: int) -> None:
+        """Count bytes that were written, or with a negative number those of a file that is under way no longer."""
+        with self._lock:
+            self.bytes += difference
+
+
 class Incoming:
     """A data set that is being received. All methods raise OSError.
 
     What was given over is kept as views until `flush`, so that most instances are written in one piece, and one that is
     refused is not written at all. `descriptor` is that of its file, whose name is on stable storage already; up to
-    `old_length` bytes of something else are in it. With a `sealer` it is encrypted.
+    `old_length` bytes of something else are in it. With a `sealer` it is encrypted. What is written counts as under
+    way.
     """
 
     def __init__(
@@ -49,9 +64,11 @@ class Incoming:
         transfer_syntax_uid: str,
         sealer: Sealer | None = None,
         *,
+        under_way: UnderWay,
         old_length: int = 0,
     ) -> None:
         self._files = files
+        self._under_way = under_way
         self._old_length = old_length
         self._written = 0
         self._sealer = sealer
@@ -97,8 +114,10 @@ class Incoming:
         assert self._descriptor is not None
         pieces, self._pieces = self._pieces, []
         written = pieces if self._sealer is None else self._sealer.seal(pieces, is_last=is_last)
+        length = sum(map(len, written))
+        self._under_way.add(length)
+        self._written += length
         self._files.write(self._descriptor, written)
-        self._written += sum(map(len, written))
         for piece in pieces if self._is_begun else pieces[1:]:
             self._digest.update(piece)
         self._is_begun = True
@@ -146,6 +165,7 @@ class Incoming:
     def _close(self) -> None:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
+            self._under_way.add(-self._written)
             self._files.close(descriptor)
 
 

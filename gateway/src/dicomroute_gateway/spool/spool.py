@@ -20,7 +20,7 @@ from .derived import Derived
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
 from .history import History
-from .incoming import Incoming, file_of
+from .incoming import Incoming, UnderWay, file_of
 from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
 from .ledger import REPLACED, Entry, repeat_records
@@ -74,6 +74,7 @@ class Spool:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
         self._closed = False
+        self._under_way = UnderWay()
         self._derived = Derived(self._files, lambda: self._keys, lambda number: number in self._books.ledger.entries)
         try:
             content = open_journal(self._files)
@@ -125,6 +126,7 @@ class Spool:
             sop_instance_uid,
             transfer_syntax_uid,
             None if keys.current is None else Sealer(keys.current, file.identifier, os.urandom(SALT_BYTES)),
+            under_way=self._under_way,
             old_length=file.length,
         )
 
@@ -354,12 +356,16 @@ class Spool:
         self._keys = keys
 
     def level(self) -> Level:
-        """Return how full the spool is: of its own size, or of the file system where that is smaller."""
+        """Return how full the spool is: of its own size, or of the file system where that is smaller.
+
+        What is being received counts.
+        """
         total, free = self._files.file_system()
         if total < self._size_bytes:
             return Level(total - free, total, total * self._percent // 100)
         # Others may fill a larger file system: what is not free there is as good as used.
-        used = max(self._books.spooled_bytes + self._derived.total_bytes, self._size_bytes - free)
+        own = self._books.spooled_bytes + self._under_way.bytes + self._derived.total_bytes
+        used = max(own, self._size_bytes - free)
         return Level(used, self._size_bytes, self._size_bytes * self._percent // 100)
 
     def _room_bytes(self) -> int:

@@ -16,6 +16,10 @@ _FAILED_SOP_SEQUENCE: Final = "00081198"
 _REFERENCED_SOP_SEQUENCE: Final = "00081199"
 _OTHER_FAILURES_SEQUENCE: Final = "0008119A"
 _REFERENCED_SOP_INSTANCE_UID: Final = "00081155"
+_JSON: Final = ("application/dicom+json", "application/json")
+_XML: Final = ("application/dicom+xml", "application/xml", "text/xml")
+_BLANK: Final = b" \t\r\n\xef\xbb\xbf"
+_REASONS: Final = range(1 << 16)
 _FOUR_HEXADECIMAL_DIGITS: Final = re.compile(r"[0-9A-Fa-f]{4}")
 
 
@@ -48,14 +52,19 @@ class StoreResult:
 
 
 def parse_result(answer: Answer) -> StoreResult | None:
-    """Return the result in a body of DICOM JSON or XML, whatever the status; None when there is none."""
+    """Return the result in a body of DICOM JSON or XML, whatever the status; None when there is none.
+
+    Where no media type is said, the body shows it by how it begins. Whatever a parser makes of a stranger's bytes,
+    among them an encoding that does not exist, is no result.
+    """
     media_type = answer.content_type.partition(";")[0].strip().lower()
+    begins = answer.body.lstrip(_BLANK)[:1] if not media_type else b""
     try:
-        if media_type in ("application/dicom+json", "application/json"):
+        if media_type in _JSON or begins in (b"{", b"["):
             return _parse_json(answer.body)
-        if media_type in ("application/dicom+xml", "application/xml", "text/xml"):
+        if media_type in _XML or begins == b"<":
             return _parse_xml(answer.body)
-    except (ValueError, RecursionError, ElementTree.ParseError):
+    except (ValueError, LookupError, RecursionError, ElementTree.ParseError):
         return None
     return None
 
@@ -171,11 +180,11 @@ def _xml_value(item: ElementTree.Element, tag: str) -> str | None:
 
 def _number(value: Any) -> int | None:
     """Return a reason: text of four hexadecimal digits in Orthanc before 1.6, of others decimal; 0 says nothing."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if not isinstance(value, str):
+    if isinstance(value, str):
+        try:
+            value = int(value, 16 if _FOUR_HEXADECIMAL_DIGITS.fullmatch(value) else 10)
+        except ValueError:
+            return 0
+    if not isinstance(value, int) or isinstance(value, bool):
         return None
-    try:
-        return int(value, 16 if _FOUR_HEXADECIMAL_DIGITS.fullmatch(value) else 10)
-    except ValueError:
-        return 0
+    return value if value in _REASONS else 0

@@ -101,7 +101,7 @@ def _values(content: bytes) -> dict[str, str]:
         return {}
     try:
         root = ElementTree.fromstring(content)  # noqa: S314
-    except (ElementTree.ParseError, ValueError):
+    except (ElementTree.ParseError, ValueError, LookupError):
         return {}
     return {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root.iter()}
 
