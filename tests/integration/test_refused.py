@@ -8,6 +8,7 @@ import pytest
 import yaml
 from gateways import LoneGateway
 from manifests import Json, changed, node
+from pdus import context
 from peer import Accepted, Peer, Rejected
 from routes import local_node, local_route, to
 from running import Running, cli
@@ -80,6 +81,62 @@ def test_hostile_titles_are_shown_in_a_line_each_and_make_valid_manifests_or_non
     (tmp_path / "nodes.yaml").write_text(advice)
     valid = cli("validate", "-f", tmp_path / "nodes.yaml")
     assert (valid.returncode, valid.stderr) == (0, ""), valid.stdout
+
+
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40)
+STRANGERS = {
+    "TLSHello": HELLO,
+    "HTTPRequest": b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n",
+    "HL7Message": b"\x0bMSH|^~\\&|RIS|SITE|GATE|SITE|20261130||ADT^A01|1|P|2.5\r\x1c\r",
+    "SSHClient": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "ProxyProtocol": b"PROXY TCP4 192.0.2.1 192.0.2.2 1 104\r\n",
+    "NotDICOM": b"\x09\0\0\0\0\x04\0\0\0\0",
+    "MalformedRequest": b"\1\0\0\0\0\x04\0\1\0\0",
+    "IncompleteRequest": b"\1\0\0\0\1\0" + bytes(20),
+}
+
+
+@pytest.mark.parametrize("reason", STRANGERS)
+def test_what_ends_before_an_association_is_named_by_its_address_and_what_it_looks_like(
+    tmp_path: Path, lone: Callable[..., LoneGateway], reason: str
+) -> None:
+    gateway = lone(
+        tmp_path,
+        [local_node(), to(NOWHERE), changed(local_route(), "spec.listeners.0.acseTimeoutSeconds", 1)],
+    )
+    peer = Peer(gateway.port).send(STRANGERS[reason])
+    peer.answer()
+    peer.close()
+    gateway.process.wait_until(lambda: gateway.get("/api/v1/refused")["callers"] != [], "nobody is named")
+    (seen,) = gateway.get("/api/v1/refused")["callers"]
+    assert (seen["callingAETitle"], seen["address"], seen["listener"]) == (None, "127.0.0.1", "dicom")
+    assert (seen["reason"], seen["count"]) == (reason, 1)
+    line = next(one for one in gateway.log() if "looks_like" in one)
+    assert (line["address"], line["listener"]) == ("127.0.0.1", "dicom")
+    assert "no DicomNode helps" not in refused(gateway)
+
+
+def test_a_connection_without_a_byte_is_a_probe_and_nobody(gateway: LoneGateway) -> None:
+    for _ in range(3):
+        Peer(gateway.port).close()
+    assert Peer(gateway.port).associate() == Accepted()
+    assert gateway.get("/api/v1/refused")["callers"] == []
+    assert [one["event"] for one in gateway.log() if "listener" in one or "association" in one] == []
+
+
+def test_abstract_syntaxes_that_are_not_served_are_named(tmp_path: Path, lone: Callable[..., LoneGateway]) -> None:
+    gateway = lone(tmp_path, [local_node(), to(NOWHERE), local_route()], log_level="info")
+    worklist, find = "1.2.840.10008.5.1.4.31", "1.2.840.10008.5.1.4.1.2.2.1"
+    many = [context(number, f"1.2.840.10008.9.{number}") for number in range(5, 200, 2)]
+    assert Peer(gateway.port).associate(context(1, worklist), context(3, find)) == Accepted((3, 3))
+    assert Peer(gateway.port).associate(context(1), context(3, find), *many) == Accepted((0, *[3] * 99))
+    (seen,) = gateway.get("/api/v1/refused")["callers"]
+    assert (seen["reason"], seen["abstractSyntaxes"]) == ("NoContextAccepted", [worklist, find])
+    assert seen["callingAETitle"] == "CT1"
+    first, second = [one for one in gateway.log() if one["event"] == "association.accepted"]
+    assert first["refused"][0] == f"{worklist} Modality Worklist Information Model - FIND"
+    assert (second["refused_contexts"], len(second["refused"])) == (99, 8)
+    assert "Modality Worklist Information Model - FIND" in refused(gateway)
 
 
 def test_a_manifest_that_was_printed_lets_the_caller_in(run: Callable[..., Running]) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, Final
 
+from pydicom.uid import UID
+
 from dicomroute_operator.api.meta import API_VERSION
 from dicomroute_operator.api.node import DicomNode
 
@@ -24,6 +26,16 @@ _NO_MANIFEST: Final = {
     "SpoolFull": "the spool is full: see docs/runbooks/spool-full.md",
     "TooManyAssociations": "the listener has no place free: raise its maxAssociations, or let the device open fewer",
     "ApplicationContext": "it does not speak DICOM's application context: what calls there is no DICOM device",
+    "TLSHello": "it begins a TLS handshake, and this port does not encrypt: turn TLS off at the device, or give it a "
+    "port that has TLS",
+    "HTTPRequest": "it speaks HTTP: a browser, a probe, or a DICOMweb client that was given the DIMSE port",
+    "HL7Message": "it sends HL7 (MLLP): the interface engine was given the DIMSE port",
+    "SSHClient": "it speaks SSH: what calls there is no DICOM device",
+    "ProxyProtocol": "a load balancer puts the PROXY protocol in front: turn that off there",
+    "MalformedRequest": "its A-ASSOCIATE-RQ is not as PS3.8 wants it: the gateway's log says where",
+    "IncompleteRequest": "it sent the beginning of a request and no more: look at the network between, at its MTU and "
+    "at firewalls that inspect DICOM",
+    "NotDICOM": "it does not speak DICOM: what calls there is no DICOM device",
     "ProtocolVersion": "it speaks another version of the upper layer protocol: what calls there is no DICOM device",
 }
 
@@ -96,6 +108,15 @@ def _sentence(caller: Json) -> str:
         )
     elif reason == "CallingAETitle":
         sentence = "a DicomNode has that title, and this listener's sources do not name it: name it there"
+    elif reason == "NoContextAccepted":
+        proposed = ", ".join(
+            f"{uid} {UID(uid).name if UID(uid).name != uid else ''}".rstrip()
+            for uid in caller.get("abstractSyntaxes", ())
+        )
+        sentence = (
+            f"it associated, and none of what it proposed is served here ({proposed or 'nothing'}): let it store "
+            "instances alone on this port, and query or print elsewhere"
+        )
     else:
         sentence = _NO_MANIFEST.get(reason, "no DicomNode helps: the gateway's log says more")
     called = f" (called {caller['calledAETitle']!r})" if reason == "CalledAETitle" else ""

@@ -177,6 +177,10 @@ class _Sink:
         return {"association": self._sender.association, "instance": self._incoming.id}
 
     def _decide(self, active: Active) -> StoreResult:
+        if self._incoming.length % 2:
+            # Whoever it went to would choke on it, and a padded one would not be what was sent.
+            why = f"the data set has an odd length of {self._incoming.length} bytes (PS3.5 7.1)"
+            return self._fail(StoreResult(Status.CANNOT_UNDERSTAND, why))
         try:
             elements = scan(self._incoming.read, self._request.transfer_syntax_uid, active.rules.wanted)
         except HeadError as error:

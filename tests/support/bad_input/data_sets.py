@@ -65,6 +65,21 @@ def _deflated(make: Callable[[str], bytes], behind: bytes = b"") -> Play:
     return stored(deflate, DEFLATED)
 
 
+def _deflated_odd() -> Play:
+    """Store a deflated data set without the NULL that makes its length even."""
+
+    def deflate(uid: str) -> bytes:
+        for comment in (b"", b"of another length"):
+            compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+            whole = data_set(uid, element(0x00204000, "LT", comment + b" " * (len(comment) % 2)))
+            data = compressor.compress(whole) + compressor.flush()
+            if len(data) % 2:
+                return data
+        return data + b"\0" * (1 - len(data) % 2)
+
+    return stored(deflate, DEFLATED)
+
+
 def _file(uid: str) -> bytes:
     """Return a whole DICOM file: preamble, prefix, File Meta Information, data set."""
     meta = element(0x00020010, "UI", uid_value(EXPLICIT))
@@ -140,8 +155,14 @@ STRUCTURE = (
         _with(element(_PIXELS, "OW", bytes(8), 1 << 20))),
     Row(19, "a data set that ends in an element header", Answered(0xC000), _CANNOT + "PS3.5 7.1.1",
         stored(lambda uid: data_set(uid)[:-30][: data_set(uid).index(b"\x20\0\x0d\0") + 6])),
-    Row(19, "an element of odd length", Stored(), "PS3.5 7.1.1 forbids it; it is read as it stands",
+    Row(19, "two elements of odd length", Stored(), "PS3.5 7.1.1 forbids it; they are read as they stand",
+        _with(element(_STATION, "SH", b"odd"), element(0x00081090, "LO", b"odder"))),
+    Row(19, "a data set of odd length", Answered(0xC000), _CANNOT + "PS3.5 7.1: of even length",
         _with(element(_STATION, "SH", b"odd"))),
+    Row(19, "a data set with a byte behind its end", Answered(0xC000), _CANNOT + "PS3.5 7.1: of even length",
+        stored(lambda uid: data_set(uid) + b"\0")),
+    Row(19, "a deflated data set of odd length", Answered(0xC000), _CANNOT + "PS3.5 A.5: a NULL is added",
+        _deflated_odd()),
     Row(19, "an element without VR in Explicit VR", Answered(0xC000), _CANNOT + "PS3.5 7.1.2",
         _with(element(_STATION, "", b"CT "))),
     Row(19, "an element of an unknown VR", Stored(), "PS3.5 7.1.2; it is passed over",
@@ -209,15 +230,15 @@ TEXT = (
     Row(21, "a Specific Character Set with a log line", Held(), "PS3.3 C.12.1.1.2: defined terms",
         _with(element(_CHARACTER_SET, "CS", b'\r\n{"event": "forged"} '))),
     Row(21, "bytes that are no UTF-8 where that is announced", Held(), "PS3.5 6.1.2.3",
-        _with(element(_CHARACTER_SET, "CS", b"ISO_IR 192"), element(_NAME, "PN", b"Quixlebury^\xff\xfe\xc3("))),
+        _with(element(_CHARACTER_SET, "CS", b"ISO_IR 192"), element(_NAME, "PN", b"Quixlebury^\xff\xfe\xc3( "))),
     Row(21, "escape sequences of ISO 2022 that were not announced", Held(), "PS3.5 6.1.2.5",
         _with(element(_CHARACTER_SET, "CS", b"\\ISO 2022 IR 87"),
               element(_NAME, "PN", b"Quixlebury^\x1b$)C\x1b$B\xff"))),
     Row(21, "a patient ID with line breaks and a log line", Stored(), "PS3.5 6.2: LO has no control characters",
-        _with(element(_ID, "LO", b'QX-4711\r\n{"event": "forged", "level": "info"}'))),
+        _with(element(_ID, "LO", b'QX-4711\r\n{"event": "forged", "level": "info"} '))),
     Row(21, "a patient's name with NULs and escape sequences of a terminal", Held(),
         "PS3.5 6.2: PN has no control characters; 6.1.2.5",
-        _with(element(_NAME, "PN", b"Quixlebury\0^\x1b[2J\x1b[31m"))),
+        _with(element(_NAME, "PN", b"Quixlebury\0^\x1b[2J\x1b[31m "))),
     Row(21, "a text of 1 MB that no rule reads", Stored(), "PS3.5 6.2: UT",
         _with(element(0x00104000, "UT", b"Quixlebury" * 100_000))),
     Row(21, "a text of 1 MB that a rule reads", Held(), "PS3.5 6.2: LO, 64 characters; rules read 64 KiB",
@@ -231,7 +252,7 @@ TEXT = (
     Row(21, "a text with a NUL in its midst", Held(), "PS3.5 6.2: LO has no control characters",
         _with(element(_DESCRIPTION, "LO", b"CHEST\0OBJECTED"))),
     Row(21, "a text with a byte order mark in its midst", Held(), "PS3.5 6.1: libraries read it as they like",
-        _with(element(_CHARACTER_SET, "CS", b"ISO_IR 192"), element(_DESCRIPTION, "LO", "OBJ\ufeffECTED".encode()))),
+        _with(element(_CHARACTER_SET, "CS", b"ISO_IR 192"), element(_DESCRIPTION, "LO", "OBJ\ufeffECTED ".encode()))),
     Row(21, "a DS of 64 KB of digits", Held(), "PS3.5 6.2: DS, 16 bytes",
         _with(element(_THICKNESS, "DS", b"1" * 65_532))),
     Row(21, "an IS beyond 64 bits", Held(), "PS3.5 6.2: IS, 32 bits",
@@ -242,7 +263,7 @@ TEXT = (
     Row(21, "a misspelt Specific Character Set, and pure ASCII", Stored(), "PS3.3 C.12.1.1.2: defined terms",
         _with(element(_CHARACTER_SET, "CS", b"ISO-IR 100"))),
     Row(21, "a misspelt Specific Character Set, and more than ASCII", Held(), "PS3.3 C.12.1.1.2: defined terms",
-        _with(element(_CHARACTER_SET, "CS", b"ISO-IR 100"), element(_NAME, "PN", b"Quixlebury^\xfc "))),
+        _with(element(_CHARACTER_SET, "CS", b"ISO-IR 100"), element(_NAME, "PN", b"Quixlebury^\xfc"))),
 )  # fmt: skip
 
 DATA_SETS = (*SYNTAXES, *POLYGLOTS, *UIDS, *STRUCTURE, *SEQUENCES, *SIZES, *TEXT)

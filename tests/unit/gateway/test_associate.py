@@ -111,7 +111,7 @@ def test_the_answer_is_read_as_it_was_meant() -> None:
     primitive = pdu.to_primitive()
     results = primitive.presentation_context_definition_results_list
     assert [(one.context_id, one.result, one.transfer_syntax[0]) for one in results] == [
-        (1, ContextResult.ACCEPTANCE, SYNTAXES[2]),
+        (1, ContextResult.ACCEPTANCE, SYNTAXES[1]),
         (3, ContextResult.ACCEPTANCE, SYNTAXES[1]),
     ]
     assert pdu.user_information.maximum_length == 131072

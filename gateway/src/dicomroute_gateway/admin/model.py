@@ -329,7 +329,8 @@ class QueueChange(Document):
 class RefusedCaller(Document):
     """A caller that was refused, and how often. Titles are null where the connection was closed before they came.
 
-    Titles are the caller's own bytes: show them escaped.
+    Where no presentation context was accepted, `abstractSyntaxes` has some that were proposed. Titles and UIDs are the
+    caller's own bytes: show them escaped.
     """
 
     calling_ae_title: str | None = Field(alias="callingAETitle")
@@ -337,6 +338,7 @@ class RefusedCaller(Document):
     address: str
     listener: str
     reason: str
+    abstract_syntaxes: list[str] = Field(alias="abstractSyntaxes", default_factory=list)
     count: int
     first_time: datetime
     last_time: datetime

@@ -148,6 +148,7 @@ def refused_document(refused: Sequence[Refused]) -> RefusedDocument:
             address=one.caller.address,
             listener=one.caller.listener,
             reason=one.caller.reason,
+            abstract_syntaxes=list(one.caller.abstract_syntaxes),
             count=one.count,
             first_time=_time(one.first_time),
             last_time=_time(one.last_time),

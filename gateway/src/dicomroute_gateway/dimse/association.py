@@ -6,7 +6,7 @@ alone, with the A-ABORT that the standard names.
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -31,8 +31,10 @@ from .command import (
     encode_response,
 )
 from .items import MAX_ASSOCIATE_BYTES
-from .negotiation import VERIFICATION, ContextResult, NegotiatedContext, is_storage_class, negotiate
+from .negotiation import VERIFICATION, ContextResult, NegotiatedContext, is_storage_class, name_of, negotiate
+from .refused import Caller
 from .service import AssociationFacts, StorageService, StoreRequest, StoreResult, StoreSink
+from .strangers import Stranger, recognize
 from .stream import (
     AbortReason,
     Draining,
@@ -51,6 +53,9 @@ from .stream import (
 _PROVIDER: Final = 2
 _USER: Final = 0
 _CLOSE_TIMEOUT_SECONDS: Final = 1.0
+_MOST_NAMED: Final = 8
+"""How many abstract syntaxes that were refused are named."""
+_MOST_UID: Final = 64
 _FIXED_PDU_BYTES: Final = 4
 """The length of an A-RELEASE-RQ and of an A-ABORT (PS3.8 tables 9-24 and 9-26)."""
 
@@ -80,6 +85,9 @@ class Watcher(Protocol):
     def aborted(self, reason: str) -> None:
         """An association was aborted by this side."""
 
+    def turned_away(self, caller: Caller) -> None:
+        """Somebody went without an association, or without a context to send in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -99,6 +107,8 @@ class Association:
     def __init__(
         self,
         connection: socket.socket,
+        address: str,
+        listener: str,
         limits: Limits,
         admit: Callable[[AssociateRequest], Admission],
         storage: StorageService,
@@ -107,6 +117,8 @@ class Association:
         drain: DrainSignal,
     ) -> None:
         self._socket = connection
+        self._address = address
+        self._listener = listener
         self._limits = limits
         self._admit = admit
         self._storage = storage
@@ -124,7 +136,7 @@ class Association:
         self._leave: Callable[[], None] = _nowhere
         self._end = "Failed"
         self._stored = self._refused = 0
-        self._log = log
+        self._log = log.bind(address=address, listener=listener)
         self.identifier = ""
         """What the log calls this association; "" until it is asked for."""
 
@@ -136,21 +148,28 @@ class Association:
                     pass
         except PeerGone as error:
             self._end = "PeerGone"
-            self._log.info("association.peer_gone", reason=str(error))
+            strange = {} if self.identifier else {"looks_like": self._note_stranger(Stranger.INCOMPLETE)}
+            self._log.info("association.peer_gone", reason=str(error), **strange)
         except PeerStalled:
             if self._is_established:
                 self._abort(_USER, AbortReason.NOT_SPECIFIED, "PeerStalled", "the peer sent nothing in time")
             else:  # AA-2: when the ARTIM timer expires, the connection is closed without a word
                 self._watcher.aborted("PeerStalled")
-                self._log.warning("association.timed_out", why="no whole A-ASSOCIATE-RQ came in time")
+                looks_like = self._note_stranger(Stranger.INCOMPLETE)
+                why = "no whole A-ASSOCIATE-RQ came in time"
+                self._log.warning("association.timed_out", why=why, looks_like=looks_like)
         except Draining:
             self._abort(_USER, AbortReason.NOT_SPECIFIED, "Draining", "the gateway shuts down")
         except NoLongerAdmitted:
             self._abort(_USER, AbortReason.NOT_SPECIFIED, "SourceRemoved", "the listener's sources no longer admit it")
         except ProtocolViolation as error:
             # AA-1 before there is an association, AA-8 on it (PS3.8 table 9-10).
-            source, reason = (_PROVIDER, error.reason) if self._is_established else (_USER, AbortReason.NOT_SPECIFIED)
-            self._abort(source, reason, error.reason.name.title().replace("_", ""), str(error))
+            label = error.reason.name.title().replace("_", "")
+            if self._is_established:
+                self._abort(_PROVIDER, error.reason, label, str(error))
+            else:
+                looks_like = self._note_stranger(Stranger.MALFORMED)
+                self._abort(_USER, AbortReason.NOT_SPECIFIED, label, str(error), looks_like=looks_like)
         finally:
             if self._is_established:
                 self._log.info(
@@ -166,6 +185,13 @@ class Association:
             self._message = None
             del self._stream  # which knows this object: together they would wait for the garbage collector
             self._socket.close()
+
+    def _note_stranger(self, otherwise: Stranger) -> str:
+        """Take note of who ended before there was an association; return what that looks like."""
+        found = recognize(self._stream.opening)
+        stranger = otherwise if found is Stranger.MALFORMED else found
+        self._watcher.turned_away(Caller(None, None, self._address, self._listener, stranger.label))
+        return stranger.looks_like
 
     def _establish(self) -> bool:
         """Answer the A-ASSOCIATE-RQ; return whether an association stands.
@@ -199,8 +225,8 @@ class Association:
                 reason=refusal.label,
                 calling_ae_title=request.calling_ae_title,
                 called_ae_title=request.called_ae_title,
-                address=str(admission.facts.address),
-                listener=admission.facts.listener,
+                address=self._address,
+                listener=self._listener,
             )
             self._send(encode_associate_reject(*refusal.answer))
             self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
@@ -214,14 +240,20 @@ class Association:
         self._is_established = True
         self._established_time = time.monotonic()
         self._send(encode_associate_accept(request, contexts, self._limits.max_pdu_bytes))
+        refused = [c for c in contexts if c.result is not ContextResult.ACCEPTANCE]
         self._log.info(
             "association.accepted",
             calling_ae_title=request.calling_ae_title,
             called_ae_title=request.called_ae_title,
-            address=str(admission.facts.address),
-            listener=admission.facts.listener,
+            address=self._address,
+            listener=self._listener,
             contexts=len(self._contexts),
+            **({"refused_contexts": len(refused), "refused": described(refused)} if refused else {}),
         )
+        if not self._contexts:
+            titles = (request.calling_ae_title, request.called_ae_title)
+            syntaxes = tuple(dict.fromkeys(c.abstract_syntax[:_MOST_UID] for c in refused))[:_MOST_NAMED]
+            self._watcher.turned_away(Caller(*titles, self._address, self._listener, "NoContextAccepted", syntaxes))
         return True
 
     def _serve_one_pdu(self) -> bool:
@@ -354,17 +386,27 @@ class Association:
     def _send(self, data: bytes) -> None:
         send_all(self._socket, data, self._limits.stall_timeout_seconds)
 
-    def _abort(self, source: int, reason: AbortReason, label: str, why: str) -> None:
+    def _abort(self, source: int, reason: AbortReason, label: str, why: str, **more: str) -> None:
         self._leave()
         self._watcher.aborted(label)
         self._end = "Aborted"
-        self._log.warning("association.aborted", reason=label, why=why)
+        self._log.warning("association.aborted", reason=label, why=why, **more)
         try:
             # Ten bytes: a peer that has not read what came before will not read these either.
             send_all(self._socket, encode_abort(source, reason), timeout_seconds=0)
             self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
         except (PeerGone, PeerStalled):
             pass
+
+
+def described(contexts: Sequence[NegotiatedContext]) -> list[str]:
+    """Return the abstract syntaxes of refused contexts with their names, each once, and why; at most some of them."""
+    named = {
+        c.abstract_syntax: f"{c.abstract_syntax[:_MOST_UID]} {name_of(c.abstract_syntax)}".rstrip()
+        + (" (no transfer syntax)" if c.result is ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED else "")
+        for c in contexts
+    }
+    return list(named.values())[:_MOST_NAMED]
 
 
 def _nowhere() -> None:

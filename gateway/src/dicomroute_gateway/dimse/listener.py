@@ -77,6 +77,10 @@ class Counts:
         with self._lock:
             self._aborted[reason] += 1
 
+    def turned_away(self, caller: Caller) -> None:
+        """Take note of somebody who went without an association, or without a context to send in."""
+        self.callers.note(caller)
+
     def snapshot(self) -> CountsSnapshot:
         """Return the counts of this moment."""
         with self._lock:
@@ -216,7 +220,7 @@ class Listener:
         if not may_connect(address, configuration):
             # Before a byte is read: strangers take neither a thread nor a place.
             self._counts.refused(Refusal.SOURCE_ADDRESS.label)
-            self._counts.callers.note(Caller(None, None, str(address), self.name, Refusal.SOURCE_ADDRESS.label))
+            self._counts.turned_away(Caller(None, None, str(address), self.name, Refusal.SOURCE_ADDRESS.label))
             connection.close()
             return None
         return _Silent(connection, address, time.monotonic() + configuration.acse_timeout_seconds)
@@ -274,6 +278,8 @@ class Listener:
             )
             association = Association(
                 connection,
+                str(address),
+                self.name,
                 limits,
                 lambda request: self._admit(request, connection, address),
                 self._storage,
@@ -327,7 +333,7 @@ class Listener:
                 self._counts.accepted()
         if reason is not None:
             titles = (request.calling_ae_title, request.called_ae_title)
-            self._counts.callers.note(Caller(*titles, str(address), self.name, reason.label))
+            self._counts.turned_away(Caller(*titles, str(address), self.name, reason.label))
         return Admission(facts, reason, lambda: self._is_still_admitted(facts), lambda: self._leave(connection))
 
     def _is_still_admitted(self, facts: AssociationFacts) -> bool:

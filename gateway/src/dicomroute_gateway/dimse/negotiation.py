@@ -9,7 +9,7 @@ from typing import Final
 from pydicom._uid_dict import UID_dictionary
 from pynetdicom.sop_class import _STORAGE_CLASSES as _STORAGE_CLASSES_OF_PYNETDICOM
 
-_UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_UID: Final = re.compile(r"(?!.{65})[0-9]+(?:\.[0-9]+)*")
 VERIFICATION: Final = "1.2.840.10008.1.1"
 
 _UNCOMPRESSED: Final = (
@@ -96,17 +96,26 @@ def is_storage_class(uid: str) -> bool:
     return uid in _STORAGE_CLASSES or bool(_UID.fullmatch(uid) and not uid.startswith("1.2.840.10008."))
 
 
+def name_of(uid: str) -> str:
+    """Return the name that the standard gives a UID, "" for one that it does not have."""
+    entry = UID_dictionary.get(uid)
+    return entry[0] if entry else ""
+
+
 def choose_transfer_syntax(proposed: Sequence[str]) -> str | None:
     """Return the syntax to accept of those proposed in one context, or None.
 
-    The first lossless compressed one proposed; else, in this order, Explicit VR Little Endian, Implicit VR
-    Little Endian, Deflated, Big Endian; a lossy one only where nothing else is in the context, so that no
-    sender is led to compress lossily what it has in full quality.
+    The first one proposed if it is a lossless compressed one, which is then what the sender has; else, in this order,
+    Explicit VR Little Endian, Implicit VR Little Endian, Deflated, Big Endian, as many senders propose more than they
+    can make; else the first lossless one. A lossy one only where nothing else is in the context, so that no sender is
+    led to compress lossily what it has in full quality (docs/adr/0003-association-layer.md).
     """
     usable = [uid for uid in proposed if uid in _TRANSFER_SYNTAXES]
-    lossless = next((uid for uid in usable if uid in _LOSSLESS), None)
+    if usable and usable[0] in _LOSSLESS:
+        return usable[0]
     uncompressed = next((uid for uid in _UNCOMPRESSED if uid in usable), None)
-    return lossless or uncompressed or next(iter(usable), None)
+    lossless = next((uid for uid in usable if uid in _LOSSLESS), None)
+    return uncompressed or lossless or next(iter(usable), None)
 
 
 def negotiate(proposed: Iterable[ProposedContext]) -> tuple[NegotiatedContext, ...]:

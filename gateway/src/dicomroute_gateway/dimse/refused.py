@@ -20,6 +20,8 @@ class Caller:
     address: str
     listener: str
     reason: str
+    abstract_syntaxes: tuple[str, ...] = ()
+    """Some of those that it proposed, where none was accepted; as they came, too."""
 
 
 @dataclass(frozen=True, slots=True)

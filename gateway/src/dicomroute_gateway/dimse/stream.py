@@ -21,6 +21,7 @@ _IDLE_SECONDS: Final = 5.0
 _SMALL_PDV_BYTES: Final = 32
 _MAX_SMALL_PDVS: Final = 10_000
 """So many more small PDVs than others may come; a message of a modality has one, the last of its data set."""
+_OPENING_BYTES: Final = 16
 _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 
 
@@ -98,12 +99,18 @@ class PDUStream:
         self._start = 0
         self._end = 0
         self._small_pdvs = 0
+        self._opening = b""
         connection.setblocking(False)
 
     @property
     def buffered(self) -> int:
         """How many received bytes have not been read yet."""
         return self._end - self._start
+
+    @property
+    def opening(self) -> bytes:
+        """What came first."""
+        return self._opening or bytes(self._view[: min(self._end, _OPENING_BYTES)])
 
     def keep(self) -> None:
         """Leave the views that were handed out as they are for as long as the buffer has room."""
@@ -121,6 +128,7 @@ class PDUStream:
         deadline = time.monotonic() + timeout_seconds
         while self.buffered < PDU_HEADER_BYTES:
             self._fill(deadline, may_drain=may_drain and self.buffered == 0)
+        self._opening = self._opening or self.opening
         kind, length = struct.unpack_from(">BxI", self._view, self._start)
         self._start += PDU_HEADER_BYTES
         return kind, length
