@@ -98,6 +98,10 @@ bench: setup peers ## Measure receiving and delivering beside other systems, twe
 test-kills: setup ## Kill the gateway 400 times in each of ROUNDS (8: about 10 minutes), at every step and at random
 	DICOMROUTE_KILL_ROUNDS=$(or $(ROUNDS),8) $(BIN)/pytest -q -n 2 -rP tests/integration/test_kill.py
 
+.PHONY: test-clients
+test-clients: setup peers ## Let six independent clients send public files, and write docs/reference/clients.md (needs cargo, npm)
+	$(BIN)/python tests/clients/matrix.py
+
 .PHONY: soak
 soak: setup ## Watch memory, descriptors and spool under load for MINUTES (30)
 	$(BIN)/python tests/bench/soak.py $(MINUTES)

@@ -49,7 +49,9 @@ def mount(folder: Path, *keys: str) -> None:
 def store(gateway: LoneGateway, pixels: bytes = PIXELS) -> tuple[Answer, Instance]:
     uid = new_uid()
     peer = Peer(gateway.port).associated()
-    answer = peer.store(data_set(uid, without=[0x7FE00010]) + element(0x7FE00010, "OW", pixels), uid)
+    answer = peer.store(
+        data_set(uid, without=[0x7FE00010]) + element(0x7FE00010, "OW", pixels + b"\0" * (len(pixels) % 2)), uid
+    )
     peer.close()
     return answer, peer.instances[0]
 

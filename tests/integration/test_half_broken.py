@@ -51,9 +51,9 @@ def test_at_a_server_that_fails_half_the_time_goodput_is_a_third_of_that_at_a_he
     tmp_path: Path, server: OriginServer, name: str
 ) -> None:
     dice = random.Random(7)
-    healthy, _ = seconds_for(tmp_path / "healthy", server, lambda _: STORED, 800, 0.05)
+    healthy, _ = seconds_for(tmp_path / "healthy", server, lambda _: STORED, 800, 0.1)
     half, run = seconds_for(
-        tmp_path / "half", server, lambda _: FAULTS[name] if dice.random() < 0.5 else STORED, 800, 0.05
+        tmp_path / "half", server, lambda _: FAULTS[name] if dice.random() < 0.5 else STORED, 800, 0.1
     )
     assert half < healthy / 0.3, f"{half:.2f} s in place of {healthy:.2f}: {len(run.transport.requests)} requests"
 

@@ -114,11 +114,12 @@ def test_what_libraries_warn_of_is_a_bounded_line_like_all_others_and_quotes_not
     }
     gateway = lone(tmp_path, [local_node(), to(sink.url), local_route(rules=[rule])])
     peer = Peer(gateway.port).associated()
-    for term in (b"ISO-IR 100", b"ISO_IR 192\\GB18030" * 1000, b"ISO 2022 IR 87\\ISO_IR 192", b"GBK\\"):
+    for term in (b"ISO-IR 100", b"ISO_IR 192\\GB18030\\ " * 1000, b"ISO 2022 IR 87\\ISO_IR 192 ", b"GBK\\"):
         for name in (b"Quixlebury^Zebedee", b"Quix\x1b$B!!\xff", b"\xff\xfe"):
             more = [element(0x00080005, "CS", term), element(0x00100010, "PN", name)]
-            more += [element(0x00180050, "DS", b"1.23456789012345678901234567890"), element(0x00280008, "IS", b"1.5 ")]
+            more += [element(0x00180050, "DS", b"1.2345678901234567890123456789"), element(0x00280008, "IS", b"1.5 ")]
             uid = new_uid()
+            assert len(term + name) % 2 == 0
             assert peer.store(data_set(uid, *more), uid) == Answered(0)
     assert gateway.stop() == 0
     lines = gateway.process.output.read_text().splitlines()

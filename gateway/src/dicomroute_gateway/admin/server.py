@@ -30,9 +30,6 @@ from .status import Observation, probe_document, refused_document, status_docume
 
 _STATES = tuple(QueueState)
 _LOGGED_INSTANCES: Final = 100
-_OBSERVED_SECONDS: Final = 0.1
-_MEASURED_SECONDS: Final = 0.5
-"""For how long what was made for one who asks on the open port is good enough for others."""
 _MOST_QUESTIONS: Final = 2
 """How many questions to the ledger are taken: one that is being answered, and one that waits."""
 
@@ -62,8 +59,8 @@ class AdminServer:
         self._prober = prober
         self._runners: list[web.AppRunner] = []
         self._doors: list[Door] = []
-        self._observed = Lately(_OBSERVED_SECONDS, observe)
-        self._measured = Lately(_MEASURED_SECONDS, lambda: metrics_text(status_document(observe()), measures))
+        self._observed = Lately(observe)
+        self._measured = Lately(lambda: metrics_text(status_document(observe()), measures))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._questions: list[Future[Any]] = []
 

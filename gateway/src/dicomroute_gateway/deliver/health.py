@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
 
-from .attempt import content_may_be_the_cause
+from .attempt import content_may_be_the_cause, may_be_its_own
 from .outcome import Outcome, Verdict
 
 _ATTEMPTS_LOOKED_AT: Final = 16
@@ -45,8 +45,8 @@ class Health:
         self._taken += 1
 
     def failed(self, alone: int | None, fault: Outcome) -> None:
-        """Take note that an attempt failed; that one which failed alone does so again says nothing of others."""
-        if alone is not None and alone in self._alone:
+        """Take note that an attempt failed; that one which failed alone at its instance does so again says nothing."""
+        if alone is not None and alone in self._alone and may_be_its_own(fault):
             return
         self._recent.append(False)
         self._in_a_row += _weight(fault)

@@ -38,7 +38,9 @@ from .transport import Item, Sent, Transport
 _LOOK_AGAIN_SECONDS: Final = 15.0
 _LOOKED_AT: Final = 500
 _SOON_SECONDS: Final = 0.005
-_MOST_SOON_SECONDS: Final = 0.5
+_MOST_SOON_SECONDS: Final = 1.0
+_SOON_ATTEMPTS: Final = 12
+"""Where half the attempts fail, so many in a row are one case in thousands."""
 _TOGETHER_ATTEMPTS: Final = 3
 _ANSWERED_BACKOFF_SECONDS: Final = 30.0
 """How long a destination is left alone at most that answers, or breaks off at an instance: others may get through."""
@@ -401,7 +403,9 @@ class Worker:
     def _again_soon(self, records: Sequence[DeliveryRecord]) -> None:
         """Let those be tried again that failed where others pass: together, and in halves when that goes on."""
         attempts = max((record.attempts for record in records), default=0)
-        wait = 0.0 if attempts < 2 else min(_MOST_SOON_SECONDS, _SOON_SECONDS * 2 ** min(attempts, 20))
+        wait = 0.0 if attempts < 2 else min(_MOST_SOON_SECONDS, _SOON_SECONDS * 2**attempts)
+        if attempts > _SOON_ATTEMPTS:
+            wait = self._backoff(attempts - _SOON_ATTEMPTS)
         middle = (len(records) + 1) // 2 if attempts > _TOGETHER_ATTEMPTS else len(records)
         for part in (records[:middle], records[middle:]):
             if part:

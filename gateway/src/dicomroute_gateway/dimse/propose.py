@@ -16,6 +16,7 @@ from .items import (
     APPLICATION_CONTEXT,
     FIXED_BYTES,
     Item,
+    decode_items,
     decode_maximum_length,
     decode_uid,
     decode_whole_items,
@@ -116,6 +117,8 @@ def decode_associate_accept(body: bytes, proposed: Sequence[ProposedContext]) ->
             answers[identifier] = (result, transfer_syntax)
         elif kind == Item.USER_INFORMATION:
             user_information = value
+    if not answers:
+        list(decode_items(body[FIXED_BYTES:]))  # what is no acceptance at all is not taken for one that accepts nothing
     maximum, class_uid, version_name = _USUAL_MAX_PDU_BYTES, "", ""
     for kind, value in decode_whole_items(user_information):
         if kind == Item.MAXIMUM_LENGTH:

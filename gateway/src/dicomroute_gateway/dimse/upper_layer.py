@@ -175,7 +175,7 @@ class UpperLayer:
         if kind not in set(PDUType):
             raise ProtocolViolation(AbortReason.UNRECOGNIZED_PDU, f"it sent a PDU of type {kind:02X}")
         most = _MOST_BODY_BYTES.get(PDUType(kind), _FIXED_BODY_BYTES)
-        if length > most:
+        says_something = most == _FIXED_BODY_BYTES and kind not in (PDUType.RELEASE_RQ, PDUType.RELEASE_RP)
+        if length > most or (length < most and says_something):
             raise invalid(f"it sent a PDU of type {kind:02X} and {length} bytes")
-        body = self._stream.read_body(length, deadline)
-        return kind, body.ljust(_FIXED_BODY_BYTES, b"\0") if most == _FIXED_BODY_BYTES else body
+        return kind, self._stream.read_body(length, deadline)
