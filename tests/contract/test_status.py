@@ -19,9 +19,9 @@ from dicomroute_gateway.admin.model import (
     StepDocument,
 )
 from dicomroute_gateway.configuration.load import configuration_hash as gateways_hash
-from dicomroute_gateway.deliver.probes import steps
-from dicomroute_gateway.deliver.probes.findings import ANSWER_REASONS, CREDENTIAL_REASONS
-from dicomroute_gateway.deliver.probes.steps import ADVICE, answered
+from dicomroute_gateway.probes import steps
+from dicomroute_gateway.probes.findings import ANSWER_REASONS, CREDENTIAL_REASONS
+from dicomroute_gateway.probes.steps import ADVICE, answered
 from dicomroute_operator.api.gateway_report import GatewayReport
 from dicomroute_operator.api.target_conditions import Authenticated, Reachable, TargetReady
 from dicomroute_operator.render.gateway_configuration import configuration_hash as operators_hash

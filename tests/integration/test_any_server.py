@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from origin_server import OriginServer, Play, Reply, stored, uid_of
 
-from dicomroute_gateway.deliver.answers.result import Answer, parse_result
+from dicomroute_gateway.deliver.cloud.replies.result import Answer, parse_result
 from dicomroute_gateway.spool.records import DeliveryState, Received
 
 

@@ -28,8 +28,8 @@ from origin import BODY, Origin, destination, post, store, with_client
 from token_server import TokenServer, refusal
 from web_server import Answer, Received
 
-from dicomroute_gateway.deliver.faults import CredentialFault, TransportFailed
-from dicomroute_gateway.deliver.http import Client
+from dicomroute_gateway.dicomweb.client import Client
+from dicomroute_gateway.dicomweb.faults import CredentialFault, TransportFailed
 
 SCOPE = "https://dicom.healthcareapis.azure.com/.default"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -11,14 +11,14 @@ from delivering import Start
 from origin_server import OriginServer
 from scripted_destination import BROKE_OFF, SERVER_ERROR, STORED, UNREACHABLE, Run
 
-from dicomroute_gateway.deliver import sending as sending_module
-from dicomroute_gateway.deliver.connections import new_socket
-from dicomroute_gateway.deliver.credentials.authorize import Authorized, Authorizer, Unsigned
 from dicomroute_gateway.deliver.outcome import Outcome
-from dicomroute_gateway.deliver.sending import Sending
-from dicomroute_gateway.deliver.throttle import Throttle
+from dicomroute_gateway.dicomweb import sending as sending_module
+from dicomroute_gateway.dicomweb.connections import new_socket
+from dicomroute_gateway.dicomweb.credentials.authorize import Authorized, Authorizer, Unsigned
+from dicomroute_gateway.dicomweb.sending import Sending
 from dicomroute_gateway.spool.content import StoredFile
 from dicomroute_gateway.spool.records import DeliveryState
+from dicomroute_gateway.throttle import Throttle
 
 
 @pytest.mark.parametrize("fault", [SERVER_ERROR, BROKE_OFF])

@@ -19,8 +19,8 @@ from running import dcmsend
 from sink import Sink
 from web_server import Answer, Received, WebServer
 
-from dicomroute_gateway.deliver.credentials.tokens import TokenCache
-from dicomroute_gateway.deliver.probes.prober import Intervals, Prober
+from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
+from dicomroute_gateway.probes.prober import Intervals, Prober
 
 OFTEN = Intervals(working=0.4, failing=0.1, least=0.1)
 RARELY = Intervals(working=300, failing=300, least=0.1)

@@ -11,7 +11,7 @@ import pytest
 from delivering import Delivering, Start
 from origin_server import OriginServer, Play, Reply, result, stored, uid_of
 
-from dicomroute_gateway.deliver import resources
+from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.spool.part10 import file_head
 from dicomroute_gateway.spool.records import DeliveryState, Received
 

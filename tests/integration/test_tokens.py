@@ -12,8 +12,8 @@ from origin import Origin, destination, post, store, with_client
 from token_server import TokenServer, refusal
 from web_server import Answer, Received, WebServer
 
-from dicomroute_gateway.deliver.faults import CredentialFault, TransportFailed
-from dicomroute_gateway.deliver.http import Client
+from dicomroute_gateway.dicomweb.client import Client
+from dicomroute_gateway.dicomweb.faults import CredentialFault, TransportFailed
 
 SECRET = "an-example: with +/% signs"
 
@@ -234,10 +234,10 @@ def test_what_somebody_else_renews_is_read_at_each_use(serve: Callable[[WebServe
 
 
 def test_nothing_that_is_kept_tells_its_secret_in_a_repr() -> None:
-    from dicomroute_gateway.deliver.credentials.authorize import Authorized, Unsigned
-    from dicomroute_gateway.deliver.credentials.aws import Keys
-    from dicomroute_gateway.deliver.credentials.exchange import Reply, Request
-    from dicomroute_gateway.deliver.credentials.tokens import Token, TokenSource
+    from dicomroute_gateway.dicomweb.credentials.authorize import Authorized, Unsigned
+    from dicomroute_gateway.dicomweb.credentials.aws import Keys
+    from dicomroute_gateway.dicomweb.credentials.exchange import Reply, Request
+    from dicomroute_gateway.dicomweb.credentials.tokens import Token, TokenSource
 
     marker = "PlantedMarker"
     things = [

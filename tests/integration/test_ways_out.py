@@ -11,9 +11,9 @@ from origin import Origin, destination, post, store, with_client
 from token_server import TokenServer
 from web_proxy import WebProxy
 
-from dicomroute_gateway.deliver.faults import CredentialFault, TransportFailed
-from dicomroute_gateway.deliver.http import Client
-from dicomroute_gateway.deliver.no_proxy import bypasses
+from dicomroute_gateway.dicomweb.client import Client
+from dicomroute_gateway.dicomweb.faults import CredentialFault, TransportFailed
+from dicomroute_gateway.dicomweb.no_proxy import bypasses
 
 NONE = {"type": "None"}
 TRUSTING = {"caBundleFile": "ConfigMap-authorities/ca.crt"}

@@ -11,17 +11,17 @@ from typing import Any, Final
 from origin_server import OriginServer
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
-from dicomroute_gateway.deliver.credentials.tokens import TokenCache
+from dicomroute_gateway.deliver.cloud.stow import StowTransport
 from dicomroute_gateway.deliver.settling import Settling
-from dicomroute_gateway.deliver.stow import StowTransport
-from dicomroute_gateway.deliver.throttle import Throttle
 from dicomroute_gateway.deliver.transport import Transport
 from dicomroute_gateway.deliver.worker import Worker
+from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.spool.part10 import file_head
 from dicomroute_gateway.spool.records import DeliveryRecord, Received, Sender
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
+from dicomroute_gateway.throttle import Throttle
 
 TARGET: Final = "CloudTarget/archive"
 EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomroute_gateway import __main__ as gateway
-from dicomroute_gateway.deliver import stow
+from dicomroute_gateway.deliver.cloud import stow
 from dicomroute_gateway.dimse import association
 from dicomroute_gateway.spool import ready_files, spool, upkeep
 from dicomroute_gateway.spool.files import Files

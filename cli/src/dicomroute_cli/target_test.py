@@ -11,10 +11,10 @@ from typing import Any
 
 from dicomroute_gateway.admin.status import probe_document
 from dicomroute_gateway.configuration.model import CloudTargetDestination
-from dicomroute_gateway.deliver.http import Client
-from dicomroute_gateway.deliver.probes.findings import Stores, findings
-from dicomroute_gateway.deliver.probes.probe import probe
+from dicomroute_gateway.dicomweb.client import Client
 from dicomroute_gateway.log import configure
+from dicomroute_gateway.probes.findings import Stores, findings
+from dicomroute_gateway.probes.probe import probe
 from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.render.gateway_configuration import cloud_target
 from dicomroute_operator.render.names import mounted_file

@@ -21,11 +21,13 @@ from .admin.status import DestinationActivity, Observation, key_findings
 from .configuration.load import ConfigurationError, Loaded, load
 from .configuration.model import CloudTargetDestination, Configuration, EncryptionMode, Mode
 from .configuration.model import Listener as ListenerConfiguration
-from .deliver.credentials.expiry import expires_time
 from .deliver.deliverer import Deliverer
-from .deliver.probes.prober import Prober
+from .dicomweb.credentials.expiry import expires_time
+from .dicomweb.credentials.tokens import TokenCache
 from .dimse.listener import Counts, Listener, ListenerError
 from .measures import Measures
+from .probes.prober import Prober
+from .process.transports import Transports
 from .reception import Active, Reception
 from .rules.routing import compile_rules
 from .spool.errors import SpoolError
@@ -88,6 +90,7 @@ class Gateway:
         self._credential_ends: dict[str, float] = {}
         self._draining = False
         self._fill_rate = FillRate()
+        self._tokens = TokenCache()
         self._admin = AdminServer(
             self.observe,
             lambda: self._queue,
@@ -298,13 +301,12 @@ class Gateway:
             return False
         self._problems.pop("spool", None)
         self._spool = spool
-        self._deliverer = Deliverer(spool, self._configuration, self._settings.secrets, self._measures)
+        transports = Transports(self._configuration, self._settings.secrets, self._tokens, spool)
+        self._deliverer = Deliverer(spool, self._configuration, transports.to, self._measures)
         self._queue = Queue(spool, self._deliverer, self._in_force)
         self._ledger = LedgerView(spool, self._in_force)
         self._deliverer.start()
-        self._prober = Prober(
-            self._configuration, self._settings.secrets, self._deliverer.tokens, self._deliverer.workers
-        )
+        self._prober = Prober(self._configuration, self._settings.secrets, self._tokens, self._deliverer.workers)
         return True
 
     def _reload(self) -> bool:
@@ -465,6 +467,7 @@ class Gateway:
         if self._deliverer is not None:
             endings.append(self._deliverer.stop(min(timeout, _ATTEMPTS_SECONDS)))
         await asyncio.gather(*endings)
+        await self._tokens.close()
         await self._admin.stop()
         if self._spool is not None:
             await asyncio.to_thread(self._spool.close)

@@ -6,9 +6,9 @@ import pytest
 from origin_server import result
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination
-from dicomroute_gateway.deliver.answers.decision import outcomes
-from dicomroute_gateway.deliver.answers.reasons import reading
-from dicomroute_gateway.deliver.answers.result import Answer
+from dicomroute_gateway.deliver.cloud.replies.decision import outcomes
+from dicomroute_gateway.deliver.cloud.replies.reasons import reading
+from dicomroute_gateway.deliver.cloud.replies.result import Answer
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 
 V = Verdict
@@ -102,7 +102,7 @@ def test_what_is_wrong_with_the_target_is_never_held_against_an_instance(provide
     "status, name", [(429, "Throttled"), (503, "Busy"), (500, "ServerError"), (204, "AnswerWithoutResult")]
 )
 def test_what_passes_is_tried_again(status: int, name: str) -> None:
-    assert outcome("Azure", status, b"", "") == Outcome(V.RETRY, name, status)
+    assert outcome("Azure", status, b"", "") == Outcome(V.RETRY, name, status, may_have_arrived=status != 429)
 
 
 @pytest.mark.parametrize(

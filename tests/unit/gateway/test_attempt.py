@@ -41,7 +41,7 @@ def test_a_doubtful_refusal_dead_letters_after_the_attempts_of_the_route() -> No
 
 
 def test_a_fault_of_our_spool_between_does_not_make_our_own_duplicate_a_strangers() -> None:
-    lost = after(PENDING, Outcome(V.RETRY, "ConnectionLost"), 1.0, True, 1)
+    lost = after(PENDING, Outcome(V.RETRY, "ConnectionLost", may_have_arrived=True), 1.0, True, 1)
     missing = after(lost, Outcome(V.RETRY, "SpoolKeyMissing"), 2.0, True, 1)
     assert is_our_own(received(), missing)
     never_sent = after(PENDING, Outcome(V.RETRY, "SpoolKeyMissing"), 1.0, True, 1)
@@ -53,13 +53,13 @@ def test_a_fault_of_our_spool_between_does_not_make_our_own_duplicate_a_stranger
     "before, own", [("ConnectionLost", True), ("ServerError", True), ("ConnectionFailed", False), ("", False)]
 )
 def test_a_duplicate_is_our_own_only_if_the_attempt_before_may_have_arrived(before: str, own: bool) -> None:
-    tried = after(PENDING, Outcome(V.RETRY, before), 1.0, True, 8) if before else PENDING
+    tried = after(PENDING, Outcome(V.RETRY, before, may_have_arrived=own), 1.0, True, 8) if before else PENDING
     assert is_our_own(received(), tried) is own
     assert not is_our_own(received(follows=True), tried), "of a later version nobody knows"
 
 
 def test_what_may_have_arrived_once_may_have_arrived_whatever_came_after() -> None:
-    lost = after(PENDING, Outcome(V.RETRY, "ConnectionLost"), 1.0, True, 8)
+    lost = after(PENDING, Outcome(V.RETRY, "ConnectionLost", may_have_arrived=True), 1.0, True, 8)
     for reason in ("ConnectionFailed", "Throttled", "TokenRefused"):
         lost = after(lost, Outcome(V.RETRY, reason), 2.0, True, 8)
     assert is_our_own(received(), lost)

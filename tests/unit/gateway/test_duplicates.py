@@ -3,7 +3,7 @@
 import pytest
 
 from dicomroute_gateway.configuration.model import OnDuplicate
-from dicomroute_gateway.deliver.duplicates import Found, Step, compared, overwritten, settle
+from dicomroute_gateway.deliver.cloud.duplicates import Found, Step, compared, overwritten, settle
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 
 V, P = Verdict, OnDuplicate

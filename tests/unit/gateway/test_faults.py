@@ -6,8 +6,8 @@ import socket
 import aiohttp
 import pytest
 
-from dicomroute_gateway.deliver.faults import TransportFailed, failure, system_sentence
-from dicomroute_gateway.deliver.probes.wire import connect, way_to
+from dicomroute_gateway.dicomweb.faults import TransportFailed, failure, system_sentence
+from dicomroute_gateway.probes.wire import connect, way_to
 
 
 def test_a_connection_that_never_stood_sent_nothing() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dicomroute_gateway.deliver.probes.findings import Finding, Findings, Stores, fails, findings
-from dicomroute_gateway.deliver.probes.steps import Probed, Result, Step, StepName, advised, answered
+from dicomroute_gateway.probes.findings import Finding, Findings, Stores, fails, findings
+from dicomroute_gateway.probes.steps import Probed, Result, Step, StepName, advised, answered
 
 TIME = 1000.0
 NEVER = Stores()

@@ -16,6 +16,7 @@ from dicomroute_gateway.admin.queue import Queue
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.configuration.load import load
 from dicomroute_gateway.deliver.deliverer import Deliverer
+from dicomroute_gateway.deliver.transport import Transport
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.reception import Active
 from dicomroute_gateway.rules.routing import compile_rules
@@ -36,13 +37,17 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
     one.close()
 
 
+def _no_transport(destination: str) -> Transport:
+    raise AssertionError(f"nothing is delivered here, to {destination}")
+
+
 @pytest.fixture
 def queue(spool: Spool, tmp_path: Path) -> Queue:
     destinations = [{**one, "accepts": "Any"} for one in GOLDEN["destinations"]]
     text = json.dumps({**GOLDEN, "mode": "Running", "destinations": destinations})
     configuration = load(text, compile_rules).configuration
     active = Active(configuration, compile_rules(configuration.rules))
-    return Queue(spool, Deliverer(spool, lambda: configuration, tmp_path, Measures()), lambda: active)
+    return Queue(spool, Deliverer(spool, lambda: configuration, _no_transport, Measures()), lambda: active)
 
 
 def store(spool: Spool, hold: str = "", **states: DeliveryState) -> int:

@@ -19,14 +19,14 @@ from origin_server import OriginServer
 from dicomroute_gateway.admin.ledger import LedgerView, Question
 from dicomroute_gateway.admin.model import LedgerDocument
 from dicomroute_gateway.admin.server import AdminServer
-from dicomroute_gateway.deliver.credentials.tokens import TokenCache
+from dicomroute_gateway.deliver.cloud.stow import StowTransport
 from dicomroute_gateway.deliver.settling import Settling
-from dicomroute_gateway.deliver.stow import StowTransport
-from dicomroute_gateway.deliver.throttle import Throttle
-from dicomroute_gateway.deliver.transcode import IMPLICIT_VR_LITTLE_ENDIAN, TranscodingFailed
 from dicomroute_gateway.deliver.transport import Item
+from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.measures import Measures
+from dicomroute_gateway.prepare.transcode import IMPLICIT_VR_LITTLE_ENDIAN, TranscodingFailed
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
+from dicomroute_gateway.throttle import Throttle
 
 PATIENCE_SECONDS = 10
 TOKEN = "letmein"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomroute_gateway.deliver.connections import STALL_SECONDS
-from dicomroute_gateway.deliver.stow import StowTransport
-from dicomroute_gateway.deliver.throttle import Throttle
+from dicomroute_gateway.deliver.cloud.stow import StowTransport
+from dicomroute_gateway.dicomweb.connections import STALL_SECONDS
+from dicomroute_gateway.throttle import Throttle
 
 MOST_LANES = StowTransport.limits.most_lanes
 LEAST_RATE = 1024

@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomroute_gateway.deliver.throttle import Throttle
+from dicomroute_gateway.throttle import Throttle
 
 
 class Clock:

@@ -18,7 +18,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomroute_gateway.deliver.transcode import TranscodingFailed, explicit_vr
+from dicomroute_gateway.prepare.transcode import TranscodingFailed, explicit_vr
 from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.spool.derived import Derived
 from dicomroute_gateway.spool.files import Files

@@ -15,9 +15,9 @@ import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
-from dicomroute_gateway.deliver.probes.prober import Prober
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.measures import Measures
+from dicomroute_gateway.probes.prober import Prober
 
 from .door import Door
 from .lately import Lately

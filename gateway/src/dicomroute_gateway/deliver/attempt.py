@@ -7,28 +7,12 @@ from typing import Final
 from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState, Received
 
 from .outcome import Outcome, Verdict
-from .store_status import AT_AN_INSTANCE, MAY_HAVE_ARRIVED
 
 EARLIER_ATTEMPTS: Final = 9
 """How many attempts before the last are remembered of each delivery."""
 
 CONTENT: Final = frozenset((Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE, Verdict.CONFLICT))
 """Verdicts on the content of an instance."""
-
-_MAY_HAVE_ARRIVED: Final = frozenset(
-    (
-        "ConnectionLost",
-        "TimedOut",
-        "ServerError",
-        "Busy",
-        "NotInAnswer",
-        "AnswerNamesNoInstance",
-        "AnswerWithoutResult",
-        "Interrupted",
-        *MAY_HAVE_ARRIVED,
-    )
-)
-"""Reasons of attempts after which the destination may have the instance all the same."""
 
 
 def after(
@@ -61,7 +45,7 @@ def after(
         status=outcome.status,
         time=stamp,
         earlier=_earlier(delivery),
-        may_have_arrived=delivery.may_have_arrived or outcome.reason in _MAY_HAVE_ARRIVED,
+        may_have_arrived=delivery.may_have_arrived or outcome.may_have_arrived,
     )
 
 
@@ -90,12 +74,14 @@ def may_be_its_own(outcome: Outcome) -> bool:
         return False
     if outcome.is_own or outcome.broke_off:
         return True
-    return outcome.reason in AT_AN_INSTANCE or outcome.status not in (None, 408, 425, 429, 503)
+    return outcome.at_the_instance or outcome.status not in (None, 408, 425, 429, 503)
 
 
 def content_may_be_the_cause(fault: Outcome) -> bool:
     """Return whether a fault may be for what an instance holds: what is in it breaks the one who deals with it."""
-    return fault.verdict is Verdict.RETRY and (fault.broke_off or fault.reason in _AT_THE_CONTENT)
+    return fault.verdict is Verdict.RETRY and (
+        fault.broke_off or fault.at_the_instance or fault.reason in _AT_THE_CONTENT
+    )
 
 
 _AT_THE_CONTENT: Final = frozenset(
@@ -105,7 +91,6 @@ _AT_THE_CONTENT: Final = frozenset(
         "NotInAnswer",
         "ServerError",
         "UnexpectedStatus",
-        *AT_AN_INSTANCE,
     )
 )
 

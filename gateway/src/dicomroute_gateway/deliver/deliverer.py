@@ -1,48 +1,35 @@
 """Hands what the spool owes to the workers of its destinations."""
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from functools import partial
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from dicomroute_gateway.configuration.model import (
-    CloudTargetDestination,
-    Configuration,
-    DestinationKind,
-    DestinationSettings,
-    DicomNodeDestination,
-)
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.spool.spool import Spool
 
-from .bandwidth import bytes_per_second
-from .credentials.tokens import TokenCache
-from .cstore import CStoreTransport
 from .settling import Settling
-from .stow import StowTransport
-from .throttle import Throttle
 from .transport import Transport
 from .worker import Worker
 
 _LOOK_SECONDS: Final = 0.005
 
-T = TypeVar("T", bound=DestinationSettings)
-
 
 class Deliverer:
-    """All deliveries of a gateway. Lives in one event loop."""
+    """All deliveries of a gateway; `transport` makes what carries them to a destination. Lives in one event loop."""
 
     def __init__(
-        self, spool: Spool, configuration: Callable[[], Configuration], secrets: Path, measures: Measures
+        self,
+        spool: Spool,
+        configuration: Callable[[], Configuration],
+        transport: Callable[[str], Transport],
+        measures: Measures,
     ) -> None:
         self._measures = measures
         self._spool = spool
         self._configuration = configuration
-        self._secrets = secrets
-        self._tokens = TokenCache()
+        self._transport = transport
         self._settling = Settling(spool)
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -52,11 +39,6 @@ class Deliverer:
     def workers(self) -> Mapping[str, Worker]:
         """The workers by destination (KIND/NAME)."""
         return self._workers
-
-    @property
-    def tokens(self) -> TokenCache:
-        """The tokens that are kept for all destinations."""
-        return self._tokens
 
     def start(self) -> None:
         """Begin to deliver, in the running event loop."""
@@ -89,7 +71,6 @@ class Deliverer:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await self._settling.close()
-        await self._tokens.close()
 
     def _told(self) -> None:
         """Take what is new, and listen no longer while there is more."""
@@ -124,22 +105,3 @@ class Deliverer:
                 worker.run(), name=f"deliver {destination}"
             )
         return worker
-
-    def _transport(self, destination: str) -> Transport:
-        """Return what carries instances to a destination: its kind decides, whether it is configured or not."""
-        throttle = Throttle(partial(self._bytes_per_second, destination))
-        if destination.partition("/")[0] == DestinationKind.DICOM_NODE:
-            return CStoreTransport(destination, partial(self._settings, destination, DicomNodeDestination), throttle)
-        target = partial(self._settings, destination, CloudTargetDestination)
-        return StowTransport(target, self._secrets, self._tokens, throttle, self._spool)
-
-    def _bytes_per_second(self, destination: str) -> int | None:
-        settings = self._settings(destination, DestinationSettings)
-        return bytes_per_second(settings.bandwidth, time.time()) if settings is not None else None
-
-    def _settings(self, destination: str, kind: type[T]) -> T | None:
-        """Return a destination as it is configured at the moment, if it is."""
-        for one in self._configuration().destinations:
-            if str(one.key) == destination and isinstance(one, kind):
-                return one
-        return None

@@ -30,7 +30,8 @@ class Outcome:
 
     `warning` is the Warning Reason (0008,1196) of an instance that was stored all the same. `is_own`: whatever the
     verdict, the destination answers, and it says nothing of other instances. `broke_off`: no answer came, of a
-    destination that had begun to take the request.
+    destination that had begun to take the request. `at_the_instance`: it failed while the destination dealt with the
+    instance. `may_have_arrived`: the destination may have the instance all the same, and a duplicate is our own.
     """
 
     verdict: Verdict
@@ -39,3 +40,5 @@ class Outcome:
     warning: int | None = None
     is_own: bool = False
     broke_off: bool = False
+    at_the_instance: bool = False
+    may_have_arrived: bool = False

@@ -187,7 +187,7 @@ class Worker:
 
     def _interrupted(self, batch: list[Item]) -> None:
         """Write down that an attempt was cut off when the gateway ended: what it sent may have arrived."""
-        outcome = Outcome(Verdict.RETRY, "Interrupted")
+        outcome = Outcome(Verdict.RETRY, "Interrupted", may_have_arrived=True)
         try:
             self._spool.settle(after(item.delivery, outcome, time.time(), False, 1) for item in batch)
         except SpoolFailed as error:

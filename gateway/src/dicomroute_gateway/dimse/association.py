@@ -15,21 +15,8 @@ import structlog
 from dicomroute_gateway.measures import ListenerMeasures
 
 from .admission import Refusal
-from .associate import (
-    AssociateRequest,
-    decode_associate_request,
-    encode_associate_accept,
-    encode_associate_reject,
-)
-from .command import (
-    MAX_COMMAND_BYTES,
-    Command,
-    CommandError,
-    CommandField,
-    Status,
-    decode_command,
-    encode_response,
-)
+from .associate import AssociateRequest, decode_associate_request, encode_associate_accept, encode_associate_reject
+from .command import MAX_COMMAND_BYTES, Command, CommandError, CommandField, Status, decode_command, encode_response
 from .items import MAX_ASSOCIATE_BYTES
 from .negotiation import VERIFICATION, ContextResult, NegotiatedContext, is_storage_class, name_of, negotiate
 from .refused import Caller

@@ -7,14 +7,7 @@ from typing import Final
 
 from dicomroute_gateway.configuration.model import DestinationKey, Rule, RuleMatching, Rules, Unmatched
 
-from .attributes import (
-    SPECIFIC_CHARACTER_SET,
-    TRANSFER_SYNTAX_KEYWORD,
-    Attribute,
-    Value,
-    ValueUnusable,
-    value_of,
-)
+from .attributes import SPECIFIC_CHARACTER_SET, TRANSFER_SYNTAX_KEYWORD, Attribute, Value, ValueUnusable, value_of
 from .expression import EvaluationError, Expression, ExpressionError, compile_expression
 from .head import EXPLICIT_VR_BIG_ENDIAN, RawElement
 

@@ -25,12 +25,7 @@ from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
 from .ledger import REPLACED, Entry, repeat_records
 from .ready_files import ReadyFiles
-from .records import (
-    DeliveryRecord,
-    DeliveryState,
-    DiscardedRecord,
-    Received,
-)
+from .records import DeliveryRecord, DeliveryState, DiscardedRecord, Received
 from .recovery import highest_file, open_journal
 from .sealed import SALT_BYTES, Sealer
 from .upkeep import Upkeep

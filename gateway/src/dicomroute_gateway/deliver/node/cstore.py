@@ -8,18 +8,18 @@ from functools import partial
 from typing import Final
 
 from dicomroute_gateway.configuration.model import DicomNodeDestination
+from dicomroute_gateway.deliver.attempt import is_our_own
+from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.transport import Item, Limits, Sent
 from dicomroute_gateway.dimse.failures import AFTER_REQUEST, ContextRefused, RequestorFailure, SourceFailed
 from dicomroute_gateway.dimse.propose import Syntaxes
 from dicomroute_gateway.dimse.requestor import Called, StoreInstance, Timeouts
+from dicomroute_gateway.node.associations import Associations, Kept, Peer
+from dicomroute_gateway.node.outgoing import Outgoing
+from dicomroute_gateway.node.threads import in_thread
+from dicomroute_gateway.throttle import Throttle
 
-from .associations import Associations, Kept, Peer
-from .attempt import is_our_own
-from .outcome import Outcome, Verdict
-from .outgoing import Outgoing
 from .store_status import Judgement, of_failure, of_status
-from .threads import in_thread
-from .throttle import Throttle
-from .transport import Item, Limits, Sent
 
 _TURN_SECONDS: Final = 0.25
 """How long a thread goes on before what it has done is written down, and others may have the association."""
@@ -88,7 +88,7 @@ class CStoreTransport:
         ends = time.monotonic() + _TURN_SECONDS
         done: list[_Answered] = []
         for item in items:
-            source = Outgoing(item, self._throttle, self._closing)
+            source = Outgoing(item.part, item.received.length, self._throttle, self._closing)
             received = item.received
             instance = StoreInstance(
                 received.sop_class_uid, received.sop_instance_uid, received.transfer_syntax_uid, source

@@ -11,15 +11,15 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination
+from dicomroute_gateway.dicomweb.credentials.authorize import Authorizer, Unsigned
+from dicomroute_gateway.dicomweb.credentials.exchange import EXCHANGE_SECONDS, MAX_ANSWER_BYTES, Reply, Request
+from dicomroute_gateway.dicomweb.credentials.tokens import Token, TokenCache
+from dicomroute_gateway.dicomweb.endpoint import Endpoint
+from dicomroute_gateway.throttle import Throttle
 
 from .connections import CONNECT_SECONDS, Connections, proxy_for
-from .credentials.authorize import Authorizer, Unsigned
-from .credentials.exchange import EXCHANGE_SECONDS, MAX_ANSWER_BYTES, Reply, Request
-from .credentials.tokens import Token, TokenCache
 from .faults import CredentialFault, CredentialMissing, TransportFailed, failure, proxy_authentication_required
 from .sending import Body, Sending
-from .throttle import Throttle
 
 __all__ = ["Body", "Client", "CredentialFault", "CredentialMissing", "Response", "TransportFailed"]
 
@@ -72,13 +72,13 @@ class Client:
         """What its requests go over."""
         return self._connections
 
-    async def authenticate(self, target: CloudTargetDestination) -> None:
-        """Get what a request to a target is authenticated with, and keep a token for the next ones.
+    async def authenticate(self, endpoint: Endpoint) -> None:
+        """Get what a request to an endpoint is authenticated with, and keep a token for the next ones.
 
         Raises CredentialFault, TransportFailed.
         """
-        request = Unsigned("GET", target.url, {})
-        await self._authorizer.authorize(target.auth, request, partial(_exchange, self._connections, target))
+        request = Unsigned("GET", endpoint.url, {})
+        await self._authorizer.authorize(endpoint.auth, request, partial(_exchange, self._connections, endpoint))
 
     async def close(self) -> None:
         """Close connections that are kept."""
@@ -89,20 +89,20 @@ class Client:
     @asynccontextmanager
     async def request(
         self,
-        target: CloudTargetDestination,
+        endpoint: Endpoint,
         method: str,
         path: str,
         headers: Mapping[str, str],
         body: Body | None = None,
     ) -> AsyncIterator[Response]:
-        """Make a request to `path` (such as /studies) below the target's URL; the answer's body is still to be read.
+        """Make a request to `path` (such as /studies) below the endpoint's URL; the answer's body is still to be read.
 
         A token that is answered with 401 is renewed, and the request made once more, from the beginning of its body.
         Redirects are not followed, as they would carry the credential to another place.
 
         Raises CredentialFault, TransportFailed, also while the answer is read; OSError of a file that the body reads.
         """
-        url = f"{target.url.rstrip('/')}{path}"
+        url = f"{endpoint.url.rstrip('/')}{path}"
         refused: Token | None = None
         sending = Sending(None)
         try:
@@ -111,23 +111,23 @@ class Client:
                     attempt = await kept.enter_async_context(AsyncExitStack())
                     unsigned = Unsigned(method, url, headers)
                     sending = Sending(body, self._throttle)
-                    response, token = await self._attempt(attempt, target, unsigned, body, sending, refused)
+                    response, token = await self._attempt(attempt, endpoint, unsigned, body, sending, refused)
                     if response.status != 401 or token is None or refused is not None:
                         break
                     refused = token
                     await attempt.aclose()
                 yield response
         except (aiohttp.ClientError, TimeoutError, UnicodeError) as error:
-            raise await self._failure(error, target, url, sending) from error
+            raise await self._failure(error, endpoint, url, sending) from error
 
     async def _failure(
-        self, error: Exception, target: CloudTargetDestination, url: str, sending: Sending
+        self, error: Exception, endpoint: Endpoint, url: str, sending: Sending
     ) -> TransportFailed | CredentialFault:
-        proxy = proxy_for(target, url)
-        found = failure(error, target.url, proxy)
+        proxy = proxy_for(endpoint, url)
+        found = failure(error, endpoint.url, proxy)
         if found.reason == "ConnectionLost" and not proxy and url.startswith("https:"):
             tls = await self._connections.refused_after_handshake(url)
-            found = found if tls is None else failure(tls, target.url)
+            found = found if tls is None else failure(tls, endpoint.url)
         if isinstance(found, TransportFailed) and found.reason in ("ConnectionLost", "TimedOut"):
             found.broke_off = sending.has_begun
         return found
@@ -135,23 +135,23 @@ class Client:
     async def _attempt(
         self,
         attempt: AsyncExitStack,
-        target: CloudTargetDestination,
+        endpoint: Endpoint,
         request: Unsigned,
         body: Body | None,
         sending: Sending,
         refused: Token | None,
     ) -> tuple[Response, Token | None]:
         """Make a request once; return the answer that has begun, which ends with `attempt`, and the token used."""
-        session = await attempt.enter_async_context(self._connections.session(target))
+        session = await attempt.enter_async_context(self._connections.session(endpoint))
         headers = {**request.headers, **_headers(body)}
         try:
             url = URL(request.url)
         except ValueError as error:
             raise aiohttp.InvalidURL(request.url) from error
         signable = Unsigned(request.method, str(url), headers, body.blocks if body is not None else None)
-        exchange = partial(_exchange, self._connections, target)
-        authorized = await self._authorizer.authorize(target.auth, signable, exchange, refused)
-        options = self._connections.options(target, request.url)
+        exchange = partial(_exchange, self._connections, endpoint)
+        authorized = await self._authorizer.authorize(endpoint.auth, signable, exchange, refused)
+        options = self._connections.options(endpoint, request.url)
         headers = {**headers, **authorized.headers, **options.pop("headers", {})}
         await attempt.enter_async_context(sending.stall)
         response = await attempt.enter_async_context(
@@ -171,13 +171,13 @@ class Client:
         return Response(response, time.monotonic() - sending.ended, sending.go_on), authorized.token
 
 
-async def _exchange(connections: Connections, target: CloudTargetDestination, request: Request) -> Reply:
-    """Make a request to a token endpoint in the way that the target's own requests go.
+async def _exchange(connections: Connections, endpoint: Endpoint, request: Request) -> Reply:
+    """Make a request to a token endpoint in the way that the endpoint's own requests go.
 
     Raises CredentialFault, TransportFailed.
     """
-    async with connections.session(target) as session:
-        options = {} if request.local else connections.options(target, request.url)
+    async with connections.session(endpoint) as session:
+        options = {} if request.local else connections.options(endpoint, request.url)
         proxy = str(options.get("proxy", ""))
         headers = {**_COMMON_HEADERS, **_content_type(request), **request.headers, **options.pop("headers", {})}
         try:

@@ -6,25 +6,21 @@ from collections.abc import Iterator
 
 from dicomroute_gateway.dimse.failures import Interrupted, SourceFailed
 from dicomroute_gateway.dimse.source import FileSource
-from dicomroute_gateway.spool.content import Unreadable
-from dicomroute_gateway.spool.part10 import head_length
-
-from .throttle import Throttle
-from .transport import Item
+from dicomroute_gateway.spool.content import StoredFile, Unreadable
+from dicomroute_gateway.throttle import Throttle
 
 
 class Outgoing:
-    """A DataSetSource for one thread. `closing` ends it where it waits."""
+    """A DataSetSource for one thread: the last `length` bytes of a file. `closing` ends it where it waits."""
 
-    def __init__(self, item: Item, throttle: Throttle, closing: threading.Event) -> None:
-        received = item.received
-        self.length = received.length
+    def __init__(self, file: StoredFile, length: int, throttle: Throttle, closing: threading.Event) -> None:
+        self.length = length
         self.fault: Unreadable | None = None
         """Why the spool could not give it."""
         self.ended = time.monotonic()
         """When its last byte was given away."""
-        self._head = head_length(received.sop_class_uid, received.sop_instance_uid, received.transfer_syntax_uid)
-        self._file = item.part
+        self._head = file.length - length
+        self._file = file
         self._throttle = throttle
         self._closing = closing
 

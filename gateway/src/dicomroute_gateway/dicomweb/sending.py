@@ -5,8 +5,9 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
+from dicomroute_gateway.throttle import Throttle
+
 from .connections import STALL_SECONDS
-from .throttle import Throttle
 
 _LEAST_SLICE_BYTES: Final = 1 << 16
 """Shorter pieces cost more than they show: the system takes some hundred KiB at once (`connections.new_socket`)."""

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from xml.etree import ElementTree
 
 from dicomroute_gateway.configuration.credentials import AWSWebIdentityAuth
-from dicomroute_gateway.deliver.faults import CredentialFault
+from dicomroute_gateway.dicomweb.faults import CredentialFault
 
 from .exchange import Exchange, Request, answer_invalid, check, refused
 from .tokens import Token, TokenSource

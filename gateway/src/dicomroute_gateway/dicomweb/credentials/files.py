@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from dicomroute_gateway.deliver.faults import CredentialFault, CredentialMissing
+from dicomroute_gateway.dicomweb.faults import CredentialFault, CredentialMissing
 
 _MAX_BYTES = 1 << 20
 _CONFIG_MAP = "ConfigMap-"

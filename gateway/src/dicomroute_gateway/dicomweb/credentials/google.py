@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
 from dicomroute_gateway.configuration.credentials import GoogleServiceAccountKeyAuth, GoogleWorkloadIdentityAuth
-from dicomroute_gateway.deliver.faults import CredentialFault, TransportFailed
+from dicomroute_gateway.dicomweb.faults import CredentialFault, TransportFailed
 
 from .exchange import Exchange, Reply, Request, bearer_token, granted
 from .files import digest, named, read_text

@@ -20,7 +20,7 @@ from dicomroute_gateway.configuration.credentials import (
     NoAuth,
     OAuth2ClientCredentialsAuth,
 )
-from dicomroute_gateway.deliver.faults import CredentialFault
+from dicomroute_gateway.dicomweb.faults import CredentialFault
 
 from . import aws, azure, google, oauth2
 from .exchange import Exchange, basic

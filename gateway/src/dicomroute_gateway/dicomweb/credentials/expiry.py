@@ -6,23 +6,23 @@ import json
 from pathlib import Path
 
 from dicomroute_gateway.configuration.credentials import AzureClientCertificateAuth, BearerAuth
-from dicomroute_gateway.configuration.model import CloudTargetDestination
-from dicomroute_gateway.deliver.faults import CredentialFault
+from dicomroute_gateway.dicomweb.endpoint import Endpoint
+from dicomroute_gateway.dicomweb.faults import CredentialFault
 
 from .files import read_text
 
 
-def expires_time(target: CloudTargetDestination, secrets: Path) -> float | None:
-    """Return when the first of a target's credentials ends, in seconds since 1970; None when nothing says so.
+def expires_time(endpoint: Endpoint, secrets: Path) -> float | None:
+    """Return when the first of an endpoint's credentials ends, in seconds since 1970; None when nothing says so.
 
     Tokens that the gateway renews itself do not count.
     """
-    certificates = [target.tls.client_certificate_file] if target.tls.client_certificate_file else []
-    if isinstance(target.auth, AzureClientCertificateAuth):
-        certificates.append(target.auth.certificate_file)
+    certificates = [endpoint.tls.client_certificate_file] if endpoint.tls.client_certificate_file else []
+    if isinstance(endpoint.auth, AzureClientCertificateAuth):
+        certificates.append(endpoint.auth.certificate_file)
     times = [_certificate_end(secrets, file) for file in certificates]
-    if isinstance(target.auth, BearerAuth):
-        times.append(_token_end(secrets, target.auth.token_file))
+    if isinstance(endpoint.auth, BearerAuth):
+        times.append(_token_end(secrets, endpoint.auth.token_file))
     return min((time for time in times if time is not None), default=None)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.deliver.faults import CredentialFault, TransportFailed
+from dicomroute_gateway.dicomweb.faults import CredentialFault, TransportFailed
 
 UNSAID_LIFETIME_SECONDS: Final = 300.0
 """How long a token is used whose endpoint does not say how long it lives."""

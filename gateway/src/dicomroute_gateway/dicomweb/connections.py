@@ -13,10 +13,10 @@ import aiohttp
 from aiohttp.connector import AddrInfoType
 
 from dicomroute_gateway.configuration.credentials import Proxy, Tls
-from dicomroute_gateway.configuration.model import CloudTargetDestination
+from dicomroute_gateway.dicomweb.credentials.exchange import basic
+from dicomroute_gateway.dicomweb.credentials.files import read_text, version
+from dicomroute_gateway.dicomweb.endpoint import Endpoint
 
-from .credentials.exchange import basic
-from .credentials.files import read_text, version
 from .faults import CredentialFault
 from .no_proxy import bypasses
 
@@ -31,9 +31,9 @@ _NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _UNSENT_BYTES: Final = 512 << 10
 
 
-def proxy_for(target: CloudTargetDestination, url: str) -> str:
+def proxy_for(endpoint: Endpoint, url: str) -> str:
     """Return the URL of the proxy that a request to `url` goes through, or ""."""
-    proxy = target.proxy
+    proxy = endpoint.proxy
     if proxy is None or bypasses(proxy.no_proxy, _host(url)):
         return ""
     return proxy.url
@@ -96,15 +96,15 @@ class Connections:
         self._current: _Session | None = None
 
     @asynccontextmanager
-    async def session(self, target: CloudTargetDestination) -> AsyncIterator[aiohttp.ClientSession]:
-        """Lend the session for a target; a request under way ends on the connection that it began on.
+    async def session(self, endpoint: Endpoint) -> AsyncIterator[aiohttp.ClientSession]:
+        """Lend the session for an endpoint; a request under way ends on the connection that it began on.
 
         Raises CredentialFault for a certificate that cannot be used.
         """
-        facts = self._facts(target)
+        facts = self._facts(endpoint)
         current = self._current
         if current is None or current.facts != facts:
-            context = await asyncio.to_thread(_context, target.tls, target.proxy, self._secrets)
+            context = await asyncio.to_thread(_context, endpoint.tls, endpoint.proxy, self._secrets)
             current = await self._replace(facts, context)
         current.requests += 1
         try:
@@ -113,24 +113,24 @@ class Connections:
             current.requests -= 1
             await current.close_if_idle()
 
-    async def context(self, target: CloudTargetDestination) -> ssl.SSLContext:
-        """Return what TLS is spoken with to a target. Raises CredentialFault."""
-        async with self.session(target):
+    async def context(self, endpoint: Endpoint) -> ssl.SSLContext:
+        """Return what TLS is spoken with to an endpoint. Raises CredentialFault."""
+        async with self.session(endpoint):
             context = self._current.context if self._current is not None else None
         return context or ssl.create_default_context()
 
-    def options(self, target: CloudTargetDestination, url: str) -> dict[str, Any]:
+    def options(self, endpoint: Endpoint, url: str) -> dict[str, Any]:
         """Return the arguments of a request to `url` that speak of the proxy; none where it is reached directly.
 
         Raises CredentialFault.
         """
-        proxy = proxy_for(target, url)
-        if not proxy or target.proxy is None:
+        proxy = proxy_for(endpoint, url)
+        if not proxy or endpoint.proxy is None:
             return {}
-        if not target.proxy.username:
+        if not endpoint.proxy.username:
             return {"proxy": proxy}
-        password = read_text(self._secrets, target.proxy.password_file)
-        credential = {"Proxy-Authorization": basic(target.proxy.username, password)}
+        password = read_text(self._secrets, endpoint.proxy.password_file)
+        credential = {"Proxy-Authorization": basic(endpoint.proxy.username, password)}
         # A tunnel is asked for by a request of its own; one in plain HTTP is passed on, without this header.
         return {"proxy": proxy, "proxy_headers" if url.startswith("https:") else "headers": credential}
 
@@ -173,10 +173,10 @@ class Connections:
             await old.close_if_idle()
         return current
 
-    def _facts(self, target: CloudTargetDestination) -> object:
+    def _facts(self, endpoint: Endpoint) -> object:
         """Return all that connections are made of: another one makes new connections."""
-        files = [*target.tls.files, *(target.proxy.files if target.proxy is not None else ())]
-        return target.tls, target.proxy, tuple(version(self._secrets, file) for file in files)
+        files = [*endpoint.tls.files, *(endpoint.proxy.files if endpoint.proxy is not None else ())]
+        return endpoint.tls, endpoint.proxy, tuple(version(self._secrets, file) for file in files)
 
 
 def _new_session(context: ssl.SSLContext | None) -> aiohttp.ClientSession:

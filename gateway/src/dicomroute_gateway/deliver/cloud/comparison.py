@@ -10,13 +10,13 @@ from email.message import Message
 from typing import BinaryIO, Final
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination
+from dicomroute_gateway.dicomweb import resources
+from dicomroute_gateway.dicomweb.client import Client, Response, TransportFailed
 from dicomroute_gateway.spool.content import Content, StoredFile
 from dicomroute_gateway.spool.part10 import meta_length
 from dicomroute_gateway.spool.records import Received
 
-from . import resources
 from .duplicates import Found
-from .http import Client, Response, TransportFailed
 
 _ACCEPT: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _BLOCK_BYTES: Final = 1 << 18

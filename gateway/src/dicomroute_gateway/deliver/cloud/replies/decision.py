@@ -34,8 +34,8 @@ def _of_one(uid: str, result: StoreResult, status: int, reading: Reading, *, alo
     if alone and result.nameless:
         return _failure(result.nameless[0], status, reading)
     if result.nameless:
-        return Outcome(Verdict.ALONE, "NotInAnswer", status)
-    return Outcome(Verdict.RETRY, "NotInAnswer", status)
+        return Outcome(Verdict.ALONE, "NotInAnswer", status, may_have_arrived=True)
+    return Outcome(Verdict.RETRY, "NotInAnswer", status, may_have_arrived=True)
 
 
 def _failure(reason: int, status: int, reading: Reading) -> Outcome:
@@ -79,9 +79,12 @@ def _without_result(status: int, reading: Reading, *, alone: bool, has_body: boo
             return Outcome(Verdict.CONFLICT, _CONTENT[status], status)
         return Outcome(Verdict.REFUSED if status == 413 else Verdict.DOUBTFUL, _CONTENT[status], status)
     if status in (200, 202, 204):
-        return Outcome(Verdict.RETRY, "AnswerNamesNoInstance" if has_body else "AnswerWithoutResult", status)
+        reason = "AnswerNamesNoInstance" if has_body else "AnswerWithoutResult"
+        return Outcome(Verdict.RETRY, reason, status, may_have_arrived=True)
     if status == 429:
         return Outcome(Verdict.RETRY, "Throttled", status)
     if status in (408, 425, 503):
-        return Outcome(Verdict.RETRY, "Busy", status)
-    return Outcome(Verdict.RETRY, "ServerError" if status >= 500 else "UnexpectedStatus", status)
+        return Outcome(Verdict.RETRY, "Busy", status, may_have_arrived=True)
+    if status >= 500:
+        return Outcome(Verdict.RETRY, "ServerError", status, may_have_arrived=True)
+    return Outcome(Verdict.RETRY, "UnexpectedStatus", status)

@@ -8,9 +8,9 @@ from typing import Final, TypeVar
 
 from dicomroute_gateway.configuration.credentials import NoAuth
 from dicomroute_gateway.configuration.model import CloudTargetDestination
-from dicomroute_gateway.deliver import resources
-from dicomroute_gateway.deliver.connections import proxy_for
-from dicomroute_gateway.deliver.http import Client, CredentialFault, TransportFailed
+from dicomroute_gateway.dicomweb import resources
+from dicomroute_gateway.dicomweb.client import Client, CredentialFault, TransportFailed
+from dicomroute_gateway.dicomweb.connections import proxy_for
 
 from .steps import Probed, Result, Step, StepName, advised, answered
 from .wire import Address, Way, connect, resolve, shake_hands, way_to

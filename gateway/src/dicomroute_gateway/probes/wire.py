@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from dicomroute_gateway.deliver.faults import TransportFailed, failure, proxy_authentication_required, system_sentence
+from dicomroute_gateway.dicomweb.faults import TransportFailed, failure, proxy_authentication_required, system_sentence
 
 Address = tuple[socket.AddressFamily, Any]
 

@@ -11,10 +11,10 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
-from dicomroute_gateway.deliver.credentials.files import version
-from dicomroute_gateway.deliver.credentials.tokens import TokenCache
-from dicomroute_gateway.deliver.http import Client
 from dicomroute_gateway.deliver.worker import Worker
+from dicomroute_gateway.dicomweb.client import Client
+from dicomroute_gateway.dicomweb.credentials.files import version
+from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 
 from .findings import Findings, Stores, fails, findings
 from .probe import probe

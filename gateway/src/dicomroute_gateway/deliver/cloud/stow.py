@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import Final
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
+from dicomroute_gateway.deliver.attempt import is_our_own, unreadable
+from dicomroute_gateway.deliver.backoff import retry_after_seconds
+from dicomroute_gateway.deliver.cloud.replies.decision import outcomes
+from dicomroute_gateway.deliver.cloud.replies.reasons import reading
+from dicomroute_gateway.deliver.cloud.replies.result import Answer
+from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.transport import Item, Limits, Sent
+from dicomroute_gateway.dicomweb import resources
+from dicomroute_gateway.dicomweb.client import Body, Client, CredentialFault, TransportFailed
+from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
+from dicomroute_gateway.dicomweb.multipart import MultipartBody
+from dicomroute_gateway.prepare.transcode import IMPLICIT_VR_LITTLE_ENDIAN, TranscodingFailed, explicit_file
 from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
 from dicomroute_gateway.spool.spool import Spool
+from dicomroute_gateway.throttle import Throttle
 
-from . import resources
-from .answers.decision import outcomes
-from .answers.reasons import reading
-from .answers.result import Answer
-from .attempt import is_our_own, unreadable
-from .backoff import retry_after_seconds
 from .comparison import compare
-from .credentials.tokens import TokenCache
 from .duplicates import Step, compared, overwritten, settle
-from .http import Body, Client, CredentialFault, TransportFailed
-from .multipart import MultipartBody
-from .outcome import Outcome, Verdict
-from .throttle import Throttle
-from .transcode import IMPLICIT_VR_LITTLE_ENDIAN, TranscodingFailed, explicit_file
-from .transport import Item, Limits, Sent
 
+_LOST_ANSWERS: Final = ("ConnectionLost", "TimedOut")
 _MAX_ANSWER_BYTES: Final = 1 << 20
 _EXPLICIT_VR_ALONE: Final = (Provider.AZURE,)
 """Providers that take no Implicit VR."""
@@ -89,7 +90,9 @@ class StowTransport:
                 deliveries = [item.delivery for item in items]
                 return Sent(unreadable(deliveries, {index: fault.reason}, "ConnectionLost"), str(fault))
             broke_off = isinstance(error, TransportFailed) and error.broke_off
-            return Sent([Outcome(Verdict.RETRY, error.reason, broke_off=broke_off)] * len(items), str(error))
+            may_have_arrived = error.reason in _LOST_ANSWERS
+            outcome = Outcome(Verdict.RETRY, error.reason, broke_off=broke_off, may_have_arrived=may_have_arrived)
+            return Sent([outcome] * len(items), str(error))
         found = outcomes(answer, [item.received.sop_instance_uid for item in items], reading(target))
         message = f"HTTP {answer.status}"
         settled: list[Outcome] = []

@@ -15,7 +15,7 @@ from dicomroute_gateway.configuration.credentials import (
     AzureManagedIdentityAuth,
     AzureWorkloadIdentityAuth,
 )
-from dicomroute_gateway.deliver.faults import CredentialFault
+from dicomroute_gateway.dicomweb.faults import CredentialFault
 
 from .exchange import Exchange, Request, bearer_token
 from .files import digest, named, read_text

@@ -7,6 +7,7 @@ that was refused: that is a refusal of all instances of that SOP class in that t
 from dataclasses import dataclass
 from typing import Final
 
+from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.dimse.failures import (
     AFTER_REQUEST,
     AssociationRejected,
@@ -14,8 +15,6 @@ from dicomroute_gateway.dimse.failures import (
     ContextRefused,
     RequestorFailure,
 )
-
-from .outcome import Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +25,14 @@ class Judgement:
     sentence: str = ""
 
 
-MAY_HAVE_ARRIVED: Final = frozenset((*AFTER_REQUEST.values(), "ResponseTimedOut"))
+_MAY_HAVE_ARRIVED: Final = frozenset((*AFTER_REQUEST.values(), "ResponseTimedOut"))
 """Reasons of attempts after which the destination may have the instance all the same: a duplicate is our own."""
 
 
 _BROKEN_OFF: Final = {reason: f"{reason}DuringRequest" for reason in AFTER_REQUEST if reason != "Interrupted"}
 """Reasons why a request could not be sent to its end, and what they become, as an association may break too."""
 
-AT_AN_INSTANCE: Final = frozenset((*MAY_HAVE_ARRIVED, "SendStalled", *_BROKEN_OFF.values()))
+_AT_AN_INSTANCE: Final = frozenset((*AFTER_REQUEST.values(), "ResponseTimedOut", "SendStalled", *_BROKEN_OFF.values()))
 """Reasons of attempts that failed while the destination dealt with the instance: what breaks it may be in there."""
 
 
@@ -55,7 +54,13 @@ def of_failure(failure: RequestorFailure, *, began: bool = False) -> Judgement:
         return Judgement(Outcome(verdict, reason), str(failure))
     paused = isinstance(failure, AssociationRejected) and not failure.is_transient
     reason = _BROKEN_OFF.get(failure.reason, failure.reason) if began else failure.reason
-    return Judgement(Outcome(Verdict.PAUSE if paused else Verdict.RETRY, reason), str(failure))
+    outcome = Outcome(
+        Verdict.PAUSE if paused else Verdict.RETRY,
+        reason,
+        at_the_instance=reason in _AT_AN_INSTANCE,
+        may_have_arrived=reason in _MAY_HAVE_ARRIVED,
+    )
+    return Judgement(outcome, str(failure))
 
 
 _Meaning = tuple[Verdict, str, str]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from dicomroute_gateway.deliver.faults import CredentialFault, TransportFailed
+from dicomroute_gateway.dicomweb.faults import CredentialFault, TransportFailed
 
 from .tokens import UNSAID_LIFETIME_SECONDS, Token
 

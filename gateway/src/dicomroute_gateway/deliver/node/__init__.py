@@ -1,0 +1,1 @@
+"""Deliveries to DicomNodes: C-STORE, and what its statuses mean."""

@@ -1,0 +1,55 @@
+"""What carries instances to a destination: its kind decides. The one place that knows all adapters."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from dicomroute_gateway.configuration.model import (
+    CloudTargetDestination,
+    Configuration,
+    DestinationKind,
+    DestinationSettings,
+    DicomNodeDestination,
+)
+from dicomroute_gateway.deliver.bandwidth import bytes_per_second
+from dicomroute_gateway.deliver.cloud.stow import StowTransport
+from dicomroute_gateway.deliver.node.cstore import CStoreTransport
+from dicomroute_gateway.deliver.transport import Transport
+from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
+from dicomroute_gateway.spool.spool import Spool
+from dicomroute_gateway.throttle import Throttle
+
+T = TypeVar("T", bound=DestinationSettings)
+
+
+class Transports:
+    """Makes transports. What they ask of their destination is how it is configured at that moment."""
+
+    def __init__(
+        self, configuration: Callable[[], Configuration], secrets: Path, tokens: TokenCache, spool: Spool
+    ) -> None:
+        self._configuration = configuration
+        self._secrets = secrets
+        self._tokens = tokens
+        self._spool = spool
+
+    def to(self, destination: str) -> Transport:
+        """Return what carries instances to a destination (KIND/NAME), whether it is configured or not."""
+        throttle = Throttle(partial(self._bytes_per_second, destination))
+        if destination.partition("/")[0] == DestinationKind.DICOM_NODE:
+            return CStoreTransport(destination, partial(self._settings, destination, DicomNodeDestination), throttle)
+        target = partial(self._settings, destination, CloudTargetDestination)
+        return StowTransport(target, self._secrets, self._tokens, throttle, self._spool)
+
+    def _bytes_per_second(self, destination: str) -> int | None:
+        settings = self._settings(destination, DestinationSettings)
+        return bytes_per_second(settings.bandwidth, time.time()) if settings is not None else None
+
+    def _settings(self, destination: str, kind: type[T]) -> T | None:
+        """Return a destination as it is configured at the moment, if it is."""
+        for one in self._configuration().destinations:
+            if str(one.key) == destination and isinstance(one, kind):
+                return one
+        return None
