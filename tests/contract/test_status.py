@@ -120,7 +120,7 @@ def test_every_reason_of_a_probe_is_declared_by_the_operator() -> None:
 
 def _sources() -> str:
     folder = Path(steps.__file__).parent
-    return "".join(file.read_text() for file in (*folder.glob("*.py"), folder.parent / "faults.py"))
+    return "".join(file.read_text() for file in (*folder.glob("*.py"), folder.parent / "dicomweb" / "faults.py"))
 
 
 def test_both_name_a_configuration_alike() -> None:

@@ -373,7 +373,7 @@ def test_an_authority_of_azure_that_nobody_named_is_not_trusted(
 
 def test_no_library_of_a_cloud_is_loaded_before_its_type_is_used() -> None:
     libraries = {"azure.core", "azure.identity", "msal", "google.auth", "jwt", "botocore"}
-    program = f"import sys, dicomroute_gateway.service; print({libraries} & set(sys.modules))"
+    program = f"import sys, dicomroute_gateway.process.gateway; print({libraries} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "set()"
 

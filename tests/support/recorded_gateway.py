@@ -13,8 +13,8 @@ from typing import Any
 from power import NEVER, Fact, Operation, Recording
 
 from dicomroute_gateway import __main__ as gateway
-from dicomroute_gateway import reception
 from dicomroute_gateway.dimse.command import Status
+from dicomroute_gateway.intake import reception
 from dicomroute_gateway.spool import incoming, ready_files, spool, upkeep
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.records import DeliveryState

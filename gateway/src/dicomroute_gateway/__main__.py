@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import __version__, log
 from .configuration.load import configuration_schema
-from .service import Gateway, Settings
+from .process.gateway import Gateway, Settings
 
 
 def main() -> None:

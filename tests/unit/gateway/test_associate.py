@@ -1,10 +1,13 @@
 """The A-ASSOCIATE codec against pynetdicom's, and against bytes that nobody meant."""
 
 import io
+import struct
 
 import pydicom
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from negotiating import accepted
 from pydicom.uid import UID
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
@@ -20,9 +23,9 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import PresentationContext
 from uids import UIDS
 
-from dicomroute_gateway.dimse.associate import decode_associate_request, encode_associate_accept
+from dicomroute_gateway.dimse.associate import decode_associate_request
 from dicomroute_gateway.dimse.command import CommandError, Status, decode_command, encode_response
-from dicomroute_gateway.dimse.negotiation import ContextResult, negotiate
+from dicomroute_gateway.dimse.negotiation import ContextResult
 from dicomroute_gateway.dimse.stream import ProtocolViolation
 
 CT, ECHO = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.1"
@@ -96,7 +99,7 @@ def test_contexts_are_read_as_they_were_proposed_and_each_is_answered(proposed: 
     decoded = decode_associate_request(request(proposed=proposed))
     assert [(c.context_id, c.abstract_syntax, list(c.transfer_syntaxes)) for c in decoded.contexts] == proposed
     pdu = A_ASSOCIATE_AC()
-    pdu.decode(encode_associate_accept(decoded, negotiate(decoded.contexts), 131072))
+    pdu.decode(accepted(decoded, 131072))
     results = pdu.to_primitive().presentation_context_definition_results_list
     assert [one.context_id for one in results] == [identifier for identifier, _, _ in proposed]
     for result, (_, _, syntaxes) in zip(results, proposed, strict=True):
@@ -105,7 +108,7 @@ def test_contexts_are_read_as_they_were_proposed_and_each_is_answered(proposed: 
 
 def test_the_answer_is_read_as_it_was_meant() -> None:
     decoded = decode_associate_request(request(window=True))
-    encoded = encode_associate_accept(decoded, negotiate(decoded.contexts), 131072)
+    encoded = accepted(decoded, 131072)
     pdu = A_ASSOCIATE_AC()
     pdu.decode(encoded)
     primitive = pdu.to_primitive()
@@ -119,6 +122,18 @@ def test_the_answer_is_read_as_it_was_meant() -> None:
         item for item in primitive.user_information if isinstance(item, AsynchronousOperationsWindowNegotiation)
     )
     assert (window.maximum_number_operations_invoked, window.maximum_number_operations_performed) == (1, 1)
+    roles = [item for item in primitive.user_information if isinstance(item, SCP_SCU_RoleSelectionNegotiation)]
+    assert [(one.sop_class_uid, one.scu_role, one.scp_role) for one in roles] == [(CT, True, False)]
+
+
+@pytest.mark.parametrize("kind", [0x30, 0x40])
+def test_a_uid_that_is_none_is_refused_in_a_short_answer_whatever_its_length(kind: int) -> None:
+    uids = {0x30: CT.encode(), 0x40: SYNTAXES[1].encode()} | {kind: b"\xff" * 60_000}
+    items = b"".join(struct.pack(">BxH", number, len(uid)) + uid for number, uid in uids.items())
+    context = b"\1\0\0\0" + items
+    body = request()[:68] + struct.pack(">BxH", 0x20, len(context)) + context
+    answer = accepted(decode_associate_request(body), 16384)
+    assert len(answer) < 1000
 
 
 @given(st.data())
@@ -131,7 +146,7 @@ def test_changed_bytes_are_read_or_refused_but_nothing_else(data: st.DataObject)
         decoded = decode_associate_request(cut)
     except ProtocolViolation:
         return
-    encode_associate_accept(decoded, negotiate(decoded.contexts), 16384)
+    accepted(decoded, 16384)
 
 
 @given(st.data())
@@ -148,7 +163,7 @@ def test_items_repeated_moved_or_with_other_lengths_are_read_or_refused(data: st
         decoded = decode_associate_request(bytes(changed))
     except ProtocolViolation:
         return
-    encode_associate_accept(decoded, negotiate(decoded.contexts), 16384)
+    accepted(decoded, 16384)
 
 
 @given(st.binary(max_size=400))

@@ -193,7 +193,7 @@ def test_deeply_nested_json_has_an_outcome() -> None:
 
 def test_an_outcome_says_what_a_person_is_shown() -> None:
     (outcome,) = outcomes(Answer(503, "", b""), ["1.1"])
-    assert outcome == Outcome(Verdict.RETRY, "Busy", 503)
+    assert outcome == Outcome(Verdict.RETRY, "Busy", 503, may_have_arrived=True)
 
 
 @given(st.integers(1, 1000), st.floats(0, 1, exclude_max=True))

@@ -12,7 +12,7 @@ import pytest
 
 from dicomroute_gateway.admin.ledger import OTHERS, LedgerView, Question
 from dicomroute_gateway.configuration.load import load
-from dicomroute_gateway.reception import Active
+from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.routing import compile_rules
 from dicomroute_gateway.spool.history import Day
 from dicomroute_gateway.spool.ledger import Entry

@@ -3,15 +3,17 @@
 from typing import Final
 
 import pytest
+from negotiating import negotiated
 
+from dicomroute_gateway.dimse.associate import decode_associate_request
 from dicomroute_gateway.dimse.negotiation import (
     VERIFICATION,
     ContextResult,
     ProposedContext,
     choose_transfer_syntax,
     is_storage_class,
-    negotiate,
 )
+from dicomroute_gateway.dimse.propose import encode_associate_request
 
 CT: Final = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -69,15 +71,16 @@ def test_what_counts_as_a_storage_class(uid: str, stored: bool) -> None:
 
 
 def test_unsupported_contexts_are_refused_singly() -> None:
-    answers = negotiate(
-        [
-            ProposedContext(1, CT, (EXPLICIT,)),
-            ProposedContext(3, "1.2.840.10008.5.1.4.1.2.2.1", (IMPLICIT,)),
-            ProposedContext(5, CT, (UNKNOWN,)),
-            ProposedContext(7, VERIFICATION, (IMPLICIT,)),
-        ]
+    proposed = (
+        ProposedContext(1, CT, (EXPLICIT,)),
+        ProposedContext(3, "1.2.840.10008.5.1.4.1.2.2.1", (IMPLICIT,)),
+        ProposedContext(5, CT, (UNKNOWN,)),
+        ProposedContext(7, VERIFICATION, (IMPLICIT,)),
     )
-    assert [(one.context_id, one.result) for one in answers] == [
+    whole = decode_associate_request(encode_associate_request("A", "B", proposed, 16384)[6:])
+    answer = negotiated(whole)
+    assert sorted(answer.services) == [1, 7]
+    assert [(one.context_id, one.result) for one in answer.contexts] == [
         (1, ContextResult.ACCEPTANCE),
         (3, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED),
         (5, ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED),

@@ -18,7 +18,7 @@ from dicomroute_gateway.configuration.load import load
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.deliver.transport import Transport
 from dicomroute_gateway.measures import Measures
-from dicomroute_gateway.reception import Active
+from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.routing import compile_rules
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received, Sender
 from dicomroute_gateway.spool.spool import Spool

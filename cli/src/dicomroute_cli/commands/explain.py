@@ -16,7 +16,7 @@ from dicomroute_gateway.configuration.load import ConfigurationError, load
 from dicomroute_gateway.configuration.model import Configuration, Listener
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.dimse.admission import caller_refusal, may_connect
-from dicomroute_gateway.reception import association_values, hold_reason
+from dicomroute_gateway.intake.reception import association_values, hold_reason
 from dicomroute_gateway.rules.attributes import ValueUnusable
 from dicomroute_gateway.rules.expression import compile_expression
 from dicomroute_gateway.rules.head import EXPLICIT_VR_BIG_ENDIAN, HeadError, RawElement, scan

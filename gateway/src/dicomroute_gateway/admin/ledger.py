@@ -6,7 +6,7 @@ from datetime import date
 from itertools import islice
 from typing import Final
 
-from dicomroute_gateway.reception import Active
+from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.spool.history import day_of
 from dicomroute_gateway.spool.ledger import Entry, Outcome
 from dicomroute_gateway.spool.records import DeliveryState, FinishedRecord, Received

@@ -8,8 +8,8 @@ from typing import Final
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.deliver.holding import held, waits_for_a_person
-from dicomroute_gateway.reception import Active
-from dicomroute_gateway.release import release
+from dicomroute_gateway.intake.reroute import release
+from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool

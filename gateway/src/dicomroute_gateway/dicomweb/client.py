@@ -14,10 +14,10 @@ from yarl import URL
 from dicomroute_gateway.dicomweb.credentials.authorize import Authorizer, Unsigned
 from dicomroute_gateway.dicomweb.credentials.exchange import EXCHANGE_SECONDS, MAX_ANSWER_BYTES, Reply, Request
 from dicomroute_gateway.dicomweb.credentials.tokens import Token, TokenCache
-from dicomroute_gateway.dicomweb.endpoint import Endpoint
 from dicomroute_gateway.throttle import Throttle
 
 from .connections import CONNECT_SECONDS, Connections, proxy_for
+from .endpoint import Endpoint
 from .faults import CredentialFault, CredentialMissing, TransportFailed, failure, proxy_authentication_required
 from .sending import Body, Sending
 

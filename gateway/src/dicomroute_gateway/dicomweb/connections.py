@@ -15,8 +15,8 @@ from aiohttp.connector import AddrInfoType
 from dicomroute_gateway.configuration.credentials import Proxy, Tls
 from dicomroute_gateway.dicomweb.credentials.exchange import basic
 from dicomroute_gateway.dicomweb.credentials.files import read_text, version
-from dicomroute_gateway.dicomweb.endpoint import Endpoint
 
+from .endpoint import Endpoint
 from .faults import CredentialFault
 from .no_proxy import bypasses
 

@@ -5,9 +5,10 @@ Own code, because every peer's first bytes pass here: each length is checked aga
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from dicomroute_gateway.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -22,11 +23,10 @@ from .items import (
     encode_item,
     invalid,
 )
-from .negotiation import ContextResult, NegotiatedContext, ProposedContext
+from .negotiation import NegotiatedContext, ProposedContext
 from .stream import PDUType, encode_pdu
 
-_STORAGE_LEVEL_2_FULL: Final = bytes((2, 0, 0, 0, 0, 0))
-"""Service class application information: level 2, no digital signatures, no coercion (PS3.4 B.3.1)."""
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class AssociateRequest:
     proposes_window: bool
     roles: tuple[tuple[str, bool, bool], ...]
     """SOP class UID, and whether the requestor proposes itself as SCU and as SCP of it."""
-    extended: tuple[str, ...]
-    """SOP class UIDs for which extended negotiation is proposed."""
+    extended: tuple[tuple[str, bytes], ...]
+    """SOP class UID and service class application information of each extended negotiation that is proposed."""
     echoed: bytes
     """Both titles and the reserved bytes behind them as they came, to be sent back unchanged (PS3.8 table 9-17)."""
 
@@ -74,7 +74,7 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
         raise invalid("two presentation contexts have one identifier")
     maximum, window = 0, False
     roles: list[tuple[str, bool, bool]] = []
-    extended: list[str] = []
+    extended: list[tuple[str, bytes]] = []
     for kind, value in decode_whole_items(user_information):
         if kind == Item.MAXIMUM_LENGTH:
             maximum = decode_maximum_length(value) or 0
@@ -84,8 +84,10 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
             uid, rest = _counted_uid(value)
             if uid and len(rest) == 2:
                 roles.append((uid, bool(rest[0]), bool(rest[1])))
-        elif kind == Item.EXTENDED_NEGOTIATION and (uid := _counted_uid(value)[0]):
-            extended.append(uid)
+        elif kind == Item.EXTENDED_NEGOTIATION:
+            uid, information = _counted_uid(value)
+            if uid:
+                extended.append((uid, information))
     return AssociateRequest(
         protocol_version=version,
         called_ae_title=_title(body[4:20]),
@@ -101,25 +103,26 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
 
 
 def encode_associate_accept(
-    request: AssociateRequest, contexts: Sequence[NegotiatedContext], max_pdu_bytes: int
+    request: AssociateRequest,
+    contexts: Sequence[NegotiatedContext],
+    max_pdu_bytes: int,
+    *,
+    roles: Mapping[str, tuple[bool, bool]] = NOTHING,
+    extended: Mapping[str, bytes] = NOTHING,
 ) -> bytes:
-    """Return the A-ASSOCIATE-AC to `request`.
+    """Return the A-ASSOCIATE-AC to `request`, with what is answered to roles and extended negotiation by SOP class.
 
-    An asynchronous operations window is answered with 1/1, a requestor's wish to be SCU is granted, and for
-    storage classes level of support 2, full, is stated.
+    An asynchronous operations window is answered with 1/1.
     """
-    accepted = {c.abstract_syntax for c in contexts if c.result is ContextResult.ACCEPTANCE}
     user = [encode_item(Item.MAXIMUM_LENGTH, struct.pack(">I", max_pdu_bytes))]
     user.append(encode_item(Item.IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode()))
     if request.proposes_window:
         user.append(encode_item(Item.ASYNCHRONOUS_OPERATIONS_WINDOW, struct.pack(">HH", 1, 1)))
-    for uid, as_scu in {uid: as_scu for uid, as_scu, _ in request.roles}.items():
-        if uid in accepted:
-            user.append(encode_item(Item.ROLE_SELECTION, _count(uid) + bytes((as_scu, 0))))
+    for uid, role in roles.items():
+        user.append(encode_item(Item.ROLE_SELECTION, _count(uid) + bytes(role)))
     user.append(encode_item(Item.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode()))
-    for uid in dict.fromkeys(request.extended):
-        if uid in accepted:
-            user.append(encode_item(Item.EXTENDED_NEGOTIATION, _count(uid) + _STORAGE_LEVEL_2_FULL))
+    for uid, information in extended.items():
+        user.append(encode_item(Item.EXTENDED_NEGOTIATION, _count(uid) + information))
     items = [encode_item(Item.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode())]
     for context in contexts:
         transfer_syntax = encode_item(Item.TRANSFER_SYNTAX, context.transfer_syntax.encode())

@@ -1,4 +1,4 @@
-"""One association as its acceptor: the part of the state machine that a storage SCP needs (PS3.8 section 9.2).
+"""One association as its acceptor: the part of the state machine that an SCP needs (PS3.8 section 9.2).
 
 A thread runs one connection from its first byte to its last. What the peer may do wrong ends this connection
 alone, with the A-ABORT that the standard names.
@@ -12,15 +12,13 @@ from typing import Final, Protocol
 
 import structlog
 
-from dicomroute_gateway.measures import ListenerMeasures
-
 from .admission import Refusal
 from .associate import AssociateRequest, decode_associate_request, encode_associate_accept, encode_associate_reject
-from .command import MAX_COMMAND_BYTES, Command, CommandError, CommandField, Status, decode_command, encode_response
+from .command import MAX_COMMAND_BYTES, Command, CommandError, Status, decode_command, encode_response
 from .items import MAX_ASSOCIATE_BYTES
-from .negotiation import VERIFICATION, ContextResult, NegotiatedContext, is_storage_class, name_of, negotiate
+from .negotiation import ContextResult, NegotiatedContext, name_of
 from .refused import Caller
-from .service import AssociationFacts, StorageService, StoreRequest, StoreResult, StoreSink
+from .services import AssociationFacts, Call, Exchange, Reply, Service, Services
 from .strangers import Stranger, recognize
 from .stream import (
     AbortReason,
@@ -34,6 +32,7 @@ from .stream import (
     ProtocolViolation,
     encode_abort,
     encode_command,
+    encode_data_set,
     send_all,
 )
 
@@ -98,9 +97,8 @@ class Association:
         listener: str,
         limits: Limits,
         admit: Callable[[AssociateRequest], Admission],
-        storage: StorageService,
+        services: Services,
         watcher: Watcher,
-        measures: ListenerMeasures,
         drain: DrainSignal,
     ) -> None:
         self._socket = connection
@@ -108,12 +106,11 @@ class Association:
         self._listener = listener
         self._limits = limits
         self._admit = admit
-        self._storage = storage
+        self._services = services
         self._watcher = watcher
-        self._measures = measures
         self._drain = drain
         self._stream = PDUStream(connection, drain.fileno(), self._flush)
-        self._contexts: dict[int, NegotiatedContext] = {}
+        self._contexts: dict[int, tuple[NegotiatedContext, Service]] = {}
         self._peer_max_pdu_bytes = 0
         self._message: _Message | None = None
         self._message_time = 0.0
@@ -167,8 +164,8 @@ class Association:
                     message_under_way=self._message is not None,
                     seconds=round(time.monotonic() - self._established_time, 3),
                 )
-            if self._message is not None and self._message.sink is not None:
-                self._message.sink.discard()
+            if self._message is not None and self._message.exchange is not None:
+                self._message.exchange.discard()
             self._message = None
             del self._stream  # which knows this object: together they would wait for the garbage collector
             self._socket.close()
@@ -218,15 +215,25 @@ class Association:
             self._send(encode_associate_reject(*refusal.answer))
             self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
             return False
-        contexts = negotiate(request.contexts)
+        negotiated = self._services.negotiate(request)
+        contexts = negotiated.contexts
         self._facts = admission.facts
         self._is_still_admitted = admission.is_still_admitted
         self._leave = admission.leave
-        self._contexts = {c.context_id: c for c in contexts if c.result is ContextResult.ACCEPTANCE}
+        by_id = {c.context_id: c for c in contexts}
+        self._contexts = {number: (by_id[number], service) for number, service in negotiated.services.items()}
         self._peer_max_pdu_bytes = request.max_pdu_bytes
         self._is_established = True
         self._established_time = time.monotonic()
-        self._send(encode_associate_accept(request, contexts, self._limits.max_pdu_bytes))
+        self._send(
+            encode_associate_accept(
+                request,
+                contexts,
+                self._limits.max_pdu_bytes,
+                roles=negotiated.roles,
+                extended=negotiated.extended,
+            )
+        )
         refused = [c for c in contexts if c.result is not ContextResult.ACCEPTANCE]
         self._log.info(
             "association.accepted",
@@ -281,14 +288,14 @@ class Association:
     def _take(self, fragment: Fragment) -> None:
         """Add a fragment to the message it belongs to; answer the message when it is complete."""
         if self._message is None:
-            context = self._contexts.get(fragment.context_id)
-            if context is None:
+            accepted = self._contexts.get(fragment.context_id)
+            if accepted is None:
                 raise ProtocolViolation(
                     AbortReason.INVALID_PARAMETER, f"context {fragment.context_id} was not accepted"
                 )
             if not self._is_still_admitted():
                 raise NoLongerAdmitted
-            self._message = _Message(context)
+            self._message = _Message(*accepted)
         message = self._message
         if fragment.context_id != message.context.context_id:
             raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "one message came in two contexts")
@@ -304,71 +311,47 @@ class Association:
                 message.command = decode_command(bytes(message.command_bytes))
             except CommandError as error:
                 raise ProtocolViolation(AbortReason.INVALID_PARAMETER, str(error)) from error
-            message.sink = self._sink(message, message.command)
+            if message.command.is_request:
+                call = Call(self._facts, message.context, message.command, self._message_time)
+                message.exchange = message.service.begin(call)
             if message.command.has_data_set:
                 return
         else:
-            if message.sink is not None:
+            if message.exchange is not None:
                 self._stream.keep()
-                message.sink.write(fragment.data)
+                message.exchange.write(fragment.data)
             if not fragment.ends_message:
                 return
-        self._answer(message, message.command)
+        exchange, message.exchange = message.exchange, None
+        if exchange is not None:
+            exchange.answer(_Responder(self, message, message.command))
         self._message = None
         self._stream.let_go()
 
-    def _sink(self, message: "_Message", command: Command) -> StoreSink | None:
-        """Return where the data set of a C-STORE goes, or None when the command has or wants none."""
-        if command.field != CommandField.C_STORE_RQ or not command.has_data_set:
-            return None
-        abstract_syntax = message.context.abstract_syntax
-        if command.affected_sop_class_uid != abstract_syntax or not is_storage_class(abstract_syntax):
-            return None
-        return self._storage.open(
-            StoreRequest(
-                association=self._facts,
-                sop_class_uid=command.affected_sop_class_uid,
-                sop_instance_uid=command.affected_sop_instance_uid,
-                transfer_syntax_uid=message.context.transfer_syntax,
-            )
-        )
-
-    def _answer(self, message: "_Message", command: Command) -> None:
-        if not command.is_request:
-            return
-        if command.field == CommandField.C_ECHO_RQ and message.context.abstract_syntax == VERIFICATION:
-            result = StoreResult(Status.SUCCESS)
-        elif command.field == CommandField.C_STORE_RQ and is_storage_class(message.context.abstract_syntax):
-            result = self._finish_store(message, command)
-        else:
-            result = StoreResult(Status.UNRECOGNIZED_OPERATION)
-        if result.status is not Status.SUCCESS:
+    def respond(self, message: "_Message", command: Command, reply: Reply) -> None:
+        """Send a response to a message, and count it when it is the final one."""
+        is_success = reply.status == Status.SUCCESS
+        if reply.is_final and not is_success:
             self._log.warning(
                 "dimse.refused",
-                status=f"{result.status:04X}",
-                comment=result.comment,
-                sop_class_uid=command.affected_sop_class_uid[:64],
-                **({} if result.instance is None else {"instance": result.instance}),
+                status=f"{reply.status:04X}",
+                comment=reply.comment,
+                sop_class_uid=command.affected_sop_class_uid[:_MOST_UID],
+                **({} if reply.instance is None else {"instance": reply.instance}),
             )
-        response = encode_response(command, result.status, result.comment)
-        self._send(encode_command(message.context.context_id, response, self._peer_max_pdu_bytes))
-        if command.field == CommandField.C_STORE_RQ:
-            self._stored += result.status is Status.SUCCESS
-            self._refused += result.status is not Status.SUCCESS
-            self._measures.answered(result.status, time.monotonic() - self._message_time)
-
-    @staticmethod
-    def _finish_store(message: "_Message", command: Command) -> StoreResult:
-        if message.sink is not None:
-            sink, message.sink = message.sink, None
-            return sink.finish()
-        if not command.has_data_set:
-            return StoreResult(Status.CANNOT_UNDERSTAND, "the C-STORE request has no data set")
-        return StoreResult(Status.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not the one of its context")
+        context_id, most = message.context.context_id, self._peer_max_pdu_bytes
+        response = encode_response(command, reply.status, reply.comment, has_data_set=reply.data_set is not None)
+        pdus = encode_command(context_id, response, most)
+        if reply.data_set is not None:
+            pdus += encode_data_set(context_id, reply.data_set, most)
+        self._send(pdus)
+        if reply.is_final and message.service.is_storage:
+            self._stored += is_success
+            self._refused += not is_success
 
     def _flush(self) -> None:
-        if self._message is not None and self._message.sink is not None:
-            self._message.sink.flush()
+        if self._message is not None and self._message.exchange is not None:
+            self._message.exchange.flush()
 
     def _send(self, data: bytes) -> None:
         send_all(self._socket, data, self._limits.stall_timeout_seconds)
@@ -403,10 +386,24 @@ def _nowhere() -> None:
 class _Message:
     """A DIMSE message on its way in (PS3.7 section 6.3)."""
 
-    __slots__ = ("command", "command_bytes", "context", "sink")
+    __slots__ = ("command", "command_bytes", "context", "exchange", "service")
 
-    def __init__(self, context: NegotiatedContext) -> None:
+    def __init__(self, context: NegotiatedContext, service: Service) -> None:
         self.context = context
+        self.service = service
         self.command_bytes = bytearray()
         self.command: Command | None = None
-        self.sink: StoreSink | None = None
+        self.exchange: Exchange | None = None
+
+
+class _Responder:
+    """Answers one message of an association."""
+
+    def __init__(self, association: Association, message: _Message, command: Command) -> None:
+        self._association = association
+        self._message = message
+        self._command = command
+
+    def respond(self, reply: Reply) -> None:
+        """Send a response."""
+        self._association.respond(self._message, self._command, reply)

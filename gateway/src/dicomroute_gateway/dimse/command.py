@@ -11,6 +11,9 @@ NO_DATA_SET: Final = 0x0101
 """Command Data Set Type (0000,0800) of a message without a data set (PS3.7 table E.1-1)."""
 
 
+HAS_DATA_SET: Final = 0x0001
+
+
 class CommandField(IntEnum):
     """Command Field (0000,0100) values that this gateway knows (PS3.7 table E.1-1)."""
 
@@ -76,17 +79,17 @@ def decode_command(data: bytes) -> Command:
     return command
 
 
-def encode_response(command: Command, status: Status, comment: str = "") -> bytes:
+def encode_response(command: Command, status: int, comment: str = "", *, has_data_set: bool = False) -> bytes:
     """Return the response to `command` (PS3.7 sections 9.3.1.2 and 9.3.5.2).
 
-    `comment` becomes the Error Comment (0000,0902), LO: at most 64 characters.
+    `comment` becomes the Error Comment (0000,0902), LO: at most 64 characters. A data set may follow.
     """
     elements = []
     if command.affected_sop_class_uid:
         elements.append((0x0002, encode_uid(command.affected_sop_class_uid)))
     elements.append((0x0100, struct.pack("<H", command.field | 0x8000)))
     elements.append((0x0120, struct.pack("<H", command.message_id or 0)))
-    elements.append((0x0800, struct.pack("<H", NO_DATA_SET)))
+    elements.append((0x0800, struct.pack("<H", HAS_DATA_SET if has_data_set else NO_DATA_SET)))
     elements.append((0x0900, struct.pack("<H", status)))
     if comment:
         text = comment[:64].encode("ascii", "replace")

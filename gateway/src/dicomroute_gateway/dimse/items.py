@@ -8,6 +8,7 @@ from typing import Final
 from .stream import PDV_HEADER_BYTES, AbortReason, ProtocolViolation
 
 MAX_ASSOCIATE_BYTES: Final = 1 << 18
+MOST_UID_BYTES: Final = 64
 FIXED_BYTES: Final = 68
 """What precedes the items of an A-ASSOCIATE-RQ or -AC: version, titles and reserved bytes (PS3.8 table 9-11)."""
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
@@ -61,8 +62,11 @@ def decode_whole_items(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def decode_uid(value: bytes) -> str:
-    """Return a UID without what pads it. One that is none is no reason to end an association: nobody knows it."""
-    return value.rstrip(b"\0 ").decode("ascii", "backslashreplace")
+    """Return a UID without what pads it. One that is none is no reason to end an association: nobody knows it.
+
+    Of one that is too long no more is returned than shows that.
+    """
+    return value.rstrip(b"\0 ")[: MOST_UID_BYTES + 1].decode("ascii", "backslashreplace")
 
 
 def decode_maximum_length(value: bytes) -> int | None:

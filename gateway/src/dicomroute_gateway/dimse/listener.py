@@ -16,14 +16,12 @@ import structlog
 
 from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
 from dicomroute_gateway.configuration.model import Mode
-from dicomroute_gateway.measures import Measures
 
 from .admission import Refusal, caller_refusal, may_connect, refusal
 from .associate import AssociateRequest
 from .association import Admission, Association, Limits
-from .negotiation import is_storage_class
 from .refused import Caller, RefusedCallers
-from .service import AssociationFacts, StorageService
+from .services import AssociationFacts, Services
 from .stream import DrainSignal
 
 _SILENT: Final = 2000
@@ -114,17 +112,15 @@ class Listener:
         self,
         name: str,
         settings: Callable[[], tuple[ListenerConfiguration, Mode]],
-        storage: StorageService,
+        services: Services,
         counts: Counts,
-        measures: Measures,
         bind: str,
         port: int,
     ) -> None:
         self.name = name
         self._settings = settings
-        self._storage = storage
+        self._services = services
         self._counts = counts
-        self._measures = measures.listener(name)
         self._lock = threading.Lock()
         self._drain = DrainSignal()
         self._threads: set[threading.Thread] = set()
@@ -282,9 +278,8 @@ class Listener:
                 self.name,
                 limits,
                 lambda request: self._admit(request, connection, address),
-                self._storage,
+                self._services,
                 self._counts,
-                self._measures,
                 self._drain,
             )
             association.run()
@@ -322,8 +317,8 @@ class Listener:
             address=address,
         )
         reason = refusal(request, address, configuration, mode)
-        if reason is None and _is_to_store(request) and not self._storage.has_room():
-            reason = Refusal.SPOOL_FULL
+        if reason is None:
+            reason = self._services.turn_away(request)
         with self._lock:
             if reason is None and len(self._associated) >= configuration.max_associations:
                 reason = Refusal.TOO_MANY_ASSOCIATIONS
@@ -342,11 +337,6 @@ class Listener:
         running = Mode.RUNNING  # what refuses new associations leaves those that stand
         titles = (facts.calling_ae_title, facts.called_ae_title)
         return caller_refusal(*titles, facts.address, configuration, running) is None
-
-
-def _is_to_store(request: AssociateRequest) -> bool:
-    """Return whether an association is proposed for instances: one for verification alone is always welcome."""
-    return any(is_storage_class(context.abstract_syntax) for context in request.contexts)
 
 
 def _shut_down(connection: socket.socket) -> None:

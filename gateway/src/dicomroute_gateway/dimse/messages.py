@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .command import (
+    HAS_DATA_SET,
     NO_DATA_SET,
     CommandError,
     CommandField,
@@ -17,7 +18,6 @@ from .command import (
 from .negotiation import VERIFICATION
 
 _MEDIUM: Final = 0x0000
-_HAS_DATA_SET: Final = 0x0001
 _RESPONSE: Final = 0x8000
 
 
@@ -50,7 +50,7 @@ def encode_store_request(message_id: int, sop_class_uid: str, sop_instance_uid: 
             (0x0100, struct.pack("<H", CommandField.C_STORE_RQ)),
             (0x0110, struct.pack("<H", message_id)),
             (0x0700, struct.pack("<H", _MEDIUM)),
-            (0x0800, struct.pack("<H", _HAS_DATA_SET)),
+            (0x0800, struct.pack("<H", HAS_DATA_SET)),
             (0x1000, encode_uid(sop_instance_uid)),
         )
     )

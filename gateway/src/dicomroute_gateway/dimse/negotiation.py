@@ -1,10 +1,10 @@
 """Presentation context negotiation: which abstract and transfer syntaxes this gateway accepts (PS3.8 9.3.3)."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, Self
 
 from pydicom._uid_dict import UID_dictionary
 from pynetdicom.sop_class import _STORAGE_CLASSES as _STORAGE_CLASSES_OF_PYNETDICOM
@@ -86,6 +86,12 @@ class NegotiatedContext:
     transfer_syntax: str
     result: ContextResult
 
+    @classmethod
+    def answering(cls, proposed: ProposedContext, chosen: str | None, result: ContextResult) -> Self:
+        """Return the answer to a proposed context."""
+        first = proposed.transfer_syntaxes[0] if proposed.transfer_syntaxes else _UNCOMPRESSED[1]
+        return cls(proposed.context_id, proposed.abstract_syntax, chosen or first, result)
+
 
 def is_storage_class(uid: str) -> bool:
     """Return whether instances of this SOP class are stored with C-STORE.
@@ -102,6 +108,11 @@ def name_of(uid: str) -> str:
     return entry[0] if entry else ""
 
 
+def uncompressed_of(proposed: Sequence[str]) -> str | None:
+    """Return the uncompressed syntax to accept of those proposed, or None."""
+    return next((uid for uid in _UNCOMPRESSED if uid in proposed), None)
+
+
 def choose_transfer_syntax(proposed: Sequence[str]) -> str | None:
     """Return the syntax to accept of those proposed in one context, or None.
 
@@ -113,26 +124,6 @@ def choose_transfer_syntax(proposed: Sequence[str]) -> str | None:
     usable = [uid for uid in proposed if uid in _TRANSFER_SYNTAXES]
     if usable and usable[0] in _LOSSLESS:
         return usable[0]
-    uncompressed = next((uid for uid in _UNCOMPRESSED if uid in usable), None)
+    uncompressed = uncompressed_of(usable)
     lossless = next((uid for uid in usable if uid in _LOSSLESS), None)
     return uncompressed or lossless or next(iter(usable), None)
-
-
-def negotiate(proposed: Iterable[ProposedContext]) -> tuple[NegotiatedContext, ...]:
-    """Return the answer to each proposed context; an unsupported one is refused singly."""
-    return tuple(_negotiate_one(context) for context in proposed)
-
-
-def _negotiate_one(context: ProposedContext) -> NegotiatedContext:
-    syntaxes = context.transfer_syntaxes
-    first = syntaxes[0] if syntaxes else _UNCOMPRESSED[1]
-    if context.abstract_syntax == VERIFICATION:
-        chosen: str | None = next((uid for uid in _UNCOMPRESSED if uid in syntaxes), None)
-    elif is_storage_class(context.abstract_syntax):
-        chosen = choose_transfer_syntax(syntaxes)
-    else:
-        return NegotiatedContext(
-            context.context_id, context.abstract_syntax, first, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
-        )
-    result = ContextResult.ACCEPTANCE if chosen else ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
-    return NegotiatedContext(context.context_id, context.abstract_syntax, chosen or first, result)

@@ -284,12 +284,21 @@ def encode_abort(source: int, reason: int) -> bytes:
 
 def encode_command(context_id: int, command: bytes, max_pdu_bytes: int) -> bytes:
     """Return a command set as P-DATA-TF PDUs no longer than the peer takes; 0 is without limit."""
-    room = (max_pdu_bytes or len(command) + PDV_HEADER_BYTES) - PDV_HEADER_BYTES
+    return _encode_fragments(context_id, command, max_pdu_bytes, 0x01)
+
+
+def encode_data_set(context_id: int, data_set: bytes, max_pdu_bytes: int) -> bytes:
+    """Return a short data set as P-DATA-TF PDUs no longer than the peer takes; 0 is without limit."""
+    return _encode_fragments(context_id, data_set, max_pdu_bytes, 0x00)
+
+
+def _encode_fragments(context_id: int, data: bytes, max_pdu_bytes: int, kind: int) -> bytes:
+    room = (max_pdu_bytes or len(data) + PDV_HEADER_BYTES) - PDV_HEADER_BYTES
     room -= room % 2  # fragments are of even length (PS3.8 E.1)
     pdus = bytearray()
-    for start in range(0, len(command), room):
-        piece = command[start : start + room]
-        flags = 0x01 | (0x02 if start + room >= len(command) else 0)
+    for start in range(0, len(data), room):
+        piece = data[start : start + room]
+        flags = kind | (0x02 if start + room >= len(data) else 0)
         pdus += encode_pdu(PDUType.P_DATA_TF, struct.pack(">IBB", len(piece) + 2, context_id, flags) + piece)
     return bytes(pdus)
 

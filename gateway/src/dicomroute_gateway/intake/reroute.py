@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from .reception import Active, association_values, hold_reason
-from .rules.head import HeadError, scan
-from .rules.routing import Routing
-from .spool.content import Unreadable
-from .spool.records import Received
-from .spool.spool import Spool
-from .spool.views import Rerouting
+from dicomroute_gateway.rules.active import Active
+from dicomroute_gateway.rules.head import HeadError, scan
+from dicomroute_gateway.rules.routing import Routing
+from dicomroute_gateway.spool.content import Unreadable
+from dicomroute_gateway.spool.records import Received
+from dicomroute_gateway.spool.spool import Spool
+from dicomroute_gateway.spool.views import Rerouting
+
+from .reception import association_values, hold_reason
 
 
 class ReleaseError(Exception):

@@ -1,26 +1,26 @@
-"""The way of one instance from its association into the spool: head, rules, one commit, then the answer."""
+"""The way of one instance into the spool, whatever brings it: head, rules, one commit, then the answer."""
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
-from .configuration.model import AcknowledgeWhen, Configuration, Unmatched
-from .dimse.command import Status
-from .dimse.service import AssociationFacts, StoreRequest, StoreResult, StoreSink
-from .measures import Measures
-from .rules.head import HeadError, RawElement, scan
-from .rules.routing import CompiledRules, Routing
-from .spool.errors import SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
-from .spool.incoming import Incoming
-from .spool.ledger import RULE_ERROR, UNMATCHED
-from .spool.records import DeliveryState, Received, Sender
-from .spool.spool import Spool
-from .spool.waiting import Waiter
+from dicomroute_gateway.configuration.model import Unmatched
+from dicomroute_gateway.measures import Measures
+from dicomroute_gateway.rules.active import Active
+from dicomroute_gateway.rules.head import HeadError, RawElement, scan
+from dicomroute_gateway.rules.routing import Routing
+from dicomroute_gateway.spool.errors import SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
+from dicomroute_gateway.spool.incoming import Incoming
+from dicomroute_gateway.spool.ledger import RULE_ERROR, UNMATCHED
+from dicomroute_gateway.spool.records import DeliveryState, Received, Sender
+from dicomroute_gateway.spool.spool import Spool
+from dicomroute_gateway.spool.waiting import Waiter
+
+from .arrival import Answer, Arrival, Result, Taking
 
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
@@ -29,36 +29,6 @@ _SERIES_INSTANCE_UID: Final = 0x0020000E
 _UID: Final = re.compile(r"(?!.{65})[0-9]+(?:\.[0-9]+)*")
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Active:
-    """The configuration in force and its compiled rules: always a pair that belongs together."""
-
-    configuration: Configuration
-    rules: CompiledRules
-
-    @cached_property
-    def quotas(self) -> Mapping[str, int]:
-        """How many bytes optional destinations (KIND/NAME) may be owed, where that is bounded."""
-        return {
-            str(one.key): one.max_owed_bytes
-            for one in self.configuration.destinations
-            if not one.required and one.max_owed_bytes is not None
-        }
-
-    @cached_property
-    def optional(self) -> frozenset[str]:
-        """The destinations (KIND/NAME) that are not required."""
-        return frozenset(str(one.key) for one in self.configuration.destinations if not one.required)
-
-    def waited_for(self, destinations: Iterable[str]) -> frozenset[str] | None:
-        """Return which of `destinations` have to have an instance before its sender is answered; None: nobody waits."""
-        acknowledge = self.configuration.acknowledge
-        if acknowledge.when is AcknowledgeWhen.ON_SPOOLED:
-            return None
-        named = frozenset(str(one) for one in acknowledge.destinations)
-        return frozenset(destinations) & named if named else frozenset(destinations) - self.optional
 
 
 class Reception:
@@ -77,28 +47,28 @@ class Reception:
             return True
         return level.used < level.watermark
 
-    def open(self, request: StoreRequest) -> StoreSink:
-        """Return the sink for one instance; it refuses in its answer, after the data set has passed."""
-        if not _UID.fullmatch(request.sop_instance_uid):
-            return _Refusal(Status.INVALID_SOP_INSTANCE, "the SOP Instance UID is not a UID (PS3.5 9.1)")
+    def open(self, arrival: Arrival) -> Taking:
+        """Return what takes one instance; it refuses in its result, after the data set has passed."""
+        if not _UID.fullmatch(arrival.sop_instance_uid):
+            return _Refusal(Answer.INVALID_INSTANCE, "the SOP Instance UID is not a UID (PS3.5 9.1)")
         try:
-            incoming = self._spool.begin(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
+            incoming = self._spool.begin(arrival.sop_class_uid, arrival.sop_instance_uid, arrival.transfer_syntax_uid)
         except SpoolFull:
-            return _Refusal(Status.OUT_OF_RESOURCES, "the spool is above its high watermark")
+            return _Refusal(Answer.FULL, "the spool is above its high watermark")
         except SpoolLocked as error:
-            log.error("spool.locked", error=str(error), association=request.association.identifier)
-            return _Refusal(Status.OUT_OF_RESOURCES, "the spool cannot encrypt it")
+            log.error("spool.locked", error=str(error), association=arrival.sender.association)
+            return _Refusal(Answer.CANNOT_KEEP, "the spool cannot encrypt it")
         except (SpoolFailed, OSError) as error:
-            log.error("spool.unusable", error=str(error), association=request.association.identifier)
-            return _Refusal(Status.OUT_OF_RESOURCES, "the spool cannot take it")
-        return _Sink(self._spool, self._active, request, incoming, self._measures)
+            log.error("spool.unusable", error=str(error), association=arrival.sender.association)
+            return _Refusal(Answer.CANNOT_KEEP, "the spool cannot take it")
+        return _Taking(self._spool, self._active, arrival, incoming, self._measures)
 
 
 class _Refusal:
     """Lets a data set pass and answers that it was not taken."""
 
-    def __init__(self, status: Status, comment: str) -> None:
-        self._result = StoreResult(status, comment)
+    def __init__(self, answer: Answer, sentence: str) -> None:
+        self._result = Result(answer, sentence)
 
     def write(self, data: memoryview) -> None:
         """Let it pass."""
@@ -106,7 +76,7 @@ class _Refusal:
     def flush(self) -> None:
         """Nothing was kept."""
 
-    def finish(self) -> StoreResult:
+    def finish(self) -> Result:
         """Return why it was not taken."""
         return self._result
 
@@ -114,24 +84,24 @@ class _Refusal:
         """Nothing was kept."""
 
 
-class _Sink:
+class _Taking:
     """Takes one data set into the spool."""
 
     def __init__(
         self,
         spool: Spool,
         active: Callable[[], Active],
-        request: StoreRequest,
+        arrival: Arrival,
         incoming: Incoming,
         measures: Measures,
     ) -> None:
         self._measures = measures
         self._spool = spool
         self._active = active
-        self._request = request
-        self._sender = sender(request.association)
+        self._arrival = arrival
+        self._sender = arrival.sender
         self._incoming = incoming
-        self._failure: StoreResult | None = None
+        self._failure: Result | None = None
         self._next_check = _CHECK_BYTES
 
     def write(self, data: memoryview) -> None:
@@ -144,7 +114,7 @@ class _Sink:
                 self._next_check += _CHECK_BYTES
                 level = self._spool.level()
                 if level.used >= level.watermark:
-                    self._fail(StoreResult(Status.OUT_OF_RESOURCES, "the spool is above its high watermark"))
+                    self._fail(Result(Answer.FULL, "the spool is above its high watermark"))
         except OSError as error:
             self._fail_on(error)
 
@@ -157,7 +127,7 @@ class _Sink:
         except OSError as error:
             self._fail_on(error)
 
-    def finish(self) -> StoreResult:
+    def finish(self) -> Result:
         """Route the instance and commit it; success means that it is safe."""
         if self._failure is not None:
             return self._failure
@@ -166,8 +136,8 @@ class _Sink:
         except Exception:
             # Nothing is written down yet: an error of ours must not keep the file or its descriptor.
             log.exception("reception.failed", **self._names)
-            return self._fail(StoreResult(Status.PROCESSING_FAILURE, "the gateway failed; its log says why"))
-        if result.status is Status.SUCCESS:
+            return self._fail(Result(Answer.OUR_ERROR, "the gateway failed; its log says why"))
+        if result.is_success:
             self._measures.listener(self._sender.listener).instance_bytes.observe(self._incoming.length)
         return result
 
@@ -176,24 +146,24 @@ class _Sink:
         """What every log line about this instance says of it."""
         return {"association": self._sender.association, "instance": self._incoming.id}
 
-    def _decide(self, active: Active) -> StoreResult:
+    def _decide(self, active: Active) -> Result:
         if self._incoming.length % 2:
             # Whoever it went to would choke on it, and a padded one would not be what was sent.
             why = f"the data set has an odd length of {self._incoming.length} bytes (PS3.5 7.1)"
-            return self._fail(StoreResult(Status.CANNOT_UNDERSTAND, why))
+            return self._fail(Result(Answer.MALFORMED, why))
         try:
-            elements = scan(self._incoming.read, self._request.transfer_syntax_uid, active.rules.wanted)
+            elements = scan(self._incoming.read, self._arrival.transfer_syntax_uid, active.rules.wanted)
         except HeadError as error:
-            return self._fail(StoreResult(Status.CANNOT_UNDERSTAND, str(error)))
+            return self._fail(Result(Answer.MALFORMED, str(error)))
         except OSError as error:
             return self._fail_on(error)
-        mismatch = _mismatch(elements, self._request)
+        mismatch = _mismatch(elements, self._arrival)
         if mismatch:
-            return self._fail(StoreResult(Status.DATA_SET_MISMATCH, mismatch))
-        routing = active.rules.route(elements, self._request.transfer_syntax_uid, association_values(self._sender))
+            return self._fail(Result(Answer.MISMATCH, mismatch))
+        routing = active.rules.route(elements, self._arrival.transfer_syntax_uid, association_values(self._sender))
         if not routing.destinations and not routing.error:
             if routing.unmatched is Unmatched.REFUSE:
-                return self._fail(StoreResult(Status.NOT_AUTHORIZED, "no rule of the route takes this instance"))
+                return self._fail(Result(Answer.NOT_ROUTED, "no rule of the route takes this instance"))
             if routing.unmatched is Unmatched.DISCARD:
                 self._incoming.discard()
                 # Most of it was never written, nor hashed.
@@ -202,7 +172,7 @@ class _Sink:
                 except SpoolFailed as error:
                     return self._fail_on(error)
                 log.debug("instance.discarded", **self._names)
-                return StoreResult(Status.SUCCESS)
+                return Result(Answer.DISCARDED)
         return self._commit(elements, routing, active)
 
     def discard(self) -> None:
@@ -212,14 +182,14 @@ class _Sink:
         except OSError as error:
             log.error("spool.discard_failed", error=str(error), **self._names)
 
-    def _commit(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> StoreResult:
+    def _commit(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> Result:
         try:
             self._incoming.end()
             level = self._spool.level()
         except OSError as error:
             return self._fail_on(error)
         if level.used > level.capacity:  # many came at once, each of them below the watermark
-            return self._fail(StoreResult(Status.OUT_OF_RESOURCES, "the spool is full"))
+            return self._fail(Result(Answer.FULL, "the spool is full"))
         received = self._received(elements, routing, active)
         waited_for = None if received.hold else active.waited_for(received.destinations)
         waiter = Waiter(waited_for) if waited_for else None
@@ -246,14 +216,14 @@ class _Sink:
         except SpoolUncertain as error:
             # Its record may be on the volume: without its bytes that would look like a loss.
             log.error("spool.uncertain", error=str(error), **self._names)
-            return StoreResult(Status.OUT_OF_RESOURCES, "the spool cannot take it", received.id)
+            return Result(Answer.CANNOT_KEEP, "the spool cannot take it", received.id)
         except (SpoolFailed, OSError) as error:
             return self._fail_on(error)
         if waiter is None:
-            return StoreResult(Status.SUCCESS)
+            return Result(Answer.KEPT)
         return self._await(identifier, waiter, active.configuration.acknowledge.timeout_seconds)
 
-    def _await(self, identifier: int, waiter: Waiter, seconds: float) -> StoreResult:
+    def _await(self, identifier: int, waiter: Waiter, seconds: float) -> Result:
         """Answer once those have the instance that are waited for. Whatever the answer is, it stays owed."""
         try:
             found = waiter.wait(seconds)
@@ -261,12 +231,12 @@ class _Sink:
             self._spool.forget(identifier, waiter)
         states = {found[name].state if name in found else DeliveryState.PENDING for name in waiter.wanted}
         if states == {DeliveryState.DELIVERED}:
-            return StoreResult(Status.SUCCESS)
+            return Result(Answer.KEPT)
         if DeliveryState.DEAD_LETTERED in states:
-            return StoreResult(Status.CANNOT_UNDERSTAND, "a destination refused the instance; the gateway keeps it")
+            return Result(Answer.REFUSED_BY_DESTINATION, "a destination refused the instance; the gateway keeps it")
         if DeliveryState.SKIPPED in states:
-            return StoreResult(Status.OUT_OF_RESOURCES, "a delivery was given up: send it again")
-        return StoreResult(Status.OUT_OF_RESOURCES, "not delivered yet: the gateway keeps it and goes on")
+            return Result(Answer.NOT_DELIVERED_YET, "a delivery was given up: send it again")
+        return Result(Answer.NOT_DELIVERED_YET, "not delivered yet: the gateway keeps it and goes on")
 
     def _received(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> Received:
         destinations = [str(destination) for destination in routing.destinations]
@@ -276,11 +246,11 @@ class _Sink:
         return Received(
             id=self._incoming.id,
             time=time.time(),
-            sop_class_uid=self._request.sop_class_uid,
-            sop_instance_uid=self._request.sop_instance_uid,
+            sop_class_uid=self._arrival.sop_class_uid,
+            sop_instance_uid=self._arrival.sop_instance_uid,
             series_instance_uid=_uid(elements, _SERIES_INSTANCE_UID),
             study_instance_uid=_uid(elements, _STUDY_INSTANCE_UID),
-            transfer_syntax_uid=self._request.transfer_syntax_uid,
+            transfer_syntax_uid=self._arrival.transfer_syntax_uid,
             length=self._incoming.length,
             digest=self._incoming.digest,
             sender=self._sender,
@@ -291,30 +261,19 @@ class _Sink:
             key=self._incoming.key,
         )
 
-    def _fail_on(self, error: Exception) -> StoreResult:
+    def _fail_on(self, error: Exception) -> Result:
         if isinstance(error, OSError):
             self._spool.distrust(error)
         log.error("spool.write_failed", error=str(error), **self._names)
-        return self._fail(StoreResult(Status.OUT_OF_RESOURCES, "the spool cannot take it"))
+        return self._fail(Result(Answer.CANNOT_KEEP, "the spool cannot take it"))
 
-    def _fail(self, result: StoreResult) -> StoreResult:
-        self._failure = StoreResult(result.status, result.comment, self._incoming.id)
+    def _fail(self, result: Result) -> Result:
+        self._failure = Result(result.answer, result.sentence, self._incoming.id)
         self.discard()
         return self._failure
 
 
 _CHECK_BYTES: Final = 1 << 20
-
-
-def sender(facts: AssociationFacts) -> Sender:
-    """Return what is written down of an association."""
-    return Sender(
-        association=facts.identifier,
-        listener=facts.listener,
-        calling_ae_title=facts.calling_ae_title,
-        called_ae_title=facts.called_ae_title,
-        address=str(facts.address),
-    )
 
 
 def association_values(sender: Sender) -> dict[str, str]:
@@ -334,11 +293,11 @@ def hold_reason(routing: Routing) -> str:
     return "" if routing.destinations else UNMATCHED
 
 
-def _mismatch(elements: dict[int, RawElement], request: StoreRequest) -> str:
-    """Return how the data set contradicts its C-STORE request (PS3.4 B.2.3: 0xA9xx), or ""."""
+def _mismatch(elements: dict[int, RawElement], arrival: Arrival) -> str:
+    """Return how the data set contradicts what was announced, or ""."""
     for tag, name, asked in (
-        (_SOP_CLASS_UID, "SOP Class UID", request.sop_class_uid),
-        (_SOP_INSTANCE_UID, "SOP Instance UID", request.sop_instance_uid),
+        (_SOP_CLASS_UID, "SOP Class UID", arrival.sop_class_uid),
+        (_SOP_INSTANCE_UID, "SOP Instance UID", arrival.sop_instance_uid),
     ):
         if tag not in elements:
             return f"the data set has no {name}"

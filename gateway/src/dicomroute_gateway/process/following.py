@@ -1,0 +1,99 @@
+"""Follows the mounted configuration; what does not load leaves the last good one in force, over restarts too."""
+
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from dicomroute_gateway.configuration.load import ConfigurationError, Loaded, load
+from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.rules.active import Active
+from dicomroute_gateway.rules.routing import compile_rules
+
+from .problems import Problems
+
+_LAST_GOOD: Final = "configuration.json"
+
+log = structlog.get_logger(__name__)
+
+
+class Following:
+    """The configuration in force. `kept` is the folder in which the last good one is kept, on the spool's volume."""
+
+    def __init__(self, mounted: Path, kept: Path, problems: Problems) -> None:
+        self._mounted = mounted
+        self._kept = kept / _LAST_GOOD
+        self._problems = problems
+        self._text: str | None = None
+        self.loaded: Loaded | None = None
+        self.active: Active | None = None
+        """None until one has loaded."""
+
+    def in_force(self) -> Active:
+        """Return the configuration in force and its rules; there is one."""
+        assert self.active is not None
+        return self.active
+
+    def configuration(self) -> Configuration:
+        """Return the configuration in force."""
+        return self.in_force().configuration
+
+    def reload(self) -> bool:
+        """Load the mounted configuration if its text has changed; return whether something else is in force."""
+        try:
+            text = self._mounted.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            self._problems.report("configuration", "ConfigurationMissing", f"{self._mounted}: {error}")
+            return self._fall_back()
+        if text == self._text:
+            return False
+        self._text = text
+        last_good = self.active.configuration if self.active else self._last_good()
+        try:
+            loaded = load(text, compile_rules, last_good)
+        except ConfigurationError as error:
+            self._problems.report("configuration", "ConfigurationInvalid", str(error))
+            return self._fall_back()
+        self._problems.solved("configuration")
+        self._take_over(loaded)
+        return True
+
+    def keep(self) -> None:
+        """Keep the configuration in force for a start without a better one."""
+        try:
+            temporary = self._kept.with_suffix(".new")
+            temporary.write_text(self.configuration().model_dump_json(by_alias=True))
+            temporary.rename(self._kept)
+        except OSError as error:
+            log.warning("configuration.last_good_not_kept", error=str(error))
+
+    def _take_over(self, loaded: Loaded) -> None:
+        self.active = Active(loaded.configuration, compile_rules(loaded.configuration.rules))
+        self.loaded = loaded
+        for finding in loaded.findings:
+            log.warning(
+                "configuration.section_kept",
+                section=finding.section,
+                reason=finding.reason,
+                message=finding.message,
+            )
+        log.info("configuration.loaded", hash=loaded.hash, generation=loaded.configuration.generation)
+
+    def _fall_back(self) -> bool:
+        """Start from the configuration that this spool last had, when the mounted one does not load."""
+        if self.active is not None:
+            return False
+        last_good = self._last_good()
+        if last_good is None:
+            return False
+        self._take_over(load(last_good.model_dump_json(by_alias=True), compile_rules))
+        return True
+
+    def _last_good(self) -> Configuration | None:
+        try:
+            return load(self._kept.read_text(), compile_rules).configuration
+        except FileNotFoundError:
+            return None
+        except (OSError, ConfigurationError) as error:
+            log.warning("configuration.last_good_unusable", error=str(error))
+            return None

@@ -1,0 +1,39 @@
+"""What is in force: a configuration and its compiled rules, always a pair that belongs together. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from dicomroute_gateway.configuration.model import AcknowledgeWhen, Configuration
+
+from .routing import CompiledRules
+
+
+@dataclass(frozen=True)
+class Active:
+    """The configuration in force and its compiled rules: always a pair that belongs together."""
+
+    configuration: Configuration
+    rules: CompiledRules
+
+    @cached_property
+    def quotas(self) -> Mapping[str, int]:
+        """How many bytes optional destinations (KIND/NAME) may be owed, where that is bounded."""
+        return {
+            str(one.key): one.max_owed_bytes
+            for one in self.configuration.destinations
+            if not one.required and one.max_owed_bytes is not None
+        }
+
+    @cached_property
+    def optional(self) -> frozenset[str]:
+        """The destinations (KIND/NAME) that are not required."""
+        return frozenset(str(one.key) for one in self.configuration.destinations if not one.required)
+
+    def waited_for(self, destinations: Iterable[str]) -> frozenset[str] | None:
+        """Return which of `destinations` have to have an instance before its sender is answered; None: nobody waits."""
+        acknowledge = self.configuration.acknowledge
+        if acknowledge.when is AcknowledgeWhen.ON_SPOOLED:
+            return None
+        named = frozenset(str(one) for one in acknowledge.destinations)
+        return frozenset(destinations) & named if named else frozenset(destinations) - self.optional
