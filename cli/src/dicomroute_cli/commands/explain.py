@@ -16,10 +16,11 @@ from dicomroute_gateway.configuration.load import ConfigurationError, load
 from dicomroute_gateway.configuration.model import Configuration, Listener
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.dimse.admission import caller_refusal, may_connect
-from dicomroute_gateway.intake.reception import association_values, hold_reason
+from dicomroute_gateway.intake.arrival import association_values
 from dicomroute_gateway.rules.attributes import ValueUnusable
+from dicomroute_gateway.rules.decide import decide, hold_reason
 from dicomroute_gateway.rules.expression import compile_expression
-from dicomroute_gateway.rules.head import EXPLICIT_VR_BIG_ENDIAN, HeadError, RawElement, scan
+from dicomroute_gateway.rules.head import EXPLICIT_VR_BIG_ENDIAN, HeadError, RawElement
 from dicomroute_gateway.rules.routing import Routing, attribute_values, compile_rules
 from dicomroute_gateway.spool.records import Sender
 from dicomroute_operator.render.gateway_configuration import configuration_text, gateway_configuration
@@ -90,10 +91,10 @@ def _explanation(configuration: Configuration, caller: Caller, instance: Instanc
     sender = Sender("", listener["name"], caller.calling, listener["calledAETitle"], str(caller.address))
     rules = compile_rules(configuration.rules)
     try:
-        elements = scan(instance.read, instance.transfer_syntax_uid, rules.wanted)
+        decision = decide(instance.read, instance.transfer_syntax_uid, association_values(sender), rules)
     except HeadError as error:
         raise Failure(f"{instance.path} is not a data set that can be read: {error}") from error
-    routing = rules.route(elements, instance.transfer_syntax_uid, association_values(sender))
+    elements, routing = decision.elements, decision.routing
     return {
         "listeners": listeners,
         "rules": [_rule(configuration, routing, index, elements, instance) for index in range(len(routing.outcomes))],

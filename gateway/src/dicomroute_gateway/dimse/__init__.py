@@ -1,6 +1,6 @@
-"""DIMSE: takes data sets out of C-STORE messages and puts them into such, as acceptor and as requestor (PS3.7, PS3.8).
+"""DIMSE: associations and messages, as acceptor and as requestor (PS3.7, PS3.8).
 
-This room knows nothing of rules, spools or destinations: what it receives goes into a `StorageService`, what it sends
-comes out of a `DataSetSource`. `association` is the acceptor's side; `requestor` the other, with `failures` for what
-can keep it from an answer. pynetdicom is a list of SOP classes here and never owns a socket.
+This room knows nothing of rules, spools or destinations: what it receives goes to a service of `services`, what it
+sends comes out of a `DataSetSource`. `association` is the acceptor's side; `requestor` the other, with `failures` for
+what can keep it from an answer. pynetdicom is a list of SOP classes here and never owns a socket.
 """

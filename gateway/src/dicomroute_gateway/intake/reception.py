@@ -11,16 +11,15 @@ import structlog
 from dicomroute_gateway.configuration.model import Unmatched
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.rules.active import Active
-from dicomroute_gateway.rules.head import HeadError, RawElement, scan
-from dicomroute_gateway.rules.routing import Routing
+from dicomroute_gateway.rules.decide import Decision, decide
+from dicomroute_gateway.rules.head import HeadError, RawElement
 from dicomroute_gateway.spool.errors import SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from dicomroute_gateway.spool.incoming import Incoming
-from dicomroute_gateway.spool.ledger import RULE_ERROR, UNMATCHED
-from dicomroute_gateway.spool.records import DeliveryState, Received, Sender
+from dicomroute_gateway.spool.records import DeliveryState, Received
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.waiting import Waiter
 
-from .arrival import Answer, Arrival, Result, Taking
+from .arrival import Answer, Arrival, Result, Taking, association_values
 
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
@@ -152,15 +151,17 @@ class _Taking:
             why = f"the data set has an odd length of {self._incoming.length} bytes (PS3.5 7.1)"
             return self._fail(Result(Answer.MALFORMED, why))
         try:
-            elements = scan(self._incoming.read, self._arrival.transfer_syntax_uid, active.rules.wanted)
+            decision = decide(
+                self._incoming.read, self._arrival.transfer_syntax_uid, association_values(self._sender), active.rules
+            )
         except HeadError as error:
             return self._fail(Result(Answer.MALFORMED, str(error)))
         except OSError as error:
             return self._fail_on(error)
-        mismatch = _mismatch(elements, self._arrival)
+        mismatch = _mismatch(decision.elements, self._arrival)
         if mismatch:
             return self._fail(Result(Answer.MISMATCH, mismatch))
-        routing = active.rules.route(elements, self._arrival.transfer_syntax_uid, association_values(self._sender))
+        routing = decision.routing
         if not routing.destinations and not routing.error:
             if routing.unmatched is Unmatched.REFUSE:
                 return self._fail(Result(Answer.NOT_ROUTED, "no rule of the route takes this instance"))
@@ -168,12 +169,12 @@ class _Taking:
                 self._incoming.discard()
                 # Most of it was never written, nor hashed.
                 try:
-                    self._spool.count_discarded(replace(self._received(elements, routing, active), digest=""))
+                    self._spool.count_discarded(replace(self._received(decision, active), digest=""))
                 except SpoolFailed as error:
                     return self._fail_on(error)
                 log.debug("instance.discarded", **self._names)
                 return Result(Answer.DISCARDED)
-        return self._commit(elements, routing, active)
+        return self._commit(decision, active)
 
     def discard(self) -> None:
         """Remove the file of a data set that will not be completed."""
@@ -182,7 +183,7 @@ class _Taking:
         except OSError as error:
             log.error("spool.discard_failed", error=str(error), **self._names)
 
-    def _commit(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> Result:
+    def _commit(self, decision: Decision, active: Active) -> Result:
         try:
             self._incoming.end()
             level = self._spool.level()
@@ -190,11 +191,11 @@ class _Taking:
             return self._fail_on(error)
         if level.used > level.capacity:  # many came at once, each of them below the watermark
             return self._fail(Result(Answer.FULL, "the spool is full"))
-        received = self._received(elements, routing, active)
+        received = self._received(decision, active)
         waited_for = None if received.hold else active.waited_for(received.destinations)
         waiter = Waiter(waited_for) if waited_for else None
-        if routing.error:
-            log.warning("rules.error", error=routing.error, **self._names)
+        if decision.routing.error:
+            log.warning("rules.error", error=decision.routing.error, **self._names)
         try:
             identifier = self._spool.repeat(received, waiter)
             if identifier is not None:
@@ -238,8 +239,8 @@ class _Taking:
             return Result(Answer.NOT_DELIVERED_YET, "a delivery was given up: send it again")
         return Result(Answer.NOT_DELIVERED_YET, "not delivered yet: the gateway keeps it and goes on")
 
-    def _received(self, elements: dict[int, RawElement], routing: Routing, active: Active) -> Received:
-        destinations = [str(destination) for destination in routing.destinations]
+    def _received(self, decision: Decision, active: Active) -> Received:
+        destinations = [str(destination) for destination in decision.routing.destinations]
         # Whom the sender waits for is owed it, whatever it is owed already.
         bounded = active.quotas.keys() - (active.waited_for(destinations) or ())
         skipped = [one for one in destinations if one in bounded and self._spool.owed_bytes(one) >= active.quotas[one]]
@@ -248,8 +249,8 @@ class _Taking:
             time=time.time(),
             sop_class_uid=self._arrival.sop_class_uid,
             sop_instance_uid=self._arrival.sop_instance_uid,
-            series_instance_uid=_uid(elements, _SERIES_INSTANCE_UID),
-            study_instance_uid=_uid(elements, _STUDY_INSTANCE_UID),
+            series_instance_uid=_uid(decision.elements, _SERIES_INSTANCE_UID),
+            study_instance_uid=_uid(decision.elements, _STUDY_INSTANCE_UID),
             transfer_syntax_uid=self._arrival.transfer_syntax_uid,
             length=self._incoming.length,
             digest=self._incoming.digest,
@@ -257,7 +258,7 @@ class _Taking:
             generation=active.configuration.generation,
             destinations=tuple(one for one in destinations if one not in skipped),
             skipped=tuple(skipped),
-            hold=hold_reason(routing),
+            hold=decision.hold,
             key=self._incoming.key,
         )
 
@@ -274,23 +275,6 @@ class _Taking:
 
 
 _CHECK_BYTES: Final = 1 << 20
-
-
-def association_values(sender: Sender) -> dict[str, str]:
-    """Return what rules may ask of an association, by the names of `rules.attributes.ASSOCIATION_FACTS`."""
-    return {
-        "callingAETitle": sender.calling_ae_title,
-        "calledAETitle": sender.called_ae_title,
-        "address": sender.address,
-        "listener": sender.listener,
-    }
-
-
-def hold_reason(routing: Routing) -> str:
-    """Return why an instance is held after its routing, or "" when it is not."""
-    if routing.error:
-        return RULE_ERROR
-    return "" if routing.destinations else UNMATCHED
 
 
 def _mismatch(elements: dict[int, RawElement], arrival: Arrival) -> str:

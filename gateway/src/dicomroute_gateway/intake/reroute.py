@@ -3,21 +3,21 @@
 from collections.abc import Iterable, Iterator
 
 from dicomroute_gateway.rules.active import Active
-from dicomroute_gateway.rules.head import HeadError, scan
-from dicomroute_gateway.rules.routing import Routing
+from dicomroute_gateway.rules.decide import Decision, decide
+from dicomroute_gateway.rules.head import HeadError
 from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Rerouting
 
-from .reception import association_values, hold_reason
+from .arrival import association_values
 
 
 class ReleaseError(Exception):
     """An instance cannot be released; the message says why."""
 
 
-def route_again(spool: Spool, active: Active, received: Received) -> Routing:
+def route_again(spool: Spool, active: Active, received: Received) -> Decision:
     """Return what the rules in force say of an instance in the spool.
 
     Raises ReleaseError when its file cannot be read.
@@ -25,14 +25,14 @@ def route_again(spool: Spool, active: Active, received: Received) -> Routing:
     head_bytes = received.content_length - received.length
     try:
         with spool.stored(received).open() as content:
-            elements = scan(
+            return decide(
                 lambda offset, length: content.read_at(head_bytes + offset, length),
                 received.transfer_syntax_uid,
-                active.rules.wanted,
+                association_values(received.sender),
+                active.rules,
             )
     except (HeadError, Unreadable) as error:
         raise ReleaseError(f"instance {received.id}: {error}") from error
-    return active.rules.route(elements, received.transfer_syntax_uid, association_values(received.sender))
 
 
 def release(spool: Spool, active: Active, held: Iterable[Received]) -> list[str]:
@@ -45,13 +45,13 @@ def release(spool: Spool, active: Active, held: Iterable[Received]) -> list[str]
     def reroutings() -> Iterator[Rerouting]:
         for one in held:
             try:
-                routing = route_again(spool, active, one)
+                decision = route_again(spool, active, one)
             except ReleaseError as error:
                 stays.append(str(error))
                 continue
-            hold = hold_reason(routing)
+            hold = decision.hold
             stays.append(f"instance {one.id} stays held: no rule takes it, or one has an error" if hold else "")
-            yield Rerouting(one.id, [str(d) for d in routing.destinations], hold)
+            yield Rerouting(one.id, [str(d) for d in decision.routing.destinations], hold)
 
     spool.decisions.reroute(reroutings())
     return stays

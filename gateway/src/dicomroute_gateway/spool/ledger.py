@@ -10,6 +10,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
+from dicomroute_gateway.configuration.holds import ROUTING_HOLDS
+
 from .oldest import OldestPending
 from .records import (
     AgainRecord,
@@ -34,10 +36,6 @@ SUPERSEDED: Final = "Superseded"
 """Reason of a delivery that was given up because its destination has a later version."""
 REPLACED: Final = "Replaced"
 """Reason of a delivery that was given up because the spool cannot read it, and the same bytes came again."""
-UNMATCHED: Final = "Unmatched"
-RULE_ERROR: Final = "RuleError"
-ROUTING_HOLDS: Final = (UNMATCHED, RULE_ERROR)
-"""Why an instance is held that rules named nobody for: when it comes again, the rules of then are asked."""
 _DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
 
 
