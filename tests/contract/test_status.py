@@ -63,7 +63,7 @@ def test_every_number_and_sentence_arrives() -> None:
                 **DELIVERIES,
                 kind="CloudTarget",
                 name="archive",
-                last_error=LastErrorDocument(reason="ServerError", status=503, time=NOW),
+                last_error=LastErrorDocument(reason="ServerError", status=503, time=NOW, message="m" * 600),
                 credential_expires_time=NOW,
                 state="Paused",
                 paused_reason="Forbidden",
@@ -87,6 +87,8 @@ def test_every_number_and_sentence_arrives() -> None:
     assert {name: getattr(destination, name) for name in DELIVERIES} == DELIVERIES
     assert destination.last_error is not None
     assert (destination.last_error.status, destination.last_error.time) == (503, "2026-01-02T03:04:05Z")
+    assert destination.last_error.message == "m" * 512
+    assert LastErrorDocument.model_fields.keys() <= type(destination.last_error).model_fields.keys()
     assert destination.credential_expires_time == "2026-01-02T03:04:05Z"
     assert (destination.paused_reason, destination.paused_time) == ("Forbidden", "2026-01-02T03:04:05Z")
     assert destination.probe is not None

@@ -207,7 +207,13 @@ def test_conditions_that_are_there_only_while_true() -> None:
     found = status(seen(bad))
     assert reason(found, "DeliveryStalled") == ("True", "DestinationFailing")
     assert "4 deliveries wait" in of(found, "DeliveryStalled").message
-    assert "status 503" in of(found, "DeliveryStalled").message
+    assert "status 503;" in of(found, "DeliveryStalled").message
+    said = {**error, "message": "https://archive.example: no connection in time"}
+    with_sentence = report(destinations=[{**destination, "lastError": said}]).destinations
+    told = status(seen(bad.model_copy(update={"destinations": with_sentence})))
+    assert "ServerError with status 503 (https://archive.example: no conn" in of(told, "DeliveryStalled").message
+    assert told.destinations[0].last_error is not None
+    assert told.destinations[0].last_error.message == said["message"]
     assert reason(found, "SpoolPressure") == ("True", "AboveWatermark")
     assert reason(found, "Held") == ("True", "DeliveriesHeld")
     paused = {**destination, "lastError": error, "pausedReason": "Forbidden", "pausedTime": "2026-01-02T02:00:00Z"}

@@ -1,8 +1,8 @@
 """The status of a DicomRoute: its conditions, its endpoints, and what it has received, owes and has delivered."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from .meta import Conditions, Model, keyed_by
 
@@ -40,11 +40,22 @@ class Deliveries(Model):
     delivered_total: Count = Field(default=0, description="Those that were made.")
 
 
+MOST_MESSAGE_CHARACTERS: Final = 512
+
+
+def _cut(message: object) -> object:
+    """Return a sentence of a gateway as far as a status has room for it."""
+    return message[:MOST_MESSAGE_CHARACTERS] if isinstance(message, str) else message
+
+
 class LastError(Model):
     """The last fault of a destination."""
 
     reason: Annotated[str, Field(max_length=128)] = Field(description="Why, in one word.")
     status: int | None = Field(default=None, ge=0, le=65535, description="HTTP status or DICOM failure reason.")
+    message: Annotated[str, BeforeValidator(_cut), Field(max_length=MOST_MESSAGE_CHARACTERS)] = Field(
+        default="", description="What happened, and what to do, in a sentence."
+    )
     time: Time = Field(description="When that was.")
 
 

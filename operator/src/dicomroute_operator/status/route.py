@@ -224,8 +224,9 @@ def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> 
                 continue
             if one.paused_reason:
                 message = (
-                    f"{one.kind} {one.name} refuses whatever is sent: {one.paused_reason} since {one.paused_time}; "
-                    f"{one.pending + one.in_flight} deliveries wait. Mend its URL, its credential or its rights: "
+                    f"{one.kind} {one.name} refuses whatever is sent: {one.paused_reason} since {one.paused_time}"
+                    f"{_sentence(one.last_error.message)}; "
+                    f"{one.pending + one.in_flight} deliveries wait. Fix its URL, its credential or its rights: "
                     "one delivery at a time asks again"
                 )
                 return [condition(DeliveryStalled.DESTINATION_PAUSED, True, message)]
@@ -233,11 +234,16 @@ def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> 
                 status = f" with status {one.last_error.status}" if one.last_error.status is not None else ""
                 message = (
                     f"{one.kind} {one.name}: {one.pending + one.in_flight} deliveries wait, the oldest instance "
-                    f"since {oldest_time}; the last fault was {one.last_error.reason}{status}; "
-                    "it is tried again for ever"
+                    f"since {oldest_time}; the last fault was {one.last_error.reason}{status}"
+                    f"{_sentence(one.last_error.message)}; it is retried until it succeeds"
                 )
                 return [condition(DeliveryStalled.DESTINATION_FAILING, True, message)]
     return []
+
+
+def _sentence(message: str) -> str:
+    """Return what a gateway says of a fault, as a part of a sentence; an answer's bare number says nothing more."""
+    return f" ({message})" if message and not message.startswith("HTTP ") else ""
 
 
 def _held(route: DicomRoute, reports: Sequence[GatewayReport]) -> list[Condition]:
