@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,12 @@ def seconds_for(
 ) -> tuple[float, Run]:
     """Deliver so many small instances; return how long nine in ten of them took: the last ones wait for their luck."""
     took = []
+    stored: Counter[int] = Counter()
+
+    def counted(numbers: list[int]) -> Outcome:
+        outcome = answer(numbers)
+        stored.update(numbers if outcome is STORED else [])
+        return outcome
 
     async def acts(run: Run) -> None:
         run.receive(count)
@@ -41,8 +48,9 @@ def seconds_for(
         took.append(time.monotonic() - begin)
         await run.until(lambda: not run.delivering.spool.snapshot().instances.owed, 30)
 
-    run = Run(folder, server, answer, lambda _: answer_seconds)
+    run = Run(folder, server, counted, lambda _: answer_seconds)
     run.play(acts)
+    assert (len(stored), max(stored.values())) == (count, 1), "nothing is stored twice"
     return took[0], run
 
 
