@@ -87,6 +87,7 @@ def test_one_that_takes_nothing_any_more_is_asked_with_one_delivery_at_a_time(
             assert len(run.transport.requests[-1]) == 1
             await run.until(lambda: not run.worker._busy, 10)
         is_down.clear()
+        run.let_time_pass()
         await run.until(lambda: not run.delivering.spool.snapshot().instances.owed, 15)
 
     Run(tmp_path, server, lambda _: UNREACHABLE if is_down else STORED).play(acts)

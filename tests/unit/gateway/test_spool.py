@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from processes import wait_until
 from spools import CT, EXPLICIT, counts, delivered, journal, open_spool, received, store
 
+from dicomroute_gateway.configuration.recipe import Recipe, Transcode
 from dicomroute_gateway.spool import decisions, upkeep
 from dicomroute_gateway.spool import spool as module
 from dicomroute_gateway.spool.books import Books
@@ -826,7 +827,7 @@ def test_what_is_made_of_an_instance_that_goes_meanwhile_goes_too(tmp_path: Path
         yield b"made too late"
 
     with pytest.raises(FileNotFoundError):
-        spool.derived(entry.received, make)
+        spool.derived(entry.received, Recipe((Transcode("1.2.840.10008.1.2.1"),)), make)
     assert list((tmp_path / "spool" / "derived").iterdir()) == []
     assert spool.level().used == 0
     spool.close()

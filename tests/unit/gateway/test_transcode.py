@@ -18,6 +18,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from dicomroute_gateway.configuration.recipe import Recipe, Transcode
 from dicomroute_gateway.prepare.transcode import TranscodingFailed, explicit_vr
 from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.spool.derived import Derived
@@ -158,6 +159,8 @@ def received(key: str = "") -> Received:
 
 
 KEY = key_of(bytes(range(32)))
+EXPLICIT_FORM = Recipe((Transcode("1.2.840.10008.1.2.1"),))
+IMPLICIT_FORM = Recipe((Transcode("1.2.840.10008.1.2"),))
 
 
 @pytest.mark.parametrize("key", ["", KEY.id], ids=["clear", "encrypted"])
@@ -172,7 +175,7 @@ def test_a_derived_file_is_made_once_found_again_and_removed(tmp_path: Path, key
         return Keys({KEY.id: KEY}, KEY)
 
     derived = Derived(Files(tmp_path), keys)
-    stored = derived.file(received(key), make)
+    stored = derived.file(received(key), EXPLICIT_FORM.id, make)
     assert stored.fault() is None
     with stored.open() as content:
         assert content.read_at(0, 100) == b"secretname"
@@ -180,10 +183,11 @@ def test_a_derived_file_is_made_once_found_again_and_removed(tmp_path: Path, key
     assert (b"secret" in on_disk) is (key == "")
     assert derived.total_bytes == len(on_disk)
     again = Derived(Files(tmp_path), keys)
-    (tmp_path / "derived" / "000000000008.dcm").write_bytes(b"of nothing")
+    (tmp_path / "derived" / f"000000000008-{EXPLICIT_FORM.id}.dcm").write_bytes(b"of nothing")
+    (tmp_path / "derived" / "000000000007.dcm").write_bytes(b"of an earlier release, for nobody knows what")
     (tmp_path / "derived" / "000000000007.dcm.new").write_bytes(b"half")
     again.find({7}.__contains__)
-    with again.file(received(key), make).open() as content:
+    with again.file(received(key), EXPLICIT_FORM.id, make).open() as content:
         assert content.read_at(0, 100) == b"secretname"
     assert next(made) == 1
     assert [file.name for file in (tmp_path / "derived").iterdir()] == [stored.path.name]
@@ -191,10 +195,37 @@ def test_a_derived_file_is_made_once_found_again_and_removed(tmp_path: Path, key
     assert (again.total_bytes, stored.path.exists()) == (0, False)
 
 
+@pytest.mark.parametrize("key", ["", KEY.id], ids=["clear", "encrypted"])
+def test_one_instance_has_a_file_for_each_recipe_and_none_is_taken_for_another(tmp_path: Path, key: str) -> None:
+    def keys() -> Keys:
+        return Keys({KEY.id: KEY}, KEY)
+
+    def content(derived: Derived, recipe: Recipe, text: bytes) -> bytes:
+        with derived.file(received(key), recipe.id, lambda: [text]).open() as opened:
+            return opened.read_at(0, 100)
+
+    derived = Derived(Files(tmp_path), keys)
+    assert content(derived, EXPLICIT_FORM, b"explicit") == b"explicit"
+    assert content(derived, IMPLICIT_FORM, b"implicit") == b"implicit"
+    assert content(derived, EXPLICIT_FORM, b"never made") == b"explicit"
+    again = Derived(Files(tmp_path), keys)
+    again.find({7}.__contains__)
+    assert again.total_bytes == derived.total_bytes
+    assert content(again, IMPLICIT_FORM, b"never made") == b"implicit"
+    again.remove(7)
+    assert (again.total_bytes, list((tmp_path / "derived").iterdir())) == (0, [])
+
+
+def test_a_recipe_is_named_by_what_it_does() -> None:
+    assert Recipe().id == ""
+    assert EXPLICIT_FORM.id == Recipe((Transcode("1.2.840.10008.1.2.1"),)).id == "23e601c8928c73d1"
+    assert len({EXPLICIT_FORM.id, IMPLICIT_FORM.id, Recipe((*EXPLICIT_FORM.steps, *IMPLICIT_FORM.steps)).id}) == 3
+
+
 def test_without_the_instances_key_nothing_is_made_in_clear(tmp_path: Path) -> None:
     derived = Derived(Files(tmp_path), lambda: NO_KEYS)
     with pytest.raises(Unreadable, match="add it there") as raised:
-        derived.file(received(KEY.id), lambda: [b"secret"])
+        derived.file(received(KEY.id), EXPLICIT_FORM.id, lambda: [b"secret"])
     assert raised.value.reason == "SpoolKeyMissing"
     assert not (tmp_path / "derived").exists()
 
@@ -204,13 +235,15 @@ def test_one_long_making_does_not_stop_others(tmp_path: Path) -> None:
     made = []
 
     def long() -> list[bytes]:
-        other = threading.Thread(target=derived.file, args=(replace(received(), id=8), lambda: [b"short"]))
+        other = threading.Thread(
+            target=derived.file, args=(replace(received(), id=8), EXPLICIT_FORM.id, lambda: [b"short"])
+        )
         other.start()
         other.join(10)
         made.append(other.is_alive())
         return [b"long"]
 
-    derived.file(received(), long)
+    derived.file(received(), EXPLICIT_FORM.id, long)
     assert made == [False]
 
 
@@ -224,7 +257,7 @@ def test_what_several_want_at_once_is_made_once(tmp_path: Path) -> None:
         assert go_on.wait(10)
         return [b"once"]
 
-    threads = [threading.Thread(target=derived.file, args=(received(), make)) for _ in range(3)]
+    threads = [threading.Thread(target=derived.file, args=(received(), EXPLICIT_FORM.id, make)) for _ in range(3)]
     for thread in threads:
         thread.start()
     assert begun.wait(10)

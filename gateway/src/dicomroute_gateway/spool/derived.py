@@ -1,11 +1,13 @@
 """Files that are made of instances for destinations that do not take them as they came.
 
-One an instance, made whole and safe before it is first used, the same bytes for every attempt, and removed with the
-instance: `derived/000000000042.dcm`. What is not there after a crash is made again.
+One an instance and recipe, made whole and safe before it is first used, the same bytes for every attempt, and removed
+with the instance: `derived/000000000042-RECIPE.dcm`. What is not there after a crash is made again, and so is what an
+earlier release made, which had one an instance whatever it was made for.
 """
 
 import errno
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +20,10 @@ from .records import Received
 from .sealed import SALT_BYTES, Sealer, content_length
 
 FOLDER: Final = "derived"
+_NAME: Final = re.compile(r"([0-9]{12})-([0-9a-f]{16})\.dcm")
+
+_Made = tuple[int, str]
+"""The number of an instance and the id of a recipe."""
 
 
 class Derived:
@@ -31,23 +37,24 @@ class Derived:
         self._files = files
         self._keys = keys
         self._mutex = threading.Lock()
-        self._making: dict[int, tuple[threading.Lock, int]] = {}
-        """For each instance of which a file is being made: who makes it, and how many want it."""
-        self._lengths: dict[int, int] = {}
+        self._making: dict[_Made, tuple[threading.Lock, int]] = {}
+        """For each file that is being made: who makes it, and how many want it."""
+        self._lengths: dict[int, dict[str, int]] = {}
+        """Of each instance, the lengths of its files by recipe."""
         self.total_bytes = 0
         """How much room they take."""
 
     def find(self, is_known: Callable[[int], bool]) -> None:
         """Take over what an earlier run made, and remove what belongs to nothing. Raises OSError."""
         for name in self._files.list(FOLDER):
-            number = int(name[:12]) if name.endswith(".dcm") and name[:12].isdecimal() else 0
-            if number and is_known(number):
-                self._add(number, self._files.size(f"{FOLDER}/{name}") or 0)
+            found = _NAME.fullmatch(name)
+            if found and is_known(int(found[1])):
+                self._add((int(found[1]), found[2]), self._files.size(f"{FOLDER}/{name}") or 0)
             else:
                 self._files.remove(f"{FOLDER}/{name}")
 
-    def file(self, received: Received, make: Callable[[], Iterable[bytes]]) -> StoredFile:
-        """Return what was made of an instance; `make` yields its bytes when it is not there.
+    def file(self, received: Received, recipe: str, make: Callable[[], Iterable[bytes]]) -> StoredFile:
+        """Return what was made of an instance by a recipe; `make` yields its bytes when it is not there.
 
         Raises OSError, also when the instance went meanwhile, Unreadable when the key of the instance is not there, and
         what `make` raises.
@@ -57,12 +64,13 @@ class Derived:
             key = self._keys().by_id.get(received.key)
             if key is None:
                 raise key_missing(received.key)
-        name = f"{FOLDER}/{identifier:012d}.dcm"
-        with self._alone(identifier):
-            size = self._files.size(name) if identifier in self._lengths else None
+        made = (identifier, recipe)
+        name = _file_of(made)
+        with self._alone(made):
+            size = self._files.size(name) if recipe in self._lengths.get(identifier, ()) else None
             if size is None:
                 size = self._make(name, make, Sealer(key, identifier, os.urandom(SALT_BYTES)) if key else None)
-                self._add(identifier, size)
+                self._add(made, size)
                 # Whoever removed the instance before that did not know of this file.
                 if not self._is_known(identifier):
                     self.remove(identifier)
@@ -71,31 +79,36 @@ class Derived:
         return StoredFile(self._files.path(name), content_length(size) if seal else size, seal)
 
     def remove(self, identifier: int) -> None:
-        """Remove what was made of an instance. Raises OSError."""
-        if identifier in self._lengths:
-            self._files.remove(f"{FOLDER}/{identifier:012d}.dcm")
+        """Remove all that was made of an instance. Raises OSError."""
+        for recipe in list(self._lengths.get(identifier, ())):
+            self._files.remove(_file_of((identifier, recipe)))
             with self._mutex:
-                self.total_bytes -= self._lengths.pop(identifier, 0)
+                left = self._lengths.get(identifier, {})
+                self.total_bytes -= left.pop(recipe, 0)
+                if not left:
+                    self._lengths.pop(identifier, None)
 
     @contextmanager
-    def _alone(self, identifier: int) -> Iterator[None]:
-        """Let one make the file of an instance; the files of others are made meanwhile."""
+    def _alone(self, made: _Made) -> Iterator[None]:
+        """Let one make a file; others are made meanwhile."""
         with self._mutex:
-            lock, wanted = self._making.get(identifier, (threading.Lock(), 0))
-            self._making[identifier] = lock, wanted + 1
+            lock, wanted = self._making.get(made, (threading.Lock(), 0))
+            self._making[made] = lock, wanted + 1
         try:
             with lock:
                 yield
         finally:
             with self._mutex:
-                lock, wanted = self._making.pop(identifier)
+                lock, wanted = self._making.pop(made)
                 if wanted > 1:
-                    self._making[identifier] = lock, wanted - 1
+                    self._making[made] = lock, wanted - 1
 
-    def _add(self, identifier: int, length: int) -> None:
+    def _add(self, made: _Made, length: int) -> None:
+        identifier, recipe = made
         with self._mutex:
-            self.total_bytes += length - self._lengths.get(identifier, 0)
-            self._lengths[identifier] = length
+            lengths = self._lengths.setdefault(identifier, {})
+            self.total_bytes += length - lengths.get(recipe, 0)
+            lengths[recipe] = length
 
     def _make(self, name: str, make: Callable[[], Iterable[bytes]], sealer: Sealer | None) -> int:
         with self._mutex:
@@ -118,6 +131,11 @@ class Derived:
             self._files.close(descriptor)
         self._files.rename(new, name)
         return length
+
+
+def _file_of(made: _Made) -> str:
+    identifier, recipe = made
+    return f"{FOLDER}/{identifier:012d}-{recipe}.dcm"
 
 
 def _pieces(blocks: Iterable[bytes], sealer: Sealer | None) -> Iterator[list[bytes]]:

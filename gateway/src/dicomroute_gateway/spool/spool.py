@@ -13,6 +13,8 @@ from typing import Final
 
 import structlog
 
+from dicomroute_gateway.configuration.recipe import Recipe
+
 from .books import Books
 from .content import UNREADABLE, Readers, Seal, StoredFile
 from .decisions import Decisions
@@ -265,13 +267,13 @@ class Spool:
         seal = Seal(received.id, received.key, lambda: self._keys) if received.key else None
         return StoredFile(self.file(received.id), received.content_length, seal, self._readers)
 
-    def derived(self, received: Received, make: Callable[[], Iterable[bytes]]) -> StoredFile:
-        """Return a file that was made of an instance; `make` yields its bytes when there is none yet.
+    def derived(self, received: Received, recipe: Recipe, make: Callable[[], Iterable[bytes]]) -> StoredFile:
+        """Return a file that was made of an instance by a recipe; `make` yields its bytes when there is none yet.
 
         It is encrypted if the instance is, and stays until that goes, so that every attempt sends the same. Raises
         OSError, Unreadable, and what `make` raises.
         """
-        return self._derived.file(received, make)
+        return self._derived.file(received, recipe.id, make)
 
     def settle(self, records: Iterable[DeliveryRecord]) -> None:
         """Write down what became of attempts; it survives the process at once and a power loss soon.

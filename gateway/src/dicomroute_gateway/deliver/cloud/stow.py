@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
+from dicomroute_gateway.configuration.recipe import Recipe, Transcode
 from dicomroute_gateway.deliver.attempt import is_our_own, unreadable
 from dicomroute_gateway.deliver.backoff import retry_after_seconds
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes
@@ -31,6 +32,7 @@ from .duplicates import Step, compared, overwritten, settle
 
 _LOST_ANSWERS: Final = ("ConnectionLost", "TimedOut")
 _MAX_ANSWER_BYTES: Final = 1 << 20
+_AS_EXPLICIT_VR: Final = Recipe((Transcode("1.2.840.10008.1.2.1"),))
 _EXPLICIT_VR_ALONE: Final = (Provider.AZURE,)
 """Providers that take no Implicit VR."""
 _UPSERTS: Final = (Provider.AZURE, Provider.GOOGLE)
@@ -116,7 +118,8 @@ class StowTransport:
             return item
         make = partial(explicit_file, item.received, item.part)
         loop = asyncio.get_running_loop()
-        return replace(item, part=await loop.run_in_executor(_TRANSCODING, self._spool.derived, item.received, make))
+        derived = partial(self._spool.derived, item.received, _AS_EXPLICIT_VR, make)
+        return replace(item, part=await loop.run_in_executor(_TRANSCODING, derived))
 
     async def _settle(self, target: CloudTargetDestination, item: Item, outcome: Outcome) -> tuple[Outcome, str]:
         """Return what an outcome comes to by the target's `onDuplicate`, and what a person is told of that."""
