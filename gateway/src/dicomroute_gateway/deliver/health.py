@@ -103,10 +103,8 @@ class _Failed:
 
 
 def _weight(fault: Outcome) -> int:
-    """Return how much a fault says for the destination being down: one that answers is not."""
-    if fault.status is not None or fault.broke_off:
-        return 1
-    return 4 if fault.reason in OUT_OF_PATIENCE else 2
+    """Return how much a fault says for the destination being down: more where nothing came in all the time it has."""
+    return 4 if fault.status is None and fault.reason in OUT_OF_PATIENCE else 1
 
 
 OUT_OF_PATIENCE: Final = ("TimedOut", "ResponseTimedOut")
