@@ -1,6 +1,7 @@
 """Whoever can reach the open admin port takes nothing away from health probes, from modalities or from the process."""
 
 import contextlib
+import json
 import os
 import resource
 import socket
@@ -134,3 +135,41 @@ def test_the_description_of_the_api_is_on_the_port_of_the_api_alone(gateway: Lon
     with connected(gateway) as connection:
         connection.sendall(request("/openapi.json"))
         assert connection.recv(100).startswith(b"HTTP/1.1 200 "), "one port serves both here"
+
+
+def test_requests_without_end_on_one_connection_are_kept_nowhere(gateway: LoneGateway) -> None:
+    """What the server does not take is not read: it would be copied with each answer."""
+
+    def memory() -> int:
+        text = Path(f"/proc/{gateway.process.pid}/status").read_text()
+        return int(text.partition("VmRSS:")[2].split()[0])
+
+    def answers_of(connection: socket.socket, ends: float) -> int:
+        count = 0
+        while time.monotonic() < ends:
+            count += connection.recv(1 << 16).count(b"HTTP/1.1")
+        return count
+
+    def flood(connection: socket.socket, data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            connection.sendall(data)
+
+    many = b"GET /x HTTP/1.1\r\nHost:a\r\n\r\n" * 20_000
+    health(gateway)
+    before = memory()
+    with connected(gateway) as connection:
+        threading.Thread(target=flood, args=(connection, many), daemon=True).start()
+        assert answers_of(connection, time.monotonic() + 4) > 500
+        assert memory() - before < 4096
+        assert health(gateway) < 2
+
+
+def test_what_has_the_token_is_served_whatever_its_length(gateway: LoneGateway) -> None:
+    body = json.dumps({"instances": list(range(1, 10_000))}).encode()
+    head = "POST /api/v1/queue/retry HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer an-example-token\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    begin = time.monotonic()
+    with connected(gateway) as connection:
+        connection.sendall(head.encode() + body)
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+    assert time.monotonic() - begin < 5

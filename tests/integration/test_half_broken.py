@@ -93,6 +93,29 @@ def test_one_that_takes_nothing_any_more_is_asked_with_one_delivery_at_a_time(
     Run(tmp_path, server, lambda _: UNREACHABLE if is_down else STORED).play(acts)
 
 
+@pytest.mark.parametrize("name", ["502", "500", "reset", "HTML"])
+def test_one_that_is_down_with_a_few_instances_left_is_asked_with_one_at_a_time(
+    tmp_path: Path, server: OriginServer, name: str
+) -> None:
+    is_down: list[bool] = []
+
+    async def acts(run: Run) -> None:
+        before = run.receive(50)
+        await run.until(lambda: all(map(run.is_delivered, before)), 20)
+        is_down.append(True)
+        run.receive(5)
+        for _ in range(12):
+            run.let_time_pass()
+            await asyncio.sleep(0.05)
+        await run.until(lambda: run.worker.is_waiting, 5)
+        for _ in range(5):
+            run.let_time_pass()
+            await asyncio.sleep(0.03)
+            assert run.worker._busy <= 1
+
+    Run(tmp_path, server, lambda _: FAULTS[name] if is_down else STORED).play(acts)
+
+
 def of_poison(run: Run, identifier: int) -> DeliveryRecord | None:
     entries = run.delivering.spool.entries(lambda entry: entry.received.id == identifier)
     return entries[0].deliveries[TARGET] if entries else None
@@ -141,16 +164,16 @@ def test_an_answer_that_names_nothing_ends_without_neighbours_where_others_passe
     Run(tmp_path, server, lambda numbers: EMPTY if poison and poison[0] in numbers else STORED).play(acts)
 
 
-@pytest.mark.parametrize("name", ["503", "502", "500", "reset", "HTML", "204", "refused", "404"])
+@pytest.mark.parametrize("name", ["503", "502", "500", "reset", "HTML", "204", "empty", "refused", "404"])
 def test_an_outage_never_makes_a_dead_letter(tmp_path: Path, server: OriginServer, name: str) -> None:
-    """Neither of the last one that is left, nor of many, after others passed."""
+    """Neither of the last ones that are left, nor of many, after others passed."""
     is_down: list[bool] = []
 
     async def acts(run: Run) -> None:
         before = run.receive(50)
         await run.until(lambda: all(map(run.is_delivered, before)), 20)
         is_down.append(True)
-        run.receive(1)
+        run.receive(5 if name == "empty" else 1)  # one that is taken and not named may be at fault itself
         for number in range(30):
             run.let_time_pass()
             await asyncio.sleep(0.03)
@@ -174,8 +197,8 @@ def test_a_server_that_fails_at_random_makes_no_dead_letter(
     dice = random.Random(3)
 
     async def acts(run: Run) -> None:
-        for _ in range(30):
-            run.receive(10)
+        for number in range(60):
+            run.receive(10 if number % 2 else 1)
             await asyncio.sleep(0.03)
             run.let_time_pass()
         assert run.delivering.spool.snapshot().instances.dead_lettered == 0

@@ -96,6 +96,17 @@ def test_a_delivery_that_was_refused_or_given_up_is_made_anew(
     spool.close()
 
 
+def test_what_an_attempt_under_way_comes_to_does_not_undo_that_it_was_sent_again(spool: Spool) -> None:
+    first, _ = send(spool)
+    before = judged(first, DeliveryState.PENDING)
+    spool.settle([replace(before, refusals=7, attempts=7)])
+    send(spool)
+    spool.settle([replace(before, state=DeliveryState.DEAD_LETTERED, refusals=8, attempts=8)])
+    delivery = only_entry(spool).deliveries[A]
+    assert (delivery.state, delivery.refusals, delivery.attempts) == (DeliveryState.PENDING, 0, 8)
+    spool.close()
+
+
 def test_what_was_dropped_is_made_anew(spool: Spool, later: Reopen) -> None:
     first, _ = send(spool, (A, B))
     assert spool.decisions.drop([Drop(first, [A])]) == [1]

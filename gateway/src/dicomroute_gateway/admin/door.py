@@ -17,7 +17,7 @@ import structlog
 
 _MOST_CONNECTIONS: Final = 400
 """For a further one the one that has waited longest is closed, of the address that has most."""
-_ACCEPTED_A_SECOND: Final = 500
+_ACCEPTED_A_SECOND: Final = 2000
 _HANDSHAKES_A_SECOND: Final = 100
 """A handshake of TLS costs some milliseconds of processor time."""
 _ACCEPTED_A_TURN: Final = 16
@@ -27,7 +27,9 @@ _REQUESTS_A_SECOND: Final = 500
 """Of all connections together, but of those that have shown the token."""
 _PATIENCE_SECONDS: Final = 5.0
 """For a whole request to come, behind the connection or the answer before it."""
+_TRUSTED_SECONDS: Final = 60.0
 _SERVED_SECONDS: Final = 600.0
+_MOST_REST_SECONDS: Final = 2.0
 _BACKLOG: Final = 1024
 _OUT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -60,7 +62,7 @@ class Door:
         self._reading = Rate(_READ_BYTES_A_SECOND)
         self._asking = Rate(_REQUESTS_A_SECOND)
         self._guests: set[Guest] = set()
-        self._by_transport: dict[asyncio.BaseTransport, Guest] = {}
+        self._by_transport: dict[object, Guest] = {}
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -87,9 +89,9 @@ class Door:
                 guest.send_away()
 
     @asynccontextmanager
-    async def serving(self, transport: asyncio.BaseTransport | None) -> AsyncIterator[None]:
+    async def serving(self, transport: object) -> AsyncIterator[None]:
         """Wait for the turn of a request, and take note of how long it is served."""
-        guest = self._by_transport.get(transport) if transport is not None else None
+        guest = self._by_transport.get(transport)
         if guest is None:
             yield
             return
@@ -103,9 +105,9 @@ class Door:
             guest.is_served = False
             guest.since = self._loop.time()
 
-    def trust(self, transport: asyncio.BaseTransport | None) -> None:
+    def trust(self, transport: object) -> None:
         """Take note that somebody has the token: what he asks for is not for the door to bound."""
-        if transport is not None and (guest := self._by_transport.get(transport)):
+        if guest := self._by_transport.get(transport):
             guest.is_trusted = True
 
     def seconds_to_read(self, length: int) -> float:
@@ -152,7 +154,7 @@ class Door:
             self._guests.discard(guest)
             connection.close()
 
-    def entered(self, guest: "Guest", transport: asyncio.Transport) -> None:
+    def entered(self, guest: "Guest", transport: object) -> None:
         """Take note that a connection is ready for requests."""
         self._by_transport[transport] = guest
 
@@ -176,7 +178,7 @@ class Door:
         for guest in list(self._guests):
             if guest.takes_its_answer():
                 guest.since = now
-            if now - guest.since > (_SERVED_SECONDS if guest.is_served else _PATIENCE_SECONDS):
+            if now - guest.since > guest.patience_seconds:
                 guest.send_away()
         self._timer = self._loop.call_later(1.0, self._look)
 
@@ -195,58 +197,77 @@ class Guest(asyncio.Protocol):
         self.is_served = False
         self.is_trusted = False
         self._unread = bytearray()
-        self.transport: asyncio.Transport | None = None
+        self._inner_reads = True
+        self._rests = False
+        self._is_handing_on = False
+        self._connection: asyncio.Transport | None = None
+        self.transport: _Valve | None = None
         """None while it is being let in."""
         self.entry: asyncio.Task[None] | None = None
+
+    @property
+    def patience_seconds(self) -> float:
+        """For how long nothing may happen; where TLS is spoken, what waits below it does not show."""
+        if self.is_served:
+            return _SERVED_SECONDS
+        return _TRUSTED_SECONDS if self.is_trusted else _PATIENCE_SECONDS
 
     def takes_its_answer(self) -> bool:
         """Return whether it took some of what was written to it since this was asked last."""
         before = self._unsent
-        self._unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        self._unsent = 0 if self._connection is None else self._connection.get_write_buffer_size()
         return self._unsent < before
 
     def send_away(self) -> None:
         """End the connection at once."""
         self._door.left(self)
-        if self.transport is not None:
-            self.transport.abort()
+        if self._connection is not None:
+            self._connection.abort()
         elif self.entry is not None:
             self.entry.cancel()
 
     def connection_made(self, transport: Any) -> None:
         """Be let in."""
-        self.transport = transport
-        self._door.entered(self, transport)
-        self._inner.connection_made(transport)
+        self._connection = transport
+        valve: Any = _Valve(self, transport)
+        self.transport = valve
+        self._door.entered(self, valve)
+        self._inner.connection_made(valve)
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
-        if self._unread:  # what was under way when reading was paused
-            self._unread += data
-        else:
-            self._hand_on(data)
+        self._unread += data
+        self._hand_on()
 
-    def _hand_on(self, data: bytes) -> None:
-        if self.is_trusted:
-            self._inner.data_received(data)
+    def let_inner_read(self, reads: bool) -> None:
+        """Take note of whether the server takes more."""
+        self._inner_reads = reads
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Give the server what it may have at this moment, and read more only when it has all of that."""
+        if self._is_handing_on:  # by what the server says while it is given something
             return
-        piece, rest = data[:_READ_BYTES_AT_ONCE], data[_READ_BYTES_AT_ONCE:]
-        self._inner.data_received(piece)
-        wait = self._door.seconds_to_read(len(piece))
-        if self.transport is None or not (wait or rest):
+        self._is_handing_on = True
+        while self._unread and self._inner_reads and not self._rests:
+            size = len(self._unread) if self.is_trusted else _READ_BYTES_AT_ONCE
+            piece = bytes(self._unread[:size])
+            del self._unread[:size]
+            self._inner.data_received(piece)
+            if not self.is_trusted and (wait := self._door.seconds_to_read(len(piece))):
+                self._rests = True
+                self._loop.call_later(min(wait, _MOST_REST_SECONDS), self._read_on)
+        self._is_handing_on = False
+        if self._connection is None or self._connection.is_closing():
             return
-        self._unread = bytearray(rest)
-        self.transport.pause_reading()
-        self._loop.call_later(min(wait, _PATIENCE_SECONDS), self._read_on)
+        if self._unread or not self._inner_reads or self._rests:
+            self._connection.pause_reading()
+        else:
+            self._connection.resume_reading()
 
     def _read_on(self) -> None:
-        if self.transport is None or self.transport.is_closing():
-            return
-        data, self._unread = bytes(self._unread), bytearray()
-        if data:
-            self._hand_on(data)
-        if not self._unread:
-            self.transport.resume_reading()
+        self._rests = False
+        self._hand_on()
 
     def eof_received(self) -> bool | None:
         """Hand on that nothing more comes."""
@@ -264,3 +285,22 @@ class Guest(asyncio.Protocol):
         """Leave."""
         self._door.left(self)
         self._inner.connection_lost(exc)
+
+
+class _Valve:
+    """The transport as the server sees it: what it says of reading is for the door to carry out."""
+
+    def __init__(self, guest: Guest, transport: asyncio.Transport) -> None:
+        self._guest = guest
+        self._transport = transport
+
+    def pause_reading(self) -> None:
+        """Give the server nothing more."""
+        self._guest.let_inner_read(False)
+
+    def resume_reading(self) -> None:
+        """Give the server more."""
+        self._guest.let_inner_read(True)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)

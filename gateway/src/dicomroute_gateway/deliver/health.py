@@ -31,6 +31,8 @@ class Health:
         self._recent: deque[bool] = deque(maxlen=_ATTEMPTS_LOOKED_AT)
         """Of each attempt whether the destination took something."""
         self._in_a_row = 0
+        """How many attempts failed since it took something last, but for those of one instance again and again."""
+        self._last_alone: int | None = None
         self._taken = 0
         self._failed = 0
         """How many attempts it took something of, and how many it did not, but for those of the following."""
@@ -41,16 +43,18 @@ class Health:
         """Take note that it took something of an attempt; `alone` is the instance if that was the only one."""
         if alone is None or self._alone.pop(alone, None) is None:
             self._recent.append(True)
-        self._in_a_row = 0
+        self._in_a_row, self._last_alone = 0, None
         self._taken += 1
 
     def failed(self, alone: int | None, fault: Outcome) -> None:
         """Take note that an attempt failed; that one which failed alone at its instance does so again says nothing."""
-        if alone is not None and alone in self._alone and may_be_its_own(fault):
-            return
-        self._recent.append(False)
-        self._in_a_row += _weight(fault)
-        self._failed += 1
+        is_repeated = alone is not None and alone in self._alone and may_be_its_own(fault)
+        if not is_repeated or alone != self._last_alone:
+            self._in_a_row += _weight(fault)
+        self._last_alone = alone
+        if not is_repeated:
+            self._recent.append(False)
+            self._failed += 1
 
     @property
     def share(self) -> float:
@@ -83,13 +87,14 @@ class Health:
             self._alone.popitem(last=False)
         if not content_may_be_the_cause(fault):
             return False
-        answered = fault.reason in _ANSWERED_AS_STORED and self._taken > 0
+        works = not self.is_mixed and self._in_a_row < _FAULTS_OF_SOME_WEIGHT
+        answered = fault.reason in _ANSWERED_AS_STORED and self._taken > 0 and works
         if before is None:
-            return answered and not self.is_mixed
+            return answered
         passed, others_failed = self._taken - before.taken, self._failed - before.failed
         if (before.reason, before.status) != (fault.reason, fault.status) or others_failed > passed * _MIXED_SHARE:
             return False
-        return passed > 0 or answered
+        return (passed > 0 and not self.is_mixed) or answered
 
 
 @dataclass(frozen=True, slots=True)

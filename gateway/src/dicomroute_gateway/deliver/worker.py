@@ -402,7 +402,7 @@ class Worker:
 
     def _again_soon(self, records: Sequence[DeliveryRecord]) -> None:
         """Let those be tried again that failed where others pass: together, and in halves when that goes on."""
-        attempts = max((record.attempts for record in records), default=0)
+        attempts = min((record.attempts for record in records), default=0)
         wait = 0.0 if attempts < 2 else min(_MOST_SOON_SECONDS, _SOON_SECONDS * 2**attempts)
         if attempts > _SOON_ATTEMPTS:
             wait = self._backoff(attempts - _SOON_ATTEMPTS)

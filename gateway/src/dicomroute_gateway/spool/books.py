@@ -139,7 +139,7 @@ class Books:
             self.ledger.finish_reading(before)
             newer, self._fresh = self._fresh, []
             self.is_loaded = True
-            for entry in entries:
+            for entry in (one for one in entries if one.received.id in self.ledger.entries):
                 self.spooled_bytes += entry.received.file_length
                 self.announce(entry)
             self.offer(newer)

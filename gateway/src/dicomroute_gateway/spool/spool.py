@@ -177,6 +177,8 @@ class Spool:
             ]
             self._books.take_over(*repeat_records(entry, received, again))
             if waiter is not None:
+                for record in entry.deliveries.values():  # of one that is finished by this, nobody else tells
+                    waiter.notice(record)
                 self._books.let_wait(entry.received.id, waiter)
         self._books.sync()  # also what the first of them waits for
         with self._books.mutex:
@@ -287,7 +289,7 @@ class Spool:
                 known = entry.deliveries.get(record.destination) if entry else None
                 # What a person dropped while an attempt was under way stays dropped, unless it arrived after all.
                 if record.state is DeliveryState.DELIVERED or (known and known.state is DeliveryState.PENDING):
-                    self._books.take_over(record)
+                    self._books.take_over(record if known is None else _as_decided(record, known))
         self._books.flush()
 
     # -- what there is ---------------------------------------------------------------------------------------
@@ -399,3 +401,11 @@ class Spool:
         if self._closed:
             raise SpoolFailed("the gateway is shutting down")
         self._books.raise_if_failed()
+
+
+def _as_decided(record: DeliveryRecord, known: DeliveryRecord) -> DeliveryRecord:
+    """Return what an attempt came to, where somebody decided meanwhile that what refused it is forgotten."""
+    is_next = known.attempts + 1 == record.attempts
+    if record.state is DeliveryState.DELIVERED or not is_next or known.refusals + 1 >= record.refusals:
+        return record
+    return replace(record, state=DeliveryState.PENDING, refusals=known.refusals)
