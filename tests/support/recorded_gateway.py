@@ -13,7 +13,6 @@ from typing import Any
 from power import NEVER, Fact, Operation, Recording
 
 from dicomroute_gateway import __main__ as gateway
-from dicomroute_gateway.dimse.command import Status
 from dicomroute_gateway.intake import reception
 from dicomroute_gateway.spool import incoming, ready_files, spool, upkeep
 from dicomroute_gateway.spool.files import Files
@@ -131,12 +130,12 @@ class Recorder:
     # -- what was promised -------------------------------------------------------------------------------------
 
     def _wrap_facts(self) -> None:
-        finish, settle = reception._Sink.finish, spool.Spool.settle
+        finish, settle = reception._Taking.finish, spool.Spool.settle
 
-        def finished(sink: Any) -> Any:
-            result = finish(sink)
-            if result.status is Status.SUCCESS:
-                self._note("acknowledged", sink._request.sop_instance_uid, sink._incoming.digest)
+        def finished(taking: Any) -> Any:
+            result = finish(taking)
+            if result.is_success:
+                self._note("acknowledged", taking._arrival.sop_instance_uid, taking._incoming.digest)
             return result
 
         def settled(self_: spool.Spool, records: Any) -> None:
@@ -147,7 +146,7 @@ class Recorder:
                     self._note("delivered", entry.received.sop_instance_uid, entry.received.digest)
             settle(self_, records)
 
-        reception._Sink.finish = finished
+        reception._Taking.finish = finished
         spool.Spool.settle = settled
 
     def _note(self, what: str, uid: str, digest: str) -> None:

@@ -16,6 +16,7 @@ _MOST_FAULTS_IN_A_ROW: Final = 12
 """At one that fails every second time so many in a row are one case in thousands."""
 _FAULTS_OF_SOME_WEIGHT: Final = 3
 """Fewer faults among the attempts of late say nothing of the destination: they may be those of instances."""
+_MIXED_FAULTS: Final = 3
 _MIXED_SHARE: Final = 0.25
 _REFUSALS_OF_US: Final = (401, 402, 403, 407)
 """A credential that is refused is not tried over and over, whoever takes it at times."""
@@ -65,7 +66,7 @@ class Health:
     def is_mixed(self) -> bool:
         """Whether so many attempts fail, beside others, that a fault says nothing of its instance."""
         faults = self._recent.count(False)
-        return faults < len(self._recent) and faults >= _FAULTS_OF_SOME_WEIGHT and self.share >= _MIXED_SHARE
+        return faults < len(self._recent) and faults >= _MIXED_FAULTS and self.share >= _MIXED_SHARE
 
     def goes_on(self, fault: Outcome) -> bool:
         """Return whether the destination is given more after this fault, because others get through."""
