@@ -831,3 +831,45 @@ def test_what_is_made_of_an_instance_that_goes_meanwhile_goes_too(tmp_path: Path
     assert list((tmp_path / "spool" / "derived").iterdir()) == []
     assert spool.level().used == 0
     spool.close()
+
+
+def test_what_is_being_made_safe_counts_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = open_spool(tmp_path)
+    incoming = spool.begin(CT, "1.2.3", EXPLICIT)
+    incoming.write(memoryview(bytes(100_000)))
+    incoming.end()
+    written = spool.level().used
+    used: list[int] = []
+
+    def watched(kind: type[Files] | type[Journal] | type[Ledger], name: str) -> None:
+        do = getattr(kind, name)
+
+        def watch(*arguments: object) -> object:
+            used.append(spool.level().used)
+            done = do(*arguments)
+            used.append(spool.level().used)
+            return done
+
+        monkeypatch.setattr(kind, name, watch)
+
+    for kind, name in ((Files, "sync"), (Files, "close"), (Ledger, "apply"), (Journal, "append"), (Journal, "sync")):
+        watched(kind, name)
+    record = replace(received(incoming.id), sop_instance_uid="1.2.3", length=100_000, digest=incoming.digest)
+    spool.receive(incoming, record)
+    monkeypatch.undo()
+    assert written >= 100_000
+    assert min(used) >= written
+    assert spool.level().used == written, "it counts once"
+    spool.close()
+
+
+def test_what_is_discarded_late_counts_no_longer(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    incoming = spool.begin(CT, "1.2.3", EXPLICIT)
+    incoming.write(memoryview(bytes(100_000)))
+    incoming.sync()
+    assert spool.level().used >= 100_000
+    incoming.discard()
+    incoming.discard()
+    assert spool.level().used == 0
+    spool.close()

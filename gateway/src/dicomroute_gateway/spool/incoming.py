@@ -51,7 +51,7 @@ class Incoming:
     What was given over is kept as views until `flush`, so that most instances are written in one piece, and one that is
     refused is not written at all. `descriptor` is that of its file, whose name is on stable storage already; up to
     `old_length` bytes of something else are in it. With a `sealer` it is encrypted. What is written counts as under
-    way.
+    way until `stop_counting` or `discard`.
     """
 
     def __init__(
@@ -155,17 +155,24 @@ class Incoming:
         self._files.sync(self._descriptor)
         self._close()
 
+    def stop_counting(self) -> None:
+        """Count its bytes as under way no longer: from now on they count elsewhere, or are gone."""
+        written, self._written = self._written, 0
+        self._under_way.add(-written)
+
     def discard(self) -> None:
         """Remove the file."""
         self._pieces = []
-        if self._descriptor is not None:
-            self._close()
-            self._files.remove(file_of(self.id))
+        try:
+            if self._descriptor is not None:
+                self._close()
+                self._files.remove(file_of(self.id))
+        finally:
+            self.stop_counting()
 
     def _close(self) -> None:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
-            self._under_way.add(-self._written)
             self._files.close(descriptor)
 
 

@@ -143,6 +143,7 @@ class Spool:
             if waiter is not None:
                 self._books.let_wait(received.id, waiter)
             self._books.spooled_bytes += received.file_length
+            incoming.stop_counting()
             position = self._books.journal.append(received)
         try:
             self._books.journal.sync(position)
@@ -362,8 +363,9 @@ class Spool:
         total, free = self._files.file_system()
         if total < self._size_bytes:
             return Level(total - free, total, total * self._percent // 100)
+        # In this order: what passes from one to the other meanwhile counts twice, never not at all.
+        own = self._under_way.bytes + self._books.spooled_bytes + self._derived.total_bytes
         # Others may fill a larger file system: what is not free there is as good as used.
-        own = self._books.spooled_bytes + self._under_way.bytes + self._derived.total_bytes
         used = max(own, self._size_bytes - free)
         return Level(used, self._size_bytes, self._size_bytes * self._percent // 100)
 
