@@ -27,11 +27,6 @@ def about(gateway: LoneGateway, instance: int) -> list[Json]:
     return [one for one in gateway.log() if instance in (one.get("instance"), *one.get("instances", ()))]
 
 
-def wait_for_event(gateway: LoneGateway, event: str) -> Json:
-    gateway.process.wait_until(lambda: event in [one["event"] for one in gateway.log()], f"no {event} in the log")
-    return next(one for one in gateway.log() if one["event"] == event)
-
-
 def test_an_instance_is_followed_from_its_association_to_the_answer_of_the_archive(
     tmp_path: Path, sink: Sink, lone: Callable[..., LoneGateway]
 ) -> None:
@@ -42,9 +37,9 @@ def test_an_instance_is_followed_from_its_association_to_the_answer_of_the_archi
     assert peer.store(data_set(second), second) == Answered(0)
     peer.release()
     gateway.wait_for(deliveredTotal=2)
-    wait_for_event(gateway, "association.ended")
-    (accepted,) = [one for one in gateway.log() if one["event"] == "association.accepted"]
-    numbers = [one["instance"] for one in gateway.log() if one["event"] == "instance.received"]
+    gateway.wait_for_events("association.ended")
+    (accepted,) = gateway.events("association.accepted")
+    numbers = [one["instance"] for one in gateway.events("instance.received")]
     assert len(numbers) == 2
     for number in numbers:
         gateway.process.wait_until(lambda number=number: len(about(gateway, number)) == 2, "no line of the delivery")
@@ -62,7 +57,7 @@ def test_an_association_ends_with_one_line_that_counts(tmp_path: Path, lone: Cal
     assert peer.store(data_set(uid), uid) == Answered(0)
     assert peer.store(data_set(uid), new_uid()) == Answered(0xA900)
     peer.reset()
-    wait_for_event(gateway, "association.ended")
+    gateway.wait_for_events("association.ended")
     lines = [one for one in gateway.log() if "association" in one and one["event"].startswith(("association", "inst"))]
     assert [one["event"] for one in lines] == ["association.accepted", "association.peer_gone", "association.ended"]
     assert {one["association"] for one in lines} == {lines[0]["association"]}
@@ -83,7 +78,7 @@ def test_the_end_of_an_association_says_how(
         peer.release()
     else:
         peer.send(abort())
-    assert wait_for_event(gateway, "association.ended")["end"] == end
+    assert gateway.wait_for_events("association.ended")[0]["end"] == end
 
 
 def test_whatever_goes_wrong_on_the_way_names_association_and_instance(
@@ -97,9 +92,9 @@ def test_whatever_goes_wrong_on_the_way_names_association_and_instance(
     uid, other = new_uid(), new_uid()
     assert peer.store(data_set(uid), uid) == Answered(0)
     assert peer.store(data_set(other, element(0x00080060, "CS", b"MR")), new_uid()) == Answered(0xA900)
-    refused = wait_for_event(gateway, "dimse.refused")
-    rule = wait_for_event(gateway, "rules.error")
-    failed = wait_for_event(gateway, "delivery.failed")
+    refused = gateway.wait_for_events("dimse.refused")[0]
+    rule = gateway.wait_for_events("rules.error")[0]
+    failed = gateway.wait_for_events("delivery.failed")[0]
     assert {refused["association"], rule["association"], failed["association"]} == {rule["association"]}
     assert failed["instance"] == rule["instance"] == refused["instance"] - 1
 

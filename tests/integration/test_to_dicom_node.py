@@ -56,10 +56,6 @@ def small(folder: Path, count: int) -> list[Path]:
     return make_corpus(folder, count, ("CT_small.dcm",))
 
 
-def events(gateway: LoneGateway, event: str) -> list[dict[str, object]]:
-    return [one for one in gateway.log() if one["event"] == event]
-
-
 def destination(gateway: LoneGateway | Running) -> dict[str, object]:
     (one,) = gateway.status()["destinations"]
     return dict(one)
@@ -87,7 +83,7 @@ def test_every_class_and_syntax_arrives_byte_for_byte(
     assert {uid: kept[uid] for uid in wire.witness.acknowledged} == {
         uid: wire.witness.sent[uid] for uid in wire.witness.acknowledged
     }
-    assert events(gateway, "destination.waits") == []
+    assert gateway.events("destination.waits") == []
     assert 'destination="DicomNode/pacs"' in gateway.metrics()
 
 
@@ -102,9 +98,9 @@ def test_a_peer_that_serves_one_association_at_a_time_gets_one_and_is_not_at_fau
     assert dcmsend(gateway.port, files) == 0
     gateway.wait_for(owed=0, deliveredTotal=len(files), deadLettered=0)
     assert len(peer.data_sets()) == len(files)
-    assert [one["associations"] for one in events(gateway, "destination.bounded")] == [1]
-    assert events(gateway, "destination.waits") == []
-    assert events(gateway, "delivery.failed") == []
+    assert [one["associations"] for one in gateway.events("destination.bounded")] == [1]
+    assert gateway.events("destination.waits") == []
+    assert gateway.events("delivery.failed") == []
 
 
 def test_a_further_association_that_is_rejected_means_fewer_of_them(
@@ -139,8 +135,8 @@ def test_a_further_association_that_is_rejected_means_fewer_of_them(
     gateway.wait_for(owed=0, deliveredTotal=len(files))
     assert sorted(stored) == sorted(map(uid_of, files)), "once each"
     assert len(rejected) == 1, "what the peer has said is believed for a while"
-    assert [one["associations"] for one in events(gateway, "destination.bounded")] == [1]
-    assert events(gateway, "destination.waits") == []
+    assert [one["associations"] for one in gateway.events("destination.bounded")] == [1]
+    assert gateway.events("destination.waits") == []
 
 
 def test_to_an_orthanc_by_c_store_and_to_another_by_stow_at_once(
@@ -199,8 +195,8 @@ def test_a_peer_that_aborts_whatever_it_gets_is_waited_for(
     files = [file for file in files if "CT" in file.name]
     assert dcmsend(gateway.port, files) == 0
     wait_until(lambda: destination(gateway)["lastError"] is not None, "no fault")
-    gateway.process.wait_until(lambda: bool(events(gateway, "destination.waits")), "it does not wait")
-    assert {one["reason"] for one in events(gateway, "destination.waits")} <= {reason, "AbortedByPeerAfterRequest"}
+    gateway.wait_for_events("destination.waits")
+    assert {one["reason"] for one in gateway.events("destination.waits")} <= {reason, "AbortedByPeerAfterRequest"}
     peer.stop()
     peer.start("+B")
     gateway.wait_for(owed=0, deliveredTotal=len(files), deadLettered=0)
@@ -282,9 +278,9 @@ def test_a_peer_that_ends_each_association_after_one_instance_gets_all(
     files = small(tmp_path / "corpus", 12)
     assert dcmsend(gateway.port, files) == 0
     gateway.wait_for(owed=0, deliveredTotal=len(files))
-    assert events(gateway, "destination.waits") == []
+    assert gateway.events("destination.waits") == []
     # Its release may cross our next request, of which nobody knows then whether it arrived: that one is sent again.
-    assert {one["reason"] for one in events(gateway, "delivery.failed")} <= {"ReleasedByPeerAfterRequest"}
+    assert {one["reason"] for one in gateway.events("delivery.failed")} <= {"ReleasedByPeerAfterRequest"}
 
 
 def test_a_full_peer_is_waited_for(tmp_path: Path, lone: Lone, scripted: Scripted) -> None:
@@ -302,8 +298,8 @@ def test_a_full_peer_is_waited_for(tmp_path: Path, lone: Lone, scripted: Scripte
     files = small(tmp_path / "corpus", 20)
     assert dcmsend(gateway.port, files) == 0
     wait_fault(gateway, "OutOfResources")
-    gateway.process.wait_until(lambda: bool(events(gateway, "destination.waits")), "it does not wait")
-    assert len(events(gateway, "delivery.failed")) < len(files), "not all of them are sent to a peer without room"
+    gateway.wait_for_events("destination.waits")
+    assert len(gateway.events("delivery.failed")) < len(files), "not all of them are sent to a peer without room"
     has_room.set()
     gateway.wait_for(owed=0, deliveredTotal=len(files), deadLettered=0)
 

@@ -130,6 +130,15 @@ class LoneGateway:
         lines = self.process.output.read_text().splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
+    def events(self, event: str) -> list[Json]:
+        """Return those events of its log that are called so."""
+        return [one for one in self.log() if one["event"] == event]
+
+    def wait_for_events(self, event: str, count: int = 1) -> list[Json]:
+        """Wait until so many events are in its log that are called so; what a peer sees is logged a moment later."""
+        self.process.wait_until(lambda: len(self.events(event)) >= count, f"no {count} of {event} in the log")
+        return self.events(event)
+
     def wait_for(self, **counts: int) -> None:
         """Wait until the instances are counted so."""
 
