@@ -130,7 +130,7 @@ class Recorder:
     # -- what was promised -------------------------------------------------------------------------------------
 
     def _wrap_facts(self) -> None:
-        finish, settle = reception._Taking.finish, spool.Spool.settle
+        finish, settle = reception._IntoSpool.finish, spool.Spool.settle
 
         def finished(taking: Any) -> Any:
             result = finish(taking)
@@ -146,7 +146,7 @@ class Recorder:
                     self._note("delivered", entry.received.sop_instance_uid, entry.received.digest)
             settle(self_, records)
 
-        reception._Taking.finish = finished
+        reception._IntoSpool.finish = finished
         spool.Spool.settle = settled
 
     def _note(self, what: str, uid: str, digest: str) -> None:

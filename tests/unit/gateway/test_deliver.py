@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomroute_gateway.configuration.model import Configuration
-from dicomroute_gateway.deliver.backoff import full_jitter, retry_after_seconds
+from dicomroute_gateway.deliver.backoff import SOON_ATTEMPTS, full_jitter, retry_after_seconds, soon
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes as outcomes_of
 from dicomroute_gateway.deliver.cloud.replies.reasons import Reading
 from dicomroute_gateway.deliver.cloud.replies.result import Answer, parse_result
@@ -201,6 +201,13 @@ def test_backoff_grows_to_its_bound_and_never_beyond(failures: int, random: floa
     seconds = full_jitter(failures, 1, 300, random)
     assert 0.1 <= seconds <= 300
     assert seconds <= max(0.1, 2.0 ** min(failures - 1, 20))
+
+
+def test_where_others_pass_the_first_retry_is_at_once_and_none_waits_longer_than_a_second() -> None:
+    waits = [soon(attempts) for attempts in range(SOON_ATTEMPTS + 1)]
+    assert waits[:3] == [0, 0, 0.02]
+    assert waits == sorted(waits)
+    assert waits[-1] == 1
 
 
 @pytest.mark.parametrize(

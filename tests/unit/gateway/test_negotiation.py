@@ -79,7 +79,7 @@ def test_unsupported_contexts_are_refused_singly() -> None:
     )
     whole = decode_associate_request(encode_associate_request("A", "B", proposed, 16384)[6:])
     answer = negotiated(whole)
-    assert sorted(answer.services) == [1, 7]
+    assert sorted(answer.accepted) == [1, 7]
     assert [(one.context_id, one.result) for one in answer.contexts] == [
         (1, ContextResult.ACCEPTANCE),
         (3, ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED),

@@ -4,6 +4,10 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 MAX_RETRY_AFTER_SECONDS: Final = 3600.0
+SOON_ATTEMPTS: Final = 12
+"""Where half the attempts fail, so many in a row are one case in thousands."""
+_SOON_SECONDS: Final = 0.005
+_MOST_SOON_SECONDS: Final = 1.0
 
 
 def full_jitter(failures: int, initial_seconds: float, maximum_seconds: float, random: float) -> float:
@@ -15,6 +19,11 @@ def full_jitter(failures: int, initial_seconds: float, maximum_seconds: float, r
     doubled: float = initial_seconds * 2.0 ** min(failures - 1, 32)
     bound = min(maximum_seconds, doubled)
     return max(initial_seconds / 10, bound * random)
+
+
+def soon(attempts: int) -> float:
+    """Return seconds to wait after so many attempts in a row where others pass; meant for up to SOON_ATTEMPTS."""
+    return 0.0 if attempts < 2 else min(_MOST_SOON_SECONDS, _SOON_SECONDS * 2.0**attempts)
 
 
 def retry_after_seconds(value: str | None, now: float) -> float | None:

@@ -11,12 +11,14 @@ from typing import Final
 from .attempt import content_may_be_the_cause, may_be_its_own
 from .outcome import Outcome, Verdict
 
+OUT_OF_PATIENCE: Final = ("TimedOut", "ResponseTimedOut")
+"""Reasons of attempts that took all the time that a destination has."""
+
 _ATTEMPTS_LOOKED_AT: Final = 16
 _MOST_FAULTS_IN_A_ROW: Final = 12
 """At one that fails every second time so many in a row are one case in thousands."""
 _FAULTS_OF_SOME_WEIGHT: Final = 3
-"""Fewer faults among the attempts of late say nothing of the destination: they may be those of instances."""
-_MIXED_FAULTS: Final = 3
+"""Fewer faults of late, or in a row, say nothing of the destination: they may be those of instances."""
 _MIXED_SHARE: Final = 0.25
 _REFUSALS_OF_US: Final = (401, 402, 403, 407)
 """A credential that is refused is not tried over and over, whoever takes it at times."""
@@ -66,7 +68,7 @@ class Health:
     def is_mixed(self) -> bool:
         """Whether so many attempts fail, beside others, that a fault says nothing of its instance."""
         faults = self._recent.count(False)
-        return faults < len(self._recent) and faults >= _MIXED_FAULTS and self.share >= _MIXED_SHARE
+        return faults < len(self._recent) and faults >= _FAULTS_OF_SOME_WEIGHT and self.share >= _MIXED_SHARE
 
     def goes_on(self, fault: Outcome) -> bool:
         """Return whether the destination is given more after this fault, because others get through."""
@@ -111,7 +113,3 @@ class _Failed:
 def _weight(fault: Outcome) -> int:
     """Return how much a fault says for the destination being down: more where nothing came in all the time it has."""
     return 4 if fault.status is None and fault.reason in OUT_OF_PATIENCE else 1
-
-
-OUT_OF_PATIENCE: Final = ("TimedOut", "ResponseTimedOut")
-"""Reasons of attempts that took all the time that a destination has."""

@@ -26,7 +26,8 @@ from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
 
 from .attempt import CONTENT, after, may_be_its_own, unreadable
-from .backoff import full_jitter
+from .backoff import SOON_ATTEMPTS, full_jitter, soon
+from .delivery_log import log_attempted, names_of
 from .holding import held
 from .judging import Judge, Judgement
 from .line import Line, Turn
@@ -37,10 +38,6 @@ from .transport import Item, Sent, Transport
 
 _LOOK_AGAIN_SECONDS: Final = 15.0
 _LOOKED_AT: Final = 500
-_SOON_SECONDS: Final = 0.005
-_MOST_SOON_SECONDS: Final = 1.0
-_SOON_ATTEMPTS: Final = 12
-"""Where half the attempts fail, so many in a row are one case in thousands."""
 _TOGETHER_ATTEMPTS: Final = 3
 _ANSWERED_BACKOFF_SECONDS: Final = 30.0
 """How long a destination is left alone at most that answers, or breaks off at an instance: others may get through."""
@@ -178,7 +175,7 @@ class Worker:
             raise
         except Exception:
             # An error of ours must not end the worker: what was under way is tried again like after any fault.
-            log.exception("delivery.error", destination=self.destination, **_names(batch))
+            log.exception("delivery.error", destination=self.destination, **names_of(batch))
             self._fault(Outcome(Verdict.RETRY, "GatewayError"), None, "the gateway failed; its log says why")
         finally:
             self._busy -= 1
@@ -191,7 +188,7 @@ class Worker:
         try:
             self._spool.settle(after(item.delivery, outcome, time.time(), False, 1) for item in batch)
         except SpoolFailed as error:
-            log.error("spool.settle_failed", error=str(error), **_names(batch))
+            log.error("spool.settle_failed", error=str(error), **names_of(batch))
 
     def _seconds_to_wait(self) -> float | None:
         """Return when to look again by itself; None where only a change can bring something to do.
@@ -291,47 +288,18 @@ class Worker:
             await self._settling.settle(records)
         except SpoolFailed as error:
             # What is not written down is done again after the restart that a failed volume needs.
-            log.error("spool.settle_failed", error=str(error), **_names(batch))
+            log.error("spool.settle_failed", error=str(error), **names_of(batch))
         measured = map(partial(_measured, stamp), batch, sent.outcomes, records)
         self._measures.attempted(self.destination, seconds, measured)
         if any(one.verdict is Verdict.DELIVERED for one in sent.outcomes):
             self.taken_time = stamp
         self._requeue(batch, sent.outcomes, records, judged)
         for item, outcome, record in zip(batch, sent.outcomes, records, strict=True):
-            if outcome.warning is not None:
-                self.warnings += 1
-                log.info(
-                    "delivery.warning",
-                    destination=self.destination,
-                    instance=item.received.id,
-                    warning=outcome.warning,
-                )
-            if record.state is not DeliveryState.DELIVERED:
-                if not ours or outcome.reason in FAULTS_OF_THE_SPOOL:
-                    self.last_error = LastError(outcome.reason, outcome.status, stamp, sent.message)
-                log.warning(
-                    "delivery.failed",
-                    destination=self.destination,
-                    instance=item.received.id,
-                    association=item.received.sender.association,
-                    verdict=outcome.verdict.value,
-                    reason=outcome.reason,
-                    status=outcome.status,
-                    message=sent.message,
-                    attempts=record.attempts,
-                    state=record.state,
-                )
-            else:
-                log.debug(
-                    "delivery.made",
-                    destination=self.destination,
-                    instance=item.received.id,
-                    association=item.received.sender.association,
-                    reason=outcome.reason,
-                    status=outcome.status,
-                    attempts=record.attempts,
-                    seconds=round(seconds, 3),
-                )
+            self.warnings += outcome.warning is not None
+            is_told = not ours or outcome.reason in FAULTS_OF_THE_SPOOL
+            if record.state is not DeliveryState.DELIVERED and is_told:
+                self.last_error = LastError(outcome.reason, outcome.status, stamp, sent.message)
+            log_attempted(item, outcome, record, sent.message, seconds)
         return judged.goes_on
 
     def _give_back(self, batch: list[Item]) -> None:
@@ -345,7 +313,7 @@ class Worker:
 
     async def _send(self, batch: list[Item]) -> AsyncGenerator[Sent]:
         if faults := {index: fault for index, item in enumerate(batch) if (fault := item.part.fault())}:
-            log.error("spool.unreadable", destination=self.destination, **_names([batch[index] for index in faults]))
+            log.error("spool.unreadable", destination=self.destination, **names_of([batch[index] for index in faults]))
             reasons = {index: fault.reason for index, fault in faults.items()}
             yield Sent(unreadable([item.delivery for item in batch], reasons), str(next(iter(faults.values()))))
             return
@@ -403,9 +371,7 @@ class Worker:
     def _again_soon(self, records: Sequence[DeliveryRecord]) -> None:
         """Let those be tried again that failed where others pass: together, and in halves when that goes on."""
         attempts = min((record.attempts for record in records), default=0)
-        wait = 0.0 if attempts < 2 else min(_MOST_SOON_SECONDS, _SOON_SECONDS * 2**attempts)
-        if attempts > _SOON_ATTEMPTS:
-            wait = self._backoff(attempts - _SOON_ATTEMPTS)
+        wait = soon(attempts) if attempts <= SOON_ATTEMPTS else self._backoff(attempts - SOON_ATTEMPTS)
         middle = (len(records) + 1) // 2 if attempts > _TOGETHER_ATTEMPTS else len(records)
         for part in (records[:middle], records[middle:]):
             if part:
@@ -422,12 +388,6 @@ class Worker:
 
 
 _OURS: Final = Judgement(None, goes_on=True, soon=False, counts=False)
-
-
-def _names(batch: Sequence[Item]) -> dict[str, list[str] | list[int]]:
-    """Return what every log line about these instances says of them."""
-    associations = dict.fromkeys(item.received.sender.association for item in batch)
-    return {"instances": [item.received.id for item in batch], "associations": list(associations)}
 
 
 def _measured(stamp: float, item: Item, outcome: Outcome, record: DeliveryRecord) -> Attempt:

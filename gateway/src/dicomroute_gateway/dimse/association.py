@@ -6,7 +6,7 @@ alone, with the A-ABORT that the standard names.
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -16,7 +16,7 @@ from .admission import Refusal
 from .associate import AssociateRequest, decode_associate_request, encode_associate_accept, encode_associate_reject
 from .command import MAX_COMMAND_BYTES, Command, CommandError, Status, decode_command, encode_response
 from .items import MAX_ASSOCIATE_BYTES
-from .negotiation import ContextResult, NegotiatedContext, name_of
+from .negotiation import MAX_UID, ContextResult, NegotiatedContext, abstract_syntaxes_of, described_contexts
 from .refused import Caller
 from .services import AssociationFacts, Call, Exchange, Reply, Service, Services
 from .strangers import Stranger, recognize
@@ -39,9 +39,6 @@ from .stream import (
 _PROVIDER: Final = 2
 _USER: Final = 0
 _CLOSE_TIMEOUT_SECONDS: Final = 1.0
-_MOST_NAMED: Final = 8
-"""How many abstract syntaxes that were refused are named."""
-_MOST_UID: Final = 64
 _FIXED_PDU_BYTES: Final = 4
 """The length of an A-RELEASE-RQ and of an A-ABORT (PS3.8 tables 9-24 and 9-26)."""
 
@@ -220,8 +217,7 @@ class Association:
         self._facts = admission.facts
         self._is_still_admitted = admission.is_still_admitted
         self._leave = admission.leave
-        by_id = {c.context_id: c for c in contexts}
-        self._contexts = {number: (by_id[number], service) for number, service in negotiated.services.items()}
+        self._contexts = negotiated.accepted
         self._peer_max_pdu_bytes = request.max_pdu_bytes
         self._is_established = True
         self._established_time = time.monotonic()
@@ -234,7 +230,7 @@ class Association:
                 extended=negotiated.extended,
             )
         )
-        refused = [c for c in contexts if c.result is not ContextResult.ACCEPTANCE]
+        refused = [context for context in contexts if context.result is not ContextResult.ACCEPTANCE]
         self._log.info(
             "association.accepted",
             calling_ae_title=request.calling_ae_title,
@@ -242,12 +238,12 @@ class Association:
             address=self._address,
             listener=self._listener,
             contexts=len(self._contexts),
-            **({"refused_contexts": len(refused), "refused": described(refused)} if refused else {}),
+            **({"refused_contexts": len(refused), "refused": described_contexts(refused)} if refused else {}),
         )
         if not self._contexts:
             titles = (request.calling_ae_title, request.called_ae_title)
-            syntaxes = tuple(dict.fromkeys(c.abstract_syntax[:_MOST_UID] for c in refused))[:_MOST_NAMED]
-            self._watcher.turned_away(Caller(*titles, self._address, self._listener, "NoContextAccepted", syntaxes))
+            caller = Caller(*titles, self._address, self._listener, "NoContextAccepted", abstract_syntaxes_of(refused))
+            self._watcher.turned_away(caller)
         return True
 
     def _serve_one_pdu(self) -> bool:
@@ -336,7 +332,7 @@ class Association:
                 "dimse.refused",
                 status=f"{reply.status:04X}",
                 comment=reply.comment,
-                sop_class_uid=command.affected_sop_class_uid[:_MOST_UID],
+                sop_class_uid=command.affected_sop_class_uid[:MAX_UID],
                 **({} if reply.instance is None else {"instance": reply.instance}),
             )
         context_id, most = message.context.context_id, self._peer_max_pdu_bytes
@@ -367,16 +363,6 @@ class Association:
             self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
         except (PeerGone, PeerStalled):
             pass
-
-
-def described(contexts: Sequence[NegotiatedContext]) -> list[str]:
-    """Return the abstract syntaxes of refused contexts with their names, each once, and why; at most some of them."""
-    named = {
-        c.abstract_syntax: f"{c.abstract_syntax[:_MOST_UID]} {name_of(c.abstract_syntax)}".rstrip()
-        + (" (no transfer syntax)" if c.result is ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED else "")
-        for c in contexts
-    }
-    return list(named.values())[:_MOST_NAMED]
 
 
 def _nowhere() -> None:

@@ -11,6 +11,10 @@ from pynetdicom.sop_class import _STORAGE_CLASSES as _STORAGE_CLASSES_OF_PYNETDI
 
 _UID: Final = re.compile(r"(?!.{65})[0-9]+(?:\.[0-9]+)*")
 VERIFICATION: Final = "1.2.840.10008.1.1"
+MAX_UID: Final = 64
+"""How many characters of a UID that a peer sent are shown: it has no more (PS3.5 9.1), whatever came."""
+_MOST_NAMED: Final = 8
+"""How many abstract syntaxes that were refused are named."""
 
 _UNCOMPRESSED: Final = (
     "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
@@ -106,6 +110,21 @@ def name_of(uid: str) -> str:
     """Return the name that the standard gives a UID, "" for one that it does not have."""
     entry = UID_dictionary.get(uid)
     return entry[0] if entry else ""
+
+
+def abstract_syntaxes_of(contexts: Sequence[NegotiatedContext]) -> tuple[str, ...]:
+    """Return the abstract syntaxes of refused contexts, each once; at most some of them."""
+    return tuple(dict.fromkeys(context.abstract_syntax[:MAX_UID] for context in contexts))[:_MOST_NAMED]
+
+
+def described_contexts(contexts: Sequence[NegotiatedContext]) -> list[str]:
+    """Return the abstract syntaxes of refused contexts with their names, each once, and why; at most some of them."""
+    named = {
+        context.abstract_syntax: f"{context.abstract_syntax[:MAX_UID]} {name_of(context.abstract_syntax)}".rstrip()
+        + (" (no transfer syntax)" if context.result is ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED else "")
+        for context in contexts
+    }
+    return list(named.values())[:_MOST_NAMED]
 
 
 def uncompressed_of(proposed: Sequence[str]) -> str | None:

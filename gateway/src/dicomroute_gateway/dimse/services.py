@@ -150,8 +150,9 @@ class Answered:
 class Negotiated:
     """The answer to a request: each context, who serves the accepted ones, and roles and extensions by SOP class."""
 
-    contexts: tuple[NegotiatedContext, ...]
-    services: dict[int, Service]
+    contexts: list[NegotiatedContext]
+    accepted: dict[int, tuple[NegotiatedContext, Service]]
+    """By presentation context ID."""
     roles: dict[str, tuple[bool, bool]]
     extended: dict[str, bytes]
 
@@ -171,8 +172,7 @@ class Services:
         """Return the answer to each proposed context; an unsupported one is refused singly (PS3.8 9.3.3)."""
         roles = {uid: (as_scu, as_scp) for uid, as_scu, as_scp in request.roles}
         extended = dict(request.extended)
-        answer = Negotiated((), {}, {}, {})
-        contexts = []
+        answer = Negotiated([], {}, {}, {})
         for context in request.contexts:
             uid = context.abstract_syntax
             proposal = Proposal(context, roles.get(uid), extended.get(uid))
@@ -181,14 +181,15 @@ class Services:
             if offer is not None:
                 taken = offer.transfer_syntax is not None
                 result = ContextResult.ACCEPTANCE if taken else ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED
-            contexts.append(NegotiatedContext.answering(context, offer.transfer_syntax if offer else None, result))
+            negotiated = NegotiatedContext.answering(context, offer.transfer_syntax if offer else None, result)
+            answer.contexts.append(negotiated)
             if service is not None and offer is not None and offer.transfer_syntax is not None:
-                answer.services[context.context_id] = service
+                answer.accepted[context.context_id] = (negotiated, service)
                 if offer.roles is not None and proposal.roles is not None:
                     answer.roles[uid] = offer.roles
                 if offer.extended is not None and proposal.extended is not None:
                     answer.extended[uid] = offer.extended
-        return Negotiated(tuple(contexts), answer.services, answer.roles, answer.extended)
+        return answer
 
     def _offered(self, proposal: Proposal) -> tuple[Service | None, Offer | None]:
         for service in self._services:

@@ -25,6 +25,8 @@ _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 _SERIES_INSTANCE_UID: Final = 0x0020000E
+_CHECK_BYTES: Final = 1 << 20
+"""After how many bytes of an instance the room in the spool is looked at again."""
 _UID: Final = re.compile(r"(?!.{65})[0-9]+(?:\.[0-9]+)*")
 
 log = structlog.get_logger(__name__)
@@ -60,7 +62,7 @@ class Reception:
         except (SpoolFailed, OSError) as error:
             log.error("spool.unusable", error=str(error), association=arrival.sender.association)
             return _Refusal(Answer.CANNOT_KEEP, "the spool cannot take it")
-        return _Taking(self._spool, self._active, arrival, incoming, self._measures)
+        return _IntoSpool(self._spool, self._active, arrival, incoming, self._measures)
 
 
 class _Refusal:
@@ -83,7 +85,7 @@ class _Refusal:
         """Nothing was kept."""
 
 
-class _Taking:
+class _IntoSpool:
     """Takes one data set into the spool."""
 
     def __init__(
@@ -104,7 +106,7 @@ class _Taking:
         self._next_check = _CHECK_BYTES
 
     def write(self, data: memoryview) -> None:
-        """Append to the file; a volume that takes no more makes the answer 0xA700."""
+        """Append to the file; what the spool cannot take is said in the result."""
         if self._failure is not None:
             return
         try:
@@ -272,9 +274,6 @@ class _Taking:
         self._failure = Result(result.answer, result.sentence, self._incoming.id)
         self.discard()
         return self._failure
-
-
-_CHECK_BYTES: Final = 1 << 20
 
 
 def _mismatch(elements: dict[int, RawElement], arrival: Arrival) -> str:
