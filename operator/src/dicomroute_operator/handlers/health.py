@@ -1,6 +1,8 @@
 """The operator's own health and metrics, on a plain port."""
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -10,6 +12,8 @@ from prometheus_client.registry import Collector
 
 from dicomroute_operator import __version__
 from dicomroute_operator.api.route import DicomRoute
+
+from .bounded import BoundedConnections, one_request
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,9 @@ def metrics_registry(vitals: Callable[[], Vitals]) -> CollectorRegistry:
     return registry
 
 
-async def serve_health(vitals: Callable[[], Vitals], port: int) -> web.AppRunner:
-    """Serve /healthz, /readyz and /metrics; return what has to be cleaned up. Raises OSError."""
+@asynccontextmanager
+async def serving_health(vitals: Callable[[], Vitals], port: int) -> AsyncIterator[None]:
+    """Serve /healthz, /readyz and /metrics meanwhile. Raises OSError."""
     registry = metrics_registry(vitals)
 
     async def healthz(_request: web.Request) -> web.Response:
@@ -96,9 +101,14 @@ async def serve_health(vitals: Callable[[], Vitals], port: int) -> web.AppRunner
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
+    app = web.Application(middlewares=[one_request])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
     await runner.setup()
-    await web.TCPSite(runner, None, port, shutdown_timeout=1).start()
-    return runner
+    assert runner.server is not None
+    listening = await asyncio.get_running_loop().create_server(BoundedConnections(runner.server), None, port)
+    try:
+        yield
+    finally:
+        listening.close()
+        await runner.cleanup()

@@ -23,7 +23,7 @@ from dicomroute_operator.reconcile.route import RouteReconciler, RouteSettings
 from dicomroute_operator.reconcile.world import Key, World
 from dicomroute_operator.render import names
 
-from .health import Vitals, ready_of, serve_health
+from .health import Vitals, ready_of, serving_health
 from .watch import kopf_registry, kopf_settings
 
 _RESYNC_SECONDS: Final = 600
@@ -88,7 +88,11 @@ class Operator:
         """Work until a signal ends kopf. Raises LeaseLostError when another operator has taken over."""
         self._loop = asyncio.get_running_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, "api"))
-        health = await serve_health(self.vitals, self._settings.health_port)
+        async with serving_health(self.vitals, self._settings.health_port):
+            await self._lead()
+
+    async def _lead(self) -> None:
+        """Wait for the Lease, and reconcile while it is held."""
         lease: asyncio.Task[None] | None = None
         try:
             await self._wait_for_kinds()
@@ -101,7 +105,6 @@ class Operator:
                 lease.cancel()
             if self._is_leader:
                 await asyncio.to_thread(self._lease.release)
-            await health.cleanup()
 
     @staticmethod
     async def _while_held(lease: asyncio.Task[None], work: Coroutine[Any, Any, None]) -> None:
