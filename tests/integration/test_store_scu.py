@@ -39,13 +39,12 @@ from processes import wait_until
 from scripted_scp import Acceptor, ScriptedSCP
 from storescp import StoreSCP
 
-from dicomroute_gateway.dimse.connect import connect
 from dicomroute_gateway.dimse.failures import ContextRefusal, ContextRefused, RequestorFailure
 from dicomroute_gateway.dimse.propose import VERIFYING, Syntaxes, group_contexts
 from dicomroute_gateway.dimse.requestor import Called, Requestor, StoreInstance, Timeouts
 from dicomroute_gateway.dimse.source import FileSource
-from dicomroute_gateway.dimse.stream import PeerStalled
 from dicomroute_gateway.dimse.transmit import await_answer
+from dicomroute_gateway.dimse.wire import PeerStalled, Piece, Wire
 
 SECONDS = 0.5
 TIMEOUTS = Timeouts(connect=SECONDS, acse=SECONDS, stall=SECONDS, response=SECONDS, release=SECONDS)
@@ -376,24 +375,24 @@ def test_a_large_instance_arrives_whole_at_a_peer_without_limit(
     assert max(messages[0].pdu_lengths) <= 1 << 20
 
 
-class Counting(socket.socket):
-    """A connection that counts what is written at a time."""
+class Counting(Wire):
+    """A wire that counts what is written at a time."""
 
     def __init__(self, connection: socket.socket) -> None:
-        super().__init__(fileno=connection.detach())
+        super().__init__(connection)
         self.writes: list[int] = []
 
-    def sendmsg(self, *arguments: object) -> int:  # type: ignore[override]
-        self.writes.append(super().sendmsg(*arguments))  # type: ignore[arg-type]
+    def send(self, pieces: Sequence[Piece]) -> int:
+        self.writes.append(super().send(pieces))
         return self.writes[-1]
 
 
 def test_a_small_instance_is_one_write(scripted: Scripted, small: StoreInstance) -> None:
-    connections: list[Counting] = []
+    wires: list[Counting] = []
 
-    def counting(host: str, port: int, seconds: float) -> socket.socket:
-        connections.append(Counting(connect(host, port, seconds)))
-        return connections[-1]
+    def counting(host: str, port: int, seconds: float) -> Wire:
+        wires.append(Counting(socket.create_connection((host, port), seconds)))
+        return wires[-1]
 
     port = scripted(lambda peer: peer.accept().serve())
     contexts = group_contexts([CT_EXPLICIT])[0]
@@ -401,8 +400,9 @@ def test_a_small_instance_is_one_write(scripted: Scripted, small: StoreInstance)
     for _ in range(3):
         association.store(small)
     assert association.release()
-    assert len(connections[0].writes) == 3
-    assert min(connections[0].writes) > small.source.length
+    _, *stored, _ = wires[0].writes
+    assert len(stored) == 3
+    assert min(stored) > small.source.length
 
 
 @pytest.mark.parametrize("status", [0x0000, 0xB000, 0xB007, 0xA700, 0xC000, 0x0111, 0xFF00])
@@ -583,7 +583,7 @@ def test_the_time_for_a_response_begins_when_all_has_gone_out() -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         connection.connect(listener.getsockname())
         peer, _ = listener.accept()
-        connection.setblocking(False)
+        wire = Wire(connection)
         written = connection.send(bytes(4 << 20))
         pause = threading.Event()
 
@@ -598,11 +598,11 @@ def test_the_time_for_a_response_begins_when_all_has_gone_out() -> None:
         with closing(peer):
             began = time.monotonic()
             with pytest.raises(PeerStalled):
-                await_answer(connection, SECONDS)
+                await_answer(wire, SECONDS)
             assert time.monotonic() - began < SECONDS + SLACK
             reader.start()
             began = time.monotonic()
-            await_answer(connection, SECONDS)
+            await_answer(wire, SECONDS)
             assert time.monotonic() - began > SECONDS
             assert connection.recv(1) == b"!"
             reader.join()

@@ -7,7 +7,8 @@ from itertools import accumulate, pairwise
 
 from pdus import P_DATA_TF
 
-from dicomroute_gateway.dimse.stream import DrainSignal, PDUStream, PeerGone, ProtocolViolation
+from dicomroute_gateway.dimse.stream import DrainSignal, PDUStream, ProtocolViolation
+from dicomroute_gateway.dimse.wire import PeerGone, Wire
 
 _MAX_BODY_BYTES = 1 << 18
 
@@ -54,7 +55,7 @@ def read(segments: Sequence[bytes], *, keeps: bool = False) -> Received:
 
     drain = DrainSignal()
     with Segments(segments) as connection:
-        stream = PDUStream(connection, drain.fileno(), flush)
+        stream = PDUStream(Wire(connection), drain.fileno(), flush)
         try:
             while True:
                 kind, length = stream.read_header(1, may_drain=False)

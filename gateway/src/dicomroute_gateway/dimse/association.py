@@ -4,7 +4,6 @@ A thread runs one connection from its first byte to its last. What the peer may 
 alone, with the A-ABORT that the standard names.
 """
 
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,14 +26,13 @@ from .stream import (
     Fragment,
     PDUStream,
     PDUType,
-    PeerGone,
-    PeerStalled,
     ProtocolViolation,
     encode_abort,
     encode_command,
     encode_data_set,
     send_all,
 )
+from .wire import PeerGone, PeerStalled, Wire
 
 _PROVIDER: Final = 2
 _USER: Final = 0
@@ -89,7 +87,7 @@ class Association:
 
     def __init__(
         self,
-        connection: socket.socket,
+        wire: Wire,
         address: str,
         listener: str,
         limits: Limits,
@@ -98,7 +96,7 @@ class Association:
         watcher: Watcher,
         drain: DrainSignal,
     ) -> None:
-        self._socket = connection
+        self._wire = wire
         self._address = address
         self._listener = listener
         self._limits = limits
@@ -106,7 +104,7 @@ class Association:
         self._services = services
         self._watcher = watcher
         self._drain = drain
-        self._stream = PDUStream(connection, drain.fileno(), self._flush)
+        self._stream = PDUStream(wire, drain.fileno(), self._flush)
         self._contexts: dict[int, tuple[NegotiatedContext, Service]] = {}
         self._peer_max_pdu_bytes = 0
         self._message: _Message | None = None
@@ -165,7 +163,7 @@ class Association:
                 self._message.exchange.discard()
             self._message = None
             del self._stream  # which knows this object: together they would wait for the garbage collector
-            self._socket.close()
+            self._wire.close()
 
     def _note_stranger(self, otherwise: Stranger) -> str:
         """Take note of who ended before there was an association; return what that looks like."""
@@ -350,7 +348,7 @@ class Association:
             self._message.exchange.flush()
 
     def _send(self, data: bytes) -> None:
-        send_all(self._socket, data, self._limits.stall_timeout_seconds)
+        send_all(self._wire, data, self._limits.stall_timeout_seconds)
 
     def _abort(self, source: int, reason: AbortReason, label: str, why: str, **more: str) -> None:
         self._leave()
@@ -359,7 +357,7 @@ class Association:
         self._log.warning("association.aborted", reason=label, why=why, **more)
         try:
             # Ten bytes: a peer that has not read what came before will not read these either.
-            send_all(self._socket, encode_abort(source, reason), timeout_seconds=0)
+            send_all(self._wire, encode_abort(source, reason), timeout_seconds=0)
             self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
         except (PeerGone, PeerStalled):
             pass

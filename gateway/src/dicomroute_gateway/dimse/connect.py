@@ -1,12 +1,13 @@
-"""A TCP connection to a peer: the one place that a requestor gets its socket from."""
+"""A TCP connection to a peer: the one place that a requestor gets its wire from."""
 
 import socket
 import time
 
 from .failures import NotConnected
+from .wire import Wire
 
 
-def connect(host: str, port: int, timeout_seconds: float) -> socket.socket:
+def connect(host: str, port: int, timeout_seconds: float) -> Wire:
     """Return a connection on which nothing waits for an acknowledgement before it is sent.
 
     Each address of the name gets an equal share of the time that is left. The look-up of the name has the
@@ -28,7 +29,7 @@ def connect(host: str, port: int, timeout_seconds: float) -> socket.socket:
             connection.close()
             failure = error
         else:
-            return connection
+            return Wire(connection)
     raise _not_connected(f"{host}:{port}", failure) from failure
 
 

@@ -23,6 +23,7 @@ from .association import Admission, Association, Limits
 from .refused import Caller, RefusedCallers
 from .services import AssociationFacts, Services
 from .stream import DrainSignal
+from .wire import Wire
 
 _SILENT: Final = 2000
 """Connections of one listener that have sent no byte yet; for a further one the oldest is closed."""
@@ -125,8 +126,8 @@ class Listener:
         self._drain = DrainSignal()
         self._threads: set[threading.Thread] = set()
         self._associated: set[threading.Thread] = set()
-        self._half_open: dict[threading.Thread, socket.socket] = {}
-        self._ended: dict[threading.Thread, socket.socket] = {}
+        self._half_open: dict[threading.Thread, Wire] = {}
+        self._ended: dict[threading.Thread, Wire] = {}
         """The connections of associations that have ended, which their peers are to close."""
         self._serials = itertools.count(1)
         self._boot = secrets.token_hex(3)
@@ -237,15 +238,16 @@ class Listener:
             self._make_room()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        wire = Wire(connection)
         thread = threading.Thread(
             target=self._run,
-            args=(connection, address),
+            args=(wire, address),
             name=f"association-{self.name}",
             daemon=True,
         )
         with self._lock:
             self._threads.add(thread)
-            self._half_open[thread] = connection
+            self._half_open[thread] = wire
         try:
             thread.start()
         except RuntimeError as error:
@@ -253,16 +255,16 @@ class Listener:
             with self._lock:
                 self._threads.discard(thread)
                 self._half_open.pop(thread, None)
-            connection.close()
+            wire.close()
 
     def _make_room(self) -> None:
         """Close the connection that has taken longest to associate: slow peers keep nobody out."""
         if len(self._half_open) < _HALF_OPEN:
             return
-        _shut_down(self._half_open.pop(next(iter(self._half_open))))
+        self._half_open.pop(next(iter(self._half_open))).shut_down()
         self._counts.refused("TooManyConnections")
 
-    def _run(self, connection: socket.socket, address: IPv4Address | IPv6Address) -> None:
+    def _run(self, wire: Wire, address: IPv4Address | IPv6Address) -> None:
         association: Association | None = None
         try:
             configuration, _ = self._settings()
@@ -273,11 +275,11 @@ class Listener:
                 stall_timeout_seconds=configuration.stall_timeout_seconds,
             )
             association = Association(
-                connection,
+                wire,
                 str(address),
                 self.name,
                 limits,
-                lambda request: self._admit(request, connection, address),
+                lambda request: self._admit(request, wire, address),
                 self._services,
                 self._counts,
                 self._drain,
@@ -289,24 +291,22 @@ class Listener:
         finally:
             with self._lock:
                 self._half_open.pop(threading.current_thread(), None)
-            connection.close()
+            wire.close()
             with self._lock:
                 self._associated.discard(threading.current_thread())
                 self._ended.pop(threading.current_thread(), None)
                 self._threads.discard(threading.current_thread())
 
-    def _leave(self, connection: socket.socket) -> None:
+    def _leave(self, wire: Wire) -> None:
         """Give the place of an association back that has ended."""
         with self._lock:
             self._associated.discard(threading.current_thread())
-            self._ended[threading.current_thread()] = connection
+            self._ended[threading.current_thread()] = wire
             oldest = next(iter(self._ended)) if len(self._ended) > _ENDED else None
             if oldest is not None:
-                _shut_down(self._ended.pop(oldest))
+                self._ended.pop(oldest).shut_down()
 
-    def _admit(
-        self, request: AssociateRequest, connection: socket.socket, address: IPv4Address | IPv6Address
-    ) -> Admission:
+    def _admit(self, request: AssociateRequest, wire: Wire, address: IPv4Address | IPv6Address) -> Admission:
         """Decide on a request; an admitted one takes one of the listener's places in the same step."""
         configuration, mode = self._settings()
         facts = AssociationFacts(
@@ -329,7 +329,7 @@ class Listener:
         if reason is not None:
             titles = (request.calling_ae_title, request.called_ae_title)
             self._counts.turned_away(Caller(*titles, str(address), self.name, reason.label))
-        return Admission(facts, reason, lambda: self._is_still_admitted(facts), lambda: self._leave(connection))
+        return Admission(facts, reason, lambda: self._is_still_admitted(facts), lambda: self._leave(wire))
 
     def _is_still_admitted(self, facts: AssociationFacts) -> bool:
         """Return whether the sources of today still admit the peer: one that was removed is refused at once."""
@@ -337,13 +337,6 @@ class Listener:
         running = Mode.RUNNING  # what refuses new associations leaves those that stand
         titles = (facts.calling_ae_title, facts.called_ae_title)
         return caller_refusal(*titles, facts.address, configuration, running) is None
-
-
-def _shut_down(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # its peer was faster
 
 
 def _listen(name: str, bind: str, port: int) -> socket.socket:

@@ -5,7 +5,6 @@ before the first byte: after these the next instance can be sent. See `Requestor
 """
 
 import mmap
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,8 +26,9 @@ from .propose import (
 )
 from .source import DataSetSource
 from .stream import PDV_HEADER_BYTES, PDUType, encode_command
-from .transmit import PeerSpoke, await_answer, data_pdus, fragment_room, has_spoken, write
+from .transmit import PeerSpoke, await_answer, data_pdus, fragment_room, write
 from .upper_layer import RECEIVED_PDU_BYTES, UpperLayer
+from .wire import Wire
 
 _BLOCK_BYTES: Final = 1 << 20
 """As much of a data set is read, and written, at a time."""
@@ -93,7 +93,7 @@ class Requestor:
         called: Called,
         contexts: Sequence[ProposedContext],
         timeouts: Timeouts,
-        connect: Callable[[str, int, float], socket.socket] = connect,
+        connect: Callable[[str, int, float], Wire] = connect,
     ) -> "Requestor":
         """Connect and associate; it succeeds when the peer accepts no context at all, too (see `refusal`).
 
@@ -148,11 +148,11 @@ class Requestor:
             layer.during = "before it had the whole data set"
             layer.is_sending = True
             try:
-                write(layer.socket, [command, *first], self._timeouts.stall)
+                write(layer.wire, [command, *first], self._timeouts.stall)
                 for pieces in pdus:
-                    if has_spoken(layer.socket):
+                    if layer.wire.has_spoken():
                         raise PeerSpoke
-                    write(layer.socket, pieces, self._timeouts.stall)
+                    write(layer.wire, pieces, self._timeouts.stall)
             except PeerSpoke:
                 return self._early_response(message_id)
             layer.is_sending = False
@@ -196,7 +196,7 @@ class Requestor:
         self._layer.during = f"before it answered a {request.name.removesuffix('_RQ').replace('_', '-')}"
         try:
             with self._layer.exchange("ResponseTimedOut", "did not answer a whole request in time"):
-                deadline = await_answer(self._layer.socket, self._timeouts.response)
+                deadline = await_answer(self._layer.wire, self._timeouts.response)
                 response = self._read_response(deadline, request, message_id)
         except RequestorFailure as failure:
             failure.note_request_was_sent()

@@ -1,15 +1,15 @@
-"""Reads PDUs from a connected socket without copying what they carry (PS3.8 section 9.3)."""
+"""Reads PDUs from a wire without copying what they carry (PS3.8 section 9.3)."""
 
 import mmap
 import os
-import select
-import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
+
+from .wire import PeerGone, PeerStalled, Wire
 
 PDU_HEADER_BYTES: Final = 6
 PDV_HEADER_BYTES: Final = 6
@@ -22,7 +22,6 @@ _SMALL_PDV_BYTES: Final = 32
 _MAX_SMALL_PDVS: Final = 10_000
 """So many more small PDVs than others may come; a message of a modality has one, the last of its data set."""
 _OPENING_BYTES: Final = 16
-_QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 
 
 class PDUType(IntEnum):
@@ -46,14 +45,6 @@ class AbortReason(IntEnum):
     UNRECOGNIZED_PARAMETER = 4
     UNEXPECTED_PARAMETER = 5
     INVALID_PARAMETER = 6
-
-
-class PeerGone(Exception):
-    """The peer closed or reset the connection."""
-
-
-class PeerStalled(Exception):
-    """The peer sent no byte within the time it has."""
 
 
 class Draining(Exception):
@@ -88,8 +79,8 @@ class PDUStream:
     called before bytes that were handed out as views are overwritten.
     """
 
-    def __init__(self, connection: socket.socket, draining: int, before_reuse: Callable[[], None]) -> None:
-        self._socket = connection
+    def __init__(self, wire: Wire, draining: int, before_reuse: Callable[[], None]) -> None:
+        self._wire = wire
         self._draining = draining
         self._before_reuse = before_reuse
         self._is_kept = False
@@ -100,7 +91,6 @@ class PDUStream:
         self._end = 0
         self._small_pdvs = 0
         self._opening = b""
-        connection.setblocking(False)
 
     @property
     def buffered(self) -> int:
@@ -211,65 +201,38 @@ class PDUStream:
             self._start, self._end = 0, len(rest)
         while True:
             try:
-                received = self._socket.recv_into(self._view[self._end :])
+                self._end += self._wire.receive_into(self._view[self._end :])
             except BlockingIOError:
                 self._wait(deadline, may_drain=may_drain)
-                continue
-            except OSError as error:
-                raise PeerGone(str(error)) from error
-            if not received:
-                raise PeerGone("the peer closed the connection")
-            self._end += received
-            return
+            else:
+                return
 
     def _wait(self, deadline: float, *, may_drain: bool) -> None:
         """Wait until something can be received."""
-        acknowledge_at_once(self._socket)
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        if may_drain:
-            poll.register(self._draining, select.POLLIN)
+        others = (self._draining,) if may_drain else ()
         remaining = max(0.0, deadline - time.monotonic())
-        ready = poll.poll(min(remaining, _IDLE_SECONDS) * 1000)
+        ready = self._wire.wait_to_receive(min(remaining, _IDLE_SECONDS), *others)
         if not ready and remaining > _IDLE_SECONDS:
             if not self._is_kept and not self.buffered:
                 self._start = self._end = 0
                 self._buffer.madvise(mmap.MADV_DONTNEED)
-            ready = poll.poll((remaining - _IDLE_SECONDS) * 1000)
+            ready = self._wire.wait_to_receive(remaining - _IDLE_SECONDS, *others)
         if not ready:
             raise PeerStalled
-        descriptors = {descriptor for descriptor, _ in ready}
-        if self._socket.fileno() not in descriptors:
+        if self._wire.fileno() not in ready:
             raise Draining
 
 
-def acknowledge_at_once(connection: socket.socket) -> None:
-    """Let the peer know at once what has been received so far; to be said anew before each wait (tcp(7)).
-
-    Without the immediate acknowledgement a peer that leaves Nagle's algorithm on waits 40 ms for our delayed ACK
-    before it sends the second segment of a message.
-    """
-    if _QUICKACK is not None:
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-        except OSError as error:
-            raise PeerGone(str(error)) from error
-
-
-def send_all(connection: socket.socket, data: bytes, timeout_seconds: float) -> None:
-    """Send `data` in one write where the socket takes it; a peer that does not read raises PeerStalled."""
+def send_all(wire: Wire, data: bytes, timeout_seconds: float) -> None:
+    """Send `data` in one write where the wire takes it; a peer that does not read raises PeerStalled."""
     view = memoryview(data)
     deadline = time.monotonic() + timeout_seconds
     while view:
         try:
-            view = view[connection.send(view) :]
+            view = view[wire.send((view,)) :]
         except BlockingIOError as error:
-            poll = select.poll()
-            poll.register(connection, select.POLLOUT)
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            if not wire.can_send(max(0.0, deadline - time.monotonic())):
                 raise PeerStalled from error
-        except OSError as error:
-            raise PeerGone(str(error)) from error
 
 
 def encode_pdu(kind: PDUType, body: bytes) -> bytes:

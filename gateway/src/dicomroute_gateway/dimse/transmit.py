@@ -1,27 +1,19 @@
 """The sending half of a requestor: P-DATA-TF PDUs, written together and without copying what they carry."""
 
-import array
-import fcntl
-import select
-import socket
 import struct
-import termios
 import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from .failures import SourceFailed
-from .stream import PDV_HEADER_BYTES, PDUType, PeerGone, PeerStalled, acknowledge_at_once
+from .stream import PDV_HEADER_BYTES, PDUType
+from .wire import PeerStalled, Piece, Readiness, Wire
 
 MOST_SENT_PDU_BYTES: Final = 1 << 20
 """For a peer that takes PDUs of any length."""
-_MOST_PIECES: Final = 1024
-"""IOV_MAX of Linux."""
 _PDV_OVERHEAD: Final = 2
 """Context identifier and message control header count into the length of a PDV (PS3.8 table 9-23)."""
 _LAST: Final = 0x02
-
-Piece = bytes | memoryview
 
 
 class PeerSpoke(Exception):
@@ -59,8 +51,8 @@ def data_pdus(context_id: int, length: int, blocks: Iterable[memoryview], room: 
         raise SourceFailed(f"a data set ends {length} bytes early")
 
 
-def write(connection: socket.socket, pieces: list[Piece], stall_timeout_seconds: float) -> None:
-    """Write the pieces to a connection that does not block, as many of them in one call as it takes.
+def write(wire: Wire, pieces: list[Piece], stall_timeout_seconds: float) -> None:
+    """Write the pieces, as many of them in one call as the wire takes.
 
     Raises PeerSpoke where the peer has to be heard before more can be written, PeerGone, and PeerStalled when not one
     byte was taken for the time given.
@@ -68,12 +60,10 @@ def write(connection: socket.socket, pieces: list[Piece], stall_timeout_seconds:
     first = 0
     while first < len(pieces):
         try:
-            written = connection.sendmsg(pieces[first : first + _MOST_PIECES])
+            written = wire.send(pieces[first:] if first else pieces)
         except BlockingIOError:
-            _wait_writable(connection, stall_timeout_seconds)
+            _wait_writable(wire, stall_timeout_seconds)
             continue
-        except OSError as error:
-            raise PeerGone(str(error)) from error
         while first < len(pieces) and written >= len(pieces[first]):
             written -= len(pieces[first])
             first += 1
@@ -81,55 +71,32 @@ def write(connection: socket.socket, pieces: list[Piece], stall_timeout_seconds:
             pieces[first] = memoryview(pieces[first])[written:]
 
 
-def has_spoken(connection: socket.socket) -> bool:
-    """Return whether something can be received, an end of the connection included."""
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def await_answer(connection: socket.socket, timeout_seconds: float) -> float:
+def await_answer(wire: Wire, timeout_seconds: float) -> float:
     """Wait until something can be received; return when the whole answer is due, on the monotonic clock.
 
     What was written may still be on its way for long: the time counts anew as long as some of it still goes out.
     Raises PeerStalled, PeerGone.
     """
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    waiting = _unacknowledged_bytes(connection)
+    waiting = wire.unsent_bytes()
     while True:
-        acknowledge_at_once(connection)
         deadline = time.monotonic() + timeout_seconds
-        if poll.poll(timeout_seconds * 1000):
+        if wire.wait_to_receive(timeout_seconds):
             return deadline
-        before, waiting = waiting, _unacknowledged_bytes(connection)
+        before, waiting = waiting, wire.unsent_bytes()
         if waiting >= before:
             raise PeerStalled
 
 
-def _unacknowledged_bytes(connection: socket.socket) -> int:
-    """Return how much of what was written has not reached the peer's machine yet."""
-    count = array.array("i", [0])
-    try:
-        fcntl.ioctl(connection, termios.TIOCOUTQ, count)  # SIOCOUTQ, tcp(7)
-    except OSError:
-        return 0
-    return count[0]
-
-
-def _wait_writable(connection: socket.socket, timeout_seconds: float) -> None:
+def _wait_writable(wire: Wire, timeout_seconds: float) -> None:
     """Wait for room to write; a connection over which bytes still go out, however slowly, does not stall."""
-    poll = select.poll()
-    poll.register(connection, select.POLLIN | select.POLLOUT)
-    waiting = _unacknowledged_bytes(connection)
+    waiting = wire.unsent_bytes()
     while True:
-        ready = poll.poll(timeout_seconds * 1000)
-        if ready:
-            (_, events) = ready[0]
-            if events & ~select.POLLOUT:
-                raise PeerSpoke
+        ready = wire.wait_to_send(timeout_seconds)
+        if ready is Readiness.TO_RECEIVE:
+            raise PeerSpoke
+        if ready is not None:
             return
-        before, waiting = waiting, _unacknowledged_bytes(connection)
+        before, waiting = waiting, wire.unsent_bytes()
         if waiting >= before:
             raise PeerStalled
 

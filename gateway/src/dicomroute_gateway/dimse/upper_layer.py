@@ -1,7 +1,5 @@
 """The requestor's end of a connection: PDUs in and out, and how an association ends (PS3.8 section 9.2)."""
 
-import socket
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +20,12 @@ from .stream import (
     AbortReason,
     PDUStream,
     PDUType,
-    PeerGone,
-    PeerStalled,
     ProtocolViolation,
     encode_abort,
     encode_pdu,
     send_all,
 )
-from .transmit import has_spoken
+from .wire import PeerGone, PeerStalled, Wire
 
 RECEIVED_PDU_BYTES: Final = 16_384
 """The longest P-DATA-TF that a requestor takes: it gets responses alone."""
@@ -40,20 +36,18 @@ _CLOSE_TIMEOUT_SECONDS: Final = 1.0
 _FIXED_BODY_BYTES: Final = 4
 """The length of all PDUs but A-ASSOCIATE-RQ, A-ASSOCIATE-AC and P-DATA-TF (PS3.8 tables 9-21 and 9-24 to 9-26)."""
 _MOST_BODY_BYTES: Final = {PDUType.ASSOCIATE_AC: MAX_ASSOCIATE_BYTES, PDUType.P_DATA_TF: RECEIVED_PDU_BYTES}
-_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER: closing throws away what is not sent yet, and the peer gets an RST."""
 
 
 class UpperLayer:
     """A connection to an acceptor. `during` says what goes on, for the sentences of failures."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.socket = connection
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
         self.during = "in place of an answer to the A-ASSOCIATE-RQ"
         self.is_open = True
         self.is_sending = False
         """Whether a message is cut off where it is: what is written now would be taken for a part of it."""
-        self._stream = PDUStream(connection, _NO_DESCRIPTOR, lambda: None)
+        self._stream = PDUStream(wire, _NO_DESCRIPTOR, lambda: None)
         self._is_interrupted = False
 
     @contextmanager
@@ -98,7 +92,7 @@ class UpperLayer:
 
     def hear_farewell(self) -> None:
         """Raise what the peer has said since its last response: there is nothing but an end that it may say."""
-        if self._stream.buffered or has_spoken(self.socket):
+        if self._stream.buffered or self.wire.has_spoken():
             kind, _ = self.receive(time.monotonic() + _CLOSE_TIMEOUT_SECONDS)
             raise self.unexpected(kind)
 
@@ -108,7 +102,7 @@ class UpperLayer:
 
     def write(self, data: bytes, timeout_seconds: float) -> None:
         """Write something short. Raises PeerGone, PeerStalled."""
-        send_all(self.socket, data, timeout_seconds)
+        send_all(self.wire, data, timeout_seconds)
 
     def release(self, timeout_seconds: float) -> bool:
         """Release the association and close; return whether the peer agreed. Never raises for what a peer does."""
@@ -145,18 +139,13 @@ class UpperLayer:
     def interrupt(self) -> None:
         """End the connection from another thread: what waits on it raises Interrupted."""
         self._is_interrupted = True
-        try:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+        self.wire.shut_down()
 
     def close(self) -> None:
         """Close the connection; a message that is cut off is not sent any further."""
         self.is_open = False
-        if self.is_sending:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self.is_sending = False
-        self.socket.close()
+        self.wire.close(at_once=self.is_sending)
+        self.is_sending = False
 
     def _last_words(self) -> RequestorFailure:
         """Return why the connection is gone: what was received before its end may say it."""
