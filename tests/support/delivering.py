@@ -17,6 +17,7 @@ from dicomroute_gateway.deliver.transport import Transport
 from dicomroute_gateway.deliver.worker import Worker
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.measures import Measures
+from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.spool.part10 import file_head
 from dicomroute_gateway.spool.records import DeliveryRecord, Received, Sender
 from dicomroute_gateway.spool.spool import Spool
@@ -57,6 +58,7 @@ class Delivering:
         self._target = {"kind": "CloudTarget", "name": "archive", "url": server.url, "auth": {"type": "None"}, **target}
         self._content_attempts = content_attempts
         self.spool = Spool(folder / "spool", 1 << 40, 90)
+        self.preparing = Preparing(self.spool)
         self._secrets = folder / "secrets"
         self._offered: list[int] = []
         self.worker = self._new_worker()
@@ -151,10 +153,12 @@ class Delivering:
     def _new_worker(self) -> Worker:
         throttle = Throttle(lambda: None)
         transport = self._transport or StowTransport(
-            lambda: self.destination, self._secrets, TokenCache(), throttle, self.spool
+            lambda: self.destination, self._secrets, TokenCache(), throttle, self.preparing
         )
         self.settling = Settling(self.spool)
-        return Worker(TARGET, self.spool, lambda: self.configuration, transport, self.settling, Measures())
+        return Worker(
+            TARGET, self.spool, self.preparing, lambda: self.configuration, transport, self.settling, Measures()
+        )
 
     def is_settled(self) -> bool:
         """Return whether nothing is owed any more."""

@@ -18,6 +18,7 @@ from dicomroute_gateway.configuration.load import load
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.deliver.transport import Transport
 from dicomroute_gateway.measures import Measures
+from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.routing import compile_rules
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received, Sender
@@ -47,7 +48,9 @@ def queue(spool: Spool, tmp_path: Path) -> Queue:
     text = json.dumps({**GOLDEN, "mode": "Running", "destinations": destinations})
     configuration = load(text, compile_rules).configuration
     active = Active(configuration, compile_rules(configuration.rules))
-    return Queue(spool, Deliverer(spool, lambda: configuration, _no_transport, Measures()), lambda: active)
+    return Queue(
+        spool, Deliverer(spool, Preparing(spool), lambda: configuration, _no_transport, Measures()), lambda: active
+    )
 
 
 def store(spool: Spool, hold: str = "", **states: DeliveryState) -> int:

@@ -101,7 +101,7 @@ def test_transcoding_leaves_the_threads_of_others_alone(delivering: Delivering) 
     one = delivering.receive(bytes(100), transfer_syntax_uid=IMPLICIT_VR_LITTLE_ENDIAN)
     pending = DeliveryRecord(one.id, TARGET, DeliveryState.PENDING)
     spool: Any = delivering.spool
-    item = Item(one, pending, spool.stored(one))
+    item = Item(one, pending, delivering.preparing.parcel(one))
 
     async def run() -> None:
         one_thread()
@@ -113,7 +113,7 @@ def test_transcoding_leaves_the_threads_of_others_alone(delivering: Delivering) 
 
             with patch.object(spool, "derived", derived):
                 transport = StowTransport(
-                    lambda: delivering.destination, Path(), TokenCache(), Throttle(lambda: None), spool
+                    lambda: delivering.destination, Path(), TokenCache(), Throttle(lambda: None), delivering.preparing
                 )
                 sending = asyncio.create_task(anext(transport.send([item])))
                 while not gate.entered.acquire(blocking=False):

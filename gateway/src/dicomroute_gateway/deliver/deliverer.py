@@ -7,6 +7,7 @@ from typing import Final
 
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.measures import Measures
+from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.spool.spool import Spool
 
 from .settling import Settling
@@ -22,12 +23,14 @@ class Deliverer:
     def __init__(
         self,
         spool: Spool,
+        preparing: Preparing,
         configuration: Callable[[], Configuration],
         transport: Callable[[str], Transport],
         measures: Measures,
     ) -> None:
         self._measures = measures
         self._spool = spool
+        self._preparing = preparing
         self._configuration = configuration
         self._transport = transport
         self._settling = Settling(spool)
@@ -99,7 +102,15 @@ class Deliverer:
         worker = self._workers.get(destination)
         if worker is None:
             transport = self._transport(destination)
-            worker = Worker(destination, self._spool, self._configuration, transport, self._settling, self._measures)
+            worker = Worker(
+                destination,
+                self._spool,
+                self._preparing,
+                self._configuration,
+                transport,
+                self._settling,
+                self._measures,
+            )
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(
                 worker.run(), name=f"deliver {destination}"

@@ -76,7 +76,7 @@ class Judge:
     ) -> None:
         """Learn how much the destination is to be given at once."""
         outcomes, lanes = sent.outcomes, self._pace.lanes
-        request_bytes = sum(item.part.length for item in items)
+        request_bytes = sum(item.parcel.file.length for item in items)
         lanes.bounded(sent.most_lanes)
         if sent.answer_seconds is not None and not faults:
             lanes.answered(sent.answer_seconds, request_bytes // sent.answers, busy)

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dicomroute_gateway.spool.content import StoredFile
+from dicomroute_gateway.prepare.parcel import Parcel
 from dicomroute_gateway.spool.records import DeliveryRecord, Received
 
 from .outcome import Outcome
@@ -12,11 +12,11 @@ from .outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A delivery that is being made: its instance, how it stands, and the file."""
+    """A delivery that is being made: its instance, how it stands, and what is sent."""
 
     received: Received
     delivery: DeliveryRecord
-    part: StoredFile
+    parcel: Parcel
 
 
 @dataclass(frozen=True, slots=True)

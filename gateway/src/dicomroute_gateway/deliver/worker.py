@@ -19,6 +19,7 @@ import structlog
 
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.measures import Attempt, Measures
+from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.spool.content import FAULTS_OF_THE_SPOOL
 from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
@@ -70,6 +71,7 @@ class Worker:
         self,
         destination: str,
         spool: Spool,
+        preparing: Preparing,
         configuration: Callable[[], Configuration],
         transport: Transport,
         settling: Settling,
@@ -85,6 +87,7 @@ class Worker:
         self.warnings = 0
         """How many instances the destination stored with a warning."""
         self._spool = spool
+        self._preparing = preparing
         self._configuration = configuration
         self._transport = transport
         self._line = Line()
@@ -226,7 +229,7 @@ class Worker:
             if uid in self._uids_in_flight or self._spool.is_behind(Owed(identifier, self.destination)):
                 return Turn.LATER
             nonlocal request_bytes
-            request_bytes += item.part.length
+            request_bytes += item.parcel.file.length
             if batch and request_bytes > self._pace.most_bytes(len(batch) + 1):
                 return Turn.FULL
             self._in_flight[identifier] = uid
@@ -267,7 +270,7 @@ class Worker:
         if found is None:
             return None
         received, delivery = found
-        return Item(received, delivery, self._spool.stored(received))
+        return Item(received, delivery, self._preparing.parcel(received))
 
     async def _settle(self, batch: list[Item], sent: Sent, seconds: float) -> bool:
         """Write down what came of these deliveries, and learn from it; return whether the next ones may follow."""
@@ -312,7 +315,7 @@ class Worker:
         self._changed.set()
 
     async def _send(self, batch: list[Item]) -> AsyncGenerator[Sent]:
-        if faults := {index: fault for index, item in enumerate(batch) if (fault := item.part.fault())}:
+        if faults := {index: fault for index, item in enumerate(batch) if (fault := item.parcel.file.fault())}:
             log.error("spool.unreadable", destination=self.destination, **names_of([batch[index] for index in faults]))
             reasons = {index: fault.reason for index, fault in faults.items()}
             yield Sent(unreadable([item.delivery for item in batch], reasons), str(next(iter(faults.values()))))

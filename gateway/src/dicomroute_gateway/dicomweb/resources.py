@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
-from dicomroute_gateway.spool.records import Received
 
 _UID: Final = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*")
 """What may stand in a path as it is: PS3.5 9.1, and what archives take beside it."""
@@ -19,9 +18,25 @@ def studies(target: CloudTargetDestination) -> str:
     return f"/partitions/{target.partition}/studies" if target.partition else "/studies"
 
 
-def instance(target: CloudTargetDestination, received: Received) -> str | None:
+class Identified(Protocol):
+    """What has the UIDs of an instance."""
+
+    @property
+    def study_instance_uid(self) -> str:
+        """Study Instance UID (0020,000D)."""
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Series Instance UID (0020,000E)."""
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """SOP Instance UID (0008,0018)."""
+
+
+def instance(target: CloudTargetDestination, one: Identified) -> str | None:
     """Return the path of an instance; None when its UIDs are not such as a path can carry."""
-    uids = (received.study_instance_uid, received.series_instance_uid, received.sop_instance_uid)
+    uids = (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
     if not all(_UID.fullmatch(uid) for uid in uids):
         return None
     return "{}/{}/series/{}/instances/{}".format(studies(target), *uids)

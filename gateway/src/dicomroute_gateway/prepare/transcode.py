@@ -14,9 +14,9 @@ from typing import BinaryIO, Final
 
 from pydicom.datadict import dictionary_VR
 
-from dicomroute_gateway.spool.content import StoredFile
 from dicomroute_gateway.spool.part10 import file_head
-from dicomroute_gateway.spool.records import Received
+
+from .parcel import Parcel
 
 EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
@@ -43,14 +43,14 @@ class _Level:
     is_signed: bool
 
 
-def explicit_file(received: Received, stored: StoredFile) -> Iterator[bytes]:
-    """Yield the file of an instance as Explicit VR Little Endian.
+def explicit_file(parcel: Parcel) -> Iterator[bytes]:
+    """Yield the file of a parcel as Explicit VR Little Endian.
 
     Raises TranscodingFailed, Unreadable.
     """
-    yield file_head(received.sop_class_uid, received.sop_instance_uid, EXPLICIT_VR_LITTLE_ENDIAN)
-    with stored.open() as content:
-        yield from _joined(explicit_vr(content.stream(stored.length - received.length), received.length))
+    yield file_head(parcel.sop_class_uid, parcel.sop_instance_uid, EXPLICIT_VR_LITTLE_ENDIAN)
+    with parcel.file.open() as content:
+        yield from _joined(explicit_vr(content.stream(parcel.file.length - parcel.length), parcel.length))
 
 
 def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -24,6 +24,7 @@ from dicomroute_gateway.dimse.verification import VerificationService
 from dicomroute_gateway.intake.reception import Reception
 from dicomroute_gateway.intake.storage_scp import StorageService
 from dicomroute_gateway.measures import Measures
+from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.probes.prober import Prober
 from dicomroute_gateway.spool.errors import SpoolError
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys
@@ -228,8 +229,9 @@ class Gateway:
             return None
         self._problems.solved("spool")
         tokens = TokenCache()
-        transports = Transports(following.configuration, settings.secrets, tokens, spool)
-        deliverer = Deliverer(spool, following.configuration, transports.to, self._measures)
+        preparing = Preparing(spool)
+        transports = Transports(following.configuration, settings.secrets, tokens, preparing)
+        deliverer = Deliverer(spool, preparing, following.configuration, transports.to, self._measures)
         deliverer.start()
         reception = Reception(spool, following.in_force, self._measures)
         return _Opened(

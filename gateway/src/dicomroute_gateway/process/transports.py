@@ -18,7 +18,7 @@ from dicomroute_gateway.deliver.cloud.stow import StowTransport
 from dicomroute_gateway.deliver.node.cstore import CStoreTransport
 from dicomroute_gateway.deliver.transport import Transport
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
-from dicomroute_gateway.spool.spool import Spool
+from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.throttle import Throttle
 
 T = TypeVar("T", bound=DestinationSettings)
@@ -28,12 +28,12 @@ class Transports:
     """Makes transports. What they ask of their destination is how it is configured at that moment."""
 
     def __init__(
-        self, configuration: Callable[[], Configuration], secrets: Path, tokens: TokenCache, spool: Spool
+        self, configuration: Callable[[], Configuration], secrets: Path, tokens: TokenCache, preparing: Preparing
     ) -> None:
         self._configuration = configuration
         self._secrets = secrets
         self._tokens = tokens
-        self._spool = spool
+        self._preparing = preparing
 
     def to(self, destination: str) -> Transport:
         """Return what carries instances to a destination (KIND/NAME), whether it is configured or not."""
@@ -41,7 +41,7 @@ class Transports:
         if destination.partition("/")[0] == DestinationKind.DICOM_NODE:
             return CStoreTransport(destination, partial(self._settings, destination, DicomNodeDestination), throttle)
         target = partial(self._settings, destination, CloudTargetDestination)
-        return StowTransport(target, self._secrets, self._tokens, throttle, self._spool)
+        return StowTransport(target, self._secrets, self._tokens, throttle, self._preparing)
 
     def _bytes_per_second(self, destination: str) -> int | None:
         settings = self._settings(destination, DestinationSettings)

@@ -12,9 +12,9 @@ from typing import BinaryIO, Final
 from dicomroute_gateway.configuration.model import CloudTargetDestination
 from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Client, Response, TransportFailed
-from dicomroute_gateway.spool.content import Content, StoredFile
+from dicomroute_gateway.prepare.parcel import Parcel
+from dicomroute_gateway.spool.content import Content
 from dicomroute_gateway.spool.part10 import meta_length
-from dicomroute_gateway.spool.records import Received
 
 from .duplicates import Found
 
@@ -37,9 +37,9 @@ class Comparison:
     message: str = ""
 
 
-async def compare(client: Client, target: CloudTargetDestination, received: Received, stored: StoredFile) -> Comparison:
-    """Compare a file with the destination's instance. Raises CredentialFault, Unreadable."""
-    path = resources.instance(target, received)
+async def compare(client: Client, target: CloudTargetDestination, parcel: Parcel) -> Comparison:
+    """Compare a parcel with the destination's instance. Raises CredentialFault, Unreadable."""
+    path = resources.instance(target, parcel)
     if path is None:
         return Comparison(Found.UNKNOWN, None, "a UID of the instance cannot be part of a URL")
     try:
@@ -48,7 +48,7 @@ async def compare(client: Client, target: CloudTargetDestination, received: Rece
                 return Comparison(Found.ABSENT, response.status)
             if response.status != 200:
                 return Comparison(Found.UNKNOWN, response.status, "its instance cannot be retrieved")
-            with stored.open() as content:
+            with parcel.file.open() as content:
                 is_equal = await _is_equal(_part(response), content)
             return Comparison(Found.IDENTICAL if is_equal else Found.DIFFERENT, response.status)
     except TransportFailed as error:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
-from dicomroute_gateway.configuration.recipe import Recipe, Transcode
 from dicomroute_gateway.deliver.attempt import is_our_own, unreadable
 from dicomroute_gateway.deliver.backoff import retry_after_seconds
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes
@@ -22,9 +21,13 @@ from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Body, Client, CredentialFault, TransportFailed
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.dicomweb.multipart import MultipartBody
-from dicomroute_gateway.prepare.transcode import IMPLICIT_VR_LITTLE_ENDIAN, TranscodingFailed, explicit_file
+from dicomroute_gateway.prepare.preparing import Preparing
+from dicomroute_gateway.prepare.transcode import (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    TranscodingFailed,
+)
 from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
-from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.throttle import Throttle
 
 from .comparison import compare
@@ -32,7 +35,6 @@ from .duplicates import Step, compared, overwritten, settle
 
 _LOST_ANSWERS: Final = ("ConnectionLost", "TimedOut")
 _MAX_ANSWER_BYTES: Final = 1 << 20
-_AS_EXPLICIT_VR: Final = Recipe((Transcode("1.2.840.10008.1.2.1"),))
 _EXPLICIT_VR_ALONE: Final = (Provider.AZURE,)
 """Providers that take no Implicit VR."""
 _UPSERTS: Final = (Provider.AZURE, Provider.GOOGLE)
@@ -53,11 +55,11 @@ class StowTransport:
         secrets: Path,
         tokens: TokenCache,
         throttle: Throttle,
-        spool: Spool,
+        preparing: Preparing,
     ) -> None:
         self._target = target
         self._client = Client(secrets, tokens, throttle)
-        self._spool = spool
+        self._preparing = preparing
 
     async def send(self, items: Sequence[Item]) -> AsyncGenerator[Sent]:
         """Store `items` by one request; its answer speaks of all."""
@@ -76,7 +78,7 @@ class StowTransport:
         except (Unreadable, OSError) as error:
             reason = error.reason if isinstance(error, Unreadable) else UNREADABLE
             return Sent([Outcome(Verdict.RETRY, reason)] * len(items), str(error))
-        body = MultipartBody([item.part for item in items])
+        body = MultipartBody([item.parcel.file for item in items])
         most_bytes = resources.MOST_REQUEST_BYTES.get(target.provider)
         if most_bytes is not None and body.content_length > most_bytes:
             verdict = Verdict.REFUSED if len(items) == 1 else Verdict.ALONE
@@ -95,7 +97,7 @@ class StowTransport:
             may_have_arrived = error.reason in _LOST_ANSWERS
             outcome = Outcome(Verdict.RETRY, error.reason, broke_off=broke_off, may_have_arrived=may_have_arrived)
             return Sent([outcome] * len(items), str(error))
-        found = outcomes(answer, [item.received.sop_instance_uid for item in items], reading(target))
+        found = outcomes(answer, [item.parcel.sop_instance_uid for item in items], reading(target))
         message = f"HTTP {answer.status}"
         settled: list[Outcome] = []
         for item, outcome in zip(items, found, strict=True):
@@ -109,17 +111,15 @@ class StowTransport:
         await self._client.close()
 
     async def _as_taken(self, target: CloudTargetDestination, item: Item) -> Item:
-        """Return a delivery with the file that the target takes.
+        """Return a delivery with the parcel that the target takes.
 
         Raises TranscodingFailed, Unreadable; OSError when there is no room for it.
         """
-        syntax = item.received.transfer_syntax_uid
+        syntax = item.parcel.transfer_syntax_uid
         if target.provider not in _EXPLICIT_VR_ALONE or syntax != IMPLICIT_VR_LITTLE_ENDIAN:
             return item
-        make = partial(explicit_file, item.received, item.part)
-        loop = asyncio.get_running_loop()
-        derived = partial(self._spool.derived, item.received, _AS_EXPLICIT_VR, make)
-        return replace(item, part=await loop.run_in_executor(_TRANSCODING, derived))
+        make = partial(self._preparing.in_syntax, item.received, item.parcel, EXPLICIT_VR_LITTLE_ENDIAN)
+        return replace(item, parcel=await asyncio.get_running_loop().run_in_executor(_TRANSCODING, make))
 
     async def _settle(self, target: CloudTargetDestination, item: Item, outcome: Outcome) -> tuple[Outcome, str]:
         """Return what an outcome comes to by the target's `onDuplicate`, and what a person is told of that."""
@@ -129,7 +129,7 @@ class StowTransport:
         sentence = ""
         try:
             if step is Step.COMPARE:
-                found = await compare(self._client, target, item.received, item.part)
+                found = await compare(self._client, target, item.parcel)
                 step, sentence = compared(outcome, found.found, policy, found.status), found.message
             if step is Step.OVERWRITE:
                 step, sentence = await self._overwrite(target, item)
@@ -152,14 +152,14 @@ class StowTransport:
                     sentence = "the target does not delete what it has: let it overwrite by itself, give the right"
                     return Outcome(Verdict.RETRY, "OverwriteFailed", status, is_own=True), sentence
             method = "PUT" if target.provider in _UPSERTS else "POST"
-            answer, _, _ = await store(self._client, target, MultipartBody([item.part]), method)
+            answer, _, _ = await store(self._client, target, MultipartBody([item.parcel.file]), method)
         except TransportFailed as error:
             return Outcome(Verdict.RETRY, "OverwriteFailed", is_own=True), str(error)
-        (outcome,) = outcomes(answer, [item.received.sop_instance_uid], reading(target))
+        (outcome,) = outcomes(answer, [item.parcel.sop_instance_uid], reading(target))
         return overwritten(outcome), f"{method} was answered with HTTP {answer.status}"
 
     async def _delete(self, target: CloudTargetDestination, item: Item) -> int | None:
-        path = resources.instance(target, item.received)
+        path = resources.instance(target, item.parcel)
         if path is None:
             return None
         async with self._client.request(target, "DELETE", path, {}) as response:

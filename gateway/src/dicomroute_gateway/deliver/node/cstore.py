@@ -88,11 +88,9 @@ class CStoreTransport:
         ends = time.monotonic() + _TURN_SECONDS
         done: list[_Answered] = []
         for item in items:
-            source = Outgoing(item.part, item.received.length, self._throttle, self._closing)
-            received = item.received
-            instance = StoreInstance(
-                received.sop_class_uid, received.sop_instance_uid, received.transfer_syntax_uid, source
-            )
+            parcel = item.parcel
+            source = Outgoing(parcel.file, parcel.length, self._throttle, self._closing)
+            instance = StoreInstance(parcel.sop_class_uid, parcel.sop_instance_uid, parcel.transfer_syntax_uid, source)
             try:
                 response = kept.requestor.store(instance)
             except RequestorFailure as failure:
@@ -101,7 +99,7 @@ class CStoreTransport:
                 return done
             kept.answered += 1
             judgement = of_status(response.status)
-            if judgement.outcome.verdict is Verdict.DUPLICATE and is_our_own(received, item.delivery):
+            if judgement.outcome.verdict is Verdict.DUPLICATE and is_our_own(item.received, item.delivery):
                 stored = Outcome(Verdict.DELIVERED, "StoredBefore", judgement.outcome.status)
                 judgement = replace(judgement, outcome=stored)
             done.append(_Answered(judgement, time.monotonic() - source.ended))
@@ -141,7 +139,7 @@ def _is_ended_by_peer(failure: RequestorFailure) -> bool:
 
 
 def _syntaxes(item: Item) -> Syntaxes:
-    return Syntaxes(item.received.sop_class_uid, item.received.transfer_syntax_uid)
+    return Syntaxes(item.parcel.sop_class_uid, item.parcel.transfer_syntax_uid)
 
 
 def _peer(node: DicomNodeDestination) -> Peer:
