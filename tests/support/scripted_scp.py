@@ -5,7 +5,7 @@ gateway.
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pdus import (
@@ -93,15 +93,18 @@ class Acceptor:
         results: Mapping[int, int] | None = None,
         instead: str = "",
         without: Sequence[int] = (),
+        only: Collection[str] | None = None,
     ) -> "Acceptor":
         """Read the A-ASSOCIATE-RQ and accept. `results` are those of contexts that are not accepted, `instead` is a
-        transfer syntax that nobody proposed, `without` are contexts that go unanswered.
+        transfer syntax that nobody proposed, `without` are contexts that go unanswered, `only` are the transfer
+        syntaxes that are taken.
         """
         self.read_request()
         answers = b""
         for one in self.proposed:
             if one.context_id not in without:
-                head = bytes((one.context_id, 0, (results or {}).get(one.context_id, 0), 0))
+                result = 0 if only is None or one.transfer_syntaxes[0] in only else 4
+                head = bytes((one.context_id, 0, (results or {}).get(one.context_id, result), 0))
                 answers += item(0x21, head + item(0x40, (instead or one.transfer_syntaxes[0]).encode()))
         items = APPLICATION_CONTEXT + answers + user_information(maximum=maximum)
         return self.send(pdu(ASSOCIATE_AC, struct.pack(">HH", 1, 0) + self._titles + items))

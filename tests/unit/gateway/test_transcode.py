@@ -1,10 +1,13 @@
-"""Implicit VR Little Endian as Explicit: what pydicom reads of both is the same, and pixels are the same bytes."""
+"""A data set in another native transfer syntax: what pydicom reads of both is the same, and so are the pixels."""
 
+import contextlib
 import io
 import itertools
 import struct
 import threading
 import tracemalloc
+import zlib
+from array import array
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -12,22 +15,33 @@ from typing import BinaryIO
 import pydicom
 import pytest
 from corpus import FILES
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from dicomroute_gateway.configuration.recipe import Recipe, Transcode
-from dicomroute_gateway.prepare.transcode import TranscodingFailed, explicit_vr
+from dicomroute_gateway.prepare.transcode import TranscodingFailed, alternatives, transcode
 from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.spool.derived import Derived
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys, key_of
+from dicomroute_gateway.spool.part10 import meta_length
 from dicomroute_gateway.spool.records import Received, Sender
 
 SOURCES = ("rtplan.dcm",  "CT_small.dcm", "MR_small.dcm", "reportsi.dcm", "examples_overlay.dcm",
            "examples_palette.dcm", "nested_priv_SQ.dcm", "waveform_ecg.dcm")  # fmt: skip
+
+
+EVERY = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 
 
 def implicit(data_set: Dataset, *, undefined: bool = False) -> bytes:
@@ -42,7 +56,7 @@ def implicit(data_set: Dataset, *, undefined: bool = False) -> bytes:
 
 
 def explicit(data: bytes) -> bytes:
-    return b"".join(explicit_vr(io.BytesIO(data), len(data)))
+    return b"".join(transcode(io.BytesIO(data), len(data), ImplicitVRLittleEndian, ExplicitVRLittleEndian))
 
 
 def read(data: bytes, syntax: str) -> Dataset:
@@ -80,6 +94,118 @@ def test_pydicom_reads_the_same_of_both(source: str, undefined: bool) -> None:
 
 def element(group: int, number: int, value: bytes) -> bytes:
     return struct.pack("<HHI", group, number, len(value)) + value
+
+
+def of_file(file: Path) -> tuple[bytes, str]:
+    """Return the data set of a file, and the transfer syntax that it is in."""
+    content = file.read_bytes()
+    begin = meta_length(content)
+    assert begin is not None
+    return content[begin:], str(pydicom.dcmread(file, stop_before_pixels=True).file_meta.TransferSyntaxUID)
+
+
+NATIVE = [
+    ("MR_small_bigendian.dcm", ExplicitVRBigEndian),
+    ("SC_rgb_small_odd_big_endian.dcm", ExplicitVRBigEndian),
+    ("image_dfl.dcm", DeflatedExplicitVRLittleEndian),
+    ("CT_small.dcm", ExplicitVRLittleEndian),
+    ("rtplan.dcm", ImplicitVRLittleEndian),
+    ("reportsi.dcm", ExplicitVRLittleEndian),
+    ("nested_priv_SQ.dcm", ImplicitVRLittleEndian),
+    ("liver_expb_1frame.dcm", ExplicitVRBigEndian),
+    ("ExplVR_BigEnd.dcm", ExplicitVRBigEndian),
+]
+
+
+@pytest.mark.parametrize("target", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("name, syntax", NATIVE)
+def test_a_public_file_in_every_other_syntax(name: str, syntax: str, target: str) -> None:
+    data, source = of_file(FILES / name)
+    assert source == syntax
+    if source == target:
+        assert target not in alternatives(source)
+        return
+    assert target in alternatives(source)
+    made = b"".join(transcode(io.BytesIO(data), len(data), source, target))
+    before, after = pydicom.dcmread(FILES / name), read(made, target)
+    if "PixelData" in before and source == ExplicitVRBigEndian:
+        word = 2 if before["PixelData"].VR == "OW" else 1
+        pixels = array("H" if word == 2 else "B", before.PixelData)
+        pixels.byteswap()
+        before.PixelData = pixels.tobytes()
+    if "PixelData" in before:
+        assert after.PixelData == before.PixelData
+    assert values(after) == values(before)
+
+
+def big(group: int, number: int, vr: bytes, value: bytes) -> bytes:
+    if vr in (b"OB", b"OW", b"UN", b"SQ", b"OD", b"OF"):
+        return struct.pack(">HH2sHI", group, number, vr, 0, len(value)) + value
+    return struct.pack(">HH2sH", group, number, vr, len(value)) + value
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        (big(0x0028, 0x0010, b"US", b"\2\0"), element(0x0028, 0x0010, b"\0\2")),
+        (big(0x0028, 0x0009, b"AT", b"\0\x18\x10\x63"), element(0x0028, 0x0009, b"\x18\0\x63\x10")),
+        (big(0x0018, 0x9087, b"FD", bytes(range(8))), element(0x0018, 0x9087, bytes(reversed(range(8))))),
+        (big(0x7FE0, 0x0008, b"OF", b"abcdefgh"), element(0x7FE0, 0x0008, b"dcbahgfe")),
+        (big(0x0009, 0x1001, b"UN", b"abcd"), element(0x0009, 0x1001, b"abcd")),
+        (big(0x7FE0, 0x0010, b"OB", b"abcd"), element(0x7FE0, 0x0010, b"abcd")),
+        (big(0x7FE0, 0x0010, b"OW", b"abcd"), element(0x7FE0, 0x0010, b"badc")),
+    ],
+)
+def test_words_in_big_endian_are_turned(value: bytes, expected: bytes) -> None:
+    assert b"".join(transcode(io.BytesIO(value), len(value), ExplicitVRBigEndian, ImplicitVRLittleEndian)) == expected
+
+
+@pytest.mark.parametrize(
+    "data, syntax, why",
+    [
+        (big(0x0028, 0x0100, b"US", b"\0\x20") + big(0x7FE0, 0x0010, b"OW", bytes(4)), ExplicitVRBigEndian, "32 bits"),
+        (big(0x0028, 0x0010, b"US", b"\2\0\0"), ExplicitVRBigEndian, "no multiple"),
+        (struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF), ExplicitVRLittleEndian, "no sequence"),
+        (struct.pack("<HH", 8, 8) + b"\0\1\2\3", ExplicitVRLittleEndian, "without a VR"),
+        (struct.pack("<HHI", 0xFFFE, 0xE0DD, 0), ExplicitVRLittleEndian, "delimiter"),
+        (b"no deflated bytes", DeflatedExplicitVRLittleEndian, "inflated"),
+        (zlib.compress(b"\x08\0\x08\0CS\2\0AB" * 1000, wbits=-15)[:-8], DeflatedExplicitVRLittleEndian, "cut off"),
+        (zlib.compress(b"\x08\0\x60", wbits=-15), DeflatedExplicitVRLittleEndian, "cut off"),
+    ],
+)
+def test_what_has_no_other_form_is_said(data: bytes, syntax: str, why: str) -> None:
+    with pytest.raises(TranscodingFailed, match=why):
+        b"".join(transcode(io.BytesIO(data), len(data), syntax, ImplicitVRLittleEndian))
+
+
+def test_a_bomb_of_deflated_zeros_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dicomroute_gateway.prepare.transcode._MOST_INFLATED_BYTES", 1 << 24)
+    data = struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 1 << 26) + bytes(1 << 26)
+    bomb = zlib.compress(data, wbits=-15)
+    assert len(bomb) < 1 << 17
+    with pytest.raises(TranscodingFailed, match="bytes when it is inflated"):
+        for _ in transcode(io.BytesIO(bomb), len(bomb), DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian):
+            pass
+
+
+def test_a_sequence_that_came_as_unknown_is_one_again() -> None:
+    within = element(0x0008, 0x0100, b"1234")
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, len(within)) + within + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    data = struct.pack("<HH2sHI", 0x0009, 0x1001, b"UN", 0, 0xFFFFFFFF) + item
+    made = b"".join(transcode(io.BytesIO(data), len(data), ExplicitVRLittleEndian, ImplicitVRLittleEndian))
+    assert read(made, ImplicitVRLittleEndian)[0x00091001].value[0][0x00080100].value == "1234"
+    deflated = zlib.compress(data, wbits=-15)
+    made = b"".join(
+        transcode(io.BytesIO(deflated), len(deflated), DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian)
+    )
+    assert read(made, ExplicitVRLittleEndian)[0x00091001].value[0][0x00080100].value == "1234"
+
+
+@given(st.binary(max_size=200), st.sampled_from([*EVERY]))
+def test_whatever_bytes_come_they_are_written_or_said_to_be_none(data: bytes, syntax: str) -> None:
+    for target in alternatives(syntax):
+        with contextlib.suppress(TranscodingFailed):
+            b"".join(transcode(io.BytesIO(data), len(data), syntax, target))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +261,9 @@ def test_two_gigabytes_of_pixels_are_never_in_memory() -> None:
     head = element(0x0008, 0x0060, b"CT") + struct.pack("<HHI", 0x7FE0, 0x0010, 2 << 30)
     file: BinaryIO = Zeros(head)  # type: ignore[assignment]
     tracemalloc.start()
-    total = sum(len(block) for block in explicit_vr(file, len(head) + (2 << 30)))
+    total = sum(
+        len(block) for block in transcode(file, len(head) + (2 << 30), ImplicitVRLittleEndian, ExplicitVRLittleEndian)
+    )
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total == (2 << 30) + 10 + 12

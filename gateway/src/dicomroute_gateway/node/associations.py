@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Final
 
 import structlog
@@ -25,6 +26,9 @@ IDLE_SECONDS: Final = 5.0
 """How long an association is kept without work: less than any peer waits for its next message."""
 BOUND_SECONDS: Final = 300.0
 """How long a bound that the peer has shown is believed."""
+
+Forms = tuple[Syntaxes, ...]
+"""The syntaxes in which an instance can be sent, the best one first."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,11 +52,17 @@ class Kept:
     answered: int = 0
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
-    def serves(self, peer: Peer, wanted: Sequence[Syntaxes], since: float) -> bool:
-        """Whether it is of use. What it was refused before `since` is asked anew."""
-        if not self.requestor.is_open or self.peer != peer or not self.proposed.issuperset(wanted):
+    def serves(self, peer: Peer, wanted: Sequence[Forms], since: float) -> bool:
+        """Whether it is of use. What it was refused in every form before `since` is asked anew."""
+        if not self.requestor.is_open or self.peer != peer:
             return False
-        return self.opened >= since or not any(self.requestor.refusal(one) for one in wanted)
+        if not all(self.proposed.issuperset(forms) for forms in wanted):
+            return False
+        return self.opened >= since or all(self.accepted(forms) for forms in wanted)
+
+    def accepted(self, forms: Forms) -> Syntaxes | None:
+        """Return the best form that the peer takes, None where it takes none."""
+        return next((one for one in forms if self.requestor.refusal(one) is None), None)
 
 
 class Associations:
@@ -78,14 +88,16 @@ class Associations:
         """How many associations the peer serves side by side, as far as it has shown it lately."""
         return self._bound if time.monotonic() < self._bound_until else None
 
-    async def take(self, peer: Peer, wanted: Iterable[Syntaxes], since: float) -> Kept:
-        """Return an association on which everything `wanted` was proposed, 128 kinds at most.
+    async def take(self, peer: Peer, wanted: Iterable[Forms], since: float) -> Kept:
+        """Return an association on which every form of all that is `wanted` was proposed, 128 at most.
 
-        One that was opened before `since`, on the monotonic clock, is of no use if it was refused some of it. Waits for
-        one that becomes free where the peer serves no further one. Raises RequestorFailure when none stands and none
-        can be opened.
+        One that was opened before `since`, on the monotonic clock, is of no use if it was refused all forms of
+        something. Waits for one that becomes free where the peer serves no further one. Raises RequestorFailure when
+        none stands and none can be opened.
         """
-        needed = list(dict.fromkeys(wanted))[:MOST_CONTEXTS]
+        kinds = list(dict.fromkeys(wanted))
+        # A peer that accepts one context of a SOP class takes the first: that of an instance as it came.
+        needed = list(dict.fromkeys((*(forms[0] for forms in kinds), *chain.from_iterable(kinds))))[:MOST_CONTEXTS]
         for one in needed:
             self._recent.pop(one, None)
             self._recent[one] = None
@@ -93,7 +105,7 @@ class Associations:
             del self._recent[next(iter(self._recent))]
         failures = self._failures
         while True:
-            kept = self._take_idle(peer, needed, since)
+            kept = self._take_idle(peer, kinds, since)
             if kept is not None:
                 return kept
             if self._failure is not None and self._failures > failures:
@@ -131,7 +143,7 @@ class Associations:
             async with asyncio.timeout(2):
                 await asyncio.gather(*self._releasing, return_exceptions=True)
 
-    def _take_idle(self, peer: Peer, wanted: Sequence[Syntaxes], since: float) -> Kept | None:
+    def _take_idle(self, peer: Peer, wanted: Sequence[Forms], since: float) -> Kept | None:
         """Return the association that was used last of those that serve; release those that do not."""
         for kept in reversed(self._idle.copy()):
             if kept.serves(peer, wanted, since):

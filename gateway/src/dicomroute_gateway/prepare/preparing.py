@@ -1,17 +1,19 @@
 """Makes parcels of instances: as they came, or what a recipe makes of them, once and durably, for every attempt."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from dicomroute_gateway.configuration.recipe import Recipe, Transcode
-from dicomroute_gateway.spool.part10 import head_length
+from dicomroute_gateway.spool.part10 import file_head, head_length
 from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
 
 from .parcel import Parcel
-from .transcode import explicit_file
+from .transcode import transcode
 
-AS_IT_CAME = Recipe()
+AS_IT_CAME: Final = Recipe()
 
 
 class Preparing:
@@ -41,8 +43,16 @@ class Preparing:
         if parcel.transfer_syntax_uid == transfer_syntax_uid:
             return parcel
         recipe = Recipe((*parcel.recipe.steps, Transcode(transfer_syntax_uid)))
-        file = self._spool.derived(received, recipe, partial(explicit_file, parcel))
+        file = self._spool.derived(received, recipe, partial(_file_in, parcel, transfer_syntax_uid))
         head = head_length(parcel.sop_class_uid, parcel.sop_instance_uid, transfer_syntax_uid)
         return replace(
             parcel, recipe=recipe, transfer_syntax_uid=transfer_syntax_uid, length=file.length - head, file=file
         )
+
+
+def _file_in(parcel: Parcel, transfer_syntax_uid: str) -> Iterator[bytes]:
+    """Yield the file of a parcel in another transfer syntax. Raises TranscodingFailed, Unreadable."""
+    yield file_head(parcel.sop_class_uid, parcel.sop_instance_uid, transfer_syntax_uid)
+    with parcel.file.open() as content:
+        data_set = content.stream(parcel.file.length - parcel.length)
+        yield from transcode(data_set, parcel.length, parcel.transfer_syntax_uid, transfer_syntax_uid)

@@ -39,7 +39,8 @@ class Transports:
         """Return what carries instances to a destination (KIND/NAME), whether it is configured or not."""
         throttle = Throttle(partial(self._bytes_per_second, destination))
         if destination.partition("/")[0] == DestinationKind.DICOM_NODE:
-            return CStoreTransport(destination, partial(self._settings, destination, DicomNodeDestination), throttle)
+            node = partial(self._settings, destination, DicomNodeDestination)
+            return CStoreTransport(destination, node, throttle, self._preparing)
         target = partial(self._settings, destination, CloudTargetDestination)
         return StowTransport(target, self._secrets, self._tokens, throttle, self._preparing)
 

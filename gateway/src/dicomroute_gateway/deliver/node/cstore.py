@@ -12,11 +12,15 @@ from dicomroute_gateway.deliver.attempt import is_our_own
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.deliver.transport import Item, Limits, Sent
 from dicomroute_gateway.dimse.failures import AFTER_REQUEST, ContextRefused, RequestorFailure, SourceFailed
-from dicomroute_gateway.dimse.propose import Syntaxes
+from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
 from dicomroute_gateway.dimse.requestor import Called, StoreInstance, Timeouts
-from dicomroute_gateway.node.associations import Associations, Kept, Peer
+from dicomroute_gateway.node.associations import Associations, Forms, Kept, Peer
 from dicomroute_gateway.node.outgoing import Outgoing
 from dicomroute_gateway.node.threads import in_thread
+from dicomroute_gateway.prepare.parcel import Parcel
+from dicomroute_gateway.prepare.preparing import Preparing
+from dicomroute_gateway.prepare.transcode import TranscodingFailed, alternatives
+from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
 from dicomroute_gateway.throttle import Throttle
 
 from .store_status import Judgement, of_failure, of_status
@@ -24,6 +28,8 @@ from .store_status import Judgement, of_failure, of_status
 _TURN_SECONDS: Final = 0.25
 """How long a thread goes on before what it has done is written down, and others may have the association."""
 _CONNECT_SECONDS: Final = 10.0
+_MOST_KINDS: Final = MOST_CONTEXTS // 3
+"""How many kinds of instances travel together: an association has contexts for all of their forms, of three at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +45,17 @@ class CStoreTransport:
 
     limits = Limits(lanes=2, most_lanes=4, batch_instances=100, most_batch_instances=100, batch_bytes=64 << 20)
 
-    def __init__(self, destination: str, node: Callable[[], DicomNodeDestination | None], throttle: Throttle) -> None:
+    def __init__(
+        self,
+        destination: str,
+        node: Callable[[], DicomNodeDestination | None],
+        throttle: Throttle,
+        preparing: Preparing,
+    ) -> None:
         self._destination = destination
         self._node = node
         self._throttle = throttle
+        self._preparing = preparing
         self._associations = Associations(destination, self.limits.most_lanes)
         self._closing = threading.Event()
 
@@ -58,14 +71,15 @@ class CStoreTransport:
             if node is None:
                 yield Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(left), "")
                 return
+            some = _of_few_kinds(left)
             try:
-                kept = await self._associations.take(_peer(node), map(_syntaxes, left), began)
+                kept = await self._associations.take(_peer(node), map(_forms, some), began)
             except RequestorFailure as failure:
                 judgement = of_failure(failure)
                 yield Sent([judgement.outcome] * len(left), judgement.sentence)
                 return
             try:
-                answered = await in_thread(partial(self._turn, kept, left), f"store {self._destination}")
+                answered = await in_thread(partial(self._turn, kept, some), f"store {self._destination}")
             except BaseException:
                 self._associations.discard(kept)
                 raise
@@ -88,7 +102,11 @@ class CStoreTransport:
         ends = time.monotonic() + _TURN_SECONDS
         done: list[_Answered] = []
         for item in items:
-            parcel = item.parcel
+            try:
+                parcel = self._as_taken(kept, item)
+            except (TranscodingFailed, Unreadable, OSError) as error:
+                done.append(_Answered(_not_prepared(error)))
+                return done
             source = Outgoing(parcel.file, parcel.length, self._throttle, self._closing)
             instance = StoreInstance(parcel.sop_class_uid, parcel.sop_instance_uid, parcel.transfer_syntax_uid, source)
             try:
@@ -107,6 +125,15 @@ class CStoreTransport:
             if not is_stored or not kept.requestor.is_open or time.monotonic() >= ends or self._closing.is_set():
                 return done
         return done
+
+    def _as_taken(self, kept: Kept, item: Item) -> Parcel:
+        """Return an instance in the best form that the peer takes; as it is where it takes none.
+
+        Raises TranscodingFailed, Unreadable; OSError when there is no room for another form.
+        """
+        taken = kept.accepted(_forms(item))
+        syntax = item.parcel.transfer_syntax_uid if taken is None else taken.transfer_syntax
+        return self._preparing.in_syntax(item.received, item.parcel, syntax)
 
     def _sent(self, part: Sequence[_Answered]) -> Sent:
         seconds = [one.seconds for one in part if one.seconds is not None]
@@ -138,8 +165,28 @@ def _is_ended_by_peer(failure: RequestorFailure) -> bool:
     return failure.reason in AFTER_REQUEST and not isinstance(failure, ContextRefused | SourceFailed)
 
 
-def _syntaxes(item: Item) -> Syntaxes:
-    return Syntaxes(item.parcel.sop_class_uid, item.parcel.transfer_syntax_uid)
+def _forms(item: Item) -> Forms:
+    syntax = item.parcel.transfer_syntax_uid
+    return tuple(Syntaxes(item.parcel.sop_class_uid, one) for one in (syntax, *alternatives(syntax)))
+
+
+def _of_few_kinds(items: Sequence[Item]) -> Sequence[Item]:
+    """Return as many of the first items as one association can be proposed every form of."""
+    kinds: set[Forms] = set()
+    for index, item in enumerate(items):
+        kinds.add(_forms(item))
+        if len(kinds) > _MOST_KINDS:
+            return items[:index]
+    return items
+
+
+def _not_prepared(error: TranscodingFailed | Unreadable | OSError) -> Judgement:
+    """Return what is made of an instance that has not the form that the peer takes."""
+    if isinstance(error, TranscodingFailed):
+        sentence = f"the peer does not take the transfer syntax, and the instance has no other form: {error}"
+        return Judgement(Outcome(Verdict.REFUSED, "TranscodingFailed", is_own=True), sentence)
+    reason = error.reason if isinstance(error, Unreadable) else UNREADABLE
+    return Judgement(Outcome(Verdict.RETRY, reason), str(error))
 
 
 def _peer(node: DicomNodeDestination) -> Peer:
