@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from corpus import data_set_bytes, make_corpus, uid_of
+from corpus import FILES, data_set_bytes, make_corpus, uid_of
 from gateways import LoneGateway
+from healthy import HealthyClient
+from manifests import changed
 from pdus import context, data_set, uid_value
 from peer import Answered, Peer, new_uid
+from processes import wait_until
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
-from routes import local_node, pacs, secret, to_pacs
+from routes import local_node, local_route, pacs, secret, to_pacs
 from running import Running
 from scripted_scp import Acceptor, ScriptedSCP
 from storescp import StoreSCP
@@ -161,3 +164,63 @@ def test_what_has_no_other_form_says_so_and_keeps_nobody_waiting(
     assert one["reason"] == "TranscodingFailed"
     error = gateway.status()["destinations"][0]["lastError"]
     assert "no other form: an element reaches beyond what holds it" in error["message"]
+
+
+COMPRESSED = {
+    "MR_small_RLE.dcm": "MR_small.dcm",
+    "MR_small_jp2klossless.dcm": "MR_small.dcm",
+    "MR_small_jpeg_ls_lossless.dcm": "MR_small.dcm",
+    "SC_rgb_jpeg_gdcm.dcm": "",
+    "SC_rgb_jpeg_dcmtk.dcm": "",
+    "JPEG2000.dcm": "",
+    "examples_ybr_color.dcm": "",
+}
+"""Public files, and those of the same pixels in native form."""
+
+
+def test_a_peer_that_takes_implicit_vr_alone_gets_compressed_images_decompressed(
+    tmp_path: Path, lone: Lone, implicit_peer: StoreSCP
+) -> None:
+    gateway = lone(tmp_path / "gateway", [local_node(), pacs(implicit_peer.port), to_pacs()])
+    files = make_corpus(tmp_path / "corpus", 2, tuple(COMPRESSED))
+    with HealthyClient(gateway.port) as healthy:
+        send(gateway.port, files)
+        wait_until(lambda: {uid_of(one) for one in files} <= implicit_peer.data_sets().keys(), "not all have arrived")
+    assert healthy.faults == []
+    gateway.wait_for(owed=0, deadLettered=0)
+    kept = implicit_peer.data_sets()
+    for file in files:
+        arrived = parsed(kept[uid_of(file)], ImplicitVRLittleEndian)
+        assert len(arrived.PixelData) == arrived.Rows * arrived.Columns * arrived.SamplesPerPixel * (
+            arrived.BitsAllocated // 8
+        ) * int(arrived.get("NumberOfFrames") or 1)
+        if original := COMPRESSED[f"{file.stem.rsplit('-', 1)[0]}.dcm"]:
+            assert arrived.PixelData == pydicom.dcmread(FILES / original).PixelData
+
+
+def test_one_instance_in_three_forms_for_three_destinations(tmp_path: Path, lone: Lone) -> None:
+    """Each destination has its own form, byte for byte, and what came is one of them."""
+    everything, explicit, implicit = (
+        StoreSCP(tmp_path / "everything", "+B", "+xa", "--fork"),
+        StoreSCP(tmp_path / "explicit", "+B", "+xe", "--fork"),
+        StoreSCP(tmp_path / "implicit", "+B", "+xi", "--fork"),
+    )
+    peers = {"everything": everything, "explicit": explicit, "implicit": implicit}
+    nodes = [changed(pacs(peer.port), "metadata.name", name) for name, peer in peers.items()]
+    references = [{"kind": "DicomNode", "name": name} for name in peers]
+    rules = [{"name": "everything", "destinations": references}]
+    gateway = lone(tmp_path / "gateway", [local_node(), *nodes, local_route(rules=rules)])
+    (file,) = make_corpus(tmp_path / "corpus", 1, ("MR_small_jp2klossless.dcm",))
+    send(gateway.port, [file])
+    gateway.wait_for(owed=0, deliveredTotal=1, deadLettered=0)
+    uid, came = uid_of(file), data_set_bytes(file.read_bytes())
+    forms = {name: peer.data_sets()[uid] for name, peer in peers.items()}
+    for peer in peers.values():
+        peer.stop()
+    assert forms["everything"] == came
+    original = pydicom.dcmread(FILES / "MR_small.dcm").PixelData
+    as_explicit = parsed(forms["explicit"], ExplicitVRLittleEndian)
+    as_implicit = parsed(forms["implicit"], ImplicitVRLittleEndian)
+    assert as_explicit.PixelData == as_implicit.PixelData == original
+    assert elements(as_explicit) == elements(as_implicit)
+    assert len({len(one) for one in forms.values()}) == 3

@@ -9,7 +9,8 @@ import pytest
 from corpus import SOURCES, make_corpus, uid_of
 from gateways import LoneGateway
 from orthanc import Orthanc, assert_archive_has
-from pdus import ASSOCIATE_RJ, abort, pdu, release
+from pdus import ASSOCIATE_RJ, CT, abort, context, pdu, release
+from peer import Answered, Peer
 from ports import free_port
 from processes import wait_until
 from routes import PACS, local_node, pacs, secret, to, to_pacs
@@ -19,6 +20,7 @@ from storescp import StoreSCP
 from tap import Tap
 
 Lone = Callable[..., LoneGateway]
+MPEG2 = "1.2.840.10008.1.2.4.100"
 KEYS = {"keySecretRef": {"name": "spool-key", "key": "keys"}}
 
 
@@ -207,8 +209,11 @@ def test_what_the_peer_does_not_take_is_dead_lettered_with_its_reason_and_nothin
 ) -> None:
     peer = storescp("+B")  # takes uncompressed transfer syntaxes alone
     gateway = lone(tmp_path / "gateway", [local_node(), pacs(peer.port), to_pacs()])
-    files = make_corpus(tmp_path / "corpus", 4, ("CT_small.dcm", "JPEG2000.dcm"))
-    assert dcmsend(gateway.port, files) == 0
+    assert dcmsend(gateway.port, small(tmp_path / "corpus", 4)) == 0
+    film = Peer(gateway.port).associated(context(1, CT, MPEG2))  # which has no other form
+    for _ in range(4):
+        assert film.store_one() == Answered(0)
+    film.release()
     gateway.wait_for(owed=0, deliveredTotal=4, deadLettered=4)
     page = gateway.get("/api/v1/queue?state=DeadLettered")
     assert {one["reason"] for one in page["items"]} == {"TransferSyntaxNotSupported"}

@@ -10,8 +10,10 @@ from dicomroute_gateway.spool.part10 import file_head, head_length
 from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
 
+from .decoders import Decoders
+from .decompress import DECODED, decompress
 from .parcel import Parcel
-from .transcode import transcode
+from .transcode import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, alternatives, transcode
 
 AS_IT_CAME: Final = Recipe()
 
@@ -21,6 +23,7 @@ class Preparing:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+        self._decoders = Decoders()
 
     def parcel(self, received: Received) -> Parcel:
         """Return an instance as it came."""
@@ -43,16 +46,26 @@ class Preparing:
         if parcel.transfer_syntax_uid == transfer_syntax_uid:
             return parcel
         recipe = Recipe((*parcel.recipe.steps, Transcode(transfer_syntax_uid)))
-        file = self._spool.derived(received, recipe, partial(_file_in, parcel, transfer_syntax_uid))
+        file = self._spool.derived(received, recipe, partial(self._file_in, parcel, transfer_syntax_uid))
         head = head_length(parcel.sop_class_uid, parcel.sop_instance_uid, transfer_syntax_uid)
         return replace(
             parcel, recipe=recipe, transfer_syntax_uid=transfer_syntax_uid, length=file.length - head, file=file
         )
 
+    def _file_in(self, parcel: Parcel, transfer_syntax_uid: str) -> Iterator[bytes]:
+        """Yield the file of a parcel in another transfer syntax. Raises TranscodingFailed, Unreadable."""
+        yield file_head(parcel.sop_class_uid, parcel.sop_instance_uid, transfer_syntax_uid)
+        source, head = parcel.transfer_syntax_uid, parcel.file.length - parcel.length
+        with parcel.file.open() as content:
+            data_set = partial(content.stream, head)
+            if source in DECODED:
+                yield from decompress(data_set, parcel.length, source, transfer_syntax_uid, self._decoders)
+            else:
+                yield from transcode(data_set(), parcel.length, source, transfer_syntax_uid)
 
-def _file_in(parcel: Parcel, transfer_syntax_uid: str) -> Iterator[bytes]:
-    """Yield the file of a parcel in another transfer syntax. Raises TranscodingFailed, Unreadable."""
-    yield file_head(parcel.sop_class_uid, parcel.sop_instance_uid, transfer_syntax_uid)
-    with parcel.file.open() as content:
-        data_set = content.stream(parcel.file.length - parcel.length)
-        yield from transcode(data_set, parcel.length, parcel.transfer_syntax_uid, transfer_syntax_uid)
+
+def other_forms(transfer_syntax_uid: str) -> tuple[str, ...]:
+    """Return the transfer syntaxes that an instance can be sent in beside its own, the best one first."""
+    if transfer_syntax_uid in DECODED:
+        return (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+    return alternatives(transfer_syntax_uid)

@@ -12,7 +12,7 @@ import io
 import struct
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
@@ -34,6 +34,7 @@ _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _PIXEL_REPRESENTATION: Final = 0x00280103
 _BITS_ALLOCATED: Final = 0x00280100
+_PIXEL_DATA: Final = 0x7FE00010
 _MOST_DEPTH: Final = 10_000
 _SHORT_VRS: Final = frozenset(
     (
@@ -77,16 +78,30 @@ def alternatives(transfer_syntax_uid: str) -> tuple[str, ...]:
     return tuple(one for one in _WRITTEN if one != transfer_syntax_uid) if transfer_syntax_uid in _READ else ()
 
 
-def transcode(file: BinaryIO, length: int, source: str, target: str) -> Iterator[bytes]:
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """What is written for encapsulated Pixel Data: native pixels of a length, and what changes elsewhere.
+
+    `changes` are top-level elements that are written in place of those that came, or beside them, by tag: VR and value
+    in little endian, None for one that is left out.
+    """
+
+    length: int
+    vr: str
+    changes: Mapping[int, tuple[str, bytes] | None]
+    blocks: Iterator[bytes]
+
+
+def transcode(file: BinaryIO, length: int, source: str, target: str, pixels: Pixels | None = None) -> Iterator[bytes]:
     """Yield the data set of `length` bytes that begins where `file` stands, in another transfer syntax.
 
-    `target` is one of the `alternatives` to `source`. Raises TranscodingFailed; what was yielded before is then of no
-    use. OSError, and what reading the file raises.
+    `target` is one of the `alternatives` to `source`, or `source` itself. With `pixels` it may have encapsulated ones.
+    Raises TranscodingFailed; what was yielded before is then of no use. OSError, and what reading the file raises.
     """
     end: int | None = length
     if source == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
         file, end = cast(BinaryIO, io.BufferedReader(_Inflated(file, length), _BLOCK_BYTES)), None
-    yield from _joined(_Writing(file, _WRITTEN[target]).data_set(end, _READ[source]))
+    yield from _joined(_Writing(file, _WRITTEN[target], pixels).data_set(end, _READ[source]))
 
 
 def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -114,10 +129,13 @@ class _Level:
 class _Writing:
     """One data set on its way from one encoding to another."""
 
-    def __init__(self, file: BinaryIO, target: _Encoding) -> None:
+    def __init__(self, file: BinaryIO, target: _Encoding, pixels: Pixels | None = None) -> None:
         self._file = file
         self._target = target
+        self._pixels = pixels
         self._offset = 0
+        self._changes = sorted(pixels.changes.items()) if pixels is not None else []
+        """What is still to be written in place of what came, the lowest tag first."""
 
     def data_set(self, end: int | None, encoding: _Encoding) -> Iterator[bytes]:
         levels = [_Level(is_sequence=False, end=end, encoding=encoding)]
@@ -134,6 +152,14 @@ class _Writing:
             if found is None:
                 return
             tag, vr, size = found
+            if len(levels) == 1 and self._pixels is not None:
+                yield from self._changed_before(tag)
+                if tag in self._pixels.changes:
+                    self._skip(size)
+                    continue
+                if tag == _PIXEL_DATA:
+                    yield from self._native(self._pixels, size)
+                    continue
             end = None if size == _UNDEFINED else self._offset + size
             if level.end is not None and end is not None and end > level.end:
                 raise TranscodingFailed("an element reaches beyond what holds it")
@@ -205,6 +231,36 @@ class _Writing:
             level.is_signed = first[:1] == b"\1"
         elif tag == _BITS_ALLOCATED:
             level.bits_allocated = int.from_bytes(first[:2], "little")
+
+    def _changed_before(self, tag: int) -> Iterator[bytes]:
+        """Yield the changed elements whose place is before, or at, a tag of the data set."""
+        while self._changes and self._changes[0][0] <= tag:
+            changed, now = self._changes.pop(0)
+            if now is not None:
+                yield self._element(changed, now[0], len(now[1])) + now[1]
+
+    def _native(self, pixels: Pixels, size: int) -> Iterator[bytes]:
+        """Yield native pixels, and go beyond the encapsulated ones."""
+        if size != _UNDEFINED:
+            raise TranscodingFailed("its pixels are not encapsulated")
+        padding = pixels.length % 2
+        yield self._element(_PIXEL_DATA, pixels.vr, pixels.length + padding)
+        yield from pixels.blocks
+        yield bytes(padding)
+        while True:
+            header = self._file.read(8)
+            group, element, length = struct.unpack("<HHI", header) if len(header) == 8 else (0, 0, 0)
+            tag, self._offset = group << 16 | element, self._offset + 8
+            if tag == _SEQUENCE_END:
+                return
+            if tag != _ITEM:
+                raise TranscodingFailed("something but a fragment in its pixels")
+            self._skip(length)
+
+    def _skip(self, size: int) -> None:
+        """Go beyond a value."""
+        self._offset += size
+        self._file.seek(size, io.SEEK_CUR)
 
     def _element(self, tag: int, vr: str, size: int) -> bytes:
         group, element = tag >> 16, tag & 0xFFFF

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Final, Self, cast
+from typing import TYPE_CHECKING, Final, Self
 
 from .keys import KEY_MISSING, Keys
 from .sealed import KeyUnknown, SealBroken, sealed_length, unseal
@@ -144,9 +144,9 @@ class Content:
             return None
         return data if count == len(data) else None
 
-    def stream(self, offset: int = 0) -> BinaryIO:
-        """Return what begins at `offset` as a file to read on from there. Reading it raises Unreadable."""
-        return cast(BinaryIO, io.BufferedReader(_Stream(self, offset), _STREAM_BYTES))
+    def stream(self, offset: int = 0) -> io.BufferedReader:
+        """Return what begins at `offset` as a file whose first byte that is. Reading it raises Unreadable."""
+        return io.BufferedReader(_Stream(self, offset), _STREAM_BYTES)
 
     def close(self) -> None:
         """Close the file."""
@@ -171,10 +171,21 @@ class _Stream(io.RawIOBase):
     def __init__(self, content: Content, offset: int) -> None:
         super().__init__()
         self._content = content
-        self._offset = offset
+        self._begin = self._offset = offset
 
     def readable(self) -> bool:
         return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: self._begin, io.SEEK_CUR: self._offset, io.SEEK_END: self._content.length}[whence]
+        self._offset = max(self._begin, base + offset)
+        return self.tell()
+
+    def tell(self) -> int:
+        return self._offset - self._begin
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer)

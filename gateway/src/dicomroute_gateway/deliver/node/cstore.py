@@ -18,8 +18,8 @@ from dicomroute_gateway.node.associations import Associations, Forms, Kept, Peer
 from dicomroute_gateway.node.outgoing import Outgoing
 from dicomroute_gateway.node.threads import in_thread
 from dicomroute_gateway.prepare.parcel import Parcel
-from dicomroute_gateway.prepare.preparing import Preparing
-from dicomroute_gateway.prepare.transcode import TranscodingFailed, alternatives
+from dicomroute_gateway.prepare.preparing import Preparing, other_forms
+from dicomroute_gateway.prepare.transcode import TranscodingFailed
 from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
 from dicomroute_gateway.throttle import Throttle
 
@@ -167,7 +167,7 @@ def _is_ended_by_peer(failure: RequestorFailure) -> bool:
 
 def _forms(item: Item) -> Forms:
     syntax = item.parcel.transfer_syntax_uid
-    return tuple(Syntaxes(item.parcel.sop_class_uid, one) for one in (syntax, *alternatives(syntax)))
+    return tuple(Syntaxes(item.parcel.sop_class_uid, one) for one in (syntax, *other_forms(syntax)))
 
 
 def _of_few_kinds(items: Sequence[Item]) -> Sequence[Item]:

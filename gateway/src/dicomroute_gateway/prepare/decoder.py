@@ -1,0 +1,66 @@
+"""The process that decodes compressed frames: what a stranger's bytes do to a decoder, they do to it alone.
+
+It answers requests from its standard input. It has bounds on memory, writes no file, and is the first that a system
+without memory ends. It ends with its standard input.
+"""
+
+import os
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import RLELossless
+
+from .decoder_messages import read_message, write_message
+
+_MEMORY_BYTES: Final = 2 << 30
+
+
+def decode(head: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the native form of a frame, and the photometric interpretation and planar configuration that it is in.
+
+    `head` has the transfer syntax and the attributes of the Image Pixel Module by the names that pydicom has for them.
+    """
+    attributes = head["attributes"]
+    decoder = get_decoder(head["syntax"])
+    plugin = "pydicom" if head["syntax"] == RLELossless else "gdcm"
+    pixels, found = decoder.as_buffer(
+        encapsulate([frame]), raw=True, decoding_plugin=plugin, number_of_frames=1, **attributes
+    )
+    photometric = str(found["photometric_interpretation"])
+    samples = attributes["samples_per_pixel"]
+    size = attributes["rows"] * attributes["columns"] * samples * attributes["bits_allocated"] // 8
+    if photometric == "YBR_FULL_422" and len(pixels) == size:
+        photometric = "YBR_FULL"  # the decoder gives every pixel its own colour
+    planar = found.get("planar_configuration") if samples > 1 else None
+    return {"photometric_interpretation": photometric, "planar_configuration": planar}, bytes(pixels[:size])
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):  # decoders print what they think of a frame
+        os.dup2(nowhere, descriptor)
+    for what, bound in (
+        (resource.RLIMIT_AS, _MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (bound, bound))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    while message := read_message(requests):
+        try:
+            head, body = decode(*message)
+        except Exception as error:
+            head, body = {"error": f"{type(error).__name__}: {error}"[:500]}, b""
+        write_message(answers, head, body)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The processes that decode frames, kept for the next instance and ended when they have nothing to do."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from .decoder_messages import read_message, write_message
+from .transcode import TranscodingFailed
+
+_MOST: Final = 2
+"""How many decode side by side; further ones wait."""
+_FRAME_SECONDS: Final = 60.0
+_IDLE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A native frame, and the form that it is in (PS3.3 C.7.6.3.1.2 and C.7.6.3.1.3)."""
+
+    pixels: bytes
+    photometric_interpretation: str
+    planar_configuration: int | None
+
+
+class Decoder:
+    """One process. For one thread at a time."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "dicomroute_gateway.prepare.decoder"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+
+    def decode(self, transfer_syntax_uid: str, attributes: Mapping[str, int | str], frame: bytes) -> Frame:
+        """Return the native form of a frame; `attributes` are those of the Image Pixel Module, as pydicom names them.
+
+        Raises TranscodingFailed.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        patience = threading.Timer(_FRAME_SECONDS, self._process.kill)
+        patience.daemon = True
+        patience.start()
+        try:
+            head = {"syntax": transfer_syntax_uid, "attributes": dict(attributes)}
+            write_message(self._process.stdin, head, frame)
+            answer = read_message(self._process.stdout)
+        except OSError:
+            answer = None
+        finally:
+            patience.cancel()
+        if answer is None:
+            self.end()
+            raise TranscodingFailed("its pixels broke the decoder, or took it too much memory or time")
+        found, pixels = answer
+        if "error" in found:
+            raise TranscodingFailed(f"its pixels cannot be decoded: {found['error']}")
+        return Frame(pixels, found["photometric_interpretation"], found["planar_configuration"])
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it can be used again."""
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass  # what it was still to be told is of no use to anybody
+
+
+class Decoders:
+    """Lends decoders. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._places = threading.BoundedSemaphore(_MOST)
+        self._lock = threading.Lock()
+        self._idle: list[Decoder] = []
+        self._ending: threading.Timer | None = None
+
+    @contextmanager
+    def lend(self) -> Iterator[Decoder]:
+        """Lend one; wait where all are in use. Raises OSError when no process can be started."""
+        with self._places:
+            with self._lock:
+                decoder = self._idle.pop() if self._idle else None
+            decoder = decoder if decoder is not None and decoder.is_running else Decoder()
+            try:
+                yield decoder
+            except BaseException:
+                decoder.end()
+                raise
+            with self._lock:
+                self._idle.append(decoder)
+                if self._ending is not None:
+                    self._ending.cancel()
+                self._ending = threading.Timer(_IDLE_SECONDS, self.end_idle)
+                self._ending.daemon = True
+                self._ending.start()
+
+    def end_idle(self) -> None:
+        """End those that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for one in idle:
+            one.end()
