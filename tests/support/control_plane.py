@@ -61,6 +61,7 @@ class ControlPlane:
                 f"--cert-dir={folder / 'certs'}",
                 f"--token-auth-file={folder / 'tokens.csv'}",
                 "--authorization-mode=RBAC",
+                "--allow-privileged=true",
                 "--service-account-issuer=https://kubernetes.default.svc",
                 f"--service-account-key-file={folder / 'sa.key'}",
                 f"--service-account-signing-key-file={folder / 'sa.key'}",
@@ -131,12 +132,16 @@ class ControlPlane:
         path = f"/apis/{document['apiVersion']}/namespaces/default/{plural}/{document['metadata']['name']}"
         return self.request("PUT", f"{path}?fieldValidation=Strict&dryRun=All", document)
 
-    def request(self, method: str, path: str, document: dict[str, Any] | None = None) -> Answer:
+    def request(
+        self, method: str, path: str, document: dict[str, Any] | None = None, *, user: str = "", kind: str = "json"
+    ) -> Answer:
+        """Send a request, as the administrator or as another `user`; `kind` is that of the body."""
+        somebody_else = {"Impersonate-User": user, "Impersonate-Group": "system:authenticated"} if user else {}
         request = urllib.request.Request(
             f"https://127.0.0.1:{self._port}{path}",
             method=method,
             data=None if document is None else json.dumps(document).encode(),
-            headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": f"application/{kind}", **somebody_else},
         )
         try:
             with urllib.request.urlopen(request, context=self._context, timeout=30) as response:

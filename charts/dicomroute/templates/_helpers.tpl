@@ -91,3 +91,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- dict "resources" .resources "storageClassName" .storageClassName "podTemplateSpec" $spec "podMetadata" $meta "serviceAccountAnnotations" .serviceAccountAnnotations "logLevel" .logLevel "user" .user "monitoringNamespaces" .monitoringNamespaces | toYaml -}}
 {{- end -}}
 {{- end -}}
+
+{{- define "dicomroute.isTheOperator" -}}
+- name: the-operator
+  expression: request.userInfo.username == "system:serviceaccount:{{ .Release.Namespace }}:{{ include "dicomroute.serviceAccount" . }}"
+{{- end -}}
+
+{{- define "dicomroute.namespaceIsOpen" -}}
+- expression: '!(request.namespace in {{ .Values.admissionPolicies.closedNamespaces | toJson }})'
+  messageExpression: '"the operator writes nothing in the namespace " + request.namespace'
+  reason: Forbidden
+{{- end -}}
+
+{{- define "dicomroute.binding" -}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ .name }}
+  labels: {{- include "dicomroute.labels" .root | nindent 4 }}
+spec:
+  policyName: {{ .name }}
+  validationActions: [{{ .actions }}]
+{{- end -}}
