@@ -4,6 +4,7 @@ import copy
 import itertools
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dicomroute_operator.api.crd import crds
 
 Json = dict[str, Any]
 CHART = Path(__file__).parents[2] / "charts" / "dicomroute"
-OPERATOR = "system:serviceaccount:dicomroute-system:dicomroute"
+OPERATOR = "system:serviceaccount:dicomroute-system:rights-dicomroute"
 NAMESPACE = "rights"
 GROUPS = {
     "Secret": "api/v1",
@@ -55,15 +56,20 @@ def apply(plane: ControlPlane, document: Json, user: str = "", force: bool = Tru
 def plane(control_plane: ControlPlane) -> ControlPlane:
     """The API server with what the chart brings for rights."""
     helm = Path(subprocess.run([BUILD], check=True, capture_output=True, text=True).stdout.strip()) / "helm"
-    command = [helm, "template", "dicomroute", CHART, "--namespace", "dicomroute-system", "--kube-version", "1.35.0"]
+    command = [helm, "template", "rights", CHART, "--namespace", "dicomroute-system", "--kube-version", "1.35.0"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert control_plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}}).code == 201
     for document in filter(None, yaml.safe_load_all(text)):
         if document["kind"] in GROUPS and not document["metadata"].get("namespace"):
             answer = apply(control_plane, document)
             assert answer.code in (200, 201), answer.message
-    canary = secret("canary-gw-admin", {})
-    wait_until(lambda: apply(control_plane, canary, OPERATOR).code == 403, "the policies are not in force")
+    canaries = [changed(one, "metadata.labels", {}) for one in objects().values()]
+    for canary in canaries:
+        wait_until(lambda: apply(control_plane, canary, OPERATOR).code == 403, "a policy is not in force")  # noqa: B023
+    stranger = {**OURS, "resources": ["cloudtargets", "dicomroutes"]}
+    grant(control_plane, "canary", stranger)
+    for document in (with_password("canary"), route(gateway={"image": "canary"})):
+        wait_until(lambda: write(control_plane, "canary", document).code == 403, "a policy is not in force")  # noqa: B023
     return control_plane
 
 
@@ -325,6 +331,15 @@ PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}
 SERIAL = itertools.count()
 
 
+def write(plane: ControlPlane, user: str, document: Json) -> Answer:
+    """Apply one of our kinds as a user."""
+    document = changed(document, "metadata.namespace", NAMESPACE)
+    plural = PLURALS[document["kind"]]
+    path = f"/apis/dicomroute.dev/v1alpha1/namespaces/{NAMESPACE}/{plural}/{document['metadata']['name']}"
+    query = "?fieldManager=someone&force=true"
+    return plane.request("PATCH", path + query, document, user=user, kind="apply-patch+yaml")
+
+
 @pytest.fixture
 def writer(plane: ControlPlane) -> Callable[..., Callable[[Json], Answer]]:
     """Return what writes as a user of our kinds with more rights."""
@@ -333,15 +348,8 @@ def writer(plane: ControlPlane) -> Callable[..., Callable[[Json], Answer]]:
         user = f"writer-{next(SERIAL)}"
         grant(plane, user, OURS, *rules)
 
-        def write(document: Json) -> Answer:
-            document = changed(document, "metadata.namespace", NAMESPACE)
-            plural = PLURALS[document["kind"]]
-            path = f"/apis/dicomroute.dev/v1alpha1/namespaces/{NAMESPACE}/{plural}/{document['metadata']['name']}"
-            query = "?fieldManager=someone&force=true"
-            return plane.request("PATCH", path + query, document, user=user, kind="apply-patch+yaml")
-
-        wait_until(lambda: write(named(node(), user)).code in (200, 201), "the rights are not in force")
-        return write
+        wait_until(lambda: write(plane, user, named(node(), user)).code in (200, 201), "the rights are not in force")
+        return partial(write, plane, user)
 
     return make
 
@@ -380,34 +388,34 @@ def with_password(name: str, called: str = "archive") -> Json:
 
 
 def test_who_writes_a_target_names_secrets_that_he_may_read(writer: Callable[..., Callable[[Json], Answer]]) -> None:
-    write = writer()
-    answer = write(with_password("archive-password", "first"))
+    writes = writer()
+    answer = writes(with_password("archive-password", "first"))
     assert answer.code == 403
     assert "in the namespace rights (archive-password), so may not let a gateway send" in answer.message
     allowed = writer(reading("archive-password"))
     assert allowed(with_password("archive-password", "second")).code in (200, 201)
-    assert write(with_password("archive-password", "second")).code in (200, 201), "it was named before"
-    answer = write(with_password("another", "second"))
+    assert writes(with_password("archive-password", "second")).code in (200, 201), "it was named before"
+    answer = writes(with_password("another", "second"))
     assert (answer.code, "(another)" in answer.message) == (403, True)
 
 
 def test_who_sets_an_image_or_a_pod_template_may_create_pods(
     writer: Callable[..., Callable[[Json], Answer]],
 ) -> None:
-    write, allowed = writer(), writer(PODS)
+    writes, allowed = writer(), writer(PODS)
     plain = named(route(), "plain")
-    assert write(plain).code in (200, 201), "without either nothing is asked for"
+    assert writes(plain).code in (200, 201), "without either nothing is asked for"
     for field, value in (
         ("image", "registry.example/gateway:mine"),
         ("podTemplate", {"spec": {"priorityClassName": "system-node-critical"}}),
     ):
         name = f"with-{field.lower()}"
         document = named(route(gateway={field: value}), name)
-        answer = write(document)
+        answer = writes(document)
         assert (answer.code, "may not create pods" in answer.message) == (403, True), answer.message
         assert allowed(document).code in (200, 201)
-        assert write(document).code in (200, 201), "it was so before"
-        assert write(changed(document, "spec.mode", "HoldDeliveries")).code in (200, 201)
+        assert writes(document).code in (200, 201), "it was so before"
+        assert writes(changed(document, "spec.mode", "HoldDeliveries")).code in (200, 201)
 
 
 def test_who_encrypts_a_spool_may_read_its_key(writer: Callable[..., Callable[[Json], Answer]]) -> None:
