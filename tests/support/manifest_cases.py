@@ -76,6 +76,8 @@ OBJECT_NAME = "an object's name has lower case letters"
 KEY = "a Secret's key has letters"
 OAUTH2, WORKLOAD, AWS = "OAuth2ClientCredentials", "AzureWorkloadIdentity", "AWSWebIdentity"
 
+IDENTITIES = (WORKLOAD, AWS, "AzureManagedIdentity", "GoogleWorkloadIdentity")
+
 CREDENTIALS: list[tuple[str, str, list[Any], list[Any], str]] = [
     (
         OAUTH2,
@@ -100,13 +102,34 @@ CREDENTIALS: list[tuple[str, str, list[Any], list[Any], str]] = [
     (WORKLOAD, "tenantID", ["a.onmicrosoft.example", "0-1"], ["", "a/b", "-a"], "a"),
     ("AzureClientSecret", "tenantID", ["t"], ["a/b", "-a"], "a tenant is written as"),
     (
-        WORKLOAD,
+        "AzureClientSecret",
         "authorityHost",
         ["https://login.microsoftonline.us", "https://127.0.0.1:8443"],
         ["http://login.example", "login.example", "https://login.example/", "https://login.example/tenant"],
         "an authority host is written",
     ),
-    (WORKLOAD, "scope", ["https://a.example/.default"], ["a b"], "a scope is one word"),
+    (
+        WORKLOAD,
+        "authorityHost",
+        ["https://login.microsoftonline.com", "https://login.partner.microsoftonline.cn"],
+        [
+            "https://login.example",
+            "https://login.microsoftonline.com:8443",
+            "https://login.microsoftonline.com.example",
+        ],
+        "shown to Microsoft alone",
+    ),
+    *(
+        (
+            kind,
+            "scope",
+            ["https://dicom.healthcareapis.azure.com/.default", "https://dicom.healthcareapis.azure.us/.default"],
+            ["https://management.azure.com/.default", "https://vault.azure.net/.default"],
+            "tokens for DICOM services alone",
+        )
+        for kind in (WORKLOAD, "AzureManagedIdentity")
+    ),
+    ("AzureClientSecret", "scope", ["https://a.example/.default"], ["a b"], "a scope is one word"),
     (
         "GoogleWorkloadIdentity",
         "serviceAccount",
@@ -569,6 +592,13 @@ CASES: list[Case] = [
     ),
     *_table("CloudTarget", "spec.tls", [], [{"caBundleRef": {"kind": "Secret", "name": "a", "key": ".."}}], KEY),
     *_table("CloudTarget", "spec.tls", [], [{"clientCertificateRef": {"name": "A"}}], OBJECT_NAME),
+    *_table(
+        "CloudTarget",
+        "spec",
+        [{"url": "https://a.example", "auth": auth(kind)} for kind in IDENTITIES],
+        [{"url": "http://a.example", "auth": auth(kind)} for kind in IDENTITIES],
+        "an identity of a cloud is shown over TLS alone",
+    ),
     *_table(
         "CloudTarget",
         "spec.proxy.url",

@@ -88,7 +88,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- with .Values.gateway -}}
 {{- $spec := dict "nodeSelector" .nodeSelector "tolerations" .tolerations "affinity" .affinity "priorityClassName" .priorityClassName "imagePullSecrets" .imagePullSecrets -}}
 {{- $meta := dict "labels" .podLabels "annotations" .podAnnotations -}}
-{{- dict "resources" .resources "storageClassName" .storageClassName "podTemplateSpec" $spec "podMetadata" $meta "serviceAccountAnnotations" .serviceAccountAnnotations "logLevel" .logLevel "user" .user "monitoringNamespaces" .monitoringNamespaces | toYaml -}}
+{{- dict "resources" .resources "storageClassName" .storageClassName "podTemplateSpec" $spec "podMetadata" $meta "serviceAccountAnnotations" .serviceAccountAnnotations "logLevel" .logLevel "user" .user "monitoringNamespaces" .monitoringNamespaces "machineIdentities" .machineIdentities | toYaml -}}
 {{- end -}}
 {{- end -}}
 

@@ -7,7 +7,8 @@ import pytest
 from auths import MEMBERS, auth
 from manifests import Json, changed, node, route, target
 
-from dicomroute_operator.api.conditions import CONDITIONS
+from dicomroute_operator.api.conditions import CONDITIONS, Accepted
+from dicomroute_operator.api.credentials import MACHINE_IDENTITIES
 from dicomroute_operator.api.inputs import Existing, RouteInputs
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
@@ -224,3 +225,15 @@ def test_every_reason_is_declared_with_its_meaning_and_used() -> None:
         assert reasons_.__doc__
         for reason in reasons_:
             assert reason.meaning.endswith("."), reason
+
+
+@pytest.mark.parametrize("type_", MACHINE_IDENTITIES)
+def test_a_machines_identity_is_for_the_platform_to_allow(type_: str) -> None:
+    one = CloudTarget.model_validate(target(auth=auth(type_)))
+    (refused, *_) = check_target(one, ())
+    assert (refused.reason, refused.is_fault) == (Accepted.MACHINE_IDENTITY_NOT_ALLOWED, True)
+    assert f"gateway.machineIdentities: [{type_}]" in refused.message
+    (accepted, *_) = check_target(one, (type_,))
+    assert accepted.reason is Accepted.ACCEPTED
+    (other, *_) = check_target(CloudTarget.model_validate(target()), ())
+    assert other.reason is Accepted.ACCEPTED

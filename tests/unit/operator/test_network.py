@@ -1,23 +1,24 @@
 """Egress is what targets need, and never the addresses where clouds hand out identities."""
 
-from ipaddress import ip_network
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from auths import MEMBERS, auth
 from manifests import changed, node, route, target
 
+from dicomroute_operator.api.credentials import MACHINE_IDENTITIES
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.gather.route import gather_route
-from dicomroute_operator.render.egress import METADATA_ADDRESSES, egress
+from dicomroute_operator.render.egress import IDENTITY_NETWORKS, egress
 
 
-def rules(url: str, **spec: Any) -> list[dict[str, Any]]:
+def rules(url: str, allowed: Sequence[str] = MACHINE_IDENTITIES, **spec: Any) -> list[dict[str, Any]]:
     one = CloudTarget.model_validate(target(url=url, **spec))
     inputs = gather_route(DicomRoute.model_validate(route()), [], [one])
-    names, *rest = egress(inputs)
+    names, *rest = egress(inputs, allowed)
     assert {port["port"] for port in names["ports"]} == {53, 5353}
     return rest
 
@@ -37,9 +38,8 @@ def test_a_literal_address_is_open_alone(url: str, address: str, port: int) -> N
 def test_a_host_name_is_open_by_port_but_for_metadata_services() -> None:
     (rule,) = rules("https://archive.example/dicom-web")
     assert rule["ports"] == [{"port": 443, "protocol": "TCP"}]
-    for block, forbidden in zip(rule["to"], METADATA_ADDRESSES, strict=True):
-        assert block["ipBlock"]["except"] == [forbidden]
-        assert ip_network(forbidden).subnet_of(ip_network(block["ipBlock"]["cidr"]))
+    closed = [one for block in rule["to"] for one in block["ipBlock"]["except"]]
+    assert closed == [*IDENTITY_NETWORKS]
 
 
 METADATA = {"ipBlock": {"cidr": "169.254.169.254/32"}}
@@ -50,6 +50,12 @@ def test_the_metadata_service_is_open_to_the_identities_that_it_gives(type_: str
     found = [rule for rule in rules("https://192.0.2.7/", auth=auth(type_)) if METADATA in rule["to"]]
     assert bool(found) == (type_ in ("AzureManagedIdentity", "GoogleWorkloadIdentity"))
     assert all(rule["ports"] == [{"port": 80, "protocol": "TCP"}] for rule in found)
+
+
+@pytest.mark.parametrize("type_", MACHINE_IDENTITIES)
+def test_the_metadata_service_is_closed_where_the_platform_does_not_allow_it(type_: str) -> None:
+    (rule,) = rules("https://192.0.2.7/", (), auth=auth(type_))
+    assert rule["to"] == [{"ipBlock": {"cidr": "192.0.2.7/32"}}]
 
 
 def test_what_gives_tokens_is_open_too() -> None:
@@ -77,14 +83,14 @@ def test_a_proxy_is_open_in_the_place_of_what_it_reaches() -> None:
 def test_a_node_that_is_a_destination_is_open_at_its_port(spec: dict[str, Any], cidr: str, port: int) -> None:
     to_pacs = changed(route(), "spec.rules.0.destinations", [{"kind": "DicomNode", "name": "ct-1"}])
     called = DicomNode.model_validate(node(aeTitle="PACS", **spec))
-    _, rule = egress(gather_route(DicomRoute.model_validate(to_pacs), [called], []))
+    _, rule = egress(gather_route(DicomRoute.model_validate(to_pacs), [called], []), ())
     assert rule["to"][0]["ipBlock"]["cidr"] == cidr
     assert rule["ports"] == [{"port": port, "protocol": "TCP"}]
 
 
 def test_a_node_that_is_no_destination_is_not_open() -> None:
     called = DicomNode.model_validate(node(aeTitle="PACS", host="192.0.2.9"))
-    (names,) = egress(gather_route(DicomRoute.model_validate(route()), [called], []))
+    (names,) = egress(gather_route(DicomRoute.model_validate(route()), [called], []), ())
     assert {port["port"] for port in names["ports"]} == {53, 5353}
 
 
@@ -97,6 +103,11 @@ CLOSED = [
     "[::ffff:a9fe:a9fe]",
     "[fe80::1]",
     "[febf::1]",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "[fd00:ec2::23]",
+    "[fd20:ce::254]",
 ]
 
 
@@ -110,12 +121,12 @@ def test_a_manifest_does_not_open_a_metadata_service(host: str) -> None:
     assert rules("https://archive.example/", proxy={"url": f"http://{host}:80"}) == []
     to_pacs = changed(route(), "spec.rules.0.destinations", [{"kind": "DicomNode", "name": "ct-1"}])
     called = DicomNode.model_validate(node(aeTitle="PACS", host=host.strip("[]"), port=80))
-    _, *rest = egress(gather_route(DicomRoute.model_validate(to_pacs), [called], []))
+    _, *rest = egress(gather_route(DicomRoute.model_validate(to_pacs), [called], []), ())
     assert rest == []
 
 
 def test_an_identity_opens_the_metadata_service_as_ever_and_a_url_not_its_other_ports() -> None:
-    (rule,) = rules("http://169.254.169.254:8080/", auth=auth("AzureManagedIdentity"))
+    (rule,) = rules("https://169.254.169.254:8080/", auth=auth("AzureManagedIdentity"))
     assert rule == {"to": [METADATA], "ports": [{"port": 80, "protocol": "TCP"}]}
 
 

@@ -41,6 +41,11 @@ class Accepted(Reason):
         "A deleted route of the same name has left a spool, which may still hold what was never delivered: take it "
         "over with gateway.spool.adopt: true, or delete the claim, or choose another name.",
     )
+    MACHINE_IDENTITY_NOT_ALLOWED = (
+        "MachineIdentityNotAllowed",
+        "The target uses the identity of the node, and the platform does not allow that: the chart's "
+        "gateway.machineIdentities. The gateway cannot reach the metadata service, and gets no token.",
+    )
     CONFIGURATION_TOO_LARGE = (
         "ConfigurationTooLarge",
         "What the gateway is to be told does not fit into a ConfigMap, which holds 1 MiB: split the route.",

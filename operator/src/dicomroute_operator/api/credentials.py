@@ -220,6 +220,37 @@ class AzureClientCertificateAuth(Model):
     scope: Scope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
 
 
+MicrosoftAuthorityHost = Annotated[
+    str,
+    Field(
+        max_length=255,
+        json_schema_extra=rules(
+            (
+                r"self.matches(r'^https://login[.](microsoftonline[.](com|us)|chinacloudapi[.]cn|partner[.]microsoftonline[.]cn)$')",
+                "the token of a service account is shown to Microsoft alone: leave authorityHost out, or write the "
+                "sovereign cloud's, such as https://login.microsoftonline.us",
+            )
+        ),
+    ),
+]
+"""Who is shown the token of a pod's service account: whoever has it can be that service account elsewhere."""
+
+DICOMServiceScope = Annotated[
+    str,
+    Field(
+        max_length=255,
+        json_schema_extra=rules(
+            (
+                r"self.matches(r'^https://dicom[.]healthcareapis[.]azure[.](com|us|cn)/[.]default$')",
+                "an identity of the cluster gets tokens for DICOM services alone: leave scope out, or write the "
+                "sovereign cloud's, such as https://dicom.healthcareapis.azure.us/.default",
+            )
+        ),
+    ),
+]
+"""What tokens of an identity are for that whoever writes a target has not been given: nothing but this."""
+
+
 class AzureWorkloadIdentityAuth(Model):
     """The pods' own identity, federated with an application or a managed identity of Microsoft Entra ID.
 
@@ -232,10 +263,10 @@ class AzureWorkloadIdentityAuth(Model):
     tenant_id: TenantID | None = Field(
         default=None, description="The tenant. Absent: that which the webhook gives to the pods. " + _NEW_PODS
     )
-    authority_host: AuthorityHost | None = Field(
+    authority_host: MicrosoftAuthorityHost | None = Field(
         default=None, description="Where tokens are given. Absent: what the webhook says, which knows its cloud."
     )
-    scope: Scope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
+    scope: DICOMServiceScope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
 
 
 class AzureManagedIdentityAuth(Model):
@@ -248,7 +279,7 @@ class AzureManagedIdentityAuth(Model):
         default=None,
         description="The client ID of a user-assigned identity of the nodes. Absent: their only one.",
     )
-    scope: Scope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
+    scope: DICOMServiceScope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
 
 
 class GoogleWorkloadIdentityAuth(Model):
@@ -344,6 +375,10 @@ _MEMBERS: Final = {
     "AWSWebIdentity": "awsWebIdentity",
 }
 """The member of each type; None has none."""
+
+
+MACHINE_IDENTITIES: Final = (AuthType.AZURE_MANAGED_IDENTITY, AuthType.GOOGLE_WORKLOAD_IDENTITY)
+"""Credentials that come from the metadata service of the machine, which may have more rights than the pod."""
 
 
 class Auth(Model):

@@ -196,6 +196,11 @@ class CloudTargetSpec(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
+                "!(self.auth.type in ['AzureWorkloadIdentity', 'AzureManagedIdentity', 'GoogleWorkloadIdentity', "
+                "'AWSWebIdentity']) || self.url.startsWith('https://')",
+                "an identity of a cloud is shown over TLS alone: write https:// in spec.url",
+            ),
+            (
                 "self.provider == 'Generic' || !has(self.answers)",
                 "answers is for provider Generic, the others are known: leave answers out, or say provider: Generic",
             ),

@@ -1,19 +1,32 @@
 """The checks of a CloudTarget."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from dicomroute_operator.api.conditions import Accepted, CredentialsInClear
-from dicomroute_operator.api.credentials import AuthType
+from dicomroute_operator.api.credentials import MACHINE_IDENTITIES, AuthType
 from dicomroute_operator.api.target import CloudTarget
 
 from .finding import Check, Finding, run_chain
 
 
-def check_target(target: CloudTarget) -> list[Finding]:
-    """Return the findings of a target."""
+def check_target(target: CloudTarget, machine_identities: Collection[str] = MACHINE_IDENTITIES) -> list[Finding]:
+    """Return the findings of a target; `machine_identities` are the credentials of that kind which are allowed."""
     accepted = Finding("CloudTarget", target.metadata.name, Accepted.ACCEPTED, True, "the manifest contradicts nothing")
+    if target.spec.auth.type in MACHINE_IDENTITIES and target.spec.auth.type not in machine_identities:
+        sentence = (
+            f"{target.spec.auth.type} uses the identity of the node, which may do more than this target needs: let the "
+            f"platform team allow it with the chart's gateway.machineIdentities: [{target.spec.auth.type}]"
+        )
+        accepted = Finding(
+            "CloudTarget",
+            target.metadata.name,
+            Accepted.MACHINE_IDENTITY_NOT_ALLOWED,
+            False,
+            sentence,
+            "spec.auth.type",
+        )
     return [accepted, *run_chain(CREDENTIALS_IN_CLEAR, target)]
 
 

@@ -74,7 +74,9 @@ class Operator:
         self._routes = RouteReconciler(
             client, self._world, settings.route, self._enqueue, self._queue.later, self._is_selected
         )
-        self._peers = PeerReconciler(client, self._world, self._queue.later)
+        self._peers = PeerReconciler(
+            client, self._world, self._queue.later, settings.route.render.defaults.machine_identities
+        )
         self._poller = Poller(self._world, settings.route.admin_key, self._enqueue)
         self._lease = Lease(client, settings.namespace, settings.lease, settings.identity)
         self._selected: Informer | None = None

@@ -1,6 +1,6 @@
 """Reconciles nodes and targets: nothing is made of them, but their status says how they stand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -21,7 +21,14 @@ from .world import Key, World
 class PeerReconciler:
     """Writes the status of nodes and targets."""
 
-    def __init__(self, client: Client, world: World, ask_later: Callable[[Key, float], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        world: World,
+        ask_later: Callable[[Key, float], None],
+        machine_identities: Collection[str],
+    ) -> None:
+        self._machine_identities = machine_identities
         self._client = client
         self._world = world
         self._ask_later = ask_later
@@ -40,7 +47,8 @@ class PeerReconciler:
             target = self._world.targets.get(key)
             if target is not None:
                 said = [self._said(route, key, now) for route in self._world.runs(key)]
-                await self._publish(key, target, target_status(target, check_target(target), said, now))
+                findings = check_target(target, self._machine_identities)
+                await self._publish(key, target, target_status(target, findings, said, now))
 
     def _said(self, route: Key, target: Key, now: datetime) -> Said:
         """Return what a route's gateways say; one that has said nothing for long has no known state any more."""

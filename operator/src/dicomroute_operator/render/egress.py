@@ -1,10 +1,10 @@
 """Renders what a gateway may reach: names, and the ports and addresses of destinations, proxies and token endpoints.
 
-An identity that the machine's metadata service gives out opens that service, which is closed to everything else: a
-manifest that names it, or any link-local address, as a destination, token endpoint or proxy opens nothing.
+An identity that the machine's metadata service gives out opens that service, where the platform allows it, and nothing
+else does: a manifest that names it, or any link-local address, as a destination, token endpoint or proxy opens nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,8 +16,16 @@ from dicomroute_operator.api.target import CloudTarget
 
 from .objects import Manifest
 
-METADATA_ADDRESSES = ("169.254.169.254/32", "fd00:ec2::254/128")
-"""Where clouds hand out their machines' identities: no target lives there."""
+IDENTITY_NETWORKS: Final = (
+    "169.254.0.0/16",  # link-local: the metadata services of AWS, Azure, Google, Oracle and OpenStack, EKS Pod Identity
+    "100.100.100.200/32",  # Alibaba Cloud: "View instance metadata"
+    "168.63.129.16/32",  # Azure's platform address: "What is IP address 168.63.129.16?"
+    "192.0.0.192/32",  # Oracle Cloud, of old: "Instance Metadata Service"
+    "fe80::/10",  # link-local: OpenStack's fe80::a9fe:a9fe
+    "fd00:ec2::/32",  # AWS: ::254 "Instance metadata", ::23 "Set up the Amazon EKS Pod Identity Agent"
+    "fd20:ce::254/128",  # Google: "About VM metadata"
+)
+"""Where clouds hand out their machines' identities: no target lives there. Beside them the pages that say so."""
 _GKE_METADATA: Final = (("169.254.169.254/32", 80), ("169.254.169.252/32", 988))
 """What the metadata server's address becomes on its way through a node of GKE: with Dataplane V2, and without."""
 _AZURE_METADATA: Final = (("169.254.169.254/32", 80),)
@@ -26,8 +34,10 @@ _DNS_PORTS = (53, 5353)
 """A policy sees the port of the pod behind the Service, which is 5353 on OpenShift."""
 
 
-def egress(inputs: RouteInputs) -> list[Manifest]:
+def egress(inputs: RouteInputs, machine_identities: Collection[str]) -> list[Manifest]:
     """Return the egress rules: DNS, literal addresses, and for host names every address by port.
+
+    `machine_identities` are the types of credentials that may ask the machine's metadata service for an identity.
 
     A destination that does not exist, or of which nobody can read where it is, adds nothing: nothing is sent there
     either.
@@ -37,7 +47,7 @@ def egress(inputs: RouteInputs) -> list[Manifest]:
     for destination in inputs.destinations():
         target = inputs.target_of(destination)
         if target is not None:
-            addresses.update(_metadata(target))
+            addresses.update(_metadata(target, machine_identities))
         for host, port in _reached_by(inputs, destination):
             try:
                 literal = ip_address(host)
@@ -57,16 +67,16 @@ def egress(inputs: RouteInputs) -> list[Manifest]:
     ]
     if ports:
         everywhere = [
-            {"ipBlock": {"cidr": "0.0.0.0/0", "except": [METADATA_ADDRESSES[0]]}},
-            {"ipBlock": {"cidr": "::/0", "except": [METADATA_ADDRESSES[1]]}},
+            {"ipBlock": {"cidr": "0.0.0.0/0", "except": [one for one in IDENTITY_NETWORKS if ":" not in one]}},
+            {"ipBlock": {"cidr": "::/0", "except": [one for one in IDENTITY_NETWORKS if ":" in one]}},
         ]
         rules.append({"to": everywhere, "ports": [{"port": port, "protocol": "TCP"} for port in sorted(ports)]})
     return rules
 
 
 def _is_closed(address: IPv4Address | IPv6Address) -> bool:
-    """Return whether an address opens nothing: metadata services, and what else is link-local (RFC 3927, RFC 4291)."""
-    return address.is_link_local or any(address in ip_network(one) for one in METADATA_ADDRESSES)
+    """Return whether an address opens nothing: where identities are handed out, and what else is link-local."""
+    return any(address in ip_network(one) for one in IDENTITY_NETWORKS)
 
 
 def _reached_by(inputs: RouteInputs, destination: Destination) -> Iterator[tuple[str, int]]:
@@ -102,7 +112,9 @@ def _token_urls(target: CloudTarget) -> Iterator[str]:
         yield f"https://sts.{auth.aws_web_identity.region}.amazonaws.com"
 
 
-def _metadata(target: CloudTarget) -> tuple[tuple[str, int], ...]:
+def _metadata(target: CloudTarget, machine_identities: Collection[str]) -> tuple[tuple[str, int], ...]:
+    if target.spec.auth.type not in machine_identities:
+        return ()
     if target.spec.auth.azure_managed_identity is not None:
         return _AZURE_METADATA
     return _GKE_METADATA if target.spec.auth.google_workload_identity is not None else ()

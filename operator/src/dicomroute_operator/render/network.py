@@ -80,7 +80,7 @@ def network_policy(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
     }
     if route.spec.gateway.network_policy is NetworkPolicyMode.ENABLED:
         spec["policyTypes"] = ["Ingress", "Egress"]
-        spec["egress"] = egress(inputs)
+        spec["egress"] = egress(inputs, settings.defaults.machine_identities)
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

@@ -18,6 +18,9 @@ class GatewayDefaults(Model):
     service_account_annotations: dict[str, str] = Field(default={})
     log_level: str = "info"
     monitoring_namespaces: list[str] = Field(default=[], description="Namespaces that may read metrics; empty: all.")
+    machine_identities: list[str] = Field(
+        default=[], description="Types of credentials that may use an identity of the machine: MACHINE_IDENTITIES."
+    )
     user: int | None = 65532
     """User and group of the pods; None leaves them to the cluster, as OpenShift wants it."""
 
