@@ -120,6 +120,31 @@ def test_further_associations_are_rejected_as_transient_and_come_in_when_one_has
     second.release()
 
 
+def test_one_caller_never_keeps_all_others_out(run: Callable[..., Running]) -> None:
+    other = changed(changed(local_node(), "metadata.name", "ct-2"), "spec.aeTitle", "CT2")
+    two = changed(local_route(), "spec.listeners.0.sources.nodes.1", {"name": "ct-2"})
+    two = changed(two, "spec.listeners.0.maxAssociations", 4)
+    running = run(local_node(), other, to(NOWHERE), two)
+    mine = [associate(running.port) for _ in range(3)]
+    assert all(one.is_established for one in mine)
+    fourth = associate(running.port)
+    rejection = fourth.acceptor.primitive
+    assert (rejection.result, rejection.result_source, rejection.diagnostic) == (2, 3, 2)
+    assert running.status()["associations"]["refusedTotal"] == {"TooManyAssociationsOfCaller": 1}
+    theirs = associate(running.port, calling="CT2")
+    assert theirs.is_established
+    mine.pop().release()
+    wait_until(lambda: running.status()["associations"]["open"] == 3, "the place is not free")
+    again = associate(running.port)
+    assert again.is_established
+    for one in (*mine, theirs, again):
+        one.release()
+    reload_with(running, changed(two, "spec.listeners.0.maxAssociationsPerCaller", 1))
+    first, second = associate(running.port), associate(running.port)
+    assert (first.is_established, second.is_rejected) == (True, True)
+    first.release()
+
+
 def test_a_route_that_refuses_associations_rejects_new_ones_as_transient(
     run: Callable[..., Running], tap: Callable[[int], Tap]
 ) -> None:

@@ -231,6 +231,8 @@ CASES: list[Case] = [
     Case("DicomRoute", "spec.listeners", [], "least 1"),
     *_table("DicomRoute", f"{LISTENER}.maxAssociations", [1, 1000], [0], "1"),
     Case("DicomRoute", f"{LISTENER}.maxAssociations", 1001, "1000"),
+    *_table("DicomRoute", f"{LISTENER}.maxAssociationsPerCaller", [1, 1000], [0], "1"),
+    *_table("DicomRoute", "spec.gateway.service.loadBalancerSources", ["Nodes", "Anywhere"], ["Nobody"], "Anywhere"),
     *_table("DicomRoute", f"{LISTENER}.maxPDUBytes", [4096, 1048576], [4095], "4096"),
     Case("DicomRoute", f"{LISTENER}.maxPDUBytes", 1048577, "1048576"),
     *_table("DicomRoute", f"{LISTENER}.acseTimeoutSeconds", [1, 300], [301], "300"),

@@ -24,6 +24,8 @@ _NO_MANIFEST: Final = {
     "aeTitles of the listener",
     "RefusingAssociations": "the route refuses associations: set spec.mode to Running when it may take them again",
     "SpoolFull": "the spool is full: see docs/runbooks/spool-full.md",
+    "TooManyAssociationsOfCaller": "the device has all the places that one caller may have: raise the listener's "
+    "maxAssociationsPerCaller, or let it open fewer",
     "TooManyAssociations": "the listener has no place free: raise its maxAssociations, or let the device open fewer",
     "ApplicationContext": "it does not speak DICOM's application context: what calls there is no DICOM device",
     "TLSHello": "it begins a TLS handshake, and this port does not encrypt: turn TLS off at the device, or give it a "

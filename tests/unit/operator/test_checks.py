@@ -51,7 +51,7 @@ def test_allowed_sources_behind_a_service_that_hides_addresses() -> None:
     assert "set it to Local" in finding.message
     assert finding.field == "spec.gateway.service.externalTrafficPolicy"
     anybody = node(aeTitle="CT1", anyAddress=True)
-    assert reasons(findings(hidden, nodes=[anybody])) == FINE
+    assert reasons(findings(hidden, nodes=[anybody]))[:2] == FINE
     inside = changed(hidden, "spec.gateway.service.type", "ClusterIP")
     assert reasons(findings(inside)) == FINE
 
@@ -59,11 +59,28 @@ def test_allowed_sources_behind_a_service_that_hides_addresses() -> None:
 def test_a_title_that_another_node_may_use_from_anywhere() -> None:
     both = changed(route(), "spec.listeners.0.sources.nodes.1", {"name": "ct-2"})
     open_ = changed(node(aeTitle="CT1", anyAddress=True), "metadata.name", "ct-2")
-    (finding, _) = findings(both, nodes=[node(), open_])
+    (finding, *_) = findings(both, nodes=[node(), open_])
     assert f"{finding.reason}" == "AllowedSourcesBypassed"
     assert "CT1" in finding.message
     other_title = changed(open_, "spec.aeTitle", "CT2")
-    assert reasons(findings(both, nodes=[node(), other_title])) == FINE
+    assert reasons(findings(both, nodes=[node(), other_title]))[:2] == FINE
+
+
+def test_a_load_balancer_that_lets_everybody_in_is_warned_of() -> None:
+    anybody = [node(aeTitle="CT1", anyAddress=True)]
+    found = findings(route(), nodes=anybody)[2]
+    assert (f"{found.reason}", found.is_warning, found.field) == (
+        "LoadBalancerOpen",
+        True,
+        "spec.listeners[dicom].sources",
+    )
+    assert "DicomNode ct-1 may call listener dicom from anywhere" in found.message
+    with_any = changed(route(), "spec.listeners.0.sources", {"policy": "Any"})
+    assert "everybody may call listener dicom from anywhere" in findings(with_any)[2].message
+    inside = changed(with_any, "spec.gateway.service.type", "ClusterIP")
+    assert reasons(findings(inside)) == FINE
+    unbound = changed(route(), "spec.gateway.service.loadBalancerSources", "Anywhere")
+    assert reasons(findings(unbound)) == [*FINE, "OpenToAnywhere=True/SourcesNotBound"]
 
 
 def test_rules_behind_one_that_takes_everything() -> None:
@@ -81,9 +98,9 @@ def test_rules_behind_one_that_takes_everything() -> None:
 def test_a_port_that_two_listeners_would_be_published_on() -> None:
     second = {"name": "two", "port": 11113, "aeTitles": ["B"], "sources": {"policy": "Any"}}
     two = changed(route(), "spec.listeners.1", second)
-    assert reasons(findings(two)) == FINE
+    assert reasons(findings(two))[:2] == FINE
     clash = changed(two, "spec.gateway.service.ports", [{"listener": "two", "port": 11112}])
-    (finding, _) = findings(clash)
+    (finding, *_) = findings(clash)
     assert f"{finding.reason}" == "ServicePortConflict"
     assert "dicom and two" in finding.message
 

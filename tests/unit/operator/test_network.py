@@ -13,6 +13,7 @@ from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.gather.route import gather_route
 from dicomroute_operator.render.egress import IDENTITY_NETWORKS, egress
+from dicomroute_operator.render.network import service
 
 
 def rules(url: str, allowed: Sequence[str] = MACHINE_IDENTITIES, **spec: Any) -> list[dict[str, Any]]:
@@ -133,3 +134,28 @@ def test_an_identity_opens_the_metadata_service_as_ever_and_a_url_not_its_other_
 def test_a_mapped_address_is_open_as_the_one_that_it_stands_for() -> None:
     (rule,) = rules("https://[::ffff:192.0.2.7]/")
     assert rule["to"] == [{"ipBlock": {"cidr": "192.0.2.7/32"}}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "nodes", "ranges"),
+    [
+        ({}, [node()], ["192.0.2.0/24"]),
+        (
+            {},
+            [node(aeTitle="CT1", allowedSources=["2001:db8::/64", "192.0.2.7/32"])],
+            ["192.0.2.7/32", "2001:db8::/64"],
+        ),
+        ({}, [node(aeTitle="CT1", anyAddress=True)], None),
+        ({"spec.gateway.service.loadBalancerSources": "Anywhere"}, [node()], None),
+        ({"spec.gateway.service.type": "NodePort"}, [node()], None),
+        ({"spec.listeners.0.sources": {"policy": "Any"}}, [node()], None),
+    ],
+)
+def test_a_load_balancer_lets_the_networks_of_the_nodes_in(
+    changes: dict[str, Any], nodes: list[dict[str, Any]], ranges: list[str] | None
+) -> None:
+    document = route()
+    for path, value in changes.items():
+        document = changed(document, path, value)
+    inputs = gather_route(DicomRoute.model_validate(document), [DicomNode.model_validate(one) for one in nodes], [])
+    assert service(inputs)["spec"].get("loadBalancerSourceRanges") == ranges

@@ -66,6 +66,8 @@ class Listener(Section):
     ae_titles: list[str] = Field(min_length=1)
     sources: Sources
     max_associations: int = Field(ge=1)
+    max_associations_per_caller: int | None = Field(default=None, ge=1)
+    """None: three quarters of all where there are several callers."""
     max_pdu_bytes: int = Field(ge=4096)
     acse_timeout_seconds: int = Field(ge=1)
     idle_timeout_seconds: int = Field(ge=1)

@@ -20,6 +20,7 @@ class Refusal(Enum):
     REFUSING_ASSOCIATIONS = ("RefusingAssociations", 2, 3, 1)
     SPOOL_FULL = ("SpoolFull", 2, 3, 1)
     TOO_MANY_ASSOCIATIONS = ("TooManyAssociations", 2, 3, 2)
+    TOO_MANY_OF_CALLER = ("TooManyAssociationsOfCaller", 2, 3, 2)
 
     @property
     def label(self) -> str:
@@ -69,6 +70,28 @@ def caller_refusal(
     if mode is Mode.REFUSE_ASSOCIATIONS:
         return Refusal.REFUSING_ASSOCIATIONS
     return None
+
+
+def places_of(calling_ae_title: str, address: IPv4Address | IPv6Address, listener: Listener) -> tuple[str, int]:
+    """Return by what a caller who is admitted is counted, and how many of the listener's places it may have.
+
+    It is the node, where nodes are named, and else the address: titles are free to choose.
+    """
+    named = listener.sources.policy is SourcePolicy.NODES
+    caller = next(
+        (
+            one.node
+            for one in listener.sources.callers
+            if named
+            and calling_ae_title in one.calling_ae_titles
+            and (one.any_address or _within(address, one.networks))
+        ),
+        str(address),
+    )
+    if listener.max_associations_per_caller is not None:
+        return caller, listener.max_associations_per_caller
+    is_alone = named and len(listener.sources.callers) == 1
+    return caller, listener.max_associations if is_alone else -(-3 * listener.max_associations // 4)
 
 
 def _within(address: IPv4Address | IPv6Address, networks: list[IPv4Network | IPv6Network]) -> bool:

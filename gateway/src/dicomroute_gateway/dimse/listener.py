@@ -17,7 +17,7 @@ import structlog
 from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
 from dicomroute_gateway.configuration.model import Mode
 
-from .admission import Refusal, caller_refusal, may_connect, refusal
+from .admission import Refusal, caller_refusal, may_connect, places_of, refusal
 from .associate import AssociateRequest
 from .association import Admission, Association, Limits
 from .refused import Caller, RefusedCallers
@@ -125,7 +125,8 @@ class Listener:
         self._lock = threading.Lock()
         self._drain = DrainSignal()
         self._threads: set[threading.Thread] = set()
-        self._associated: set[threading.Thread] = set()
+        self._associated: dict[threading.Thread, str] = {}
+        """By what each caller that has a place is counted."""
         self._half_open: dict[threading.Thread, Wire] = {}
         self._ended: dict[threading.Thread, Wire] = {}
         """The connections of associations that have ended, which their peers are to close."""
@@ -293,14 +294,14 @@ class Listener:
                 self._half_open.pop(threading.current_thread(), None)
             wire.close()
             with self._lock:
-                self._associated.discard(threading.current_thread())
+                self._associated.pop(threading.current_thread(), None)
                 self._ended.pop(threading.current_thread(), None)
                 self._threads.discard(threading.current_thread())
 
     def _leave(self, wire: Wire) -> None:
         """Give the place of an association back that has ended."""
         with self._lock:
-            self._associated.discard(threading.current_thread())
+            self._associated.pop(threading.current_thread(), None)
             self._ended[threading.current_thread()] = wire
             oldest = next(iter(self._ended)) if len(self._ended) > _ENDED else None
             if oldest is not None:
@@ -320,10 +321,13 @@ class Listener:
         if reason is None:
             reason = self._services.turn_away(request)
         with self._lock:
+            caller, share = places_of(request.calling_ae_title, address, configuration)
             if reason is None and len(self._associated) >= configuration.max_associations:
                 reason = Refusal.TOO_MANY_ASSOCIATIONS
+            if reason is None and list(self._associated.values()).count(caller) >= share:
+                reason = Refusal.TOO_MANY_OF_CALLER
             if reason is None:
-                self._associated.add(threading.current_thread())
+                self._associated[threading.current_thread()] = caller
                 self._half_open.pop(threading.current_thread(), None)
                 self._counts.accepted()
         if reason is not None:

@@ -222,6 +222,21 @@ class Held(Reason):
     )
 
 
+class OpenToAnywhere(Reason):
+    """Everybody who reaches the load balancer may try to associate. Present only while true."""
+
+    LOAD_BALANCER_OPEN = (
+        "LoadBalancerOpen",
+        "The Service is a LoadBalancer, and a listener or one of its nodes takes callers from any address: AE titles "
+        "are no secrets. Give the nodes allowedSources, or the Service another type.",
+    )
+    SOURCES_NOT_BOUND = (
+        "SourcesNotBound",
+        "The Service is a LoadBalancer that lets everybody in, as gateway.service.loadBalancerSources says, and the "
+        "gateway alone looks who calls.",
+    )
+
+
 class CredentialsInClear(Reason):
     """A credential crosses a network unprotected. Present only while true."""
 
@@ -258,12 +273,13 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (SpoolPressure, ("DicomRoute",)),
     (DeliveryStalled, ("DicomRoute",)),
     (Held, ("DicomRoute",)),
+    (OpenToAnywhere, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
     (CredentialsExpiring, ("DicomRoute", "CloudTarget")),
 )
 """Every condition type with the kinds that carry it."""
 
 NEGATIVE: frozenset[type[Reason]] = frozenset(
-    (SpoolPressure, DeliveryStalled, Held, CredentialsInClear, CredentialsExpiring)
+    (SpoolPressure, DeliveryStalled, Held, OpenToAnywhere, CredentialsInClear, CredentialsExpiring)
 )
 """Condition types that are present only while they are True, and then say that something is wrong."""

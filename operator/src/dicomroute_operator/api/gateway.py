@@ -68,6 +68,13 @@ class ServicePort(Model):
     )
 
 
+class LoadBalancerSources(StrEnum):
+    """Whom the load balancer of a Service lets in."""
+
+    NODES = "Nodes"
+    ANYWHERE = "Anywhere"
+
+
 class Service(Model):
     """The Service that modalities connect to. Changed without a restart."""
 
@@ -103,6 +110,11 @@ class Service(Model):
     )
     annotations: Annotated[dict[str, LongText], Field(max_length=32, json_schema_extra=rules(_KEYS_ARE_QUALIFIED))] = (
         Field(default={}, description="Annotations of the Service, as load balancers ask for them.")
+    )
+    load_balancer_sources: LoadBalancerSources = Field(
+        default=LoadBalancerSources.NODES,
+        description="Whom the load balancer lets in. Nodes: the allowedSources of the listeners' DicomNodes, unless "
+        "one of them, or a listener, takes callers from anywhere. Anywhere: everybody. Without effect for other types.",
     )
     load_balancer_ip: Annotated[
         str,

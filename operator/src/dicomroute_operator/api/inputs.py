@@ -78,6 +78,11 @@ class RouteInputs:
             if node.spec.may_call and (name in named or (wanted is not None and wanted <= node.metadata.labels.items()))
         ]
 
+    def may_be_anywhere(self, listener: Listener) -> bool:
+        """Return whether somebody may call a listener from any address."""
+        nodes = self.nodes_of(listener)
+        return listener.sources.policy is SourcePolicy.ANY or any(node.spec.any_address for node in nodes)
+
     def destinations(self) -> list[Destination]:
         """Return every destination that a rule names, once, in the order of the rules."""
         found = {(d.kind, d.name): d for rule in self.route.spec.rules for d in rule.destinations}

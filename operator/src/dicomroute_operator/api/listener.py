@@ -99,6 +99,13 @@ class Listener(Model):
         le=1000,
         description="Associations at the same time; a further one is rejected as transient, local limit exceeded.",
     )
+    max_associations_per_caller: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="How many of them one caller may have: a DicomNode, or with policy Any an address. Absent: all "
+        "where one DicomNode is the only caller, else three quarters, so that one caller never keeps all others out.",
+    )
     max_pdu_bytes: int = Field(
         default=131072,
         ge=4096,

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from dicomroute_operator.api import identity
-from dicomroute_operator.api.conditions import Accepted, ResolvedRefs
+from dicomroute_operator.api.conditions import Accepted, OpenToAnywhere, ResolvedRefs
 from dicomroute_operator.api.delivery import DestinationKind
-from dicomroute_operator.api.gateway import ServiceType, TrafficPolicy
+from dicomroute_operator.api.gateway import LoadBalancerSources, ServiceType, TrafficPolicy
 from dicomroute_operator.api.inputs import NeededFile, RouteInputs, exclusive
 from dicomroute_operator.api.listener import SourcePolicy
 from dicomroute_operator.api.reason import Reason
@@ -24,11 +24,31 @@ def check_route(inputs: RouteInputs) -> list[Finding]:
     ):
         found = run_chain(chain, inputs)
         findings += found or [Finding("DicomRoute", inputs.route.metadata.name, fine, True, sentence)]
-    return findings
+    return [*findings, *run_chain(OPEN_TO_ANYWHERE, inputs)]
 
 
 def _fault(inputs: RouteInputs, reason: Reason, field: str, message: str) -> Finding:
     return Finding("DicomRoute", inputs.route.metadata.name, reason, False, message, field)
+
+
+def load_balancer_open(inputs: RouteInputs) -> Iterator[Finding]:
+    """A load balancer has an address that the world may know."""
+    service = inputs.route.spec.gateway.service
+    if service.type is not ServiceType.LOAD_BALANCER:
+        return
+    reason, sentence, field = None, "", "spec.gateway.service.loadBalancerSources"
+    open_listener = next((one for one in inputs.route.spec.listeners if inputs.may_be_anywhere(one)), None)
+    if open_listener is not None:
+        reason, field = OpenToAnywhere.LOAD_BALANCER_OPEN, f"spec.listeners[{open_listener.name}].sources"
+        nodes = [node.metadata.name for node in inputs.nodes_of(open_listener) if node.spec.any_address]
+        who = f"DicomNode {nodes[0]} may call listener {open_listener.name}" if nodes else "everybody may call"
+        where = "" if nodes else f" listener {open_listener.name}"
+        sentence = f"{who}{where} from anywhere through a load balancer: give the nodes allowedSources"
+    elif service.load_balancer_sources is LoadBalancerSources.ANYWHERE:
+        reason = OpenToAnywhere.SOURCES_NOT_BOUND
+        sentence = "the load balancer lets everybody in, and the gateway alone looks who calls"
+    if reason is not None:
+        yield Finding("DicomRoute", inputs.route.metadata.name, reason, True, sentence, field)
 
 
 def source_address_hidden(inputs: RouteInputs) -> Iterator[Finding]:
@@ -270,6 +290,7 @@ ACCEPTED: Sequence[Check[RouteInputs]] = (
     conflicted,
     spool_of_another_route,  # last: it is the only one that the manifest alone does not cause
 )
+OPEN_TO_ANYWHERE: Sequence[Check[RouteInputs]] = (load_balancer_open,)
 RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
     node_not_found,
     node_may_not_call,

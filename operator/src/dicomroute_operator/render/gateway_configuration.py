@@ -89,6 +89,8 @@ def _listener(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
             "callers": [caller(node) for node in inputs.nodes_of(listener)],
         },
         "maxAssociations": listener.max_associations,
+        # Said where it is set alone: a gateway of an earlier release does not know it.
+        **({"maxAssociationsPerCaller": share} if (share := listener.max_associations_per_caller) is not None else {}),
         "maxPDUBytes": listener.max_pdu_bytes,
         "acseTimeoutSeconds": listener.acse_timeout_seconds,
         "idleTimeoutSeconds": listener.idle_timeout_seconds,

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from dicomroute_operator.api.gateway import NetworkPolicyMode, ServiceType
+from dicomroute_operator.api.gateway import LoadBalancerSources, NetworkPolicyMode, ServiceType
 from dicomroute_operator.api.inputs import RouteInputs
-from dicomroute_operator.api.listener import Listener, SourcePolicy
+from dicomroute_operator.api.listener import Listener
 from dicomroute_operator.api.route import DicomRoute
 
 from . import names
@@ -13,11 +13,23 @@ from .objects import Manifest, metadata
 from .settings import RenderSettings
 
 
-def service(route: DicomRoute) -> Manifest:
+def source_ranges(inputs: RouteInputs) -> list[str]:
+    """Return the networks that a load balancer lets in; none where it is not to look, or somebody may be anywhere."""
+    route = inputs.route
+    if route.spec.gateway.service.load_balancer_sources is LoadBalancerSources.ANYWHERE or any(
+        inputs.may_be_anywhere(listener) for listener in route.spec.listeners
+    ):
+        return []
+    nodes = [node for listener in route.spec.listeners for node in inputs.nodes_of(listener)]
+    return sorted({network for node in nodes for network in node.spec.allowed_sources})
+
+
+def service(inputs: RouteInputs) -> Manifest:
     """Return the Service that modalities connect to.
 
     The application protocol is not said: no proxy on the way understands DICOM, and none should try.
     """
+    route = inputs.route
     wanted = route.spec.gateway.service
     published = {port.listener: port.port for port in wanted.ports}
     node_ports = {port.listener: port.node_port for port in wanted.ports if port.node_port is not None}
@@ -37,6 +49,8 @@ def service(route: DicomRoute) -> Manifest:
     }
     if wanted.type is not ServiceType.CLUSTER_IP:
         spec["externalTrafficPolicy"] = str(wanted.external_traffic_policy)
+    if wanted.type is ServiceType.LOAD_BALANCER and (ranges := source_ranges(inputs)):
+        spec["loadBalancerSourceRanges"] = ranges
     if wanted.load_balancer_ip:
         spec["loadBalancerIP"] = wanted.load_balancer_ip
     meta = metadata(route, names.service(route.metadata.name))
@@ -66,13 +80,11 @@ def network_policy(inputs: RouteInputs, settings: RenderSettings) -> Manifest:
     A NetworkPolicy knows addresses and ports, not host names: a destination that is named by one is open by its port.
     """
     route = inputs.route
-    monitoring = settings.defaults.monitoring_namespaces
+    readers = dict.fromkeys((settings.operator_namespace, *settings.defaults.monitoring_namespaces))
     ingress = [rule for listener in route.spec.listeners for rule in _from_callers(inputs, listener)]
     ingress.append({"from": [_namespace(settings.operator_namespace)], "ports": [_port("api")]})
-    health: Manifest = {"ports": [_port("health")]}
-    if monitoring:
-        health["from"] = [_namespace(name) for name in monitoring]
-    ingress.append(health)
+    # A node's kubelet reaches its own pods whatever a policy says, so that probes need no rule.
+    ingress.append({"from": [_namespace(name) for name in readers], "ports": [_port("health")]})
     spec: Manifest = {
         "podSelector": {"matchLabels": {names.ROUTE_LABEL: route.metadata.name}},
         "policyTypes": ["Ingress"],
@@ -109,7 +121,7 @@ def _from_callers(inputs: RouteInputs, listener: Listener) -> list[dict[str, Any
     Without a node there is no rule: nobody may call, and an empty `from` would let everybody in.
     """
     nodes = inputs.nodes_of(listener)
-    if listener.sources.policy is SourcePolicy.ANY or any(node.spec.any_address for node in nodes):
+    if inputs.may_be_anywhere(listener):
         return [{"ports": [_port(listener.name)]}]
     networks = sorted({network for node in nodes for network in node.spec.allowed_sources})
     if not networks:

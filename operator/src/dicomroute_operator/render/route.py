@@ -53,7 +53,7 @@ def render_route(inputs: RouteInputs, settings: RenderSettings, credential: Admi
             },
         },
         headless_service=headless_service(route),
-        service=service(route),
+        service=service(inputs),
         claims=claims(inputs),
         stateful_set=stateful_set(inputs, settings),
         pod_disruption_budget=pod_disruption_budget(route),

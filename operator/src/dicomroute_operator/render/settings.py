@@ -17,7 +17,9 @@ class GatewayDefaults(Model):
     pod_metadata: TemplateMeta = TemplateMeta()
     service_account_annotations: dict[str, str] = Field(default={})
     log_level: str = "info"
-    monitoring_namespaces: list[str] = Field(default=[], description="Namespaces that may read metrics; empty: all.")
+    monitoring_namespaces: list[str] = Field(
+        default=[], description="Namespaces that may read metrics, beside the operator's."
+    )
     machine_identities: list[str] = Field(
         default=[], description="Types of credentials that may use an identity of the machine: MACHINE_IDENTITIES."
     )
