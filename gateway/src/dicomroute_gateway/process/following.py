@@ -1,10 +1,12 @@
 """Follows the mounted configuration; what does not load leaves the last good one in force, over restarts too."""
 
+import time
 from pathlib import Path
 from typing import Final
 
 import structlog
 
+from dicomroute_gateway.configuration.authentic import Seal
 from dicomroute_gateway.configuration.load import ConfigurationError, Loaded, load
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.rules.active import Active
@@ -13,6 +15,8 @@ from dicomroute_gateway.rules.routing import compile_rules
 from .problems import Problems
 
 _LAST_GOOD: Final = "configuration.json"
+_MOUNTED_TOGETHER_SECONDS: Final = 150.0
+"""Longer than a kubelet takes to mount what has changed (a sync period of 60 s, and what it remembers of a Secret)."""
 
 log = structlog.get_logger(__name__)
 
@@ -20,8 +24,11 @@ log = structlog.get_logger(__name__)
 class Following:
     """The configuration in force. `kept` is the folder in which the last good one is kept, on the spool's volume."""
 
-    def __init__(self, mounted: Path, kept: Path, problems: Problems) -> None:
+    def __init__(self, mounted: Path, kept: Path, problems: Problems, seal: Seal) -> None:
         self._mounted = mounted
+        self._seal = seal
+        self._doubted_since: float | None = None
+        self._key: str | None = None
         self._kept = kept / _LAST_GOOD
         self._problems = problems
         self._text: str | None = None
@@ -42,11 +49,20 @@ class Following:
         """Load the mounted configuration if its text has changed; return whether something else is in force."""
         try:
             text = self._mounted.read_text()
+            fault = self._seal.fault(self._mounted, text)
+            key = self._seal.key()
         except (OSError, UnicodeDecodeError) as error:
             self._problems.report("configuration", "ConfigurationMissing", f"{self._mounted}: {error}")
             return self._fall_back()
+        if fault:
+            return self._doubt(fault)
+        self._doubted_since = None
         if text == self._text:
+            if key != self._key:  # what is kept has to be recognized by the new one
+                self._key = key
+                self.keep()
             return False
+        self._key = key
         self._text = text
         last_good = self.active.configuration if self.active else self._last_good()
         try:
@@ -58,11 +74,26 @@ class Following:
         self._take_over(loaded)
         return True
 
+    def _doubt(self, fault: str) -> bool:
+        """Do not take what somebody else may have written; key and configuration are not mounted at one moment."""
+        self._text = None
+        now = time.monotonic()
+        self._doubted_since = self._doubted_since or now
+        if self.active is None or now - self._doubted_since > _MOUNTED_TOGETHER_SECONDS:
+            sentence = (
+                f"{self._mounted.name} is not the operator's: {fault}. What was in force goes on. Delete the "
+                "ConfigMap, which the operator writes again, and look who else may write ConfigMaps of this namespace"
+            )
+            self._problems.report("configuration", "ConfigurationForged", sentence)
+        return self._fall_back()
+
     def keep(self) -> None:
         """Keep the configuration in force for a start without a better one."""
         try:
             temporary = self._kept.with_suffix(".new")
-            temporary.write_text(self.configuration().model_dump_json(by_alias=True))
+            text = self.configuration().model_dump_json(by_alias=True)
+            temporary.write_text(text)
+            self._seal.sign(self._kept, text)
             temporary.rename(self._kept)
         except OSError as error:
             log.warning("configuration.last_good_not_kept", error=str(error))
@@ -91,7 +122,11 @@ class Following:
 
     def _last_good(self) -> Configuration | None:
         try:
-            return load(self._kept.read_text(), compile_rules).configuration
+            text = self._kept.read_text()
+            if fault := self._seal.fault(self._kept, text):
+                log.warning("configuration.last_good_unusable", error=f"{self._kept.name}: {fault}")
+                return None
+            return load(text, compile_rules).configuration
         except FileNotFoundError:
             return None
         except (OSError, ConfigurationError) as error:

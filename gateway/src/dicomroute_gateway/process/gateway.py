@@ -16,6 +16,7 @@ from dicomroute_gateway.admin.ledger import LedgerView
 from dicomroute_gateway.admin.queue import Queue
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.admin.status import DestinationActivity, Observation, key_findings
+from dicomroute_gateway.configuration.authentic import Seal
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.dimse.listener import Counts
@@ -86,7 +87,12 @@ class Gateway:
         self._settings = settings
         self._started_time = time.time()
         self._problems = Problems()
-        self._following = Following(settings.configuration, settings.spool, self._problems)
+        self._following = Following(
+            settings.configuration,
+            settings.spool,
+            self._problems,
+            Seal(settings.admin_token.with_name("configuration-key")),
+        )
         self._watching = Watching(settings.secrets)
         self._certificate: ServingCertificate | None = None
         self._counts = Counts()

@@ -45,6 +45,7 @@ def admin_credential(uid: str, key: bytes) -> AdminCredential:
         token=_derive(key, "token", uid).hex(),
         certificate=certificate.public_bytes(Encoding.PEM).decode(),
         key=private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        configuration_key=_derive(key, "configuration", uid).hex(),
     )
 
 

@@ -28,7 +28,12 @@ from dicomroute_operator.kube.client import ApiError, Client
 from dicomroute_operator.kube.plan import object_hash, plan, with_hash
 from dicomroute_operator.kube.resources import CLAIM, CONFIG_MAP, OWN, POD, SERVICE, STATEFUL_SET, resource_of
 from dicomroute_operator.render import names
-from dicomroute_operator.render.gateway_configuration import configuration_hash, configuration_text
+from dicomroute_operator.render.gateway_configuration import (
+    configuration_data,
+    configuration_hash,
+    configuration_text,
+    is_own,
+)
 from dicomroute_operator.render.objects import RouteObjects
 from dicomroute_operator.render.route import render_route
 from dicomroute_operator.render.settings import RenderSettings
@@ -112,7 +117,7 @@ class RouteReconciler:
             else:
                 self._turns.leave(key)
                 findings = [one for one in findings if not (one.type == Accepted.__name__ and one.status)]
-                text = await self._keep_last_good(key, inputs)
+                text = await self._keep_last_good(key, inputs, objects, credential.configuration_key)
             await self._tell_pods(key, configuration_hash(text) if text else "")
         except ApiError as failed:
             self._turns.leave(key)
@@ -215,8 +220,7 @@ class RouteReconciler:
         The operator may not read Secrets; a deleted one shows when a pod cannot start for want of it, or when a
         gateway does not know its token.
         """
-        live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
-        if live is None or live["metadata"].get("annotations", {}).get(names.ADMIN_SECRET_ANNOTATION) != wanted:
+        if not self._has_secret(key, wanted):
             return True
         if not any(self._may_miss_secret(key, pod.pod) for pod in self._world.pods(key)):
             return False
@@ -226,23 +230,37 @@ class RouteReconciler:
             self._ask_later(key, wait)
         return wait <= 0
 
+    def _has_secret(self, key: Key, wanted: str) -> bool:
+        """Whether the gateway was last made for the admin Secret with this hash."""
+        live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
+        annotations = live["metadata"].get("annotations", {}) if live is not None else {}
+        return annotations.get(names.ADMIN_SECRET_ANNOTATION) == wanted
+
     def _may_miss_secret(self, key: Key, pod: Object) -> bool:
         reported = self._world.reports.get((key.namespace, pod["metadata"]["uid"]))
         return _is_creating(pod) or (reported is not None and reported.unauthorized)
 
-    async def _keep_last_good(self, key: Key, inputs: RouteInputs) -> str:
-        """Take what was removed out of the configuration that goes on; return its text, or nothing without one."""
+    async def _keep_last_good(self, key: Key, inputs: RouteInputs, objects: RouteObjects, mac_key: str) -> str:
+        """Take what was removed out of the configuration that goes on; return its text, or nothing without one.
+
+        What somebody else wrote stays as it is: the gateway does not believe it, and goes on with what it had.
+        """
         live = self._world.child(CONFIG_MAP, key.namespace, names.configuration(key.name))
         text = self._live_configuration(key)
         if live is None or not text:
             return ""
         accepted = live["data"].get(names.ACCEPTED_KEY) or text
+        present = [one for one in (names.CONFIGURATION_KEY, names.ACCEPTED_KEY) if one in live["data"]]
+        is_signed = all(is_own(mac_key, live["data"], one) for one in present)
+        if not is_signed and self._has_secret(key, object_hash(objects.admin_secret)):
+            log.warning("configuration.forged", key=str(key), name=live["metadata"]["name"])
+            return text
         try:
             kept = configuration_text(without_removed(json.loads(accepted), inputs))
         except (ValueError, KeyError, TypeError):
             return text  # somebody's hand was in it; the gateway keeps what it last understood
-        data = {names.CONFIGURATION_KEY: kept, names.ACCEPTED_KEY: accepted}
-        if kept != text:
+        data = configuration_data(mac_key, **{names.CONFIGURATION_KEY: kept, names.ACCEPTED_KEY: accepted})
+        if kept != text or not is_signed:
             meta = {name: live["metadata"][name] for name in ("name", "namespace", "labels", "ownerReferences")}
             manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
             log.info("apply", key=str(key), kind="ConfigMap", name=meta["name"])

@@ -5,7 +5,9 @@ different versions understand each other.
 """
 
 import hashlib
+import hmac
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from dicomroute_operator.api.delivery import Bandwidth, Destination, DestinationKind, Weekday
@@ -72,6 +74,22 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
 def configuration_text(configuration: dict[str, Any]) -> str:
     """Return the configuration as it is written down; equal configurations give equal texts."""
     return json.dumps(configuration, indent=1, sort_keys=True) + "\n"
+
+
+def configuration_data(key: str, **texts: str) -> dict[str, str]:
+    """Return the data of the ConfigMap: texts by their keys, and the MAC of each, by which others' are told apart."""
+    return {**texts, **{f"{name}{names.MAC_SUFFIX}": configuration_mac(key, text) for name, text in texts.items()}}
+
+
+def is_own(key: str, data: Mapping[str, str], name: str) -> bool:
+    """Return whether a text in the data of a ConfigMap is the operator's own."""
+    mac = data.get(f"{name}{names.MAC_SUFFIX}", "")
+    return hmac.compare_digest(mac.encode(), configuration_mac(key, data.get(name, "")).encode())
+
+
+def configuration_mac(key: str, text: str) -> str:
+    """Return the HMAC-SHA-256 of a configuration's text, in hexadecimal."""
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def configuration_hash(text: str) -> str:

@@ -7,6 +7,9 @@ CONFIGURATION_KEY: Final = f"v{CONFIGURATION_VERSION}.json"
 ACCEPTED_KEY: Final = "accepted.json"
 """Beside it while the manifest is not accepted: what was last accepted, before anything was taken out of it."""
 
+MAC_SUFFIX: Final = ".mac"
+"""Behind the key of a configuration: its MAC, by which the gateway knows that the operator wrote it."""
+
 HEALTH_PORT: Final = 8080
 API_PORT: Final = 8443
 

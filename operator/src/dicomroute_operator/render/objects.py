@@ -47,11 +47,14 @@ class RouteObjects:
 
 @dataclass(frozen=True)
 class AdminCredential:
-    """What protects a route's admin API: the bearer token, and the serving certificate with its key in PEM."""
+    """What protects a route's gateway: the bearer token of its admin API, the serving certificate with its key in PEM,
+    and the key by which the gateway recognizes the operator's configurations.
+    """
 
     token: str
     certificate: str
     key: str
+    configuration_key: str
 
 
 def labels(route: DicomRoute) -> dict[str, str]:

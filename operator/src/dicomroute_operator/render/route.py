@@ -8,7 +8,7 @@ from dicomroute_operator.api.inputs import RouteInputs
 
 from . import names
 from .claims import claims
-from .gateway_configuration import configuration_text, gateway_configuration
+from .gateway_configuration import configuration_data, configuration_text, gateway_configuration
 from .network import headless_service, network_policy, pod_disruption_budget, service
 from .objects import AdminCredential, RouteObjects, metadata
 from .settings import RenderSettings
@@ -39,7 +39,9 @@ def render_route(inputs: RouteInputs, settings: RenderSettings, credential: Admi
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": metadata(route, names.configuration(name)),
-            "data": {names.CONFIGURATION_KEY: configuration_text(configuration)},
+            "data": configuration_data(
+                credential.configuration_key, **{names.CONFIGURATION_KEY: configuration_text(configuration)}
+            ),
         },
         admin_secret={
             "apiVersion": "v1",
@@ -50,6 +52,7 @@ def render_route(inputs: RouteInputs, settings: RenderSettings, credential: Admi
                 "token": _base64(credential.token),
                 "tls.crt": _base64(credential.certificate),
                 "tls.key": _base64(credential.key),
+                "configuration-key": _base64(credential.configuration_key),
             },
         },
         headless_service=headless_service(route),

@@ -23,6 +23,7 @@ _REASONS: Final = {
     "PortUnavailable": Ready.PORT_UNAVAILABLE,
     "ConfigurationMissing": Ready.CONFIGURATION_UNUSABLE,
     "ConfigurationInvalid": Ready.CONFIGURATION_UNUSABLE,
+    "ConfigurationForged": Ready.CONFIGURATION_UNUSABLE,
 }
 
 
