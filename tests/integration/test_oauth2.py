@@ -140,7 +140,7 @@ def assert_nothing_failed(running: Running) -> None:
 
 def assert_nothing_is_told(running: Running, front: ReverseProxy, *secrets: str) -> None:
     """Neither the secrets nor the signature of any token are in what the gateway says."""
-    with urllib.request.urlopen(f"http://{running.admin}/metrics", timeout=30) as response:
+    with urllib.request.urlopen(f"https://{running.admin}/metrics", timeout=30, context=running.tls) as response:
         metrics = response.read().decode()
     said = [running.process.output.read_text(), str(running.status()), str(running.get("/api/v1/queue")), metrics]
     signatures = [token.rpartition(".")[2] for token in front.tokens()]

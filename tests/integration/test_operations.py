@@ -230,7 +230,9 @@ def request(running: Running, path: str, token: str | None = None, data: bytes |
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         with urllib.request.urlopen(
-            urllib.request.Request(f"http://{running.admin}{path}", headers=headers, data=data), timeout=10
+            urllib.request.Request(f"https://{running.admin}{path}", headers=headers, data=data),
+            timeout=10,
+            context=running.tls,
         ) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -14,13 +15,24 @@ import yaml
 from manifests import Json
 from processes import Process, wait_until
 
+from dicomroute_cli.tunnel import trusting
+
 DICOMROUTE = Path(sys.executable).parent / "dicomroute"
 
 
 class Running:
     """A `dicomroute run` of manifests in a folder, with any free ports."""
 
-    def __init__(self, folder: Path, documents: Sequence[Json], *, wait: bool = True, log_level: str = "info") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        documents: Sequence[Json],
+        *,
+        wait: bool = True,
+        log_level: str = "info",
+        options: Sequence[str] = (),
+    ) -> None:
+        self._options = options
         self.folder = folder
         self._log_level = log_level
         self.manifests = folder / "manifests"
@@ -39,7 +51,7 @@ class Running:
         self._ready = self.folder / "ready.json"
         self._ready.write_text("")
         command = [str(DICOMROUTE), "run", "-f", str(self.manifests), "--state", str(self.state), "--admin-port", "0"]
-        command += ["--log-level", self._log_level]
+        command += ["--log-level", self._log_level, *self._options]
         for listener in self._listeners:
             command += ["--port", f"{listener}=0"]
         with self._ready.open("ab") as ready:
@@ -83,9 +95,14 @@ class Running:
 
     def get(self, path: str) -> Any:
         token = (self.state / self.route / "admin-token").read_text().strip()
-        request = urllib.request.Request(f"http://{self.admin}{path}", headers={"Authorization": f"Bearer {token}"})
-        with urllib.request.urlopen(request, timeout=30) as response:
+        request = urllib.request.Request(f"https://{self.admin}{path}", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=30, context=self.tls) as response:
             return json.loads(response.read())
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """What trusts the certificate of the admin API."""
+        return trusting((self.state / self.route / "admin-tls.crt").read_text())
 
     def counts(self) -> Json:
         return dict(self.status()["instances"])

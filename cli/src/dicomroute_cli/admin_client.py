@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from .output import Failure
 from .state import find_token, known_addresses
-from .tunnel import open_tunnel
+from .tunnel import open_tunnel, trusting
 
 TOKEN_FILE_VARIABLE: Final = "DICOMROUTE_ADMIN_TOKEN_FILE"  # noqa: S105  names a file
 
@@ -24,21 +24,26 @@ class AdminClient:
         self._url = url
         self._token = token
         handlers = [urllib.request.HTTPSHandler(context=tls)] if tls is not None else []
-        # A proxy of the environment is not for the gateway: it would be sent the token.
-        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
+        # Neither a proxy of the environment nor whoever a redirect names is to be sent the token.
+        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects(), *handlers)
 
     @classmethod
     def at(cls, url: str, token_file: Path | None, state: Path) -> "AdminClient":
         """Return a client of the admin API at an address, with the token of the file that is named, that of the
         environment, or that of the state folder. Raises Failure.
+
+        A gateway of a state folder is known by its certificate: whoever has taken its port is not sent the token.
         """
-        full = (url if "://" in url else f"http://{url}").rstrip("/")
         try:
-            address = urllib.parse.urlsplit(full)
+            address = urllib.parse.urlsplit(url if "://" in url else f"//{url}")
             port = address.port
         except ValueError as error:
             raise Failure(f"--admin {url}: write HOST:PORT, such as 127.0.0.1:8080", 2) from error
-        return cls(full, _token(full, address.hostname or "", port, token_file, state))
+        file = _token_file(url, address.hostname or "", port, token_file, state)
+        certificate = file.with_name("admin-tls.crt")
+        tls = trusting(certificate.read_text()) if certificate.exists() and address.scheme != "http" else None
+        full = url if "://" in url else f"{'http' if tls is None else 'https'}://{url}"
+        return cls(full.rstrip("/"), _token_in(file), tls)
 
     @classmethod
     def of_route(cls, route: str, namespace: str | None, context: str | None) -> "AdminClient":
@@ -72,7 +77,12 @@ class AdminClient:
             raise Failure(f"{self._url} does not answer as a gateway: {reason}") from error
 
 
-def _token(url: str, host: str, port: int | None, token_file: Path | None, state: Path) -> str:
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """Follow none: the answer itself is the error."""
+
+
+def _token_file(url: str, host: str, port: int | None, token_file: Path | None, state: Path) -> Path:
     named = token_file or (Path(os.environ[TOKEN_FILE_VARIABLE]) if TOKEN_FILE_VARIABLE in os.environ else None)
     path = named or (find_token(state, host, port) if port else None)
     if path is None:
@@ -82,6 +92,10 @@ def _token(url: str, host: str, port: int | None, token_file: Path | None, state
             f"--state? Of another gateway name the token's file with --token-file or {TOKEN_FILE_VARIABLE}",
             2,
         )
+    return path
+
+
+def _token_in(path: Path) -> str:
     try:
         return path.read_text().strip()
     except OSError as error:

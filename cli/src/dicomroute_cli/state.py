@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from dicomroute_operator.gateways.credential import admin_credential
+
 
 @dataclass(frozen=True)
 class RouteState:
@@ -37,15 +39,29 @@ class RouteState:
         return self.folder / "admin-token"
 
     @property
+    def admin_certificate(self) -> Path:
+        """The certificate of the admin API: whoever sends it the token looks for this one first."""
+        return self.folder / "admin-tls.crt"
+
+    @property
+    def admin_key(self) -> Path:
+        """The key of that certificate, readable by its owner alone."""
+        return self.folder / "admin-tls.key"
+
+    @property
     def admin_address(self) -> Path:
         """Where the admin API listened when the gateway last started: HOST:PORT."""
         return self.folder / "admin-address"
 
     def prepare(self) -> None:
-        """Make the folder and the token, unless they are there. Raises OSError."""
+        """Make the folder, the token and the certificate, unless they are there. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.admin_token.exists():
             write_private(self.admin_token, secrets.token_hex(32) + "\n")
+        if not self.admin_certificate.exists():
+            made = admin_credential("local", secrets.token_bytes(32))
+            write_private(self.admin_key, made.key)
+            write_private(self.admin_certificate, made.certificate)
 
     def write_configuration(self, text: str) -> None:
         """Replace the configuration in one step, if it differs."""

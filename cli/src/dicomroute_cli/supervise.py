@@ -45,6 +45,7 @@ class RunSettings:
     paths: Sequence[Path]
     state: Path
     bind: str
+    admin_bind: str
     admin_port: int
     ports: Mapping[str, int]
     log_level: str
@@ -160,7 +161,10 @@ class _Supervisor:
             f"--spool={gateway.state.spool}",
             f"--admin-token={gateway.state.admin_token}",
             f"--bind={settings.bind}",
+            f"--admin-bind={settings.admin_bind}",
             f"--admin-port={gateway.admin_port}",
+            f"--tls-certificate={gateway.state.admin_certificate}",
+            f"--tls-key={gateway.state.admin_key}",
             f"--log-level={settings.log_level}",
             f"--parent={os.getpid()}",
             *(f"--listen={name}={port}" for name, port in replaced.items() if port is not None),
@@ -175,7 +179,7 @@ class _Supervisor:
             return f"the gateway of {gateway.name} ended with code {code} before it was ready; its log says why"
         gateway.event = json.loads(line)
         gateway.admin_port = gateway.event["admin"]
-        write_address(gateway.state, settings.bind, gateway.admin_port)
+        write_address(gateway.state, settings.admin_bind, gateway.admin_port)
         if gateway.event["event"] == "ready":
             return ""
         problems = "; ".join(
@@ -251,11 +255,14 @@ class _Supervisor:
 
     def _announcement(self, gateway: _Gateway) -> dict[str, str]:
         first = self._world.routes[gateway.key].spec.listeners[0].name
-        bind = f"[{self._settings.bind}]" if ":" in self._settings.bind else self._settings.bind
         return {
-            "dicom": f"{bind}:{gateway.event['listeners'][first]}",
-            "admin": f"{bind}:{gateway.admin_port}",
+            "dicom": f"{_host(self._settings.bind)}:{gateway.event['listeners'][first]}",
+            "admin": f"{_host(self._settings.admin_bind)}:{gateway.admin_port}",
         }
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _print(findings: Sequence[Finding]) -> None:

@@ -31,11 +31,16 @@ def open_tunnel(route: str, namespace: str | None, context: str | None) -> Tunne
     """
     command = kubectl(namespace, context, "name the gateway's address with --admin")
     token, certificate = _credential(command, route)
+    return Tunnel(f"https://127.0.0.1:{_forward(command, route)}", token, trusting(certificate))
+
+
+def trusting(certificate: str) -> ssl.SSLContext:
+    """Return what trusts one certificate, in PEM, and nothing else: it is the certificate that counts, not its name."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    tls.check_hostname = False  # the certificate itself is what is trusted, not a name in it
+    tls.check_hostname = False
     tls.load_verify_locations(cadata=certificate)
     tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return Tunnel(f"https://127.0.0.1:{_forward(command, route)}", token, tls)
+    return tls
 
 
 def _credential(command: list[str], route: str) -> tuple[str, str]:

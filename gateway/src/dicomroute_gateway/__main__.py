@@ -38,6 +38,7 @@ def main() -> None:
         api_port=arguments.api_port,
         tls_certificate=arguments.tls_certificate,
         tls_key=arguments.tls_key,
+        admin_bind=arguments.admin_bind,
     )
     sys.exit(asyncio.run(_run(settings)))
 
@@ -85,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=PORT",
         help="replace a listener's port",
     )
-    parser.add_argument("--admin-port", type=int, help="health and API on one plain port")
+    parser.add_argument("--admin-bind", help="address of health and API; the default is that of --bind")
+    parser.add_argument("--admin-port", type=int, help="health and API on one port, over TLS with a certificate")
     parser.add_argument("--health-port", type=int, help="health and metrics alone, plain")
     parser.add_argument("--api-port", type=int, help="the API alone, over TLS")
     parser.add_argument("--tls-certificate", type=Path)

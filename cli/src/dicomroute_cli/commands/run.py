@@ -26,7 +26,10 @@ class LogLevel(StrEnum):
 def run(
     filename: Manifests,
     state: State = DEFAULT_STATE,
-    bind: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    bind: Annotated[str, typer.Option(help="Address that modalities connect to.")] = "127.0.0.1",
+    admin_bind: Annotated[
+        str, typer.Option(help="Address of health, metrics and the admin API, over TLS. Only this machine by default.")
+    ] = "127.0.0.1",
     admin_port: Annotated[
         int,
         typer.Option(help="Admin port of the first route; the others count up. 0: any free ones.", min=0, max=65535),
@@ -46,6 +49,7 @@ def run(
         paths=filename,
         state=Path(state).absolute(),
         bind=bind,
+        admin_bind=admin_bind,
         admin_port=admin_port,
         ports=dict(_port(text) for text in port or []),
         log_level=str(log_level),

@@ -121,7 +121,7 @@ class AdminServer:
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             if not given or scheme.lower() != "bearer":
                 return _refuse(401, "send the route's admin token: Authorization: Bearer TOKEN")
-            if not token or not hmac.compare_digest(given.encode(), token.encode()):
+            if not token or not hmac.compare_digest(given.encode(errors="surrogateescape"), token.encode()):
                 return _refuse(401, "the token is not this gateway's: each route, and each state folder, has its own")
             for door in self._doors:
                 door.trust(request.transport)

@@ -50,8 +50,9 @@ log = structlog.get_logger(__name__)
 class Settings:
     """Where a gateway finds its things and where it listens; what the pod or `dicomroute run` decides.
 
-    `ports` replaces the configured port of a listener by name. An admin port serves health and API together in plain
-    HTTP; a health port and an API port serve them apart, the API over TLS.
+    `ports` replaces the configured port of a listener by name. An admin port serves health and API together, over TLS
+    where there is a certificate; a health port and an API port serve them apart, the API over TLS. `admin_bind` is the
+    address of these ports; None: that of the listeners.
     """
 
     configuration: Path
@@ -60,6 +61,7 @@ class Settings:
     admin_token: Path
     bind: str = "0.0.0.0"
     ports: Mapping[str, int] = field(default_factory=dict)
+    admin_bind: str | None = None
     admin_port: int | None = None
     health_port: int | None = None
     api_port: int | None = None
@@ -266,15 +268,18 @@ class Gateway:
 
     async def _start_admin(self) -> None:
         settings = self._settings
-        start = partial(self._admin.start, settings.bind)
+        start = partial(self._admin.start, settings.bind if settings.admin_bind is None else settings.admin_bind)
+        tls = None
+        if settings.api_port is not None or settings.tls_certificate is not None:
+            self._certificate = ServingCertificate(settings.tls_certificate, settings.tls_key)
+            self._certificate.follow()
+            tls = self._certificate.context
         if settings.admin_port is not None:
-            self.admin_port = await start(settings.admin_port, health=True, api=True)
+            self.admin_port = await start(settings.admin_port, health=True, api=True, tls=tls)
         if settings.health_port is not None:
             self.admin_port = await start(settings.health_port, health=True, api=False)
         if settings.api_port is not None:
-            self._certificate = ServingCertificate(settings.tls_certificate, settings.tls_key)
-            self._certificate.follow()
-            await start(settings.api_port, health=False, api=True, tls=self._certificate.context)
+            await start(settings.api_port, health=False, api=True, tls=tls)
 
     async def _drain(self) -> None:
         """End in order: no new associations, each message under way answered, attempts ended, the spool closed."""

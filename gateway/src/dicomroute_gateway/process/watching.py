@@ -77,6 +77,7 @@ class ServingCertificate:
         self._files = (certificate, key)
         self._version: tuple[int, int] | None = None
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_3
 
     def follow(self) -> None:
         """Take over a certificate that has changed. Raises OSError when there was never one to serve with."""
