@@ -1,5 +1,6 @@
 """What an administrator does and sees: rules, holds, dead letters, the queue, and changes under load."""
 
+import getpass
 import json
 import threading
 import urllib.error
@@ -61,6 +62,11 @@ def test_what_no_rule_takes_is_held_until_todays_rules_take_it(orthanc: Orthanc,
     assert listed(running) == [held], "a changed rule alone releases nothing"
     assert "1 released" in queue(running, "release", "--all")
     running.wait_for(owed=0, deliveredTotal=2)
+    *_, decided = [line for line in running.process.output.read_text().splitlines() if '"queue.changed"' in line]
+    assert json.loads(decided)["by"] == getpass.getuser()
+    words = ("ledger", "--calling", "CT1", "--admin", running.admin, "--state", running.state, "-o", "json")
+    found = json.loads(cli(*words).stdout)["items"]
+    assert {one["decidedBy"] for instance in found for one in instance["deliveries"]} == {"", getpass.getuser()}
 
 
 @pytest.mark.parametrize("unmatched, statuses, discarded", [("Discard", [0, 0], 1), ("Refuse", [0, 0x0124], 0)])

@@ -1,5 +1,6 @@
 """A client of a gateway's admin API."""
 
+import getpass
 import http.client
 import json
 import os
@@ -7,12 +8,14 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from .output import Failure
 from .state import find_token, known_addresses
-from .tunnel import open_tunnel, trusting
+from .tunnel import open_tunnel, trusting, user_of
 
 TOKEN_FILE_VARIABLE: Final = "DICOMROUTE_ADMIN_TOKEN_FILE"  # noqa: S105  names a file
 
@@ -20,7 +23,11 @@ TOKEN_FILE_VARIABLE: Final = "DICOMROUTE_ADMIN_TOKEN_FILE"  # noqa: S105  names 
 class AdminClient:
     """The admin API at a base URL."""
 
-    def __init__(self, url: str, token: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, url: str, token: str, tls: ssl.SSLContext | None = None, actor: Callable[[], str] = getpass.getuser
+    ) -> None:
+        """`actor` says who asks, for the gateway's ledger and log."""
+        self._actor = actor
         self._url = url
         self._token = token
         handlers = [urllib.request.HTTPSHandler(context=tls)] if tls is not None else []
@@ -49,7 +56,7 @@ class AdminClient:
     def of_route(cls, route: str, namespace: str | None, context: str | None) -> "AdminClient":
         """Return a client of the gateway of a route in kubectl's cluster. Raises Failure."""
         tunnel = open_tunnel(route, namespace, context)
-        return cls(tunnel.url, tunnel.token, tunnel.tls)
+        return cls(tunnel.url, tunnel.token, tunnel.tls, partial(user_of, namespace, context))
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """Return the document at a path. Raises Failure."""
@@ -58,14 +65,22 @@ class AdminClient:
 
     def post(self, path: str, document: dict[str, Any]) -> Any:
         """Send a document to a path and return the answer. Raises Failure."""
-        return self._request("POST", path, json.dumps(document).encode())
+        try:
+            actor = self._actor()
+        except (OSError, KeyError):  # this machine has no name for the user
+            actor = ""
+        return self._request("POST", path, json.dumps(document).encode(), {"Dicomroute-Actor": actor})
 
-    def _request(self, method: str, path: str, body: bytes | None = None) -> Any:
+    def _request(self, method: str, path: str, body: bytes | None = None, more: Mapping[str, str] | None = None) -> Any:
         request = urllib.request.Request(  # noqa: S310  the URL is the caller's own
             f"{self._url}{path}",
             method=method,
             data=body,
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Bearer {self._token}",
+                "Content-Type": "application/json",
+                **{name: value.encode("ascii", "replace").decode() for name, value in (more or {}).items()},
+            },
         )
         try:
             with self._direct.open(request, timeout=60) as response:

@@ -34,6 +34,13 @@ def open_tunnel(route: str, namespace: str | None, context: str | None) -> Tunne
     return Tunnel(f"https://127.0.0.1:{_forward(command, route)}", token, trusting(certificate))
 
 
+def user_of(namespace: str | None, context: str | None) -> str:
+    """Return as whom kubectl acts, "" where the cluster does not say: it has said so since Kubernetes 1.28."""
+    command = [*kubectl(namespace, context, ""), "auth", "whoami", "--output", "jsonpath={.status.userInfo.username}"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
 def trusting(certificate: str) -> ssl.SSLContext:
     """Return what trusts one certificate, in PEM, and nothing else: it is the certificate that counts, not its name."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

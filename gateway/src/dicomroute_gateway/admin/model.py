@@ -225,9 +225,13 @@ class AttemptDocument(Document):
 
 
 class DeliveryDocument(QueueItem):
-    """A delivery with its attempts; the last one is said by `reason`, `status` and `lastAttemptTime`."""
+    """A delivery with its attempts; the last one is said by `reason`, `status` and `lastAttemptTime`.
+
+    `decidedBy` is who last made it due again, released it or dropped it, as the caller named himself; "" for nobody.
+    """
 
     earlier_attempts: list[AttemptDocument]
+    decided_by: str = ""
 
 
 class QueueDocument(Document):

@@ -67,7 +67,7 @@ class Queue:
                 wait = workers[item.destination].seconds_until_attempt(item.instance)
                 item.next_attempt_time = _time(now + wait) if wait is not None else None
 
-    def retry(self, selection: QueueSelection) -> QueueChange:
+    def retry(self, selection: QueueSelection, by: str = "") -> QueueChange:
         """Make dead-lettered and waiting deliveries due now; skipped ones where their state is named."""
         retryable = (
             (selection.state,) if selection.state else (DeliveryState.DEAD_LETTERED, DeliveryState.PENDING, HELD)
@@ -83,7 +83,7 @@ class Queue:
                     messages.of(entry, f"waits for {item.destination} all the same: {item.reason}")
             if not due:
                 messages.of(entry, "has no such delivery to attempt")
-        retried = self._spool.decisions.retry(owed)
+        retried = self._spool.decisions.retry(owed, by)
         for one in retried.superseded:
             messages.add(f"instance {one.id} is not sent to {one.destination}: that has got a later version of it")
         return QueueChange(changed=retried.count, messages=messages.found)
@@ -92,23 +92,23 @@ class Queue:
         """Let the workers of the selected destinations try again at once. For the event loop's thread."""
         self._deliverer.hurry(selection.destination)
 
-    def release(self, selection: QueueSelection) -> QueueChange:
+    def release(self, selection: QueueSelection, by: str = "") -> QueueChange:
         """Apply the rules in force to held instances."""
         entries = self._selected(selection)
         messages = _Messages(selection, entries)
         for entry in entries:
             if not entry.hold:
                 messages.of(entry, "is not held for its rules")
-        stays = release(self._spool, self._active(), (entry.received for entry in entries if entry.hold))
+        stays = release(self._spool, self._active(), (entry.received for entry in entries if entry.hold), by)
         for why in filter(None, stays):
             messages.add(why)
         return QueueChange(changed=stays.count(""), messages=messages.found)
 
-    def drop(self, selection: QueueSelection) -> QueueChange:
+    def drop(self, selection: QueueSelection, by: str = "") -> QueueChange:
         """Give up deliveries and held instances, counted."""
         entries = self._selected(selection)
         messages = _Messages(selection, entries)
-        dropped = self._spool.decisions.drop(self._drop(entry, selection) for entry in entries)
+        dropped = self._spool.decisions.drop((self._drop(entry, selection) for entry in entries), by)
         for entry, count in zip(entries, dropped, strict=True):
             if not count:
                 messages.of(entry, "has nothing to drop there")
@@ -192,7 +192,11 @@ def instance_document(entry: Entry, configuration: Configuration, finished: floa
         generation=received.generation,
         hold=entry.hold,
         deliveries=[
-            DeliveryDocument(**item.model_dump(), earlier_attempts=_earlier(entry, item.destination))
+            DeliveryDocument(
+                **item.model_dump(),
+                earlier_attempts=_earlier(entry, item.destination),
+                decided_by=entry.deliveries[item.destination].decided_by if item.destination else "",
+            )
             for item in _items(entry, configuration)
         ],
     )

@@ -30,6 +30,7 @@ from .status import Observation, probe_document, refused_document, status_docume
 
 _STATES = tuple(QueueState)
 _LOGGED_INSTANCES: Final = 100
+_MOST_ACTOR_CHARACTERS: Final = 128
 _MOST_QUESTIONS: Final = 2
 """How many questions to the ledger are taken: one that is being answered, and one that waits."""
 
@@ -247,7 +248,7 @@ class AdminServer:
         queue = self._queue()
         if queue is None:
             return _no_spool()
-        operations: dict[str, Callable[[QueueSelection], QueueChange]] = {
+        operations: dict[str, Callable[[QueueSelection, str], QueueChange]] = {
             "retry": queue.retry,
             "release": queue.release,
             "drop": queue.drop,
@@ -267,12 +268,14 @@ class AdminServer:
             return _refuse(400, "to drop everything is too much: name a destination or a state, such as DeadLettered")
         if sentence := queue.unknown(selection.destination):
             return _refuse(404, sentence)
-        change = await asyncio.to_thread(operations[name], selection)
+        by = _actor(request)
+        change = await asyncio.to_thread(operations[name], selection, by)
         if name == "retry":
             queue.hurry(selection)
         log.info(
             "queue.changed",
             operation=name,
+            by=by,
             changed=change.changed,
             all=selection.all,
             instances=selection.instances[:_LOGGED_INSTANCES],
@@ -280,6 +283,12 @@ class AdminServer:
             **narrowed,
         )
         return _answer(change)
+
+
+def _actor(request: web.Request) -> str:
+    """Return who asks, as he says: whoever has the token may say what he likes."""
+    text = request.headers.get("Dicomroute-Actor", "")
+    return text if text.isprintable() and 0 < len(text) <= _MOST_ACTOR_CHARACTERS else "whoever has the token"
 
 
 def _limit(request: web.Request) -> int:

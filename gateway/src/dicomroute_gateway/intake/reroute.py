@@ -35,7 +35,7 @@ def route_again(spool: Spool, active: Active, received: Received) -> Decision:
         raise ReleaseError(f"instance {received.id}: {error}") from error
 
 
-def release(spool: Spool, active: Active, held: Iterable[Received]) -> list[str]:
+def release(spool: Spool, active: Active, held: Iterable[Received], by: str = "") -> list[str]:
     """Give held instances the destinations of the rules in force; return of each why it stays held, or "".
 
     An instance that no rule takes stays held, and one whose file cannot be read. Raises SpoolFailed.
@@ -53,5 +53,5 @@ def release(spool: Spool, active: Active, held: Iterable[Received]) -> list[str]
             stays.append(f"instance {one.id} stays held: no rule takes it, or one has an error" if hold else "")
             yield Rerouting(one.id, [str(d) for d in decision.routing.destinations], hold)
 
-    spool.decisions.reroute(reroutings())
+    spool.decisions.reroute(reroutings(), by)
     return stays

@@ -22,23 +22,26 @@ _CHANGED_AT_ONCE: Final = 500
 
 
 class Decisions:
-    """Changes what is owed, in the books of one spool. `used_bytes` returns what is used and not about to be free."""
+    """Changes what is owed, in the books of one spool. `used_bytes` returns what is used and not about to be free.
+
+    `by` is who decides, as people are to read it in the ledger.
+    """
 
     def __init__(self, books: Books, used_bytes: Callable[[], int]) -> None:
         self._books = books
         self._used_bytes = used_bytes
         self._to_examine: Iterator[int] = iter(())
 
-    def retry(self, owed: Iterable[Owed]) -> Retried:
+    def retry(self, owed: Iterable[Owed], by: str = "") -> Retried:
         """Make dead-lettered and skipped deliveries pending again; pending ones are, and forget what refused them.
 
         A destination that has got a later version is not given this one over it. Raises SpoolFailed.
         """
         superseded = list[Owed]()
-        count = sum(self._decide(owed, lambda one: self._retry(one, superseded)))
+        count = sum(self._decide(owed, lambda one: self._retry(one, superseded, by)))
         return Retried(count, superseded)
 
-    def _retry(self, one: Owed, superseded: list[Owed]) -> bool:
+    def _retry(self, one: Owed, superseded: list[Owed], by: str) -> bool:
         entry = self._books.ledger.entries.get(one.id)
         delivery = entry.deliveries.get(one.destination) if entry else None
         if entry is None or delivery is None or delivery.state is DeliveryState.DELIVERED:
@@ -46,21 +49,21 @@ class Decisions:
         if delivery.state is not DeliveryState.PENDING and one.destination in entry.received.superseded:
             superseded.append(one)
             return False
-        record = replace(delivery, state=DeliveryState.PENDING, refusals=0)
+        record = replace(delivery, state=DeliveryState.PENDING, refusals=0, decided_by=by)
         if record != delivery:
             self._books.take_over(record)
             self._books.offer([one])
         return True
 
-    def reroute(self, reroutings: Iterable[Rerouting]) -> int:
+    def reroute(self, reroutings: Iterable[Rerouting], by: str = "") -> int:
         """Give held instances the destinations that today's rules name; return how many were held.
 
         Deliveries they already have stay as they are. A destination that has got a later version is not given this one.
         Raises SpoolFailed.
         """
-        return sum(self._decide(reroutings, self._reroute))
+        return sum(self._decide(reroutings, lambda one: self._reroute(one, by)))
 
-    def _reroute(self, new: Rerouting) -> bool:
+    def _reroute(self, new: Rerouting, by: str) -> bool:
         entry = self._books.ledger.entries.get(new.id)
         if entry is None or not entry.hold:
             return False
@@ -68,8 +71,12 @@ class Decisions:
         fresh = [d for d in wanted if d not in entry.received.superseded]
         skipped, now = DeliveryState.SKIPPED, time.time()
         self._books.take_over(
-            *(DeliveryRecord(new.id, d, DeliveryState.PENDING) for d in fresh),
-            *(DeliveryRecord(new.id, d, skipped, reason=SUPERSEDED, time=now) for d in wanted if d not in fresh),
+            *(DeliveryRecord(new.id, d, DeliveryState.PENDING, decided_by=by) for d in fresh),
+            *(
+                DeliveryRecord(new.id, d, skipped, reason=SUPERSEDED, time=now, decided_by=by)
+                for d in wanted
+                if d not in fresh
+            ),
             HoldRecord(new.id, new.hold),
         )
         self._books.offer([Owed(new.id, d) for d in fresh])
@@ -117,19 +124,19 @@ class Decisions:
             self._books.flush()
         return skipped
 
-    def drop(self, drops: Iterable[Drop]) -> list[int]:
+    def drop(self, drops: Iterable[Drop], by: str = "") -> list[int]:
         """Give up what is named; return of each how many things were dropped, in their order. Raises SpoolFailed.
 
         A held instance without any delivery is dropped itself. What is dropped is counted, as skipped or discarded.
         """
-        return self._decide(drops, self._drop)
+        return self._decide(drops, lambda one: self._drop(one, by))
 
-    def _drop(self, drop: Drop) -> int:
+    def _drop(self, drop: Drop, by: str) -> int:
         entry = self._books.ledger.entries.get(drop.id)
         if entry is None:
             return 0
         records: list[DeliveryRecord | HoldRecord | DroppedRecord] = [
-            replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time())
+            replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time(), decided_by=by)
             for name, delivery in entry.deliveries.items()
             if (drop.destinations is None or name in drop.destinations)
             and delivery.state in (DeliveryState.PENDING, DeliveryState.DEAD_LETTERED)

@@ -106,6 +106,8 @@ class DeliveryRecord:
     time: float | None = None
     earlier: tuple[Attempt, ...] = ()
     may_have_arrived: bool = False
+    decided_by: str = ""
+    """Who last decided on it: made it due again, released it or gave it up."""
     record: Literal["delivery"] = "delivery"
 
 
