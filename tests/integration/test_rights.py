@@ -443,3 +443,22 @@ def test_a_warning_in_place_of_a_refusal() -> None:
         "dicomroute-writers-cloudtargets",
         "dicomroute-writers-dicomroutes",
     }
+
+
+@pytest.mark.parametrize(("annotation", "may"), [(None, False), ("false", False), ("", False), ("true", True)])
+def test_a_route_that_owes_instances_is_deleted_when_they_are_given_up_alone(
+    plane: ControlPlane, annotation: str | None, may: bool
+) -> None:
+    name = f"owing-{next(SERIAL)}"
+    document = changed(named(route(), name), "metadata.namespace", NAMESPACE)
+    if annotation is not None:
+        document = changed(document, "metadata.annotations", {"dicomroute.dev/abandon-spool": annotation})
+    path = f"/apis/dicomroute.dev/v1alpha1/namespaces/{NAMESPACE}/dicomroutes"
+    assert plane.request("POST", path, document).code == 201
+    counts = {"receivedTotal": 3, "owed": 3, "deadLettered": 0, "skippedTotal": 0, "deliveredTotal": 0}
+    status = {"status": {"instances": {**counts, "discardedTotal": 0}}}
+    answer = plane.request("PATCH", f"{path}/{name}/status", status, kind="merge-patch+json")
+    assert answer.code == 200, answer.message
+    answer = plane.request("DELETE", f"{path}/{name}")
+    assert (answer.code == 200) is may, answer.message
+    assert may or "still owes 3 instances" in answer.message

@@ -57,6 +57,8 @@ def test_each_file_is_compared_with_its_record(spool: Path, sent: dict[str, byte
     assert (result.returncode, result.stdout) == (0, "4 whole, 0 unverified, 0 missing\n"), result.stderr
     for file, data in zip((first, second, third, fourth), sent.values(), strict=True):
         assert (tmp_path / "all" / FROM / file.name).read_bytes().endswith(data)
+    modes = {path.is_dir(): path.stat().st_mode & 0o777 for path in (tmp_path / "all", *(tmp_path / "all").rglob("*"))}
+    assert modes == {True: 0o700, False: 0o600}
 
     first.write_bytes(second.read_bytes())  # another instance under this number
     third.write_bytes(third.read_bytes()[:-2])

@@ -49,7 +49,9 @@ def salvage(
         if to.exists() and any(to.iterdir()):  # instances of two spools may have the same number
             raise Failure(f"{to} is not empty: give another folder", 2)
         known = NO_KEYS if keys is None else _read_keys(keys)
-        (to / _UNVERIFIED).mkdir(parents=True, exist_ok=True)
+        to.mkdir(parents=True, exist_ok=True, mode=0o700)
+        to.chmod(0o700)  # what is in it is patients' data, whatever the umask says and the folder was before
+        (to / _UNVERIFIED).mkdir(mode=0o700, exist_ok=True)
         # Those without a byte wait for instances to come.
         files = [file for file in sorted((spool / INSTANCES).glob(f"*/{'[0-9]' * 12}.dcm")) if file.stat().st_size]
         received, ledger = {}, Ledger()
@@ -129,7 +131,7 @@ def _copy(file: Path, to: Path, received: Received | None, keys: Keys) -> None:
     if DIGEST_PREFIX + digest.hexdigest() != received.digest:
         raise _Unverified("it has other bytes than its record says")
     folder = to / _folder_of(received.sender.calling_ae_title)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     written.rename(folder / file.name)
 
 
@@ -153,7 +155,7 @@ def _read(source: BinaryIO, offset: int, length: int) -> bytes:
 
 
 def _write(target: Path, read: Callable[[int, int], bytes], length: int) -> Path:
-    with target.open("xb") as written:
+    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as written:
         for offset in range(0, length, _BLOCK_BYTES):
             written.write(read(offset, min(_BLOCK_BYTES, length - offset)))
     return target

@@ -264,6 +264,7 @@ class AdminServer:
         if bool(selection.instances) == selection.all:
             return _refuse(400, "name the instances, or say all: true, and not both")
         narrowed = selection.model_dump(exclude={"instances", "all"}, exclude_none=True)
+        told = {name: value if name != "study" else "one" for name, value in narrowed.items()}  # no UID in a log
         if name == "drop" and selection.all and not narrowed:
             return _refuse(400, "to drop everything is too much: name a destination or a state, such as DeadLettered")
         if sentence := queue.unknown(selection.destination):
@@ -280,7 +281,7 @@ class AdminServer:
             all=selection.all,
             instances=selection.instances[:_LOGGED_INSTANCES],
             peer=request.remote,
-            **narrowed,
+            **told,
         )
         return _answer(change)
 

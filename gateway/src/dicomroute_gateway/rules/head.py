@@ -18,7 +18,7 @@ EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 
 MAX_VALUE_BYTES: Final = 1 << 16
 _MAX_ELEMENTS: Final = 1_000_000
-_MAX_INFLATED_BYTES: Final = 64 << 20
+_MAX_INFLATED_BYTES: Final = 16 << 20
 _WINDOW_BYTES: Final = 1 << 15
 _UNDEFINED: Final = 0xFFFFFFFF
 _RESERVED_GROUPS: Final = (0x0000, 0x0002)
@@ -227,7 +227,7 @@ class _Inflated:
             del self._data[:passed]
             self._offset += passed
             if self._offset > _MAX_INFLATED_BYTES:
-                raise HeadError("the deflated data set is larger than 64 MiB before the elements looked for")
+                raise HeadError("the deflated data set is larger than 16 MiB before the elements looked for")
         start = offset - self._offset
         return bytes(self._data[start : start + length]) if start >= 0 else b""
 
