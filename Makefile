@@ -85,9 +85,18 @@ requirements: setup ## Lock the requirements again, with hashes and without addr
 	$(COMPILE) $(UPGRADE) gateway/pyproject.toml -o requirements/gateway.txt
 	$(COMPILE) $(UPGRADE) operator/pyproject.toml --constraints requirements/gateway.txt -o requirements/operator.txt
 	$(COMPILE) $(UPGRADE) requirements/build.in -o requirements/build.txt
+	$(COMPILE) $(UPGRADE) requirements/audit.in -o requirements/audit.txt
 	$(COMPILE) $(UPGRADE) operator/pyproject.toml gateway/pyproject.toml cli/pyproject.toml requirements/dev.in \
 		--constraints requirements/operator.txt --constraints requirements/gateway.txt \
 		--no-emit-package dicomroute-operator --no-emit-package dicomroute-gateway -o requirements/dev.txt
+
+.PHONY: audit
+audit: ## Look up known vulnerabilities of everything that is locked, as far as the package registry tells
+	python3 -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/audit.txt
+	for name in gateway operator build dev; do \
+		echo "requirements/$$name.txt"; .venv-audit/bin/pip-audit --disable-pip --require-hashes -r requirements/$$name.txt || status=1; \
+	done; exit $${status:-0}
 
 .PHONY: bench
 bench: setup peers ## Measure receiving and delivering beside other systems, twenty minutes (BENCH=--quick: five)
@@ -122,4 +131,4 @@ format: setup ## Format the sources
 
 .PHONY: clean
 clean: ## Remove what this checkout has made; the caches stay
-	rm -rf $(VENV) .dicomroute .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-audit .dicomroute .mypy_cache .pytest_cache .ruff_cache .hypothesis
