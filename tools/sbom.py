@@ -2,8 +2,8 @@
 
     sbom.py PYTHON OUT
 
-PYTHON is that of the environment. Run by an environment that has cyclonedx-bom (requirements/build.txt). The document has
-no addresses: where a package is from is for the lock files' hashes to say.
+PYTHON is that of the environment. Run by an environment that has cyclonedx-bom (requirements/build.txt). The document
+has no addresses: where a package is from is for the lock files' hashes to say.
 """
 
 import json
