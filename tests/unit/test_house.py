@@ -40,3 +40,16 @@ def test_source_files_are_rooms_with_one_purpose(root: Path) -> None:
     for folder in {path.parent for path in sources}:
         purpose = (folder / "__init__.py").read_text()
         assert purpose.startswith('"""'), f"{folder}/__init__.py does not say what lives there"
+
+
+def test_every_claim_of_the_security_page_names_the_tests_that_show_it(root: Path) -> None:
+    page = (root / "SECURITY.md").read_text()
+    table = page[page.index("| what holds |") : page.index("## What is not enforced")]
+    rows = [row for row in table.splitlines()[2:] if row.startswith("|")]
+    assert len(rows) >= 20
+    for row in rows:
+        shown = row.rstrip("| ").rpartition("| ")[2]
+        named = re.findall(r"`([^`:]+)::(\w+)`", shown)
+        assert named, f"a claim without a test: {row}"
+        for path, name in named:
+            assert f"def {name}(" in (root / path).read_text(), f"{path} has no {name}"
