@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +179,17 @@ def test_a_deflated_bomb_is_not_inflated_beyond_its_bound() -> None:
     )
     with pytest.raises(HeadError, match="16 MiB"):
         scan(reader(bomb), DEFLATED, [0x00100020])
+
+
+@pytest.mark.parametrize("item", [b"\xfe\xff\x00\xe0\0\0\0\0", b"\x09\0\0\x10LO\0\0"], ids=["items", "elements"])
+def test_what_a_deflated_head_costs_is_in_proportion_to_what_came(item: bytes) -> None:
+    sequence = b"\x08\x00\x32\x10SQ\0\0\xff\xff\xff\xff" if item[:2] == b"\xfe\xff" else b""
+    data = deflated(sequence + item * 900_000)
+    assert len(data) < 60_000
+    begin = time.process_time()
+    with pytest.raises(HeadError, match="elements before the ones that were looked for"):
+        scan(reader(data), DEFLATED, [0x00280010])
+    assert time.process_time() - begin < 0.3
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 
 MAX_VALUE_BYTES: Final = 1 << 16
 _MAX_ELEMENTS: Final = 1_000_000
+_DEFLATED_ELEMENTS: Final = 20_000
+"""So many elements a deflated head may have, and one more for each byte that came."""
 _MAX_INFLATED_BYTES: Final = 16 << 20
 _WINDOW_BYTES: Final = 1 << 15
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -61,10 +63,13 @@ def scan(
 
     Raises HeadError when the bytes up to there are not such a data set.
     """
+    most: Callable[[], int] = lambda: _MAX_ELEMENTS  # noqa: E731
     if transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-        read = _Inflated(read).read
+        inflated = _Inflated(read)
+        read, most = inflated.read, inflated.most_elements
     scanner = _Scanner(
         _Window(read),
+        most,
         implicit=transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN,
         order=">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<",
         reserved=reserved,
@@ -90,8 +95,18 @@ class _Window:
 
 
 class _Scanner:
-    def __init__(self, window: _Window, *, implicit: bool, order: str, reserved: Collection[int]) -> None:
+    def __init__(
+        self,
+        window: _Window,
+        most: Callable[[], int],
+        *,
+        implicit: bool,
+        order: str,
+        reserved: Collection[int],
+    ) -> None:
+        """`most` says how many elements may be looked at."""
         self._window = window
+        self._most = most
         self._reserved = reserved
         self._looked_at = frozenset((*reserved, _DELIMITERS))
         self._implicit = implicit
@@ -162,8 +177,8 @@ class _Scanner:
     def _header(self, offset: int, *, implicit: bool | None = None) -> tuple[int, str, int, int] | None:
         """Return tag, VR ("" when implicit), length and offset of the value; None at the end of the data."""
         self._visited += 1
-        if self._visited > _MAX_ELEMENTS:
-            raise HeadError(f"more than {_MAX_ELEMENTS} elements before the ones that were looked for")
+        if self._visited > self._most():
+            raise HeadError(f"more than {self._most()} elements before the ones that were looked for")
         data = self._window.take(offset, 12)
         if not data:
             return None
@@ -215,6 +230,10 @@ class _Inflated:
         self._position = 0
         self._offset = 0
         self._data = bytearray()
+
+    def most_elements(self) -> int:
+        """Return how many elements may be looked at: in proportion to what came, as that is what a sender pays with."""
+        return min(_MAX_ELEMENTS, _DEFLATED_ELEMENTS + self._position)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` inflated bytes at `offset`, which never goes back."""
