@@ -370,7 +370,7 @@ def secret_paths() -> dict[str, list[str]]:
         for name, inner in schema.get("properties", {}).items():
             if name.endswith("Ref") and "name" in inner.get("properties", {}):
                 found.setdefault(plural, []).append(f"{path}.{name}".removeprefix("."))
-            walk(inner, f"{path}.{name}", plural)
+            walk(inner.get("items", inner), f"{path}.{name}", plural)
 
     for crd in crds():
         spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
@@ -383,7 +383,8 @@ def test_every_field_that_names_a_secret_is_looked_at() -> None:
     paths = [path for several in secret_paths().values() for path in several]
     assert len(paths) >= 11
     for path in paths:
-        assert f'"{path.replace(".", ".?")}"' in policy, path
+        within = path.removeprefix("listeners.")
+        assert f'"{within.replace(".", ".?")}"' in policy, path
 
 
 def with_password(name: str, called: str = "archive") -> Json:
@@ -428,6 +429,20 @@ def test_who_encrypts_a_spool_may_read_its_key(writer: Callable[..., Callable[[J
     answer = writer()(document)
     assert (answer.code, "(spool-key)" in answer.message) == (403, True)
     assert writer(reading("spool-key"))(document).code in (200, 201)
+
+
+def test_who_gives_a_listener_a_certificate_may_read_it(writer: Callable[..., Callable[[Json], Answer]]) -> None:
+    tls = {"certificateRef": {"name": "gateway-tls"}, "clientCertificates": "Ignored"}
+    document = changed(named(route(), "encrypted"), "spec.listeners.0.tls", tls)
+    answer = writer()(document)
+    assert (answer.code, "(gateway-tls)" in answer.message) == (403, True)
+    assert writer(reading("gateway-tls"))(document).code in (200, 201)
+    bundle = {"kind": "Secret", "name": "authorities", "key": "ca.crt"}
+    with_authorities = changed(
+        document, "spec.listeners.0.tls", {"certificateRef": {"name": "gateway-tls"}, "clientCABundleRef": bundle}
+    )
+    answer = writer(reading("gateway-tls"))(with_authorities)
+    assert (answer.code, "(authorities)" in answer.message) == (403, True)
 
 
 def test_a_warning_in_place_of_a_refusal() -> None:

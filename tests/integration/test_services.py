@@ -5,6 +5,7 @@ Nothing of the association, the listener or the codecs is changed for it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from negotiating import SERVICES
@@ -20,6 +21,7 @@ from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.associate import AssociateRequest
 from dicomroute_gateway.dimse.listener import Counts, Listener
 from dicomroute_gateway.dimse.services import Call, Exchange, Offer, Proposal, Reply, Responder, Services
+from dicomroute_gateway.dimse.tls import AcceptorContexts
 from dicomroute_gateway.dimse.verification import VerificationService
 
 FIND = str(StudyRootQueryRetrieveInformationModelFind)
@@ -80,7 +82,7 @@ def service() -> Echoing:
 
 
 @pytest.fixture
-def listener(service: Echoing) -> Iterator[Listener]:
+def listener(service: Echoing, tmp_path: Path) -> Iterator[Listener]:
     settings = ListenerConfiguration.model_validate(
         {
             "name": "dicom", "port": 0, "aeTitles": ["GATE"], "sources": {"policy": "Any"}, "maxAssociations": 5,
@@ -88,7 +90,9 @@ def listener(service: Echoing) -> Iterator[Listener]:
         }
     )  # fmt: skip
     services = Services([VerificationService(), service])
-    one = Listener("dicom", lambda: (settings, Mode.RUNNING), services, Counts(), "127.0.0.1", 0)
+    one = Listener(
+        "dicom", lambda: (settings, Mode.RUNNING), services, Counts(), "127.0.0.1", 0, AcceptorContexts(tmp_path)
+    )
     one.start()
     yield one
     one.close()

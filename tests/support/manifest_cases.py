@@ -231,6 +231,19 @@ CASES: list[Case] = [
     Case("DicomRoute", "spec.listeners", [], "least 1"),
     *_table("DicomRoute", f"{LISTENER}.maxAssociations", [1, 1000], [0], "1"),
     Case("DicomRoute", f"{LISTENER}.maxAssociations", 1001, "1000"),
+    *_table(
+        "DicomRoute",
+        f"{LISTENER}.tls",
+        [
+            {"certificateRef": {"name": "tls"}, "clientCertificates": "Ignored"},
+            {
+                "certificateRef": {"name": "tls"},
+                "clientCABundleRef": {"kind": "ConfigMap", "name": "c", "key": "k"},
+            },
+        ],
+        [{"certificateRef": {"name": "tls"}}, {"certificateRef": {"name": "tls"}, "clientCertificates": "Optional"}],
+        "name the authorities of the callers' certificates",
+    ),
     *_table("DicomRoute", f"{LISTENER}.maxAssociationsPerCaller", [1, 1000], [0], "1"),
     *_table("DicomRoute", "spec.gateway.service.loadBalancerSources", ["Nodes", "Anywhere"], ["Nobody"], "Anywhere"),
     *_table("DicomRoute", f"{LISTENER}.maxPDUBytes", [4096, 1048576], [4095], "4096"),

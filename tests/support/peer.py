@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Mapping
@@ -113,8 +114,13 @@ class Peer:
     """One connection. What it sends after the gateway has gone is lost, as it would be for a real peer."""
 
     def __init__(
-        self, port: int, receive_buffer_bytes: int | None = None, patience_seconds: float = _PATIENCE_SECONDS
+        self,
+        port: int,
+        receive_buffer_bytes: int | None = None,
+        patience_seconds: float = _PATIENCE_SECONDS,
+        context: ssl.SSLContext | None = None,
     ) -> None:
+        """With a `context` it speaks TLS to the name 127.0.0.1."""
         self._patience_seconds = patience_seconds
         self._socket = socket.socket()
         if receive_buffer_bytes:
@@ -122,6 +128,8 @@ class Peer:
         self._socket.settimeout(self._patience_seconds)
         self._socket.connect(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is not None:
+            self._socket = context.wrap_socket(self._socket, server_hostname="127.0.0.1")
         self._maximum = 0
         self.instances: list[Instance] = []
         """What was sent whole."""

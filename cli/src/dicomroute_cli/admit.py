@@ -30,6 +30,22 @@ _NO_MANIFEST: Final = {
     "ApplicationContext": "it does not speak DICOM's application context: what calls there is no DICOM device",
     "TLSHello": "it begins a TLS handshake, and this port does not encrypt: turn TLS off at the device, or give it a "
     "port that has TLS",
+    "DICOMWithoutTLS": "it does not encrypt, and this port wants TLS: turn TLS on at the device, or give it a port "
+    "without",
+    "ClientCertificateMissing": "it shows no certificate, and the listener wants one: give it one, or set the "
+    "listener's tls.clientCertificates to Optional or Ignored",
+    "ClientCertificateUntrusted": "its certificate is of an authority that the listener does not know: add that to "
+    "what tls.clientCABundleRef names",
+    "ClientCertificateExpired": "its certificate has expired: renew it at the device",
+    "ClientCertificateNotYetValid": "its certificate is not valid yet: look at the clocks of the device and of the "
+    "authority",
+    "CertificateRefusedByDevice": "it does not trust the gateway's certificate: give it the authority that issued that",
+    "TLSVersionUnsupported": "it speaks no TLS 1.2: update it, or give it a port without TLS in a trusted network",
+    "NoSharedCipher": "it has none of the cipher suites of PS3.15 B.12: update it",
+    "HandshakeTimedOut": "it did not finish its TLS handshake in time: look at the network between",
+    "HandshakeFailed": "its TLS handshake failed: the gateway's log says why",
+    "CertificateUnusable": "the gateway has no usable certificate: look at the Secret of the listener's "
+    "tls.certificateRef",
     "HTTPRequest": "it speaks HTTP: a browser, a probe, or a DICOMweb client that was given the DIMSE port",
     "HL7Message": "it sends HL7 (MLLP): the interface engine was given the DIMSE port",
     "SSHClient": "it speaks SSH: what calls there is no DICOM device",

@@ -33,6 +33,10 @@ BASES: dict[str, Json] = {
                 "port": 11112,
                 "aeTitles": ["CTGATE"],
                 "sources": {"policy": "Nodes", "nodes": [{"name": "ct-1"}], "selector": {"matchLabels": {"site": "x"}}},
+                "tls": {
+                    "certificateRef": {"name": "gateway-tls"},
+                    "clientCABundleRef": {"kind": "ConfigMap", "name": "callers", "key": "ca.crt"},
+                },
             }
         ],
         rules=[{"name": "everything", "destinations": [ARCHIVE, {**ARCHIVE, "name": "research"}, CT1]}],
@@ -75,6 +79,7 @@ TYPES = {member: type_ for type_, (member, _) in MEMBERS.items()}
 OTHER: dict[str, Any] = {
     "spec.listeners.0.sources.selector.matchLabels": {"site": "north"},
     "spec.listeners.0.sources.policy": "Any",
+    "spec.listeners.0.tls.clientCABundleRef.kind": "Secret",
     "spec.gateway.service.loadBalancerIP": "203.0.113.7",
     "spec.gateway.spool.size": "60Gi",
     "spec.gateway.podTemplate.spec.tolerations.0.operator": "Exists",

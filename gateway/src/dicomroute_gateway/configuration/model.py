@@ -6,10 +6,10 @@ here, because a field that the gateway would ignore is a promise that it would b
 
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from .credentials import Auth, Proxy, Tls
 from .section import Section
@@ -58,8 +58,32 @@ class Sources(Section):
     callers: list[Caller] = Field(default=[])
 
 
+class ClientCertificates(StrEnum):
+    """What a listener makes of certificates of its callers."""
+
+    REQUIRED = "Required"
+    OPTIONAL = "Optional"
+    IGNORED = "Ignored"
+
+
+class ListenerTls(Section):
+    """How a listener speaks TLS; files are SECRET/KEY and ConfigMap-NAME/KEY."""
+
+    certificate_file: str
+    key_file: str
+    client_ca_bundle_file: str = ""
+    client_certificates: ClientCertificates = ClientCertificates.IGNORED
+    handshake_timeout_seconds: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _has_authorities(self) -> Self:
+        if self.client_certificates is not ClientCertificates.IGNORED and not self.client_ca_bundle_file:
+            raise ValueError("client certificates are looked at, and no authority is named for them")
+        return self
+
+
 class Listener(Section):
-    """One DIMSE port of the gateway. Time-outs in seconds, sizes in bytes."""
+    """One DIMSE port of the gateway. Time-outs in seconds, sizes in bytes. With `tls` it speaks nothing else."""
 
     name: str
     port: int = Field(ge=0, le=65535)
@@ -72,6 +96,7 @@ class Listener(Section):
     acse_timeout_seconds: int = Field(ge=1)
     idle_timeout_seconds: int = Field(ge=1)
     stall_timeout_seconds: int = Field(ge=1)
+    tls: ListenerTls | None = None
 
 
 class DestinationKind(StrEnum):

@@ -15,14 +15,16 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
-from dicomroute_gateway.configuration.model import Mode
+from dicomroute_gateway.configuration.model import ListenerTls, Mode
 
 from .admission import Refusal, caller_refusal, may_connect, places_of, refusal
 from .associate import AssociateRequest
 from .association import Admission, Association, Limits
 from .refused import Caller, RefusedCallers
 from .services import AssociationFacts, Services
+from .strangers import Stranger, recognize
 from .stream import DrainSignal
+from .tls import AcceptorContexts, HandshakeFailed, TlsUnusable, TlsWire
 from .wire import Wire
 
 _SILENT: Final = 2000
@@ -34,6 +36,11 @@ _ENDED: Final = 200
 """Connections whose association has ended and that their peers do not close; for a further one the oldest is closed."""
 _HALF_OPEN: Final = 200
 """Connections that have sent something and have not associated yet; for a further one the oldest is closed."""
+
+_OPENING_BYTES: Final = 16
+_TLS_HANDSHAKE: Final = b"\x16"
+"""The content type of the first record (RFC 8446 5.1): more of it may come later."""
+_PLAIN: Final = ("DICOMWithoutTLS", "a DICOM association without TLS: switch encryption on at the device")
 
 log = structlog.get_logger(__name__)
 
@@ -117,7 +124,9 @@ class Listener:
         counts: Counts,
         bind: str,
         port: int,
+        contexts: AcceptorContexts,
     ) -> None:
+        self._contexts = contexts
         self.name = name
         self._settings = settings
         self._services = services
@@ -239,16 +248,15 @@ class Listener:
             self._make_room()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        wire = Wire(connection)
         thread = threading.Thread(
             target=self._run,
-            args=(wire, address),
+            args=(connection, address),
             name=f"association-{self.name}",
             daemon=True,
         )
         with self._lock:
             self._threads.add(thread)
-            self._half_open[thread] = wire
+            self._half_open[thread] = wire = Wire(connection)
         try:
             thread.start()
         except RuntimeError as error:
@@ -265,10 +273,13 @@ class Listener:
         self._half_open.pop(next(iter(self._half_open))).shut_down()
         self._counts.refused("TooManyConnections")
 
-    def _run(self, wire: Wire, address: IPv4Address | IPv6Address) -> None:
+    def _run(self, connection: socket.socket, address: IPv4Address | IPv6Address) -> None:
         association: Association | None = None
+        wire = Wire(connection)
         try:
             configuration, _ = self._settings()
+            if configuration.tls is not None:
+                wire = self._secured(connection, address, configuration.tls)
             limits = Limits(
                 max_pdu_bytes=configuration.max_pdu_bytes,
                 acse_timeout_seconds=configuration.acse_timeout_seconds,
@@ -286,6 +297,8 @@ class Listener:
                 self._drain,
             )
             association.run()
+        except HandshakeFailed as failure:
+            self._note_failed(failure, address)
         except Exception:
             identifier = association.identifier if association is not None else ""
             log.exception("association.failed", listener=self.name, association=identifier)
@@ -297,6 +310,37 @@ class Listener:
                 self._associated.pop(threading.current_thread(), None)
                 self._ended.pop(threading.current_thread(), None)
                 self._threads.discard(threading.current_thread())
+
+    def _secured(self, connection: socket.socket, address: IPv4Address | IPv6Address, settings: ListenerTls) -> TlsWire:
+        """Shake hands on a connection that has sent something. Raises HandshakeFailed."""
+        opening = connection.recv(_OPENING_BYTES, socket.MSG_PEEK)
+        if opening[:1] != _TLS_HANDSHAKE:
+            stranger = recognize(opening)
+            plain = stranger is Stranger.MALFORMED
+            label, sentence = _PLAIN if plain else (stranger.label, stranger.looks_like)
+            raise HandshakeFailed(label, sentence)
+        try:
+            context = self._contexts.context(settings)
+        except TlsUnusable as error:
+            raise HandshakeFailed("CertificateUnusable", str(error)) from error
+        wire = TlsWire(connection, context)
+        with self._lock:
+            if threading.current_thread() in self._half_open:
+                self._half_open[threading.current_thread()] = wire
+        try:
+            wire.shake_hands(settings.handshake_timeout_seconds)
+        except HandshakeFailed:
+            wire.close(at_once=True)
+            raise
+        return wire
+
+    def _note_failed(self, failure: HandshakeFailed, address: IPv4Address | IPv6Address) -> None:
+        """Take note of a connection without TLS; who only knocks, as health checks do, is no news."""
+        log.info(
+            "listener.tls_failed", listener=self.name, address=str(address), reason=failure.reason, why=str(failure)
+        )
+        if failure.reason != "HandshakeAborted":
+            self._counts.turned_away(Caller(None, None, str(address), self.name, failure.reason))
 
     def _leave(self, wire: Wire) -> None:
         """Give the place of an association back that has ended."""

@@ -100,7 +100,12 @@ class Gateway:
         self._counts = Counts()
         self._measures = Measures()
         self._listeners = Listeners(
-            self._following.configuration, self._counts, self._problems, settings.bind, settings.ports
+            self._following.configuration,
+            self._counts,
+            self._problems,
+            settings.bind,
+            settings.ports,
+            settings.secrets,
         )
         self._opened: _Opened | None = None
         self._credential_ends: dict[str, float] = {}

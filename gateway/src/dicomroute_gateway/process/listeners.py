@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -12,6 +13,7 @@ from dicomroute_gateway.configuration.model import Configuration, Mode
 from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
 from dicomroute_gateway.dimse.listener import Counts, Listener, ListenerError
 from dicomroute_gateway.dimse.services import Services
+from dicomroute_gateway.dimse.tls import AcceptorContexts
 
 from .problems import Problems
 
@@ -28,7 +30,9 @@ class Listeners:
         problems: Problems,
         bind: str,
         ports: Mapping[str, int],
+        secrets: Path,
     ) -> None:
+        self._contexts = AcceptorContexts(secrets)
         self._configuration = configuration
         self._counts = counts
         self._problems = problems
@@ -63,7 +67,9 @@ class Listeners:
             if name in self._open:
                 continue
             try:
-                listener = Listener(name, partial(self._settings, name), services, self._counts, self._bind, port)
+                listener = Listener(
+                    name, partial(self._settings, name), services, self._counts, self._bind, port, self._contexts
+                )
             except ListenerError as error:
                 self._problems.report(f"listeners[{name}]", "PortUnavailable", str(error))
                 continue

@@ -62,9 +62,10 @@ class Watching:
 
 
 def secret_files(configuration: Configuration) -> list[str]:
-    """Return the mounted files (SECRET/KEY, ConfigMap-NAME/KEY) that destinations and the spool use."""
+    """Return the mounted files (SECRET/KEY, ConfigMap-NAME/KEY) that listeners, destinations and the spool use."""
     targets = (one for one in configuration.destinations if isinstance(one, CloudTargetDestination))
     files = {file for target in targets for file in target.files}
+    files.update(file for one in configuration.listeners if one.tls is not None for file in one.tls.files)
     if configuration.spool.encryption is not None:
         files.add(configuration.spool.encryption.key_file)
     return sorted(files)

@@ -8,7 +8,7 @@ from .delivery import Destination, DestinationKind
 from .listener import Listener, SourcePolicy
 from .node import DicomNode
 from .route import DicomRoute
-from .target import CloudTarget
+from .target import CloudTarget, files_of
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,10 @@ class RouteInputs:
             reference = encryption.key_secret_ref
             field_ = "spec.gateway.spool.encryption.keySecretRef"
             found.append(NeededFile("the spool", field_, "Secret", reference.name, reference.key))
+        for listener in self.route.spec.listeners:
+            where = f"spec.listeners[{listener.name}].tls"
+            for one in files_of(listener.tls, where):
+                found.append(NeededFile(f"listener {listener.name}", one.field, one.kind, one.name, one.key))
         for destination in self.destinations():
             target = self.target_of(destination)
             for one in target.files() if target is not None else ():

@@ -5,7 +5,9 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from .credentials import TLSSecretReference
 from .meta import SET, AETitle, Model, NodeReference, keyed_by, rules
+from .target import BundleReference
 
 Label = Annotated[str, Field(max_length=63)]
 
@@ -51,6 +53,45 @@ class Sources(Model):
     )
     selector: NodeSelector | None = Field(
         default=None, description="Chooses further DicomNodes by their labels; new ones are admitted as they appear."
+    )
+
+
+class ClientCertificates(StrEnum):
+    """What a listener makes of the certificates of its callers."""
+
+    REQUIRED = "Required"
+    OPTIONAL = "Optional"
+    IGNORED = "Ignored"
+
+
+class ListenerTLS(Model):
+    """TLS on a listener, by PS3.15 B.12 (BCP 195): TLS 1.2 and 1.3, no tickets, no renegotiation."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.clientCertificates) && self.clientCertificates == 'Ignored' || has(self.clientCABundleRef)",
+                "name the authorities of the callers' certificates in clientCABundleRef, or say clientCertificates: "
+                "Ignored",
+            ),
+        )
+    )
+
+    certificate_ref: TLSSecretReference = Field(
+        description="The certificate that is shown to callers, as cert-manager writes it: a Secret of type "
+        "kubernetes.io/tls. Renewed, it is shown from the next connection on."
+    )
+    client_ca_bundle_ref: BundleReference | None = Field(
+        default=None,
+        description="The authorities of the callers' certificates. Changed, it counts from the next connection on.",
+    )
+    client_certificates: ClientCertificates = Field(
+        default=ClientCertificates.REQUIRED,
+        description="Required: who shows no certificate of these authorities gets no association. Optional: who shows "
+        "one has to show a good one. Ignored: the way is encrypted, and titles and addresses alone say who calls.",
+    )
+    handshake_timeout_seconds: int = Field(
+        default=10, ge=1, le=120, description="How long a TLS handshake may take, in seconds."
     )
 
 
@@ -129,4 +170,9 @@ class Listener(Model):
         ge=1,
         le=3600,
         description="How long a peer may send nothing in the midst of a message, in seconds.",
+    )
+    tls: ListenerTLS | None = Field(
+        default=None,
+        description="TLS: the listener then speaks nothing else; 2762 is the port for it. Absent: nothing is "
+        "encrypted. Another Secret rolls the gateway's pods.",
     )

@@ -292,13 +292,13 @@ class CloudTarget(Model):
     def files(self) -> list[FileReference]:
         """Return the keys of Secrets and ConfigMaps that requests to the target need."""
         return [
-            *_files(self.spec.auth.member, f"spec.auth.{self.spec.auth.member_name}"),
-            *_files(self.spec.tls, "spec.tls"),
-            *_files(self.spec.proxy, "spec.proxy"),
+            *files_of(self.spec.auth.member, f"spec.auth.{self.spec.auth.member_name}"),
+            *files_of(self.spec.tls, "spec.tls"),
+            *files_of(self.spec.proxy, "spec.proxy"),
         ]
 
 
-def _files(model: Model | None, path: str) -> Iterator[FileReference]:
+def files_of(model: Model | None, path: str) -> Iterator[FileReference]:
     """Yield what a part of a manifest names, wherever in it."""
     match model:
         case None:
@@ -314,4 +314,4 @@ def _files(model: Model | None, path: str) -> Iterator[FileReference]:
             for name in type(model).model_fields:
                 value = getattr(model, name)
                 if isinstance(value, Model):
-                    yield from _files(value, f"{path}.{field_name(name)}")
+                    yield from files_of(value, f"{path}.{field_name(name)}")

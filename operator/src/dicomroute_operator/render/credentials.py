@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from dicomroute_operator.api.credentials import TLSSecretReference
+from dicomroute_operator.api.listener import ListenerTLS
 from dicomroute_operator.api.meta import Model, SecretKeyReference, field_name
 from dicomroute_operator.api.target import (
     TLS,
@@ -21,6 +22,8 @@ _FILES: Final = {
     "client_secret_ref": ("clientSecretFile",),
     "key_secret_ref": ("keyFile",),
     "certificate_secret_ref": ("certificateFile", "keyFile"),
+    "certificate_ref": ("certificateFile", "keyFile"),
+    "client_ca_bundle_ref": ("clientCABundleFile",),
     "client_certificate_ref": ("clientCertificateFile", "clientKeyFile"),
     "ca_bundle_ref": ("caBundleFile",),
 }
@@ -34,6 +37,11 @@ def auth(target: CloudTarget) -> dict[str, Any]:
 def tls(settings: TLS) -> dict[str, Any]:
     """Return what TLS trusts and shows."""
     return _section(settings)
+
+
+def listener_tls(settings: ListenerTLS) -> dict[str, Any]:
+    """Return how a listener speaks TLS."""
+    return {**_section(settings), "handshakeTimeoutSeconds": settings.handshake_timeout_seconds}
 
 
 def proxy(settings: Proxy) -> dict[str, Any]:

@@ -113,6 +113,7 @@ def _listener(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
         "acseTimeoutSeconds": listener.acse_timeout_seconds,
         "idleTimeoutSeconds": listener.idle_timeout_seconds,
         "stallTimeoutSeconds": listener.stall_timeout_seconds,
+        **({"tls": credentials.listener_tls(listener.tls)} if listener.tls is not None else {}),
     }
 
 
