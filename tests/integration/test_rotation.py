@@ -158,10 +158,10 @@ def test_no_secret_is_in_anything_that_a_gateway_says(
         closing(TokenServer()) as endpoint,
         closing(TokenServer(authority.server(), "localhost")) as entra,
         closing(WebProxy("gateway", "another")) as proxy,
-        closing(Origin(lambda _: False)) as origin,
+        closing(Origin(lambda _: False, authority.server())) as origin,
     ):
         endpoint.play = entra.play = echo
-        environment["AWS_ENDPOINT_URL_STS"] = endpoint.url
+        environment |= {"AWS_ENDPOINT_URL_STS": endpoint.url, "AZURE_AUTHORITY_HOST": entra.url}
         azure = {"tenantID": "tenant", "clientID": "client", "authorityHost": entra.url}
         secret_ref = ref("marked", "client-secret")
         auths: dict[str, dict[str, Any]] = {
@@ -187,7 +187,7 @@ def test_no_secret_is_in_anything_that_a_gateway_says(
                 "type": "AzureClientCertificate",
                 "azureClientCertificate": {**azure, "certificateSecretRef": {"name": "own"}},
             },
-            "workload": {"type": "AzureWorkloadIdentity", "azureWorkloadIdentity": azure},
+            "workload": {"type": "AzureWorkloadIdentity", "azureWorkloadIdentity": {"clientID": "client"}},
             "google": {
                 "type": "GoogleServiceAccountKey",
                 "googleServiceAccountKey": {"keySecretRef": ref("marked", "key.json")},

@@ -50,7 +50,7 @@ def assert_says_what_is_in_it(cluster: Cluster, name: str, *pod: str) -> None:
     """Look at what an image says it is made of: everything that is locked, with licences, and no addresses."""
     read = "print(open('/opt/dicomroute/share/sbom.cdx.json').read())"
     text = cluster.kubectl(*pod, "--", "/opt/dicomroute/bin/python", "-c", read)
-    found = {one["name"].lower(): one for one in json.loads(text)["components"]}
+    found = {re.sub("[-_.]+", "-", one["name"].lower()): one for one in json.loads(text)["components"]}
     locked = (Path(__file__).parents[3] / "requirements" / f"{name}.txt").read_text()
     for package, version in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: \\)?$", locked, re.MULTILINE):
         assert found[package.lower()]["version"] == version

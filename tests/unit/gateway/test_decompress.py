@@ -205,8 +205,8 @@ def test_a_decoder_that_dies_or_stands_still_is_replaced(decoders: Decoders, mon
     os.kill(pid, signal.SIGKILL)
     one._process.wait()
     assert native(data, source, decoders) == expected
-    monkeypatch.setattr("dicomroute_gateway.prepare.decoders._FRAME_SECONDS", 0.5)
-    with decoders.lend() as one:
+    with monkeypatch.context() as impatient, decoders.lend() as one:
+        impatient.setattr("dicomroute_gateway.prepare.decoders._FRAME_SECONDS", 0.5)
         os.kill(one._process.pid, signal.SIGSTOP)
         begin = time.monotonic()
         with pytest.raises(TranscodingFailed, match="memory or time"):
