@@ -21,7 +21,7 @@ from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.associate import AssociateRequest
 from dicomroute_gateway.dimse.listener import Counts, Listener
 from dicomroute_gateway.dimse.services import Call, Exchange, Offer, Proposal, Reply, Responder, Services
-from dicomroute_gateway.dimse.tls import AcceptorContexts
+from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.dimse.verification import VerificationService
 
 FIND = str(StudyRootQueryRetrieveInformationModelFind)
@@ -90,9 +90,7 @@ def listener(service: Echoing, tmp_path: Path) -> Iterator[Listener]:
         }
     )  # fmt: skip
     services = Services([VerificationService(), service])
-    one = Listener(
-        "dicom", lambda: (settings, Mode.RUNNING), services, Counts(), "127.0.0.1", 0, AcceptorContexts(tmp_path)
-    )
+    one = Listener("dicom", lambda: (settings, Mode.RUNNING), services, Counts(), "127.0.0.1", 0, TlsContexts(tmp_path))
     one.start()
     yield one
     one.close()

@@ -76,6 +76,7 @@ OBJECT_NAME = "an object's name has lower case letters"
 KEY = "a Secret's key has letters"
 OAUTH2, WORKLOAD, AWS = "OAuth2ClientCredentials", "AzureWorkloadIdentity", "AWSWebIdentity"
 
+AUTHORITIES = {"kind": "ConfigMap", "name": "authorities", "key": "ca.crt"}
 IDENTITIES = (WORKLOAD, AWS, "AzureManagedIdentity", "GoogleWorkloadIdentity")
 
 CREDENTIALS: list[tuple[str, str, list[Any], list[Any], str]] = [
@@ -244,6 +245,25 @@ CASES: list[Case] = [
         [{"certificateRef": {"name": "tls"}}, {"certificateRef": {"name": "tls"}, "clientCertificates": "Optional"}],
         "name the authorities of the callers' certificates",
     ),
+    *_table(
+        "DicomNode",
+        "spec.tls",
+        [
+            {},
+            {"caBundleRef": AUTHORITIES, "clientCertificateRef": {"name": "c"}, "serverName": "pacs.example"},
+            {"caBundleRef": AUTHORITIES, "verifyName": "None"},
+        ],
+        [{"verifyName": "None"}],
+        "verifyName: None takes any name",
+    ),
+    *_table(
+        "DicomNode",
+        "spec.tls",
+        [],
+        [{"caBundleRef": AUTHORITIES, "verifyName": "None", "serverName": "pacs.example"}],
+        "serverName has no effect",
+    ),
+    *_table("DicomNode", "spec.tls", [], [{"serverName": "a b"}, {"serverName": "-a"}], "write a DNS name"),
     *_table("DicomRoute", f"{LISTENER}.maxAssociationsPerCaller", [1, 1000], [0], "1"),
     *_table("DicomRoute", "spec.gateway.service.loadBalancerSources", ["Nodes", "Anywhere"], ["Nobody"], "Anywhere"),
     *_table("DicomRoute", f"{LISTENER}.maxPDUBytes", [4096, 1048576], [4095], "4096"),

@@ -59,7 +59,15 @@ BASES: dict[str, Json] = {
             "podTemplate": {"spec": {"tolerations": [TOLERATION], "imagePullSecrets": [{"name": "pull"}]}},
         },
     ),
-    "DicomNode": node(aeTitle="CT1", allowedSources=["192.0.2.0/24"], host="ct-1.example"),
+    "DicomNode": node(
+        aeTitle="CT1",
+        allowedSources=["192.0.2.0/24"],
+        host="ct-1.example",
+        tls={
+            "caBundleRef": {"kind": "ConfigMap", "name": "pacs-authorities", "key": "ca.crt"},
+            "clientCertificateRef": {"name": "gateway-client"},
+        },
+    ),
     "CloudTarget": target(
         auth={"type": "Basic", "basic": {"username": "u", "passwordSecretRef": SECRET}},
         tls={

@@ -261,6 +261,20 @@ class CloudTargetDestination(DestinationSettings):
         return [file for one in (self.auth, self.tls, self.proxy) if one is not None for file in one.files]
 
 
+class NodeTls(Section):
+    """How a node is called over TLS; files are SECRET/KEY and ConfigMap-NAME/KEY.
+
+    Without `ca_bundle_file` the authorities of the system are trusted. `server_name` is what the certificate has to
+    name, "" the host; without `verify_name` any name will do.
+    """
+
+    ca_bundle_file: str = ""
+    client_certificate_file: str = ""
+    client_key_file: str = ""
+    verify_name: bool = True
+    server_name: str = ""
+
+
 class DicomNodeDestination(DestinationSettings):
     """A storage SCP (PS3.4 annex B) to which instances are sent by C-STORE. Time-outs in seconds.
 
@@ -277,6 +291,7 @@ class DicomNodeDestination(DestinationSettings):
     acse_timeout_seconds: int = Field(default=30, ge=1)
     stall_timeout_seconds: int = Field(default=60, ge=1)
     response_timeout_seconds: int = Field(default=120, ge=1)
+    tls: NodeTls | None = None
 
     @property
     def key(self) -> DestinationKey:

@@ -3,11 +3,37 @@
 import socket
 import time
 
+from dicomroute_gateway.configuration.model import NodeTls
+
 from .failures import NotConnected
+from .tls import TlsContexts, TlsUnusable, TlsWire, of_node
 from .wire import Wire
 
 
 def connect(host: str, port: int, timeout_seconds: float) -> Wire:
+    """Return a plain connection. Raises NotConnected."""
+    return Wire(_connected(host, port, timeout_seconds))
+
+
+def connect_securely(contexts: TlsContexts, settings: NodeTls, host: str, port: int, timeout_seconds: float) -> Wire:
+    """Return a connection over TLS. Raises NotConnected, also for what keeps TLS from coming about."""
+    deadline = time.monotonic() + timeout_seconds
+    try:
+        context = contexts.context(settings)
+    except TlsUnusable as error:
+        raise NotConnected("CertificateUnusable", str(error)) from error
+    connection = _connected(host, port, timeout_seconds)
+    wire = TlsWire(connection, context, settings.server_name or host)
+    try:
+        wire.shake_hands(max(1.0, deadline - time.monotonic()))
+    except (OSError, ValueError) as error:
+        wire.close(at_once=True)
+        failure = of_node(error)
+        raise NotConnected(failure.reason, f"{host}:{port}: {failure}") from error
+    return wire
+
+
+def _connected(host: str, port: int, timeout_seconds: float) -> socket.socket:
     """Return a connection on which nothing waits for an acknowledgement before it is sent.
 
     Each address of the name gets an equal share of the time that is left. The look-up of the name has the
@@ -29,7 +55,7 @@ def connect(host: str, port: int, timeout_seconds: float) -> Wire:
             connection.close()
             failure = error
         else:
-            return Wire(connection)
+            return connection
     raise _not_connected(f"{host}:{port}", failure) from failure
 
 

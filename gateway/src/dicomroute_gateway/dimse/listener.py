@@ -24,7 +24,7 @@ from .refused import Caller, RefusedCallers
 from .services import AssociationFacts, Services
 from .strangers import Stranger, recognize
 from .stream import DrainSignal
-from .tls import AcceptorContexts, HandshakeFailed, TlsUnusable, TlsWire
+from .tls import HandshakeFailed, TlsContexts, TlsUnusable, TlsWire, of_device
 from .wire import Wire
 
 _SILENT: Final = 2000
@@ -124,7 +124,7 @@ class Listener:
         counts: Counts,
         bind: str,
         port: int,
-        contexts: AcceptorContexts,
+        contexts: TlsContexts,
     ) -> None:
         self._contexts = contexts
         self.name = name
@@ -329,9 +329,9 @@ class Listener:
                 self._half_open[threading.current_thread()] = wire
         try:
             wire.shake_hands(settings.handshake_timeout_seconds)
-        except HandshakeFailed:
+        except (OSError, ValueError) as error:  # ValueError: shut down from another thread
             wire.close(at_once=True)
-            raise
+            raise of_device(error) from error
         return wire
 
     def _note_failed(self, failure: HandshakeFailed, address: IPv4Address | IPv6Address) -> None:

@@ -1,18 +1,19 @@
-"""DIMSE over TLS, the acceptor's side (PS3.15 B.12, BCP 195: RFC 8996 and RFC 9325).
+"""DIMSE over TLS, for acceptor and requestor (PS3.15 B.12, BCP 195: RFC 8996 and RFC 9325).
 
 TLS 1.2 with the suites below, and 1.3. No compression, no renegotiation, and no session tickets: who resumes a session
 is not asked for a certificate again, and a ticket is something to read that is no PDU.
 """
 
 import ssl
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from socket import SHUT_RDWR, socket
 from typing import Final
 
-from dicomroute_gateway.configuration.model import ClientCertificates, ListenerTls
+from dicomroute_gateway.configuration.model import ClientCertificates, ListenerTls, NodeTls
 
-from .wire import PeerGone, Piece, Wire
+from .wire import PeerGone, Piece, Readiness, Wire
 
 _CIPHERS: Final = ":".join(
     (
@@ -24,6 +25,8 @@ _CIPHERS: Final = ":".join(
 )
 """RFC 9325 section 4.2. Those of TLS 1.3 are OpenSSL's own: AES-GCM and ChaCha20."""
 _MOST_AT_ONCE: Final = 1 << 18
+_RECORD_BYTES: Final = 1 << 14
+"""The longest record (RFC 8446 5.1)."""
 
 
 class TlsUnusable(Exception):
@@ -38,14 +41,14 @@ class HandshakeFailed(Exception):
         self.reason = reason
 
 
-class AcceptorContexts:
-    """What listeners speak TLS with, made anew when a mounted file changes. Safe to use from several threads."""
+class TlsContexts:
+    """What TLS is spoken with, made anew when a mounted file changes. Safe to use from several threads."""
 
     def __init__(self, secrets: Path) -> None:
         self._secrets = secrets
-        self._made: dict[ListenerTls, tuple[tuple[tuple[int, int], ...], ssl.SSLContext]] = {}
+        self._made: dict[ListenerTls | NodeTls, tuple[tuple[tuple[int, int], ...], ssl.SSLContext]] = {}
 
-    def context(self, settings: ListenerTls) -> ssl.SSLContext:
+    def context(self, settings: ListenerTls | NodeTls) -> ssl.SSLContext:
         """Return the context of today's files. Raises TlsUnusable."""
         files = [self._secrets / file for file in settings.files]
         try:
@@ -54,53 +57,92 @@ class AcceptorContexts:
             raise TlsUnusable(f"{Path(error.filename).name} is not mounted: create its Secret") from error
         known = self._made.get(settings)
         if known is None or known[0] != versions:
-            known = (versions, self._make(settings))
+            made = self._of_listener(settings) if isinstance(settings, ListenerTls) else self._of_node(settings)
+            known = (versions, made)
             self._made[settings] = known
         return known[1]
 
-    def _make(self, settings: ListenerTls) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
-        context.set_ciphers(_CIPHERS)
-        context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_IGNORE_UNEXPECTED_EOF
+    def _of_listener(self, settings: ListenerTls) -> ssl.SSLContext:
+        context = _new(ssl.PROTOCOL_TLS_SERVER)
         context.num_tickets = 0
-        try:
-            context.load_cert_chain(self._secrets / settings.certificate_file, self._secrets / settings.key_file)
-        except (OSError, ssl.SSLError) as error:
-            raise TlsUnusable(f"{settings.certificate_file} and {settings.key_file}: {_why(error)}") from error
+        self._load(context, settings.certificate_file, settings.key_file)
         if settings.client_certificates is not ClientCertificates.IGNORED:
             required = settings.client_certificates is ClientCertificates.REQUIRED
             context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
-            try:
-                context.load_verify_locations(self._secrets / settings.client_ca_bundle_file)
-            except (OSError, ssl.SSLError) as error:
-                raise TlsUnusable(f"{settings.client_ca_bundle_file} holds no certificates: {_why(error)}") from error
+            self._trust(context, settings.client_ca_bundle_file)
         return context
+
+    def _of_node(self, settings: NodeTls) -> ssl.SSLContext:
+        context = _new(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = settings.verify_name
+        if settings.ca_bundle_file:
+            self._trust(context, settings.ca_bundle_file)
+        else:
+            context.load_default_certs()
+        if settings.client_certificate_file:
+            self._load(context, settings.client_certificate_file, settings.client_key_file)
+        return context
+
+    def _load(self, context: ssl.SSLContext, certificate_file: str, key_file: str) -> None:
+        try:
+            # A password that is given keeps OpenSSL from asking for one at a terminal.
+            context.load_cert_chain(self._secrets / certificate_file, self._secrets / key_file, password="")
+        except (OSError, ValueError) as error:
+            raise TlsUnusable(
+                f"{certificate_file} and {key_file} are not a certificate and its own, unencrypted key in PEM: "
+                f"{_why(error)}"
+            ) from error
+
+    def _trust(self, context: ssl.SSLContext, file: str) -> None:
+        try:
+            context.load_verify_locations(self._secrets / file)
+        except (OSError, ValueError) as error:
+            raise TlsUnusable(f"{file} has no certificates in PEM: {_why(error)}") from error
+
+
+def _new(protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+    context.set_ciphers(_CIPHERS)
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_IGNORE_UNEXPECTED_EOF
+    return context
 
 
 class TlsWire(Wire):
-    """A connection over TLS; until `shake_hands` has returned nothing can be sent or received."""
+    """A connection over TLS; until `shake_hands` has returned nothing can be sent or received.
 
-    def __init__(self, connection: socket, context: ssl.SSLContext) -> None:
+    With a `server_name` it is a requestor's. What is read to learn whether the peer has said something is kept: a
+    socket that can be read may hold no more than a record of TLS itself.
+    """
+
+    def __init__(self, connection: socket, context: ssl.SSLContext, server_name: str | None = None) -> None:
         connection.setblocking(True)
         self._tls = context.wrap_socket(
-            connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
+            connection,
+            server_side=server_name is None,
+            server_hostname=server_name,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=True,
         )
+        self._kept = b""
+        self._gone: PeerGone | None = None
         super().__init__(self._tls)
 
     def shake_hands(self, seconds: float) -> None:
-        """Take so long at most for the whole handshake. Raises HandshakeFailed."""
+        """Take so long at most for the whole handshake. Raises OSError, ssl.SSLError among it, ValueError."""
         self._tls.settimeout(seconds)
-        try:
-            self._tls.do_handshake()
-        except (OSError, ValueError) as error:  # ValueError: shut down from another thread
-            raise _handshake_failed(error) from error
+        self._tls.do_handshake()
         self._tls.setblocking(False)
 
     def receive_into(self, view: memoryview) -> int:
         """Receive at least one byte, of as many records as are there; return how many. Raises as the plain one does."""
-        total = 0
+        total = min(len(view), len(self._kept))
+        if total:
+            view[:total], self._kept = self._kept[:total], self._kept[total:]
+            return total
+        if self._gone is not None:
+            raise self._gone
         while total < min(len(view), _MOST_AT_ONCE):
             try:
                 received = self._tls.recv_into(view[total:])
@@ -109,19 +151,63 @@ class TlsWire(Wire):
                     break
                 raise BlockingIOError from error
             except (OSError, ValueError) as error:
-                if total:
-                    break
-                raise PeerGone(_why(error)) from error
+                self._gone = _gone(error)
+                received = 0
             if not received:
+                self._gone = self._gone or PeerGone("the peer closed the connection")
                 if total:
                     break
-                raise PeerGone("the peer closed the connection")
+                raise self._gone
             total += received
         return total
 
+    def has_spoken(self) -> bool:
+        """Return whether something can be received, an end of the connection included."""
+        if self._kept or self._gone is not None:
+            return True
+        buffer = bytearray(_RECORD_BYTES)
+        try:
+            count = self.receive_into(memoryview(buffer))
+        except BlockingIOError:
+            return False
+        except PeerGone:
+            return True
+        self._kept = bytes(buffer[:count])
+        return True
+
+    def wait_to_receive(self, seconds: float, *others: int) -> set[int]:
+        """Wait until this or another descriptor is readable; return those that are, none when the time is up."""
+        ends = time.monotonic() + seconds
+        while True:
+            if self.has_spoken():
+                return {self.fileno()}
+            ready = super().wait_to_receive(max(0.0, ends - time.monotonic()), *others)
+            if not ready or self.fileno() not in ready or self.has_spoken():
+                return ready
+
+    def wait_to_send(self, seconds: float) -> Readiness | None:
+        """Wait until something can be sent, or is to be heard first; None when the time is up."""
+        ends = time.monotonic() + seconds
+        while True:
+            found = super().wait_to_send(max(0.0, ends - time.monotonic()))
+            if found is not Readiness.TO_RECEIVE or self.has_spoken():
+                return found
+            if self.can_send(0):
+                return Readiness.TO_SEND
+
     def send(self, pieces: Sequence[Piece]) -> int:
-        """Send as much of the pieces as goes out now; return how many bytes. Raises BlockingIOError, PeerGone."""
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        """Send a record's worth of the pieces if it goes out now; return how many bytes. Raises as the plain one does.
+
+        What is tried again is the same bytes, as OpenSSL wants it.
+        """
+        data = memoryview(pieces[0])[:_RECORD_BYTES]
+        if len(data) < _RECORD_BYTES and len(pieces) > 1:
+            joined = bytearray(data)
+            for piece in pieces[1:]:
+                joined += memoryview(piece)[: _RECORD_BYTES - len(joined)]
+                if len(joined) == _RECORD_BYTES:
+                    break
+            data = memoryview(joined)
         try:
             return self._tls.send(data)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
@@ -164,13 +250,24 @@ _ALERTS: Final = (
     "CERTIFICATE_EXPIRED",
     "UNSUPPORTED_CERTIFICATE",
 )
+_WANTS_CERTIFICATE: Final = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "BAD_CERTIFICATE", "UNKNOWN_CA")
 _VERIFICATIONS: Final = {
     9: ("ClientCertificateNotYetValid", "the certificate of the device is not valid yet: look at its clock and ours"),
     10: ("ClientCertificateExpired", "the certificate of the device has expired: renew it there"),
 }
 
 
-def _handshake_failed(error: Exception) -> HandshakeFailed:
+def _gone(error: Exception) -> PeerGone:
+    """Return the end of a connection; TLS 1.3 tells only here that the peer wants a certificate."""
+    if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+        failure = of_node(error)
+        if failure.reason != "TLSFailed":
+            return PeerGone(str(failure), failure.reason)
+    return PeerGone(_why(error))
+
+
+def of_device(error: Exception) -> HandshakeFailed:
+    """Return why a device that called has no TLS."""
     if isinstance(error, TimeoutError):
         return HandshakeFailed("HandshakeTimedOut", "the device did not finish its TLS handshake in time")
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -193,6 +290,31 @@ def _handshake_failed(error: Exception) -> HandshakeFailed:
         if not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return HandshakeFailed("HandshakeFailed", f"the TLS handshake failed: {_why(error)}")
     return HandshakeFailed("HandshakeAborted", "the device ended the connection in its TLS handshake")
+
+
+def of_node(error: Exception) -> HandshakeFailed:
+    """Return why a node that was called has no TLS."""
+    if isinstance(error, TimeoutError):
+        return HandshakeFailed("TLSTimedOut", "it does not finish its TLS handshake: look whether that port has TLS")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in (62, 64):
+            found = error.verify_message
+            sentence = f"its certificate is for another name ({found}): say one that it has in tls.serverName"
+            return HandshakeFailed("TLSNameMismatch", sentence)
+        if error.verify_code == 10:
+            return HandshakeFailed("TLSExpired", "its certificate has expired: have it renewed there")
+        sentence = f"its certificate is not trusted ({error.verify_message}): name its authority in tls.caBundleRef"
+        return HandshakeFailed("TLSUntrusted", sentence)
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or ""
+        if "ALERT" in reason and any(one in reason for one in _WANTS_CERTIFICATE):
+            sentence = "it wants a client certificate, or another one: set tls.clientCertificateRef"
+            return HandshakeFailed("TLSClientCertificateRequired", sentence)
+        if reason == "WRONG_VERSION_NUMBER":
+            sentence = "it does not speak TLS on that port: remove tls, or call the port that it has for TLS"
+            return HandshakeFailed("TLSFailed", sentence)
+        return HandshakeFailed("TLSFailed", f"the TLS handshake failed: {_why(error)}")
+    return HandshakeFailed("TLSFailed", "it ended the connection in the TLS handshake: look whether that port has TLS")
 
 
 def _why(error: Exception) -> str:

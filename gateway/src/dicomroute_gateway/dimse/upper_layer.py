@@ -11,6 +11,7 @@ from .failures import (
     AssociationReleased,
     ConnectionLost,
     Interrupted,
+    NotConnected,
     PeerViolation,
     RequestorFailure,
     TimedOut,
@@ -59,7 +60,7 @@ class UpperLayer:
         try:
             yield
         except PeerGone as error:
-            raise self._last_words() from error
+            raise self._last_words(error) from error
         except PeerStalled as error:
             self.abort()
             raise TimedOut(timed_out, f"the peer {what}: look at its log and its load") from error
@@ -147,8 +148,11 @@ class UpperLayer:
         self.wire.close(at_once=self.is_sending)
         self.is_sending = False
 
-    def _last_words(self) -> RequestorFailure:
+    def _last_words(self, gone: PeerGone) -> RequestorFailure:
         """Return why the connection is gone: what was received before its end may say it."""
+        if gone.reason:
+            self.close()
+            return NotConnected(gone.reason, str(gone))
         try:
             self.receive(time.monotonic())
         except RequestorFailure as failure:

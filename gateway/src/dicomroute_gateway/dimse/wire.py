@@ -23,7 +23,11 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 
 class PeerGone(Exception):
-    """The peer closed or reset the connection."""
+    """The peer closed or reset the connection; `reason` is a word for why, "" where it does not say."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class PeerStalled(Exception):

@@ -16,9 +16,12 @@ from typing import Final
 
 import structlog
 
+from dicomroute_gateway.configuration.model import NodeTls
+from dicomroute_gateway.dimse.connect import connect, connect_securely
 from dicomroute_gateway.dimse.failures import RequestorFailure
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes, group_contexts
 from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts
+from dicomroute_gateway.dimse.tls import TlsContexts
 
 from .threads import in_thread
 
@@ -35,10 +38,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whom to associate with, and with how much patience."""
+    """Whom to associate with, with how much patience, and over which TLS."""
 
     called: Called
     timeouts: Timeouts
+    tls: NodeTls | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -68,7 +72,8 @@ class Kept:
 class Associations:
     """Associations with one destination. Lives in one event loop; each association is used by one thread at a time."""
 
-    def __init__(self, destination: str, most: int) -> None:
+    def __init__(self, destination: str, most: int, contexts: TlsContexts) -> None:
+        self._contexts = contexts
         self._destination = destination
         self._most = most
         self._all: set[Kept] = set()
@@ -157,7 +162,8 @@ class Associations:
     async def _open(self, peer: Peer, wanted: Sequence[Syntaxes]) -> None:
         (contexts,) = group_contexts(wanted)
         try:
-            call = partial(Requestor.open, peer.called, contexts, peer.timeouts)
+            over = connect if peer.tls is None else partial(connect_securely, self._contexts, peer.tls)
+            call = partial(Requestor.open, peer.called, contexts, peer.timeouts, over)
             requestor = await in_thread(call, f"associate {self._destination}")
         except RequestorFailure as failure:
             self._failed(failure)

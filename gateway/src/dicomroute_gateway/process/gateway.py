@@ -21,6 +21,7 @@ from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.dimse.listener import Counts
 from dicomroute_gateway.dimse.services import Services
+from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.dimse.verification import VerificationService
 from dicomroute_gateway.intake.reception import Reception
 from dicomroute_gateway.intake.storage_scp import StorageService
@@ -99,13 +100,14 @@ class Gateway:
         self._certificate: ServingCertificate | None = None
         self._counts = Counts()
         self._measures = Measures()
+        self._contexts = TlsContexts(settings.secrets)
         self._listeners = Listeners(
             self._following.configuration,
             self._counts,
             self._problems,
             settings.bind,
             settings.ports,
-            settings.secrets,
+            self._contexts,
         )
         self._opened: _Opened | None = None
         self._credential_ends: dict[str, float] = {}
@@ -243,7 +245,7 @@ class Gateway:
         self._problems.solved("spool")
         tokens = TokenCache()
         preparing = Preparing(spool)
-        transports = Transports(following.configuration, settings.secrets, tokens, preparing)
+        transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts)
         deliverer = Deliverer(spool, preparing, following.configuration, transports.to, self._measures)
         deliverer.start()
         reception = Reception(spool, following.in_force, self._measures)

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -13,7 +12,7 @@ from dicomroute_gateway.configuration.model import Configuration, Mode
 from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
 from dicomroute_gateway.dimse.listener import Counts, Listener, ListenerError
 from dicomroute_gateway.dimse.services import Services
-from dicomroute_gateway.dimse.tls import AcceptorContexts
+from dicomroute_gateway.dimse.tls import TlsContexts
 
 from .problems import Problems
 
@@ -30,9 +29,9 @@ class Listeners:
         problems: Problems,
         bind: str,
         ports: Mapping[str, int],
-        secrets: Path,
+        contexts: TlsContexts,
     ) -> None:
-        self._contexts = AcceptorContexts(secrets)
+        self._contexts = contexts
         self._configuration = configuration
         self._counts = counts
         self._problems = problems

@@ -18,6 +18,7 @@ from dicomroute_gateway.deliver.cloud.stow import StowTransport
 from dicomroute_gateway.deliver.node.cstore import CStoreTransport
 from dicomroute_gateway.deliver.transport import Transport
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
+from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.throttle import Throttle
 
@@ -28,19 +29,25 @@ class Transports:
     """Makes transports. What they ask of their destination is how it is configured at that moment."""
 
     def __init__(
-        self, configuration: Callable[[], Configuration], secrets: Path, tokens: TokenCache, preparing: Preparing
+        self,
+        configuration: Callable[[], Configuration],
+        secrets: Path,
+        tokens: TokenCache,
+        preparing: Preparing,
+        contexts: TlsContexts,
     ) -> None:
         self._configuration = configuration
         self._secrets = secrets
         self._tokens = tokens
         self._preparing = preparing
+        self._contexts = contexts
 
     def to(self, destination: str) -> Transport:
         """Return what carries instances to a destination (KIND/NAME), whether it is configured or not."""
         throttle = Throttle(partial(self._bytes_per_second, destination))
         if destination.partition("/")[0] == DestinationKind.DICOM_NODE:
             node = partial(self._settings, destination, DicomNodeDestination)
-            return CStoreTransport(destination, node, throttle, self._preparing)
+            return CStoreTransport(destination, node, throttle, self._preparing, self._contexts)
         target = partial(self._settings, destination, CloudTargetDestination)
         return StowTransport(target, self._secrets, self._tokens, throttle, self._preparing)
 

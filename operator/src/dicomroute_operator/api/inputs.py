@@ -109,10 +109,11 @@ class RouteInputs:
             for one in files_of(listener.tls, where):
                 found.append(NeededFile(f"listener {listener.name}", one.field, one.kind, one.name, one.key))
         for destination in self.destinations():
-            target = self.target_of(destination)
-            for one in target.files() if target is not None else ():
-                who = f"CloudTarget {destination.name}"
-                field_ = f"CloudTarget/{destination.name}: {one.field}"
+            target, node = self.target_of(destination), self.node_of(destination)
+            needed = target.files() if target is not None else files_of(node.spec.tls, "spec.tls") if node else ()
+            for one in needed:
+                who = f"{destination.kind} {destination.name}"
+                field_ = f"{destination.kind}/{destination.name}: {one.field}"
                 found.append(NeededFile(who, field_, one.kind, one.name, one.key))
         return found
 

@@ -1,10 +1,13 @@
 """DicomNode: a DIMSE peer, such as a modality, a PACS or a workstation."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
+from .credentials import TLSSecretReference
 from .meta import SET, AETitle, Conditions, Model, OwnerMeta, rules
+from .target import BundleReference
 
 Host = Annotated[
     str,
@@ -34,6 +37,55 @@ Network = Annotated[
         ),
     ),
 ]
+
+
+class VerifyName(StrEnum):
+    """Which name the certificate of a node has to have."""
+
+    HOST = "Host"
+    NONE = "None"
+
+
+class NodeTLS(Model):
+    """TLS towards a node, by PS3.15 B.12 (BCP 195): TLS 1.2 and 1.3."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.verifyName) || self.verifyName != 'None' || has(self.caBundleRef)",
+                "verifyName: None takes any name of the authorities in caBundleRef: name them, as those of the system "
+                "are everybody's",
+            ),
+            (
+                "!has(self.verifyName) || self.verifyName != 'None' || !has(self.serverName) || self.serverName == ''",
+                "serverName has no effect with verifyName: None: remove one of them",
+            ),
+        )
+    )
+
+    ca_bundle_ref: BundleReference | None = Field(
+        default=None, description="The authorities of the node's certificate. Absent: those of the system."
+    )
+    client_certificate_ref: TLSSecretReference | None = Field(
+        default=None, description="The certificate that the gateway shows: a Secret of type kubernetes.io/tls."
+    )
+    verify_name: VerifyName = Field(
+        default=VerifyName.HOST,
+        description="Host: the certificate has to be for host, or for serverName. None: any certificate of the "
+        "authorities will do, as the appliances of a site often share one name.",
+    )
+    server_name: Annotated[
+        str,
+        Field(
+            max_length=253,
+            json_schema_extra=rules(
+                (
+                    r"self.matches(r'^([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?)?$')",
+                    "write a DNS name, such as pacs.example",
+                )
+            ),
+        ),
+    ] = Field(default="", description="The name in the certificate, where it is not host. Empty: host.")
 
 
 class DicomNodeSpec(Model):
@@ -79,6 +131,11 @@ class DicomNodeSpec(Model):
     )
     port: int = Field(
         default=104, ge=1, le=65535, description="Port that the node is called on. Changed without a restart."
+    )
+    tls: NodeTLS | None = Field(
+        default=None,
+        description="TLS: how the node is called, which then speaks nothing else. Absent: it is called in clear. "
+        "Another Secret rolls the pods of the routes that send to it.",
     )
     acse_timeout_seconds: int = Field(
         default=30,

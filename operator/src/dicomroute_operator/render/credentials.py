@@ -5,6 +5,7 @@ from typing import Any, Final
 from dicomroute_operator.api.credentials import TLSSecretReference
 from dicomroute_operator.api.listener import ListenerTLS
 from dicomroute_operator.api.meta import Model, SecretKeyReference, field_name
+from dicomroute_operator.api.node import NodeTLS, VerifyName
 from dicomroute_operator.api.target import (
     TLS,
     TLS_CERTIFICATE,
@@ -37,6 +38,12 @@ def auth(target: CloudTarget) -> dict[str, Any]:
 def tls(settings: TLS) -> dict[str, Any]:
     """Return what TLS trusts and shows."""
     return _section(settings)
+
+
+def node_tls(settings: NodeTLS) -> dict[str, Any]:
+    """Return how a node is called over TLS."""
+    found = _section(settings)
+    return {**found, "verifyName": settings.verify_name is VerifyName.HOST}
 
 
 def listener_tls(settings: ListenerTLS) -> dict[str, Any]:

@@ -191,6 +191,7 @@ def _dicom_node(node: DicomNode, host: str) -> dict[str, Any]:
         "acseTimeoutSeconds": node.spec.acse_timeout_seconds,
         "stallTimeoutSeconds": node.spec.stall_timeout_seconds,
         "responseTimeoutSeconds": node.spec.response_timeout_seconds,
+        **({"tls": credentials.node_tls(node.spec.tls)} if node.spec.tls is not None else {}),
     }
 
 

@@ -14,6 +14,7 @@ from dicomroute_gateway.deliver.transport import Item, Limits, Sent
 from dicomroute_gateway.dimse.failures import AFTER_REQUEST, ContextRefused, RequestorFailure, SourceFailed
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
 from dicomroute_gateway.dimse.requestor import Called, StoreInstance, Timeouts
+from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.node.associations import Associations, Forms, Kept, Peer
 from dicomroute_gateway.node.outgoing import Outgoing
 from dicomroute_gateway.node.threads import in_thread
@@ -51,12 +52,13 @@ class CStoreTransport:
         node: Callable[[], DicomNodeDestination | None],
         throttle: Throttle,
         preparing: Preparing,
+        contexts: TlsContexts,
     ) -> None:
         self._destination = destination
         self._node = node
         self._throttle = throttle
         self._preparing = preparing
-        self._associations = Associations(destination, self.limits.most_lanes)
+        self._associations = Associations(destination, self.limits.most_lanes, contexts)
         self._closing = threading.Event()
 
     async def send(self, items: Sequence[Item]) -> AsyncGenerator[Sent]:
@@ -198,4 +200,5 @@ def _peer(node: DicomNodeDestination) -> Peer:
             stall=node.stall_timeout_seconds,
             response=node.response_timeout_seconds,
         ),
+        node.tls,
     )

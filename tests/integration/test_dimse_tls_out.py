@@ -1,0 +1,137 @@
+"""DIMSE over TLS, sent: to nodes that encrypt, and what a node that does not fit is told to be."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificates import Authority
+from corpus import make_corpus
+from manifests import Json
+from pdus import data_set
+from peer import Answered, Peer, new_uid
+from processes import wait_until
+from routes import local_node, pacs, secret, to_pacs
+from running import Running, dcmsend
+from storescp import StoreSCP
+
+AUTHORITIES = {"kind": "ConfigMap", "name": "pacs-authorities", "key": "ca.crt"}
+CLIENT = {"clientCertificateRef": {"name": "gateway-client"}}
+
+
+class Site:
+    """Authorities, and a PACS that speaks TLS."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.servers, self.clients = Authority(folder / "servers", "servers"), Authority(folder / "clients", "clients")
+        self.peers: list[StoreSCP] = []
+
+    def storescp(self, *options: str, name: str = "127.0.0.1", days: float = 7) -> StoreSCP:
+        certificate, key = self.servers.issue(name, days=days)
+        words = ("+B", "+xa", "--fork", "+tls", str(key), str(certificate), "+cf", str(self.clients.file), *options)
+        self.peers.append(StoreSCP(self.folder / f"kept-{len(self.peers)}", *words))
+        return self.peers[-1]
+
+    def manifests(self, port: int, trust: Authority | None = None, **tls: Any) -> list[Json]:
+        """Return what sends to a PACS on this machine over TLS."""
+        certificate, key = self.clients.issue("gateway")
+        shown = secret("", "gateway-client")
+        shown["type"] = "kubernetes.io/tls"
+        shown["stringData"] = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
+        authorities = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "pacs-authorities"},
+            "data": {"ca.crt": (trust or self.servers).pem},
+        }
+        node = pacs(port, tls={"caBundleRef": AUTHORITIES, **tls})
+        return [local_node(), node, shown, authorities, to_pacs()]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    one = Site(tmp_path)
+    yield one
+    for peer in one.peers:
+        peer.stop()
+
+
+def test_a_pacs_that_encrypts_gets_all_byte_for_byte(
+    site: Site, tmp_path: Path, run: Callable[..., Running], tap: Callable[[int], Any]
+) -> None:
+    peer = site.storescp()
+    running = run(*site.manifests(peer.port, **CLIENT))
+    wire = tap(running.port)
+    assert dcmsend(wire.port, make_corpus(tmp_path / "corpus", 5)) == 0
+    count = len(wire.witness.acknowledged)
+    assert count >= 60
+    running.wait_for(owed=0, deliveredTotal=count, deadLettered=0)
+    kept = peer.data_sets()
+    assert all(kept[uid] == wire.witness.sent[uid] for uid in wire.witness.acknowledged)
+
+
+def test_a_large_instance_goes_whole(site: Site, run: Callable[..., Running]) -> None:
+    peer = site.storescp()
+    running = run(*site.manifests(peer.port, **CLIENT))
+    uid = new_uid()
+    pixels = bytes(range(256)) * (256 << 10)  # 64 MiB
+    data = data_set(uid) + b"\xe0\x7f\x10\0OW\0\0" + len(pixels).to_bytes(4, "little") + pixels
+    sender = Peer(running.port).associated()
+    assert sender.store(data, uid) == Answered(0)
+    sender.release()
+    running.wait_for(owed=0, deliveredTotal=1)
+    assert peer.data_sets() == {uid: data}
+
+
+def fault(running: Running) -> dict[str, Any]:
+    (destination,) = running.status()["destinations"]
+    return dict(destination["lastError"] or {})
+
+
+@pytest.mark.parametrize(
+    ("what", "reason", "sentence"),
+    [
+        ("another authority", "TLSUntrusted", "name its authority in tls.caBundleRef"),
+        ("another name", "TLSNameMismatch", "say one that it has in tls.serverName"),
+        ("expired", "TLSExpired", "its certificate has expired"),
+        ("wants a certificate", "TLSClientCertificateRequired", "set tls.clientCertificateRef"),
+        ("no TLS there", "TLSFailed", "look whether that port has TLS"),
+    ],
+)
+def test_a_node_that_does_not_fit_is_waited_for_and_says_why(
+    site: Site, tmp_path: Path, run: Callable[..., Running], what: str, reason: str, sentence: str
+) -> None:
+    tls: dict[str, Any] = dict(CLIENT)
+    trust = None
+    if what == "no TLS there":
+        peer = StoreSCP(tmp_path / "plain", "+B", "--fork")
+        site.peers.append(peer)
+    else:
+        name, days = ("pacs.example" if what == "another name" else "127.0.0.1"), (-1 if what == "expired" else 7)
+        peer = site.storescp(name=name, days=days)
+    if what == "another authority":
+        trust = Authority(tmp_path / "others", "others")
+    if what == "wants a certificate":
+        tls = {}
+    running = run(*site.manifests(peer.port, trust, **tls))
+    assert dcmsend(running.port, make_corpus(tmp_path / "corpus", 1, ("CT_small.dcm",))) == 0
+    wait_until(lambda: fault(running).get("reason") == reason, lambda: f"{fault(running)}")
+    assert sentence in fault(running)["message"]
+    running.wait_for(owed=1, deadLettered=0)
+    running.write(site.manifests(site.storescp().port, **CLIENT))
+    running.wait_for(owed=0, deliveredTotal=1)
+
+
+def test_a_name_that_the_appliances_share_is_taken_where_that_is_said(
+    site: Site, tmp_path: Path, run: Callable[..., Running]
+) -> None:
+    peer = site.storescp(name="appliance.vendor.example")
+    running = run(*site.manifests(peer.port, **CLIENT, verifyName="None"))
+    assert dcmsend(running.port, make_corpus(tmp_path / "corpus", 1, ("CT_small.dcm",))) == 0
+    running.wait_for(owed=0, deliveredTotal=1)
+    before = running.hash()
+    running.write(site.manifests(peer.port, **CLIENT, serverName="appliance.vendor.example"))
+    running.wait_reloaded(before)
+    assert dcmsend(running.port, make_corpus(tmp_path / "more", 1, ("MR_small.dcm",))) == 0
+    running.wait_for(owed=0, deliveredTotal=2)
