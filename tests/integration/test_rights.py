@@ -58,7 +58,8 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     helm = Path(subprocess.run([BUILD], check=True, capture_output=True, text=True).stdout.strip()) / "helm"
     command = [helm, "template", "rights", CHART, "--namespace", "dicomroute-system", "--kube-version", "1.35.0"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert control_plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}}).code == 201
+    for name in (NAMESPACE, "dicomroute-system"):
+        assert control_plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}}).code == 201
     for document in filter(None, yaml.safe_load_all(text)):
         if document["kind"] in GROUPS and not document["metadata"].get("namespace"):
             answer = apply(control_plane, document)
@@ -104,12 +105,22 @@ def gateway(change: Callable[[Json], Any] = lambda _: None, **metadata: Any) -> 
 def other_claim(one: Json) -> None:
     claims = one["spec"]["volumeClaimTemplates"]
     claims.append(changed(claims[0], "metadata.name", "theirs"))
+
+
+def copied(one: Json) -> None:
+    source = {"kind": "PersistentVolumeClaim", "name": "data-postgres-0"}
+    one["spec"]["volumeClaimTemplates"][0]["spec"]["dataSource"] = source
+
+
+def claiming(change: Callable[[Json], Any]) -> Json:
+    """Return a StatefulSet that does not exist yet, as the claims of one that does cannot change."""
+    one = gateway(change, name="claims-gw", labels={"dicomroute.dev/route": "claims"})
     spec = one["spec"]["template"]["spec"]
     spec["serviceAccountName"] = "claims-gw"
     spec["volumes"] = [volume for volume in spec["volumes"] if "secret" not in volume]
-    spec["containers"][0]["volumeMounts"] = [
-        one for one in spec["containers"][0]["volumeMounts"] if one["name"] != "admin"
-    ]
+    mounts = spec["containers"][0]["volumeMounts"]
+    spec["containers"][0]["volumeMounts"] = [mount for mount in mounts if mount["name"] != "admin"]
+    return one
 
 
 def pod(change: Callable[[Json], Any]) -> Json:
@@ -221,10 +232,9 @@ ATTACKS: dict[str, tuple[Callable[[], Json], str]] = {
         lambda: pod(lambda spec: spec.update(initContainers=[{"name": "first", "image": "attacker"}])),
         "one container",
     ),
-    "another claim": (
-        lambda: gateway(other_claim, name="claims-gw", labels={"dicomroute.dev/route": "claims"}),
-        "its spool alone",
-    ),
+    "another claim": (lambda: claiming(other_claim), "its spool alone"),
+    "a copy of another volume": (lambda: claiming(copied), "an empty volume"),
+    "the admin key": (lambda: gateway(namespace="dicomroute-system"), "nothing in the namespace"),
     "a StatefulSet of another name": (lambda: gateway(name="postgres"), "not postgres"),
     "a Service that leads elsewhere": (
         lambda: changed(objects()["Service/ct-dicom"], "spec.selector", {"app": "postgres"}),
@@ -400,6 +410,9 @@ def test_who_writes_a_target_names_secrets_that_he_may_read(writer: Callable[...
     allowed = writer(reading("archive-password"))
     assert allowed(with_password("archive-password", "second")).code in (200, 201)
     assert writes(with_password("archive-password", "second")).code in (200, 201), "it was named before"
+    elsewhere = changed(with_password("archive-password", "second"), "spec.url", "https://attacker.example/dicom-web")
+    answer = writes(elsewhere)
+    assert (answer.code, "(archive-password)" in answer.message) == (403, True), "it would be sent elsewhere"
     answer = writes(with_password("another", "second"))
     assert (answer.code, "(another)" in answer.message) == (403, True)
 
@@ -421,6 +434,52 @@ def test_who_sets_an_image_or_a_pod_template_may_create_pods(
         assert allowed(document).code in (200, 201)
         assert writes(document).code in (200, 201), "it was so before"
         assert writes(changed(document, "spec.mode", "HoldDeliveries")).code in (200, 201)
+
+
+def test_what_names_many_secrets_is_judged_as_what_names_one(writer: Callable[..., Callable[[Json], Answer]]) -> None:
+    auth = {"type": "Basic", "basic": {"username": "gw", "passwordSecretRef": {"name": "one", "key": "password"}}}
+    proxy = {"username": "gw", "passwordSecretRef": {"name": "four", "key": "password"}}
+    bundle = {"kind": "Secret", "key": "ca.crt"}
+    many = named(
+        target(
+            auth=auth,
+            tls={"caBundleRef": {**bundle, "name": "two"}, "clientCertificateRef": {"name": "three"}},
+            proxy={"url": "http://proxy.example:3128", "basic": proxy, "caBundleRef": {**bundle, "name": "five"}},
+        ),
+        "many",
+    )
+    assert writer(reading("one", "two", "three", "four", "five"))(many).code in (200, 201)
+    answer = writer(reading("one", "two", "three", "four"))(named(many, "more"))
+    assert (answer.code, "(one, two, three, four, five)" in answer.message) == (403, True), answer.message
+    listeners = [
+        {
+            "name": f"tls-{number}",
+            "port": 2762 + number,
+            "aeTitles": ["A"],
+            "sources": {"policy": "Any"},
+            "tls": {
+                "certificateRef": {"name": f"tls-{number}"},
+                "clientCABundleRef": {**bundle, "name": f"ca-{number}"},
+            },
+        }
+        for number in range(8)
+    ]
+    document = named(route(listeners=listeners), "eight")
+    secrets = [f"{kind}-{number}" for kind in ("tls", "ca") for number in range(8)]
+    assert writer(reading(*secrets))(document).code in (200, 201)
+    answer = writer(reading(*secrets[:-1]))(named(document, "seven"))
+    assert (answer.code, "ca-7" in answer.message) == (403, True), answer.message
+
+
+def test_who_sets_an_address_of_the_service_may_create_services(
+    writer: Callable[..., Callable[[Json], Answer]],
+) -> None:
+    service = {"type": "LoadBalancer", "annotations": {"external-dns.alpha.kubernetes.io/hostname": "theirs.example"}}
+    document = named(route(gateway={"service": service}), "annotated")
+    answer = writer()(document)
+    assert (answer.code, "may not create Services" in answer.message) == (403, True), answer.message
+    services = {"apiGroups": [""], "resources": ["services"], "verbs": ["create"]}
+    assert writer(services)(document).code in (200, 201)
 
 
 def test_who_encrypts_a_spool_may_read_its_key(writer: Callable[..., Callable[[Json], Answer]]) -> None:

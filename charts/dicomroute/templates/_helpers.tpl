@@ -97,8 +97,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   expression: request.userInfo.username == "system:serviceaccount:{{ .Release.Namespace }}:{{ include "dicomroute.serviceAccount" . }}"
 {{- end -}}
 
+{{- /* The operator's own namespace is closed, as the admin key is there, unless routes are to be in it. */ -}}
 {{- define "dicomroute.namespaceIsOpen" -}}
-- expression: '!(request.namespace in {{ .Values.admissionPolicies.closedNamespaces | toJson }})'
+{{- $closed := .Values.admissionPolicies.closedNamespaces -}}
+{{- if not (has .Release.Namespace .Values.watch.namespaces) -}}{{- $closed = append $closed .Release.Namespace -}}{{- end -}}
+- expression: '!(request.namespace in {{ $closed | toJson }})'
   messageExpression: '"the operator writes nothing in the namespace " + request.namespace'
   reason: Forbidden
 {{- end -}}

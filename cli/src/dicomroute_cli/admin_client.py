@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .output import Failure
-from .state import find_token, known_addresses
+from .state import find_token, is_loopback, known_addresses
 from .tunnel import open_tunnel, trusting, user_of
 
 TOKEN_FILE_VARIABLE: Final = "DICOMROUTE_ADMIN_TOKEN_FILE"  # noqa: S105  names a file
@@ -48,7 +48,11 @@ class AdminClient:
             raise Failure(f"--admin {url}: write HOST:PORT, such as 127.0.0.1:8080", 2) from error
         file = _token_file(url, address.hostname or "", port, token_file, state)
         certificate = file.with_name("admin-tls.crt")
-        tls = trusting(certificate.read_text()) if certificate.exists() and address.scheme != "http" else None
+        tls = trusting(certificate.read_text()) if certificate.exists() else None
+        if address.scheme == "http" and tls is not None:
+            raise Failure(f"--admin {url}: that gateway speaks TLS: leave http:// out", 2)
+        if address.scheme != "https" and tls is None and not is_loopback(address.hostname or ""):
+            raise Failure(f"--admin {url}: the token is not sent over a network in clear: write https://", 2)
         full = url if "://" in url else f"{'http' if tls is None else 'https'}://{url}"
         return cls(full.rstrip("/"), _token_in(file), tls)
 

@@ -92,7 +92,7 @@ def find_token(state: Path, host: str, port: int) -> Path | None:
     """Return the token of the gateway whose admin API listens at a port of this machine, started from this state."""
     for file in state.glob("*/*/admin-address"):
         bound, _, number = file.read_text().strip().rpartition(":")
-        if number == str(port) and (bound.strip("[]") in (host, "0.0.0.0", "::") or _is_loopback(host)):
+        if number == str(port) and (bound.strip("[]") in (host, "0.0.0.0", "::") or is_loopback(host)):
             return file.parent / "admin-token"
     return None
 
@@ -103,7 +103,8 @@ def known_addresses(state: Path) -> list[str]:
     return [f"{file.parent.parent.name}/{file.parent.name} at {file.read_text().strip()}" for file in files]
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by its loopback addresses or name."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

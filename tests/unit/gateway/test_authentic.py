@@ -68,7 +68,7 @@ def mounted(tmp_path: Path) -> Mounted:
 
 def test_operator_and_gateway_make_the_same_mac() -> None:
     data = configuration_data(KEY, **{"v1.json": text()})
-    assert data["v1.json.mac"] == gateway_mac(KEY, text())
+    assert data["v1.json.mac"] == gateway_mac(KEY, "v1.json", text())
     assert is_own(KEY, data, "v1.json")
     assert not is_own(ANOTHER, data, "v1.json")
     assert not is_own(KEY, {"v1.json": text()}, "v1.json")
@@ -144,6 +144,29 @@ def test_a_rotated_key_counts_for_what_is_kept_too(mounted: Mounted) -> None:
     mounted.start()
     assert mounted.reload()
     assert mounted.generation == 1
+
+
+def test_what_was_in_force_before_is_not_put_back(mounted: Mounted) -> None:
+    mounted.mount(generation=5)
+    mounted.reload()
+    mounted.mount(generation=6)
+    assert mounted.reload()
+    mounted.mount(generation=5)
+    assert not mounted.reload()
+    assert mounted.generation == 6
+    mounted.start()
+    assert mounted.reload(), "the kept one"
+    assert (mounted.generation, [reason for reason, _ in mounted.reasons]) == (6, ["ConfigurationForged"])
+    mounted.mount(generation=7)
+    assert mounted.reload()
+    assert (mounted.generation, mounted.reasons) == (7, [])
+
+
+def test_one_file_is_not_taken_for_another(mounted: Mounted) -> None:
+    for name, content in configuration_data(KEY, **{"accepted.json": text(9)}).items():
+        (mounted.folder / name.replace("accepted", "v1")).write_text(content)
+    assert not mounted.reload()
+    assert mounted.generation is None
 
 
 def test_without_a_key_files_are_believed_as_on_one_machine(tmp_path: Path) -> None:

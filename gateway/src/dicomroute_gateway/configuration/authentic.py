@@ -13,9 +13,9 @@ from typing import Final
 MAC_SUFFIX: Final = ".mac"
 
 
-def configuration_mac(key: str, text: str) -> str:
-    """Return the HMAC-SHA-256 of a configuration's text, in hexadecimal."""
-    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+def configuration_mac(key: str, name: str, text: str) -> str:
+    """Return the HMAC-SHA-256 of the name and the text of a configuration's file, in hexadecimal."""
+    return hmac.new(key.encode(), f"{name}\0{text}".encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,14 @@ class Seal:
             mac = file.with_name(file.name + MAC_SUFFIX).read_text().strip()
         except FileNotFoundError:
             return "it has no MAC"
-        return "" if hmac.compare_digest(mac.encode(), configuration_mac(key, text).encode()) else "its MAC is another"
+        return (
+            ""
+            if hmac.compare_digest(mac.encode(), configuration_mac(key, file.name, text).encode())
+            else "its MAC is another"
+        )
 
     def sign(self, file: Path, text: str) -> None:
         """Write the MAC of a file's text beside it, if configurations carry one. Raises OSError."""
         key = self.key()
         if key is not None:
-            file.with_name(file.name + MAC_SUFFIX).write_text(configuration_mac(key, text))
+            file.with_name(file.name + MAC_SUFFIX).write_text(configuration_mac(key, file.name, text))

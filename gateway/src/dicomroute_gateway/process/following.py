@@ -56,7 +56,6 @@ class Following:
             return self._fall_back()
         if fault:
             return self._doubt(fault)
-        self._doubted_since = None
         if text == self._text:
             if key != self._key:  # what is kept has to be recognized by the new one
                 self._key = key
@@ -70,7 +69,10 @@ class Following:
         except ConfigurationError as error:
             self._problems.report("configuration", "ConfigurationInvalid", str(error))
             return self._fall_back()
+        if key is not None and last_good is not None and _is_older(loaded.configuration, last_good):
+            return self._doubt("it is older than what is in force")
         self._problems.solved("configuration")
+        self._doubted_since = None
         self._take_over(loaded)
         return True
 
@@ -81,8 +83,9 @@ class Following:
         self._doubted_since = self._doubted_since or now
         if self.active is None or now - self._doubted_since > _MOUNTED_TOGETHER_SECONDS:
             sentence = (
-                f"{self._mounted.name} is not the operator's: {fault}. What was in force goes on. Delete the "
-                "ConfigMap, which the operator writes again, and look who else may write ConfigMaps of this namespace"
+                f"{self._mounted.name} is not the operator's: {fault}. What was in force goes on. Delete the ConfigMap, "
+                "which the operator writes again where it accepts the route, and look who else may write ConfigMaps of "
+                "this namespace"
             )
             self._problems.report("configuration", "ConfigurationForged", sentence)
         return self._fall_back()
@@ -132,3 +135,8 @@ class Following:
         except (OSError, ConfigurationError) as error:
             log.warning("configuration.last_good_unusable", error=str(error))
             return None
+
+
+def _is_older(configuration: Configuration, other: Configuration) -> bool:
+    """Return whether a configuration is of an earlier generation of the same route: somebody has put it back."""
+    return configuration.route.uid == other.route.uid and configuration.generation < other.generation

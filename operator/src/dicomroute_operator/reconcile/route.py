@@ -252,7 +252,8 @@ class RouteReconciler:
         accepted = live["data"].get(names.ACCEPTED_KEY) or text
         present = [one for one in (names.CONFIGURATION_KEY, names.ACCEPTED_KEY) if one in live["data"]]
         is_signed = all(is_own(mac_key, live["data"], one) for one in present)
-        if not is_signed and self._has_secret(key, object_hash(objects.admin_secret)):
+        has_macs = any(f"{one}{names.MAC_SUFFIX}" in live["data"] for one in present)
+        if not is_signed and (has_macs or self._has_secret(key, object_hash(objects.admin_secret))):
             log.warning("configuration.forged", key=str(key), name=live["metadata"]["name"])
             return text
         try:
@@ -261,9 +262,8 @@ class RouteReconciler:
             return text  # somebody's hand was in it; the gateway keeps what it last understood
         data = configuration_data(mac_key, **{names.CONFIGURATION_KEY: kept, names.ACCEPTED_KEY: accepted})
         if kept != text or not is_signed:
-            meta = {name: live["metadata"][name] for name in ("name", "namespace", "labels", "ownerReferences")}
-            manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
-            log.info("apply", key=str(key), kind="ConfigMap", name=meta["name"])
+            manifest = {**objects.config_map, "data": data}
+            log.info("apply", key=str(key), kind="ConfigMap", name=manifest["metadata"]["name"])
             await asyncio.to_thread(self._client.apply, with_hash(manifest, names.APPLIED_ANNOTATION))
         return kept
 

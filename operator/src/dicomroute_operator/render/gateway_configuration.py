@@ -78,18 +78,21 @@ def configuration_text(configuration: dict[str, Any]) -> str:
 
 def configuration_data(key: str, **texts: str) -> dict[str, str]:
     """Return the data of the ConfigMap: texts by their keys, and the MAC of each, by which others' are told apart."""
-    return {**texts, **{f"{name}{names.MAC_SUFFIX}": configuration_mac(key, text) for name, text in texts.items()}}
+    return {
+        **texts,
+        **{f"{name}{names.MAC_SUFFIX}": configuration_mac(key, name, text) for name, text in texts.items()},
+    }
 
 
 def is_own(key: str, data: Mapping[str, str], name: str) -> bool:
     """Return whether a text in the data of a ConfigMap is the operator's own."""
     mac = data.get(f"{name}{names.MAC_SUFFIX}", "")
-    return hmac.compare_digest(mac.encode(), configuration_mac(key, data.get(name, "")).encode())
+    return hmac.compare_digest(mac.encode(), configuration_mac(key, name, data.get(name, "")).encode())
 
 
-def configuration_mac(key: str, text: str) -> str:
-    """Return the HMAC-SHA-256 of a configuration's text, in hexadecimal."""
-    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+def configuration_mac(key: str, name: str, text: str) -> str:
+    """Return the HMAC-SHA-256 of a configuration's name and text, in hexadecimal."""
+    return hmac.new(key.encode(), f"{name}\0{text}".encode(), hashlib.sha256).hexdigest()
 
 
 def configuration_hash(text: str) -> str:
