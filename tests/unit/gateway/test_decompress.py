@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomroute_gateway.prepare.decoders import Decoders
+from dicomroute_gateway.prepare.decoders import DecoderDied, Decoders, bounds
 from dicomroute_gateway.prepare.decompress import DECODED, decompress
 from dicomroute_gateway.prepare.preparing import other_forms
 from dicomroute_gateway.prepare.transcode import TranscodingFailed
@@ -191,6 +191,35 @@ def test_what_cannot_be_decoded_is_said_and_nothing_is_made_up(
         native(data, source, decoders)
 
 
+def test_frames_that_an_image_does_not_say_are_not_written(decoders: Decoders) -> None:
+    frame = b"".join(pydicom.encaps.generate_frames(pydicom.dcmread(FILES / "SC_rgb_jpeg_gdcm.dcm").PixelData))
+    data, source = jpeg(NumberOfFrames=1, PixelData=encapsulate([frame, frame, frame]))
+
+    def opened() -> io.BufferedReader:
+        return io.BufferedReader(io.BytesIO(data))  # type: ignore[arg-type]
+
+    written: list[int] = []
+    blocks = decompress(opened, len(data), source, ExplicitVRLittleEndian, decoders)
+    with pytest.raises(TranscodingFailed, match="more frames"):
+        written.extend(len(block) for block in blocks)
+    assert sum(written) < 100 * 100 * 3 + 4096
+
+
+def test_planes_are_said_as_the_decoder_gives_them(decoders: Decoders) -> None:
+    data, source = jpeg(PlanarConfiguration=1)
+    made = read(native(data, source, decoders))
+    assert made.PlanarConfiguration == 0
+    assert made.PixelData == read(native(*jpeg(), decoders)).PixelData
+
+
+@pytest.mark.parametrize("memory", [512 << 20, 1 << 30, 4 << 30, 1 << 40])
+def test_what_decoding_may_take_follows_the_memory_of_the_pod(memory: int) -> None:
+    found = bounds(memory)
+    assert found.frame_bytes <= max(16 << 20, memory // 16)
+    assert found.processes * found.process_bytes <= max(768 << 20, memory)
+    assert 4 * found.frame_bytes < found.process_bytes
+
+
 def test_12_bits_of_jpeg_extended_have_no_decoder(decoders: Decoders) -> None:
     data, source = of_file(FILES / "JPGExtended.dcm")
     with pytest.raises(TranscodingFailed, match="12-bit"):
@@ -209,7 +238,7 @@ def test_a_decoder_that_dies_or_stands_still_is_replaced(decoders: Decoders, mon
         impatient.setattr("dicomroute_gateway.prepare.decoders._FRAME_SECONDS", 0.5)
         os.kill(one._process.pid, signal.SIGSTOP)
         begin = time.monotonic()
-        with pytest.raises(TranscodingFailed, match="memory or time"):
+        with pytest.raises(DecoderDied, match="memory or time"):
             one.decode(source, {}, b"")
         assert time.monotonic() - begin < 5
     assert native(data, source, decoders) == expected
@@ -221,7 +250,7 @@ def test_a_decoder_has_bounds_and_ends_when_nobody_needs_it() -> None:
     native(data, source, lent)
     (one,) = lent._idle
     limits = Path(f"/proc/{one._process.pid}/limits").read_text()
-    assert f"Max address space         {2 << 30}" in limits
+    assert f"Max address space         {lent.bounds.process_bytes}" in limits
     assert "Max file size             0" in limits
     assert Path(f"/proc/{one._process.pid}/oom_score_adj").read_text() == "1000\n"
     lent.end_idle()

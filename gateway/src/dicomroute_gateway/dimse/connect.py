@@ -23,11 +23,11 @@ def connect_securely(contexts: TlsContexts, settings: NodeTls, host: str, port: 
     except TlsUnusable as error:
         raise NotConnected("CertificateUnusable", str(error)) from error
     connection = _connected(host, port, timeout_seconds)
-    wire = TlsWire(connection, context, settings.server_name or host)
     try:
+        wire = TlsWire(connection, context, settings.server_name or host)
         wire.shake_hands(max(1.0, deadline - time.monotonic()))
     except (OSError, ValueError) as error:
-        wire.close(at_once=True)
+        connection.close()
         failure = of_node(error)
         raise NotConnected(failure.reason, f"{host}:{port}: {failure}") from error
     return wire
@@ -46,7 +46,11 @@ def _connected(host: str, port: int, timeout_seconds: float) -> socket.socket:
         raise NotConnected("DNSFailed", f"the name {host} cannot be resolved: correct it, or look at DNS") from error
     failure: OSError | None = None
     for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
-        connection = socket.socket(family, kind, protocol)
+        try:
+            connection = socket.socket(family, kind, protocol)
+        except OSError as error:  # no descriptor is left, or this machine does not speak that family
+            failure = error
+            continue
         try:
             connection.settimeout(max(0.001, (deadline - time.monotonic()) / left))
             connection.connect(address)

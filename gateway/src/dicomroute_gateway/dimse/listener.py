@@ -313,7 +313,10 @@ class Listener:
 
     def _secured(self, connection: socket.socket, address: IPv4Address | IPv6Address, settings: ListenerTls) -> TlsWire:
         """Shake hands on a connection that has sent something. Raises HandshakeFailed."""
-        opening = connection.recv(_OPENING_BYTES, socket.MSG_PEEK)
+        try:
+            opening = connection.recv(_OPENING_BYTES, socket.MSG_PEEK)
+        except OSError as error:
+            raise of_device(error) from error
         if opening[:1] != _TLS_HANDSHAKE:
             stranger = recognize(opening)
             plain = stranger is Stranger.MALFORMED
@@ -323,7 +326,10 @@ class Listener:
             context = self._contexts.context(settings)
         except TlsUnusable as error:
             raise HandshakeFailed("CertificateUnusable", str(error)) from error
-        wire = TlsWire(connection, context)
+        try:
+            wire = TlsWire(connection, context)
+        except (OSError, ValueError) as error:  # it is gone already
+            raise of_device(error) from error
         with self._lock:
             if threading.current_thread() in self._half_open:
                 self._half_open[threading.current_thread()] = wire

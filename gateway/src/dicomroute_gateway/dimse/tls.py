@@ -55,6 +55,9 @@ class TlsContexts:
             versions = tuple((stat.st_ino, stat.st_mtime_ns) for stat in (file.stat() for file in files))
         except OSError as error:
             raise TlsUnusable(f"{Path(error.filename).name} is not mounted: create its Secret") from error
+        if isinstance(settings, ListenerTls) and settings.client_certificates is not ClientCertificates.IGNORED:
+            # Sessions of TLS 1.2 are resumed within a context, and who resumes one shows no certificate.
+            return self._of_listener(settings)
         known = self._made.get(settings)
         if known is None or known[0] != versions:
             made = self._of_listener(settings) if isinstance(settings, ListenerTls) else self._of_node(settings)

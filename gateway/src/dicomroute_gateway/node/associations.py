@@ -18,7 +18,7 @@ import structlog
 
 from dicomroute_gateway.configuration.model import NodeTls
 from dicomroute_gateway.dimse.connect import connect, connect_securely
-from dicomroute_gateway.dimse.failures import RequestorFailure
+from dicomroute_gateway.dimse.failures import NotConnected, RequestorFailure
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes, group_contexts
 from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts
 from dicomroute_gateway.dimse.tls import TlsContexts
@@ -167,6 +167,9 @@ class Associations:
             requestor = await in_thread(call, f"associate {self._destination}")
         except RequestorFailure as failure:
             self._failed(failure)
+        except Exception as error:  # whoever waits is to be told
+            log.exception("association.open_failed", destination=self._destination)
+            self._failed(NotConnected("ConnectionFailed", f"the gateway failed to connect: {error}"))
         else:
             kept = Kept(peer, requestor, frozenset(wanted), time.monotonic())
             self._all.add(kept)

@@ -4,8 +4,10 @@ It answers requests from its standard input. It has bounds on memory, writes no 
 without memory ends. It ends with its standard input.
 """
 
+import ctypes
 import os
 import resource
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +19,7 @@ from pydicom.uid import RLELossless
 
 from .decoder_messages import read_message, write_message
 
-_MEMORY_BYTES: Final = 2 << 30
+_PR_SET_PDEATHSIG: Final = 1
 
 
 def decode(head: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
@@ -32,12 +34,15 @@ def decode(head: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
         encapsulate([frame]), raw=True, decoding_plugin=plugin, number_of_frames=1, **attributes
     )
     photometric = str(found["photometric_interpretation"])
+    if found["bits_allocated"] != attributes["bits_allocated"]:
+        raise ValueError(
+            f"its samples have {found['bits_allocated']} bits, and {attributes['bits_allocated']} are said"
+        )
     samples = attributes["samples_per_pixel"]
-    size = attributes["rows"] * attributes["columns"] * samples * attributes["bits_allocated"] // 8
-    if photometric == "YBR_FULL_422" and len(pixels) == size:
+    if photometric == "YBR_FULL_422" and len(pixels) == attributes["rows"] * attributes["columns"] * samples:
         photometric = "YBR_FULL"  # the decoder gives every pixel its own colour
     planar = found.get("planar_configuration") if samples > 1 else None
-    return {"photometric_interpretation": photometric, "planar_configuration": planar}, bytes(pixels[:size])
+    return {"photometric_interpretation": photometric, "planar_configuration": planar}, bytes(pixels)
 
 
 def main() -> None:
@@ -46,8 +51,9 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # decoders print what they think of a frame
         os.dup2(nowhere, descriptor)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it does not outlive the gateway
     for what, bound in (
-        (resource.RLIMIT_AS, _MEMORY_BYTES),
+        (resource.RLIMIT_AS, int(sys.argv[1])),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from .decoder_messages import read_message, write_message
 from .transcode import TranscodingFailed
 
-_MOST: Final = 2
-"""How many decode side by side; further ones wait."""
+_CGROUP_MEMORY: Final = Path("/sys/fs/cgroup/memory.max")
+_UNBOUNDED: Final = 1 << 40
 _FRAME_SECONDS: Final = 60.0
 _IDLE_SECONDS: Final = 30.0
 
@@ -26,19 +27,54 @@ class Frame:
     planar_configuration: int | None
 
 
+class DecoderDied(TranscodingFailed):
+    """A decoder ended, or took too long, for whatever reason: the pixels may be the cause, and may not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What decoding may take of the memory that this process has been given, in bytes."""
+
+    processes: int
+    process_bytes: int
+    frame_bytes: int
+
+
+def bounds(memory_bytes: int) -> Bounds:
+    """Return the bounds where so much memory is there for everything: a pod's limit counts decoders in."""
+    return Bounds(
+        processes=2 if memory_bytes > 2 << 30 else 1,
+        process_bytes=max(768 << 20, min(2 << 30, memory_bytes // 2)),
+        frame_bytes=max(16 << 20, min(256 << 20, memory_bytes // 16)),
+    )
+
+
+def memory_bytes() -> int:
+    """Return how much memory this process and its children may use (cgroup v2)."""
+    try:
+        return int(_CGROUP_MEMORY.read_text())
+    except (OSError, ValueError):  # no such group, or no limit
+        return _UNBOUNDED
+
+
 class Decoder:
     """One process. For one thread at a time."""
 
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "dicomroute_gateway.prepare.decoder"]
+    def __init__(self, process_bytes: int) -> None:
+        command = [sys.executable, "-m", "dicomroute_gateway.prepare.decoder", str(process_bytes)]
+        # A session of its own: who stops the gateway stops no decoding in its midst.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def decode(self, transfer_syntax_uid: str, attributes: Mapping[str, int | str], frame: bytes) -> Frame:
         """Return the native form of a frame; `attributes` are those of the Image Pixel Module, as pydicom names them.
 
-        Raises TranscodingFailed.
+        Raises TranscodingFailed, DecoderDied.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -55,7 +91,7 @@ class Decoder:
             patience.cancel()
         if answer is None:
             self.end()
-            raise TranscodingFailed("its pixels broke the decoder, or took it too much memory or time")
+            raise DecoderDied("its pixels broke the decoder, or took it too much memory or time")
         found, pixels = answer
         if "error" in found:
             raise TranscodingFailed(f"its pixels cannot be decoded: {found['error']}")
@@ -82,7 +118,8 @@ class Decoders:
     """Lends decoders. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._places = threading.BoundedSemaphore(_MOST)
+        self.bounds = bounds(memory_bytes())
+        self._places = threading.BoundedSemaphore(self.bounds.processes)
         self._lock = threading.Lock()
         self._idle: list[Decoder] = []
         self._ending: threading.Timer | None = None
@@ -93,7 +130,7 @@ class Decoders:
         with self._places:
             with self._lock:
                 decoder = self._idle.pop() if self._idle else None
-            decoder = decoder if decoder is not None and decoder.is_running else Decoder()
+            decoder = decoder if decoder is not None and decoder.is_running else Decoder(self.bounds.process_bytes)
             try:
                 yield decoder
             except BaseException:

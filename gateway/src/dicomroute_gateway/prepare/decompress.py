@@ -5,16 +5,14 @@ Interpretation and Planar Configuration say in which form, and lossy images keep
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pydicom.datadict import tag_for_keyword
 from pydicom.encaps import generate_frames
-from pydicom.filereader import read_dataset
 
 from .decoders import Decoder, Decoders, Frame
-from .transcode import EXPLICIT_VR_LITTLE_ENDIAN, Pixels, TranscodingFailed, transcode
+from .transcode import EXPLICIT_VR_LITTLE_ENDIAN, Pixels, TranscodingFailed, top_level, transcode
 
 _JPEG_LOSSY: Final = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 DECODED: Final = frozenset(
@@ -31,24 +29,37 @@ DECODED: Final = frozenset(
 )
 """Transfer syntaxes that there is a decoder for."""
 
-_PIXEL_DATA: Final = 0x7FE00010
-_MOST_FRAME_BYTES: Final = 256 << 20
+_JPEG_LS_AND_RLE: Final = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.5")
+_MOST_VALUE_BYTES: Final = 1 << 20
+_MOST_READ_BYTES: Final = 256 << 20
 _MOST_READS: Final = 10_000_000
 _MOST_PIXEL_BYTES: Final = 0xFFFFFFFE
 """What the length of a native Pixel Data can say (PS3.5 7.1)."""
-_ATTRIBUTES: Final = (
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "NumberOfFrames",
-    "PlanarConfiguration",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-    "LossyImageCompression",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
+_SAMPLES_PER_PIXEL: Final = 0x00280002
+_PHOTOMETRIC_INTERPRETATION: Final = 0x00280004
+_PLANAR_CONFIGURATION: Final = 0x00280006
+_NUMBER_OF_FRAMES: Final = 0x00280008
+_ROWS: Final = 0x00280010
+_COLUMNS: Final = 0x00280011
+_BITS_ALLOCATED: Final = 0x00280100
+_BITS_STORED: Final = 0x00280101
+_PIXEL_REPRESENTATION: Final = 0x00280103
+_LOSSY_IMAGE_COMPRESSION: Final = 0x00282110
+_EXTENDED_OFFSETS: Final = (0x7FE00001, 0x7FE00002)
+_WANTED: Final = frozenset(
+    (
+        _SAMPLES_PER_PIXEL,
+        _PHOTOMETRIC_INTERPRETATION,
+        _PLANAR_CONFIGURATION,
+        _NUMBER_OF_FRAMES,
+        _ROWS,
+        _COLUMNS,
+        _BITS_ALLOCATED,
+        _BITS_STORED,
+        _PIXEL_REPRESENTATION,
+        _LOSSY_IMAGE_COMPRESSION,
+        *_EXTENDED_OFFSETS,
+    )
 )
 
 
@@ -86,8 +97,8 @@ class _Image:
     def frame_bytes(self) -> int:
         return self.rows * self.columns * self.samples_per_pixel * self.bits_allocated // 8
 
-    def attributes(self) -> dict[str, int | str]:
-        """Return what a decoder has to know, as pydicom names it."""
+    def attributes(self, source: str) -> dict[str, int | str]:
+        """Return what a decoder of a transfer syntax has to know, as pydicom names it."""
         found: dict[str, int | str] = {
             "rows": self.rows,
             "columns": self.columns,
@@ -99,7 +110,8 @@ class _Image:
             "pixel_keyword": "PixelData",
         }
         if self.samples_per_pixel > 1:
-            found["planar_configuration"] = self.planar_configuration or 0
+            # Frames of JPEG and JPEG 2000 come by pixel, whatever the data set says.
+            found["planar_configuration"] = (self.planar_configuration or 0) if source in _JPEG_LS_AND_RLE else 0
         return found
 
 
@@ -111,7 +123,7 @@ def decompress(
     `open_data_set` returns a file that begins with the data set; it is read twice. Raises TranscodingFailed, OSError,
     and what reading raises.
     """
-    image = _image(open_data_set())
+    image = _image(open_data_set(), length, decoders.bounds.frame_bytes)
     if image is None:  # an instance without pixels is in no compressed form, whatever its syntax is called
         yield from transcode(open_data_set(), length, EXPLICIT_VR_LITTLE_ENDIAN, target)
         return
@@ -129,49 +141,46 @@ def decompress(
         yield from transcode(open_data_set(), length, EXPLICIT_VR_LITTLE_ENDIAN, target, pixels)
 
 
-def _image(file: io.BufferedReader) -> _Image | None:
+def _image(file: io.BufferedReader, length: int, most_frame_bytes: int) -> _Image | None:
     """Return what a data set says of its pixels, None where it has none. Raises TranscodingFailed, OSError."""
+    found, pixels_at = top_level(file, length, _WANTED, _MOST_VALUE_BYTES)
+    if pixels_at is None:
+        return None
     try:
-        found = read_dataset(
-            _Bounded(file),  # type: ignore[arg-type]
-            is_implicit_VR=False,
-            is_little_endian=True,
-            stop_when=lambda tag, _vr, _length: tag == _PIXEL_DATA,
-            specific_tags=list(map(tag_for_keyword, _ATTRIBUTES)),  # type: ignore[arg-type]
-        )
-        at = file.tell()
-        header = file.read(12)
-        if header[:4] != b"\xe0\x7f\x10\0":
-            return None
+        offsets = tuple(found[one] for one in _EXTENDED_OFFSETS if found.get(one))
         image = _Image(
-            pixels_at=at + 12,
-            frames=int(found.get("NumberOfFrames") or 1),
-            rows=int(found.Rows),
-            columns=int(found.Columns),
-            samples_per_pixel=int(found.SamplesPerPixel),
-            bits_allocated=int(found.BitsAllocated),
-            bits_stored=int(found.BitsStored),
-            pixel_representation=int(found.PixelRepresentation),
-            photometric_interpretation=str(found.PhotometricInterpretation),
-            planar_configuration=None if found.get("PlanarConfiguration") is None else int(found.PlanarConfiguration),
-            says_lossy=bool(found.get("LossyImageCompression")),
-            offsets=(found.ExtendedOffsetTable, found.ExtendedOffsetTableLengths)
-            if found.get("ExtendedOffsetTable") and found.get("ExtendedOffsetTableLengths")
-            else None,
+            pixels_at=pixels_at,
+            frames=int(found.get(_NUMBER_OF_FRAMES, b"1").strip(b" \0") or 1),
+            rows=_number(found, _ROWS),
+            columns=_number(found, _COLUMNS),
+            samples_per_pixel=_number(found, _SAMPLES_PER_PIXEL),
+            bits_allocated=_number(found, _BITS_ALLOCATED),
+            bits_stored=_number(found, _BITS_STORED),
+            pixel_representation=_number(found, _PIXEL_REPRESENTATION),
+            photometric_interpretation=found[_PHOTOMETRIC_INTERPRETATION].strip(b" \0").decode("ascii"),
+            planar_configuration=_number(found, _PLANAR_CONFIGURATION) if _PLANAR_CONFIGURATION in found else None,
+            says_lossy=bool(found.get(_LOSSY_IMAGE_COMPRESSION)),
+            offsets=(offsets[0], offsets[1]) if len(offsets) == 2 else None,
         )
-    except (TranscodingFailed, OSError):
-        raise
-    except Exception as error:  # whatever the parser makes of a stranger's bytes
+    except (ValueError, KeyError) as error:
         raise TranscodingFailed(f"its image attributes cannot be read: {error}") from error
-    if header[8:] != b"\xff\xff\xff\xff":
-        raise TranscodingFailed("it has no encapsulated pixels")
     if image.bits_allocated not in (8, 16, 32) or image.frames < 1 or image.samples_per_pixel not in (1, 3):
         raise TranscodingFailed("its image attributes are such as no decoder takes")
-    if not 0 < image.frame_bytes <= _MOST_FRAME_BYTES:
-        raise TranscodingFailed(f"a frame of {image.frame_bytes} bytes is longer than {_MOST_FRAME_BYTES}, or empty")
+    if not 0 < image.frame_bytes <= most_frame_bytes:
+        raise TranscodingFailed(f"a frame of {image.frame_bytes} bytes is longer than {most_frame_bytes}, or empty")
     if image.frame_bytes * image.frames > _MOST_PIXEL_BYTES:
         raise TranscodingFailed("its pixels are longer in native form than a length can say")
+    if image.offsets is not None and len(image.offsets[0]) > 8 * image.frames:
+        raise TranscodingFailed("its offset table has more frames than the image")
     return image
+
+
+def _number(found: Mapping[int, bytes], tag: int) -> int:
+    """Return the value of a US. Raises ValueError, KeyError."""
+    value = found[tag]
+    if len(value) != 2:
+        raise ValueError(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has {len(value)} bytes")
+    return int.from_bytes(value, "little")
 
 
 def _frames(file: io.BufferedReader, image: _Image, source: str, decoder: Decoder) -> Iterator[Frame]:
@@ -191,7 +200,7 @@ def _frames(file: io.BufferedReader, image: _Image, source: str, decoder: Decode
             raise TranscodingFailed(f"its frames cannot be told apart: {error}") from error
         if frame is None:
             return
-        decoded = decoder.decode(source, image.attributes(), frame)
+        decoded = decoder.decode(source, image.attributes(source), frame)
         if len(decoded.pixels) != image.frame_bytes:
             raise TranscodingFailed(f"a frame has {len(decoded.pixels)} bytes in place of {image.frame_bytes}")
         yield decoded
@@ -204,6 +213,8 @@ def _joined(first: Frame, others: Iterator[Frame], image: _Image) -> Iterator[by
     form = (first.photometric_interpretation, first.planar_configuration)
     for one in others:
         count += 1
+        if count > image.frames:
+            raise TranscodingFailed(f"it has more frames than the {image.frames} that it says")
         if (one.photometric_interpretation, one.planar_configuration) != form:
             raise TranscodingFailed("its frames are of different forms")
         yield one.pixels
@@ -236,6 +247,6 @@ class _Bounded:
     def read(self, size: int = -1, /) -> bytes:
         """Read so many bytes. Raises TranscodingFailed for too many."""
         self._reads += 1
-        if not 0 <= size <= _MOST_FRAME_BYTES or self._reads > _MOST_READS:
+        if not 0 <= size <= _MOST_READ_BYTES or self._reads > _MOST_READS:
             raise TranscodingFailed("a value of it is too long to be read at once, or it has too many")
         return self._file.read(size)

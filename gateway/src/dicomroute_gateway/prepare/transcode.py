@@ -12,7 +12,7 @@ import io
 import struct
 import zlib
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
@@ -104,6 +104,49 @@ def transcode(file: BinaryIO, length: int, source: str, target: str, pixels: Pix
     yield from _joined(_Writing(file, _WRITTEN[target], pixels).data_set(end, _READ[source]))
 
 
+def top_level(
+    file: BinaryIO, length: int, wanted: Collection[int], most_value_bytes: int
+) -> tuple[dict[int, bytes], int | None]:
+    """Return the values of `wanted` elements of an Explicit VR Little Endian data set, and where its pixels begin.
+
+    That is the place of the first item of encapsulated Pixel Data, from the beginning of the data set; None without
+    Pixel Data. Nothing else is kept. Raises TranscodingFailed, also for a wanted value that is longer than said, and
+    for native pixels.
+    """
+    walk, found = _Writing(file, _EXPLICIT), dict[int, bytes]()
+    levels = [_Level(is_sequence=False, end=length, encoding=_EXPLICIT)]
+    while levels:
+        level = levels[-1]
+        if level.end is not None and walk.offset >= level.end:
+            levels.pop()
+            continue
+        header = walk.header(level, may_end=False)
+        assert header is not None
+        tag, vr, size = header
+        if len(levels) == 1 and tag == _PIXEL_DATA:
+            if size != _UNDEFINED:
+                raise TranscodingFailed("its pixels are not encapsulated")
+            return found, walk.offset
+        end = None if size == _UNDEFINED else walk.offset + size
+        if tag in (_ITEM_END, _SEQUENCE_END):
+            if len(levels) == 1:
+                raise TranscodingFailed("a delimiter where none belongs")
+            levels.pop()
+        elif level.is_sequence:
+            levels.append(_Level(False, end, level.encoding))
+        elif vr == "SQ" or size == _UNDEFINED:
+            levels.append(_Level(True, end, level.encoding if vr == "SQ" else _IMPLICIT))
+        elif len(levels) == 1 and tag in wanted:
+            if size > most_value_bytes:
+                raise TranscodingFailed("one of its image attributes is too long")
+            found[tag] = walk.value(size)
+        else:
+            walk.skip(size)
+        if len(levels) > _MOST_DEPTH:
+            raise TranscodingFailed("sequences are nested too deep")
+    return found, None
+
+
 def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the same bytes in fewer pieces: each costs a system call."""
     waiting = bytearray()
@@ -133,7 +176,7 @@ class _Writing:
         self._file = file
         self._target = target
         self._pixels = pixels
-        self._offset = 0
+        self.offset = 0
         self._changes = sorted(pixels.changes.items()) if pixels is not None else []
         """What is still to be written in place of what came, the lowest tag first."""
 
@@ -141,26 +184,26 @@ class _Writing:
         levels = [_Level(is_sequence=False, end=end, encoding=encoding)]
         while levels:
             level = levels[-1]
-            if level.end is not None and self._offset >= level.end:
-                if self._offset > level.end:
+            if level.end is not None and self.offset >= level.end:
+                if self.offset > level.end:
                     raise TranscodingFailed("an element reaches beyond what holds it")
                 levels.pop()
                 if levels:
                     yield _delimiter(_SEQUENCE_END if level.is_sequence else _ITEM_END)
                 continue
-            found = self._header(level, may_end=len(levels) == 1 and level.end is None)
+            found = self.header(level, may_end=len(levels) == 1 and level.end is None)
             if found is None:
                 return
             tag, vr, size = found
             if len(levels) == 1 and self._pixels is not None:
                 yield from self._changed_before(tag)
                 if tag in self._pixels.changes:
-                    self._skip(size)
+                    self.skip(size)
                     continue
                 if tag == _PIXEL_DATA:
                     yield from self._native(self._pixels, size)
                     continue
-            end = None if size == _UNDEFINED else self._offset + size
+            end = None if size == _UNDEFINED else self.offset + size
             if level.end is not None and end is not None and end > level.end:
                 raise TranscodingFailed("an element reaches beyond what holds it")
             if tag in (_ITEM_END, _SEQUENCE_END):
@@ -185,14 +228,14 @@ class _Writing:
             else:
                 yield from self._value(level, tag, vr, size)
 
-    def _header(self, level: _Level, *, may_end: bool) -> tuple[int, str, int] | None:
+    def header(self, level: _Level, *, may_end: bool) -> tuple[int, str, int] | None:
         """Read tag, VR and length of an element, or of an item; None at the end of a stream that has no length."""
         header = self._file.read(8)
         if not header and may_end:
             return None
         if len(header) < 8:
             raise TranscodingFailed("an element is cut off")
-        self._offset += 8
+        self.offset += 8
         encoding = level.encoding
         group, element, size = struct.unpack(">HHI" if encoding.is_big else "<HHI", header)
         tag = group << 16 | element
@@ -208,7 +251,7 @@ class _Writing:
         length = self._file.read(4)  # of every VR that is not known, too (PS3.5 7.1.2)
         if len(length) < 4:
             raise TranscodingFailed("an element is cut off")
-        self._offset += 4
+        self.offset += 4
         return tag, vr, int.from_bytes(length, "big" if encoding.is_big else "little")
 
     def _value(self, level: _Level, tag: int, vr: str, size: int) -> Iterator[bytes]:
@@ -222,11 +265,13 @@ class _Writing:
             yield self._element(tag, vr, size)
         first = b""
         for read in self._blocks(size):
+            if word is not None and len(read) % array(word).itemsize:
+                raise TranscodingFailed("a value is cut off")
             block = read if word is None else _turned(word, read)
             first = first or block
             if is_written:
                 yield block
-        self._offset += size
+        self.offset += size
         if tag == _PIXEL_REPRESENTATION:
             level.is_signed = first[:1] == b"\1"
         elif tag == _BITS_ALLOCATED:
@@ -250,16 +295,24 @@ class _Writing:
         while True:
             header = self._file.read(8)
             group, element, length = struct.unpack("<HHI", header) if len(header) == 8 else (0, 0, 0)
-            tag, self._offset = group << 16 | element, self._offset + 8
+            tag, self.offset = group << 16 | element, self.offset + 8
             if tag == _SEQUENCE_END:
                 return
             if tag != _ITEM:
                 raise TranscodingFailed("something but a fragment in its pixels")
-            self._skip(length)
+            self.skip(length)
 
-    def _skip(self, size: int) -> None:
+    def value(self, size: int) -> bytes:
+        """Read a value whole."""
+        self.offset += size
+        data = self._file.read(size)
+        if len(data) < size:
+            raise TranscodingFailed("a value is cut off")
+        return data
+
+    def skip(self, size: int) -> None:
         """Go beyond a value."""
-        self._offset += size
+        self.offset += size
         self._file.seek(size, io.SEEK_CUR)
 
     def _element(self, tag: int, vr: str, size: int) -> bytes:

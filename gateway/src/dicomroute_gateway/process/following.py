@@ -83,9 +83,9 @@ class Following:
         self._doubted_since = self._doubted_since or now
         if self.active is None or now - self._doubted_since > _MOUNTED_TOGETHER_SECONDS:
             sentence = (
-                f"{self._mounted.name} is not the operator's: {fault}. What was in force goes on. Delete the ConfigMap, "
-                "which the operator writes again where it accepts the route, and look who else may write ConfigMaps of "
-                "this namespace"
+                f"{self._mounted.name} is not the operator's: {fault}. What was in force goes on. Delete the "
+                "ConfigMap, which the operator writes again where it accepts the route, and look who else may write "
+                "ConfigMaps of this namespace"
             )
             self._problems.report("configuration", "ConfigurationForged", sentence)
         return self._fall_back()

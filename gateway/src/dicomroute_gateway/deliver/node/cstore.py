@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+import structlog
+
 from dicomroute_gateway.configuration.model import DicomNodeDestination
 from dicomroute_gateway.deliver.attempt import is_our_own
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
@@ -18,6 +20,7 @@ from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.node.associations import Associations, Forms, Kept, Peer
 from dicomroute_gateway.node.outgoing import Outgoing
 from dicomroute_gateway.node.threads import in_thread
+from dicomroute_gateway.prepare.decoders import DecoderDied
 from dicomroute_gateway.prepare.parcel import Parcel
 from dicomroute_gateway.prepare.preparing import Preparing, other_forms
 from dicomroute_gateway.prepare.transcode import TranscodingFailed
@@ -31,6 +34,9 @@ _TURN_SECONDS: Final = 0.25
 _CONNECT_SECONDS: Final = 10.0
 _MOST_KINDS: Final = MOST_CONTEXTS // 3
 """How many kinds of instances travel together: an association has contexts for all of their forms, of three at most."""
+
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ class CStoreTransport:
         for item in items:
             try:
                 parcel = self._as_taken(kept, item)
-            except (TranscodingFailed, Unreadable, OSError) as error:
+            except Exception as error:  # of ours too: what was stored before it is to be written down
                 done.append(_Answered(_not_prepared(error)))
                 return done
             source = Outgoing(parcel.file, parcel.length, self._throttle, self._closing)
@@ -182,8 +188,14 @@ def _of_few_kinds(items: Sequence[Item]) -> Sequence[Item]:
     return items
 
 
-def _not_prepared(error: TranscodingFailed | Unreadable | OSError) -> Judgement:
+def _not_prepared(error: Exception) -> Judgement:
     """Return what is made of an instance that has not the form that the peer takes."""
+    if isinstance(error, DecoderDied):
+        return Judgement(Outcome(Verdict.DOUBTFUL, "DecoderFailed", is_own=True), str(error))
+    if not isinstance(error, TranscodingFailed | Unreadable | OSError):
+        log.error("delivery.unprepared", exc_info=error)
+        sentence = "the gateway failed to write it in another form; its log says why"
+        return Judgement(Outcome(Verdict.DOUBTFUL, "GatewayError", is_own=True), sentence)
     if isinstance(error, TranscodingFailed):
         sentence = f"the peer does not take the transfer syntax, and the instance has no other form: {error}"
         return Judgement(Outcome(Verdict.REFUSED, "TranscodingFailed", is_own=True), sentence)
