@@ -60,6 +60,7 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     for name in (NAMESPACE, "dicomroute-system"):
         assert control_plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}}).code == 201
+    control_plane.sign_in("dicomroute-system", "rights-dicomroute")
     for document in filter(None, yaml.safe_load_all(text)):
         if document["kind"] in GROUPS and not document["metadata"].get("namespace"):
             answer = apply(control_plane, document)

@@ -70,6 +70,7 @@ class ControlPlane:
             ],
             folder / "apiserver.log",
         )
+        self._tokens: dict[str, str] = {}
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._context.check_hostname = False
         self._context.verify_mode = ssl.CERT_NONE
@@ -136,12 +137,17 @@ class ControlPlane:
         self, method: str, path: str, document: dict[str, Any] | None = None, *, user: str = "", kind: str = "json"
     ) -> Answer:
         """Send a request, as the administrator or as another `user`; `kind` is that of the body."""
-        somebody_else = {"Impersonate-User": user, "Impersonate-Group": "system:authenticated"} if user else {}
+        token = self._tokens.get(user, TOKEN)
+        somebody_else = {"Impersonate-User": user, "Impersonate-Group": "system:authenticated"}
         request = urllib.request.Request(
             f"https://127.0.0.1:{self._port}{path}",
             method=method,
             data=None if document is None else json.dumps(document).encode(),
-            headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": f"application/{kind}", **somebody_else},
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Content-Type": f"application/{kind}",
+                **(somebody_else if user and token == TOKEN else {}),
+            },
         )
         try:
             with urllib.request.urlopen(request, context=self._context, timeout=30) as response:
@@ -152,6 +158,14 @@ class ControlPlane:
                 return Answer(error.code, json.loads(text))
             except ValueError:
                 return Answer(error.code, {"message": text.decode(errors="replace")})
+
+    def sign_in(self, namespace: str, account: str) -> None:
+        """Create a service account; what is asked as this user is asked with a token of its own from here on."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        assert self.request("POST", path, {"metadata": {"name": account}}).code == 201
+        answer = self.request("POST", f"{path}/{account}/token", {"spec": {"expirationSeconds": 3600}})
+        assert answer.code == 201, answer.message
+        self._tokens[f"system:serviceaccount:{namespace}:{account}"] = answer.body["status"]["token"]
 
     def _is_ready(self) -> bool:
         try:
