@@ -1,0 +1,32 @@
+"""Whoever reads a reason on the product finds it in the documents."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dicomroute_gateway.dimse import tls
+from dicomroute_gateway.dimse.admission import Refusal
+from dicomroute_gateway.dimse.strangers import Stranger
+
+NOT_TOLD = {"HandshakeAborted"}
+"""A handshake that is broken off without an alert is a health check."""
+
+
+def named_in(text: str) -> set[str]:
+    return set(re.findall(r"`([A-Za-z0-9]+)`", text))
+
+
+@pytest.mark.parametrize("kind", [Refusal, Stranger])
+def test_every_reason_for_no_association_has_a_row(root: Path, kind: type[Refusal | Stranger]) -> None:
+    runbook = (root / "docs" / "runbooks" / "no-association.md").read_text()
+    assert {one.label for one in kind} <= named_in(runbook)
+
+
+def test_every_reason_for_no_tls_has_a_row(root: Path) -> None:
+    source = Path(tls.__file__).read_text()
+    reasons = set(re.findall(r'"((?:TLS|[A-Z][a-z])[A-Za-z]*[a-z][A-Z][A-Za-z]*|TLS[A-Z][A-Za-z]+)"', source))
+    assert {"TLSTimedOut", "ClientCertificateMissing", "HandshakeTimedOut", "TLSExpired"} <= reasons
+    documents = ("docs/runbooks/no-association.md", "docs/credentials.md")
+    said = set().union(*(named_in((root / name).read_text()) for name in documents))
+    assert reasons - NOT_TOLD <= said
