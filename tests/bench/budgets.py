@@ -30,6 +30,7 @@ def budgets(result: dict[str, Any]) -> list[Budget]:
         _times(find, "one-512k", "pynetdicom", 2, 3),
         _below("p99 of a C-STORE, 1 association, 512 KB", find("one-512k", OWN, "p99_ms"), 20, "ms"),
         _less(find),
+        _share(find, "many-512k-tls", 0.6),
         _times(find, "stock-3k", "pynetdicom", 20, None),
         _times(find, "stock-3k", "storescp-default", 20, None),
         _below("memory, idle", _scaled(find("memory", OWN, "idle_bytes")), 200, "MiB"),
@@ -82,6 +83,15 @@ def _less(find: Find) -> Budget | None:
     plain, services = (find("one-512k-services", OWN, key) for key in ("plain_rate", "rate"))
     found = {number: 100 * (1 - services[number] / plain[number]) for number in plain}
     return _below("less with the other services proposed", found, 10, "%")
+
+
+def _share(find: Find, scenario: str, least: float) -> Budget | None:
+    plain, special = (find(scenario, OWN, key) for key in ("plain_rate", "rate"))
+    if not plain:
+        return None
+    median = statistics.median(special[number] / plain[number] for number in plain)
+    verdict = "met" if median >= least else "missed"
+    return Budget(f"{scenario}: times the same without", f"{least:g}", "", f"{median:.2f}", verdict)
 
 
 def _below(what: str, found: dict[int, float], most: float, unit: str) -> Budget | None:

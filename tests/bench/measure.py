@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,14 @@ STOCK_WORDS = ("storescu", "-v", "-aet", "BENCHSENDER", "-aec", "BENCH", "127.0.
 
 class Lost(Exception):
     """A system does not have what it acknowledged, or did not acknowledge or deliver what it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Where a server speaks TLS, and the file with the authority of its certificate."""
+
+    port: int
+    authority: Path
 
 
 class Senders:
@@ -79,6 +87,7 @@ def stream(
     *,
     warm_up: int = 1,
     other_services: bool = False,
+    tls: Tls | None = None,
     first: int = 1,
     already: int = 0,
     destination: Destination | None = None,
@@ -90,8 +99,9 @@ def stream(
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = str(template.write(folder / "template.json"))
+    port, authority = (tls.port, str(tls.authority)) if tls else (server.port, "")
     jobs = [
-        Job(server.port, file, number, seconds, max(1, most // associations), warm_up, other_services)
+        Job(port, file, number, seconds, max(1, most // associations), warm_up, other_services, authority)
         for number in range(first, first + associations)
     ]
     warm = already + associations * warm_up
@@ -130,23 +140,34 @@ def stream(
     }
 
 
-def other_services(server: Server, folder: Path, template: Template, seconds: float, most: int) -> Sample:
-    """Send with the other services proposed, and without for `plain_rate`, by turns to one server.
+def by_turns(
+    server: Server,
+    folder: Path,
+    template: Template,
+    associations: int,
+    seconds: float,
+    most: int,
+    *,
+    other_services: bool = False,
+    tls: Tls | None = None,
+) -> Sample:
+    """Send with the other services proposed, or over TLS, and without for `plain_rate`, by turns to one server.
 
     What is looked for is smaller than what two runs of the same differ by.
     """
     turns: dict[bool, list[Sample]] = {True: [], False: []}
-    for number, proposed in enumerate((True, False, False, True) * _TURNS, 1):
-        turns[proposed].append(
+    for number, is_special in enumerate((True, False, False, True) * _TURNS):
+        turns[is_special].append(
             stream(
                 server,
                 folder,
                 template,
-                1,
+                associations,
                 seconds / (2 * _TURNS),
                 most,
-                other_services=proposed,
-                first=number,
+                other_services=other_services and is_special,
+                tls=tls if is_special else None,
+                first=1 + number * associations,
                 already=server.count(),
             )
         )
@@ -157,6 +178,7 @@ def other_services(server: Server, folder: Path, template: Template, seconds: fl
             key: round(statistics.median(one[key] for one in sample), 3)
             for key in ("p50_ms", "server_cpu_ms", "client_cpu_ms")
         },
+        "plain_cpu_ms": round(statistics.median(one["server_cpu_ms"] for one in plain), 3),
         "plain_rate": round(sum(one["instances"] for one in plain) / sum(one["seconds"] for one in plain), 1),
     }
 

@@ -89,6 +89,12 @@ def _backlog(server: Server, setting: Setting) -> Sample:
     return measure.backlog(server, setting.folder, instances.small(), count, setting.destination)
 
 
+def _tls(server: Server, setting: Setting) -> Sample:
+    assert isinstance(server, Gateway)
+    tls = measure.Tls(server.tls_port, server.authority)
+    return measure.by_turns(server, setting.folder, instances.ct(512), 8, setting.seconds, 8000, tls=tls)
+
+
 def _memory(server: Server, setting: Setting) -> Sample:
     return measure.memory(server, 1000)
 
@@ -118,9 +124,15 @@ SCENARIOS = {
         Scenario(
             "one-512k-services",
             "1 association, CT of 512 KB, with Storage Commitment, Query/Retrieve and worklist proposed",
-            lambda server, setting: measure.other_services(
-                server, setting.folder, instances.ct(512), setting.seconds, 8000
+            lambda server, setting: measure.by_turns(
+                server, setting.folder, instances.ct(512), 1, setting.seconds, 8000, other_services=True
             ),
+            (OWN,),
+        ),
+        Scenario(
+            "many-512k-tls",
+            "8 associations, CT of 512 KB, over TLS",
+            _tls,
             (OWN,),
         ),
         Scenario("many-40k", "8 associations, CT of 40 KB", _stream(lambda: instances.ct(128), 8, 40000), FAST),

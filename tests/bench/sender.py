@@ -10,6 +10,7 @@ and releases the association at the line after that.
 import json
 import resource
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -54,14 +55,21 @@ class Job:
     most: int
     warm_up: int = 1
     other_services: bool = False
+    authority: str = ""
+    """A file with the authority of the server's certificate, where the port speaks TLS."""
 
 
 class Association:
     """An association that stores; `max_pdu_bytes` is what the peer takes."""
 
-    def __init__(self, port: int, sop_class: str, syntax: str, *, other_services: bool = False) -> None:
+    def __init__(
+        self, port: int, sop_class: str, syntax: str, *, other_services: bool = False, authority: str = ""
+    ) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if authority:
+            context = ssl.create_default_context(cafile=authority)
+            self._socket = context.wrap_socket(self._socket, server_hostname="127.0.0.1")
         self._received = bytearray()
         self._socket.sendall(_associate_request(sop_class, syntax, other_services))
         kind, body = self._read_pdu()
@@ -158,7 +166,11 @@ class Message:
 def run(job: Job) -> None:
     template = Template.read(Path(job.template))
     association = Association(
-        job.port, template.sop_class_uid, template.transfer_syntax_uid, other_services=job.other_services
+        job.port,
+        template.sop_class_uid,
+        template.transfer_syntax_uid,
+        other_services=job.other_services,
+        authority=job.authority,
     )
     message = Message(template, association.max_pdu_bytes, job.number)
     for serial in range(job.warm_up):

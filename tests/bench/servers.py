@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import machine
+from certificates import Authority
 from destinations import Destination, StowSink, associates
-from manifests import route, target
+from manifests import Json, route, target
 from orthanc import Installed
 from ports import free_port
 from processes import Process
@@ -49,22 +50,40 @@ class Gateway:
             },
             {"name": "everything", "destinations": [reference]},
         ]
-        listener = {
+        listener: Json = {
             "name": "dicom",
             "port": 11112,
             "aeTitles": ["BENCH"],
             "sources": {"policy": "Any"},
             "maxAssociations": MOST_ASSOCIATIONS,
         }
+        authority = Authority(folder / "authority")
+        self.authority = authority.file
+        certificate, key = (file.read_text() for file in authority.issue("127.0.0.1"))
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "gateway-tls"},
+            "type": "kubernetes.io/tls",
+            "stringData": {"tls.crt": certificate, "tls.key": key},
+        }
+        tls = {"certificateRef": {"name": "gateway-tls"}, "clientCertificates": "Ignored"}
+        listeners = [listener, {**listener, "name": "dicom-tls", "port": 2762, "tls": tls}]
         spool = {"size": "1Ti", "highWatermarkPercent": 99}
         mode = "Running" if destination else "HoldDeliveries"
         objects = destination.manifests if destination else [target(url="https://127.0.0.1:9/dicom-web")]
-        self._spec = {"listeners": [listener], "rules": rules, "gateway": {"spool": spool}}
-        self._running = Running(folder, [route(**self._spec, mode=mode), *objects])
+        self._spec = {"listeners": listeners, "rules": rules, "gateway": {"spool": spool}}
+        self._running = Running(folder, [route(**self._spec, mode=mode), secret, *objects])
 
     @property
     def port(self) -> int:
         return int(self._running.addresses[self._running.route]["dicom"].rpartition(":")[2])
+
+    @property
+    def tls_port(self) -> int:
+        """Where it speaks TLS, with a certificate of `authority`."""
+        (found,) = (one["port"] for one in self._running.status()["listeners"] if one["name"] == "dicom-tls")
+        return int(found)
 
     @property
     def roots(self) -> list[int]:
