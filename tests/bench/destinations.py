@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import machine
 from certificate import make_certificate
+from certificates import Authority
 from manifests import Json, node, target
 from ports import free_port
 from processes import Process
@@ -74,14 +75,8 @@ class StowSink:
     def manifests(self) -> Sequence[Json]:
         if not self.authority:
             return [target(url=self.url)]
-        reference = {"kind": "ConfigMap", "name": "archive-ca", "key": "ca.crt"}
-        authority = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "archive-ca"},
-            "data": {"ca.crt": self.authority},
-        }
-        return [target(url=self.url, tls={"caBundleRef": reference}), authority]
+        bundle, authority = _bundle("archive-ca", self.authority)
+        return [target(url=self.url, tls={"caBundleRef": bundle}), authority]
 
     def arrived(self) -> Arrived:
         assert self._process.stdin
@@ -105,20 +100,29 @@ class StowSink:
 class Storescp:
     """DCMTK's storescp as it comes: one association after the other, Nagle's algorithm on, nothing synced."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tls: bool = False) -> None:
         self.reference: Json = {"kind": "DicomNode", "name": "pacs"}
         self._kept = folder / "kept"
         self._kept.mkdir(parents=True)
         self.port = free_port()
         command = [str(BENCH / "peers" / "storescp-default"), str(self.port), str(self._kept)]
+        self._authority = Authority(folder / "authority") if tls else None
+        authority = ""
+        if self._authority:
+            certificate, key = self._authority.issue("127.0.0.1")
+            command += ["+tls", str(key), str(certificate), "-ic"]
+            authority = str(self._authority.file)
         self._process = Process(command, folder / "log")
-        self._process.wait_until(lambda: associates(self.port), "storescp accepts no association")
+        self._process.wait_until(lambda: associates(self.port, authority), "storescp accepts no association")
 
     @property
     def manifests(self) -> Sequence[Json]:
         spec = {"aeTitle": "STORESCP", "host": "127.0.0.1", "port": self.port, "allowedSources": ["127.0.0.0/8"]}
-        document = node(**spec)
-        return [{**document, "metadata": {"name": self.reference["name"]}}]
+        metadata = {"name": self.reference["name"]}
+        if not self._authority:
+            return [{**node(**spec), "metadata": metadata}]
+        bundle, authority = _bundle("pacs-ca", self._authority.pem)
+        return [{**node(**spec, tls={"caBundleRef": bundle}), "metadata": metadata}, authority]
 
     def arrived(self) -> Arrived:
         files = [one.stat() for one in os.scandir(self._kept)]
@@ -130,10 +134,17 @@ class Storescp:
         self._process.stop()
 
 
-def associates(port: int) -> bool:
-    """Return whether something accepts associations on a port."""
+def _bundle(name: str, authority: str) -> tuple[Json, Json]:
+    """Return a reference to an authority in PEM, and the ConfigMap that it is in."""
+    reference = {"kind": "ConfigMap", "name": name, "key": "ca.crt"}
+    data = {"ca.crt": authority}
+    return reference, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def associates(port: int, authority: str = "") -> bool:
+    """Return whether something accepts associations on a port; it speaks TLS where an authority is given."""
     try:
-        Association(port, CT, IMPLICIT_VR).release()
+        Association(port, CT, IMPLICIT_VR, authority=authority).release()
     except (OSError, SendError):
         return False
     return True

@@ -195,6 +195,14 @@ SCENARIOS = {
             lacks_store_scu,
         ),
         Scenario(
+            "cstore-forward-512k-tls",
+            "CT of 512 KB, by C-STORE over TLS to storescp as it comes",
+            _forward(lambda: instances.ct(512), 8000),
+            (OWN,),
+            lambda folder: Storescp(folder, tls=True),
+            lacks_store_scu,
+        ),
+        Scenario(
             "cstore-forward-3k",
             "images of 3 KB, by C-STORE to storescp as it comes",
             _forward(instances.small, 40000),
