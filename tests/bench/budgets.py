@@ -30,6 +30,8 @@ def budgets(result: dict[str, Any]) -> list[Budget]:
         _times(find, "one-512k", "pynetdicom", 2, 3),
         _below("p99 of a C-STORE, 1 association, 512 KB", find("one-512k", OWN, "p99_ms"), 20, "ms"),
         _less(find),
+        _below("p99 of a C-STORE beside 1000 handshakes", find("crowded-512k-tls", OWN, "p99_ms"), 50, "ms"),
+        _below("memory of 1000 handshakes", _scaled(find("crowded-512k-tls", OWN, "increase_bytes")), 150, "MiB"),
         _share("many-512k-tls", find("many-512k-tls", OWN, "rate"), find("many-512k-tls", OWN, "plain_rate"), 0.6),
         _times(find, "stock-3k", "pynetdicom", 20, None),
         _times(find, "stock-3k", "storescp-default", 20, None),

@@ -5,6 +5,7 @@ than it acknowledged raises Lost.
 """
 
 import json
+import socket
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,8 @@ Sample = dict[str, Any]
 PROBE = 20
 LOOK_SECONDS = 0.1
 STALL_SECONDS = 60
+BEGUN_HANDSHAKE = b"\x16\x03\x01\x02\x00\x01"
+"""The head of a record with a ClientHello whose rest never comes."""
 _TURNS = 2
 STOCK_WORDS = ("storescu", "-v", "-aet", "BENCHSENDER", "-aec", "BENCH", "127.0.0.1")
 
@@ -315,6 +318,27 @@ def memory(server: Server, associations: int) -> Sample:
     for one in held:
         one.release()
     return {"idle_bytes": idle, "associations": associations, "associations_bytes": standing - idle}
+
+
+def crowded(
+    server: Server, folder: Path, template: Template, seconds: float, most: int, connections: int, tls: Tls
+) -> Sample:
+    """Send over TLS beside so many connections that say nothing, or begin a handshake and never go on."""
+    time.sleep(1)
+    idle = machine.pss_bytes(server.roots)
+    held = []
+    with machine.MemoryPeak(server.roots) as peak:
+        for number in range(connections):
+            held.append(socket.create_connection(("127.0.0.1", tls.port), timeout=30))
+            if number % 2:
+                try:
+                    held[-1].sendall(BEGUN_HANDSHAKE)
+                except OSError:
+                    pass  # it has made room for another one
+        sample = stream(server, folder, template, 1, seconds, most, tls=tls)
+    for one in held:
+        one.close()
+    return {**sample, "idle_bytes": idle, "increase_bytes": max(0, peak.most_bytes - idle)}
 
 
 def passing(server: Server, folder: Path, template: Template) -> Sample:

@@ -95,6 +95,12 @@ def _tls(server: Server, setting: Setting) -> Sample:
     return measure.by_turns(server, setting.folder, instances.ct(512), 8, setting.seconds, 8000, tls=tls)
 
 
+def _crowded(server: Server, setting: Setting) -> Sample:
+    assert isinstance(server, Gateway)
+    tls = measure.Tls(server.tls_port, server.authority)
+    return measure.crowded(server, setting.folder, instances.ct(512), setting.seconds, 8000, 1000, tls)
+
+
 def _memory(server: Server, setting: Setting) -> Sample:
     return measure.memory(server, 1000)
 
@@ -133,6 +139,12 @@ SCENARIOS = {
             "many-512k-tls",
             "8 associations, CT of 512 KB, over TLS",
             _tls,
+            (OWN,),
+        ),
+        Scenario(
+            "crowded-512k-tls",
+            "1 association, CT of 512 KB, over TLS beside 1000 connections that never finish a handshake",
+            _crowded,
             (OWN,),
         ),
         Scenario("many-40k", "8 associations, CT of 40 KB", _stream(lambda: instances.ct(128), 8, 40000), FAST),
