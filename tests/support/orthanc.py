@@ -6,6 +6,7 @@ import json
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -51,12 +52,14 @@ class Orthanc:
         dicom_port: int | None = None,
         overwrites: bool = False,
         installed: Installed = DEBIAN_12,
+        further: Mapping[str, Any] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._installed = installed
         self._folder = folder
         self._host = host
         self._overwrites = overwrites
+        self._further = further or {}
         self.port = port or free_port()
         self.dicom_port = dicom_port
         self._password = password
@@ -87,6 +90,7 @@ class Orthanc:
             "RegisteredUsers": {USER: self._password} if self._password else {},
             "Plugins": [str(self._installed.plugin)],
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+            **self._further,
         }
         file = self._folder / "orthanc.json"
         file.write_text(json.dumps(configuration))
@@ -108,6 +112,10 @@ class Orthanc:
             for one in self._get("/instances?expand&since=0&limit=100000")
         }
 
+    def post(self, path: str, body: bytes) -> Any:
+        """Return its answer to a request of its own API."""
+        return json.loads(self._read(path, body))
+
     def _answers(self) -> bool:
         try:
             self._get("/system")
@@ -118,8 +126,8 @@ class Orthanc:
     def _get(self, path: str) -> Any:
         return json.loads(self._read(path))
 
-    def _read(self, path: str) -> bytes:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}")
+    def _read(self, path: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body)
         if self._password:
             token = base64.b64encode(f"{USER}:{self._password}".encode()).decode()
             request.add_header("Authorization", f"Basic {token}")
