@@ -15,10 +15,10 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomroute_gateway.prepare.decoders import DecoderDied, Decoders, bounds
+from dicomroute_gateway.prepare.decoders import Decoders, bounds
 from dicomroute_gateway.prepare.decompress import DECODED, decompress
+from dicomroute_gateway.prepare.failures import DecoderDied, TranscodingFailed
 from dicomroute_gateway.prepare.preparing import other_forms
-from dicomroute_gateway.prepare.transcode import TranscodingFailed
 from dicomroute_gateway.spool.part10 import meta_length
 
 

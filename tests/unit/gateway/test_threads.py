@@ -24,7 +24,8 @@ from dicomroute_gateway.deliver.settling import Settling
 from dicomroute_gateway.deliver.transport import Item
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.measures import Measures
-from dicomroute_gateway.prepare.transcode import IMPLICIT_VR_LITTLE_ENDIAN, TranscodingFailed
+from dicomroute_gateway.prepare.failures import TranscodingFailed
+from dicomroute_gateway.prepare.transcode import IMPLICIT_VR_LITTLE_ENDIAN
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.throttle import Throttle
 

@@ -29,7 +29,8 @@ from pydicom.uid import (
 )
 
 from dicomroute_gateway.configuration.recipe import Recipe, Transcode
-from dicomroute_gateway.prepare.transcode import TranscodingFailed, alternatives, transcode
+from dicomroute_gateway.prepare.failures import TranscodingFailed
+from dicomroute_gateway.prepare.transcode import alternatives, transcode
 from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.spool.derived import Derived
 from dicomroute_gateway.spool.files import Files

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from .decoder_messages import read_message, write_message
-from .transcode import TranscodingFailed
+from .failures import DecoderDied, TranscodingFailed
 
 _CGROUP_MEMORY: Final = Path("/sys/fs/cgroup/memory.max")
 _UNBOUNDED: Final = 1 << 40
@@ -25,10 +25,6 @@ class Frame:
     pixels: bytes
     photometric_interpretation: str
     planar_configuration: int | None
-
-
-class DecoderDied(TranscodingFailed):
-    """A decoder ended, or took too long, for whatever reason: the pixels may be the cause, and may not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@ from typing import Final, Protocol
 from pydicom.encaps import generate_frames
 
 from .decoders import Decoder, Decoders, Frame
-from .transcode import EXPLICIT_VR_LITTLE_ENDIAN, Pixels, TranscodingFailed, top_level, transcode
+from .elements import top_level
+from .failures import TranscodingFailed
+from .transcode import EXPLICIT_VR_LITTLE_ENDIAN, Pixels, transcode
 
 _JPEG_LOSSY: Final = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 DECODED: Final = frozenset(

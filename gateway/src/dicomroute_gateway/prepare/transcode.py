@@ -4,20 +4,32 @@ For destinations that do not take what came. From Implicit and Explicit VR Littl
 Deflated Explicit VR Little Endian to Implicit or Explicit VR Little Endian. No value changes, pixels least of all: what
 comes without a VR gets that of the data dictionary, unknown and private ones UN (PS3.5 6.2.2), sequences are written
 with undefined length, and group lengths (gggg,0000), which would no longer be true, are left out. Equal data sets give
-equal bytes. Own code, because pydicom holds every value in memory, and an instance may have gigabytes. Pure but for the
-file it reads.
+equal bytes. Pure but for the file it reads.
 """
 
 import io
 import struct
 import zlib
 from array import array
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from pydicom.datadict import dictionary_VR
+from .elements import (
+    BLOCK_BYTES,
+    EXPLICIT,
+    EXPLICIT_BIG,
+    IMPLICIT,
+    ITEM,
+    ITEM_END,
+    PIXEL_DATA,
+    SEQUENCE_END,
+    SHORT_VRS,
+    UNDEFINED,
+    Elements,
+    Encoding,
+)
+from .failures import TranscodingFailed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -27,22 +39,8 @@ EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1.99"
 EXPLICIT_VR_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 
-_BLOCK_BYTES: Final = 1 << 20
-_UNDEFINED: Final = 0xFFFFFFFF
-_ITEM: Final = 0xFFFEE000
-_ITEM_END: Final = 0xFFFEE00D
-_SEQUENCE_END: Final = 0xFFFEE0DD
 _PIXEL_REPRESENTATION: Final = 0x00280103
 _BITS_ALLOCATED: Final = 0x00280100
-_PIXEL_DATA: Final = 0x7FE00010
-_MOST_DEPTH: Final = 10_000
-_SHORT_VRS: Final = frozenset(
-    (
-        *("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO"),
-        *("LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"),
-    )
-)
-"""VRs whose length has two bytes in explicit syntaxes; that of all others has four (PS3.5 7.1.2)."""
 _WORDS: Final = (
     dict.fromkeys(("AT", "OW", "SS", "US"), "H")
     | dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), "I")
@@ -52,25 +50,13 @@ _WORDS: Final = (
 _MOST_INFLATED_BYTES: Final = 1 << 32
 
 
-class TranscodingFailed(Exception):
-    """The bytes are not a data set in the transfer syntax that they came in, or have no other form."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoding:
-    is_explicit: bool
-    is_big: bool = False
-
-
-_IMPLICIT: Final = _Encoding(is_explicit=False)
-_EXPLICIT: Final = _Encoding(is_explicit=True)
 _READ: Final = {
-    IMPLICIT_VR_LITTLE_ENDIAN: _IMPLICIT,
-    EXPLICIT_VR_LITTLE_ENDIAN: _EXPLICIT,
-    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: _EXPLICIT,
-    EXPLICIT_VR_BIG_ENDIAN: _Encoding(is_explicit=True, is_big=True),
+    IMPLICIT_VR_LITTLE_ENDIAN: IMPLICIT,
+    EXPLICIT_VR_LITTLE_ENDIAN: EXPLICIT,
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: EXPLICIT,
+    EXPLICIT_VR_BIG_ENDIAN: EXPLICIT_BIG,
 }
-_WRITTEN: Final = {EXPLICIT_VR_LITTLE_ENDIAN: _EXPLICIT, IMPLICIT_VR_LITTLE_ENDIAN: _IMPLICIT}
+_WRITTEN: Final = {EXPLICIT_VR_LITTLE_ENDIAN: EXPLICIT, IMPLICIT_VR_LITTLE_ENDIAN: IMPLICIT}
 
 
 def alternatives(transfer_syntax_uid: str) -> tuple[str, ...]:
@@ -100,51 +86,8 @@ def transcode(file: BinaryIO, length: int, source: str, target: str, pixels: Pix
     """
     end: int | None = length
     if source == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-        file, end = cast(BinaryIO, io.BufferedReader(_Inflated(file, length), _BLOCK_BYTES)), None
-    yield from _joined(_Writing(file, _WRITTEN[target], pixels).data_set(end, _READ[source]))
-
-
-def top_level(
-    file: BinaryIO, length: int, wanted: Collection[int], most_value_bytes: int
-) -> tuple[dict[int, bytes], int | None]:
-    """Return the values of `wanted` elements of an Explicit VR Little Endian data set, and where its pixels begin.
-
-    That is the place of the first item of encapsulated Pixel Data, from the beginning of the data set; None without
-    Pixel Data. Nothing else is kept. Raises TranscodingFailed, also for a wanted value that is longer than said, and
-    for native pixels.
-    """
-    walk, found = _Writing(file, _EXPLICIT), dict[int, bytes]()
-    levels = [_Level(is_sequence=False, end=length, encoding=_EXPLICIT)]
-    while levels:
-        level = levels[-1]
-        if level.end is not None and walk.offset >= level.end:
-            levels.pop()
-            continue
-        header = walk.header(level, may_end=False)
-        assert header is not None
-        tag, vr, size = header
-        if len(levels) == 1 and tag == _PIXEL_DATA:
-            if size != _UNDEFINED:
-                raise TranscodingFailed("its pixels are not encapsulated")
-            return found, walk.offset
-        end = None if size == _UNDEFINED else walk.offset + size
-        if tag in (_ITEM_END, _SEQUENCE_END):
-            if len(levels) == 1:
-                raise TranscodingFailed("a delimiter where none belongs")
-            levels.pop()
-        elif level.is_sequence:
-            levels.append(_Level(False, end, level.encoding))
-        elif vr == "SQ" or size == _UNDEFINED:
-            levels.append(_Level(True, end, level.encoding if vr == "SQ" else _IMPLICIT))
-        elif len(levels) == 1 and tag in wanted:
-            if size > most_value_bytes:
-                raise TranscodingFailed("one of its image attributes is too long")
-            found[tag] = walk.value(size)
-        else:
-            walk.skip(size)
-        if len(levels) > _MOST_DEPTH:
-            raise TranscodingFailed("sequences are nested too deep")
-    return found, None
+        file, end = cast(BinaryIO, io.BufferedReader(_Inflated(file, length), BLOCK_BYTES)), None
+    yield from _joined(_Writing(Elements(file, end, _READ[source]), _WRITTEN[target], pixels).data_set())
 
 
 def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -152,109 +95,46 @@ def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
     waiting = bytearray()
     for piece in pieces:
         waiting += piece
-        if len(waiting) >= _BLOCK_BYTES:
+        if len(waiting) >= BLOCK_BYTES:
             yield bytes(waiting)
             waiting.clear()
     yield bytes(waiting)
 
 
-@dataclass(slots=True)
-class _Level:
-    """A data set, an item's or the whole, or a sequence of items; `end` is where it ends, None if a delimiter says."""
-
-    is_sequence: bool
-    end: int | None
-    encoding: _Encoding
-    is_signed: bool = False
-    bits_allocated: int = 0
-
-
 class _Writing:
     """One data set on its way from one encoding to another."""
 
-    def __init__(self, file: BinaryIO, target: _Encoding, pixels: Pixels | None = None) -> None:
-        self._file = file
+    def __init__(self, elements: Elements, target: Encoding, pixels: Pixels | None) -> None:
+        self._elements = elements
         self._target = target
         self._pixels = pixels
-        self.offset = 0
         self._changes = sorted(pixels.changes.items()) if pixels is not None else []
         """What is still to be written in place of what came, the lowest tag first."""
 
-    def data_set(self, end: int | None, encoding: _Encoding) -> Iterator[bytes]:
-        levels = [_Level(is_sequence=False, end=end, encoding=encoding)]
-        while levels:
-            level = levels[-1]
-            if level.end is not None and self.offset >= level.end:
-                if self.offset > level.end:
-                    raise TranscodingFailed("an element reaches beyond what holds it")
-                levels.pop()
-                if levels:
-                    yield _delimiter(_SEQUENCE_END if level.is_sequence else _ITEM_END)
-                continue
-            found = self.header(level, may_end=len(levels) == 1 and level.end is None)
-            if found is None:
-                return
+    def data_set(self) -> Iterator[bytes]:
+        elements = self._elements
+        while (found := elements.header()) is not None:
             tag, vr, size = found
-            if len(levels) == 1 and self._pixels is not None:
+            if tag in (ITEM_END, SEQUENCE_END):
+                yield _delimiter(tag)
+                continue
+            if self._pixels is not None and elements.is_top:
                 yield from self._changed_before(tag)
                 if tag in self._pixels.changes:
-                    self.skip(size)
+                    elements.skip(size)
                     continue
-                if tag == _PIXEL_DATA:
+                if tag == PIXEL_DATA:
                     yield from self._native(self._pixels, size)
                     continue
-            end = None if size == _UNDEFINED else self.offset + size
-            if level.end is not None and end is not None and end > level.end:
-                raise TranscodingFailed("an element reaches beyond what holds it")
-            if tag in (_ITEM_END, _SEQUENCE_END):
-                if level.end is not None or len(levels) == 1 or level.is_sequence is not (tag == _SEQUENCE_END):
-                    raise TranscodingFailed("a delimiter where none belongs")
-                levels.pop()
-                yield _delimiter(tag)
-            elif level.is_sequence:
-                if tag != _ITEM:
-                    raise TranscodingFailed("something but an item in a sequence")
-                levels.append(_Level(False, end, level.encoding, level.is_signed, level.bits_allocated))
-                yield struct.pack("<HHI", 0xFFFE, 0xE000, _UNDEFINED)
-            elif vr == "SQ" or size == _UNDEFINED:
-                if vr not in ("SQ", "UN"):
-                    raise TranscodingFailed("a value without a length that is no sequence")
-                # What was UN in an explicit syntax is Implicit VR Little Endian within (PS3.5 6.2.2).
-                within = level.encoding if vr == "SQ" else _IMPLICIT
-                levels.append(_Level(True, end, within, level.is_signed, level.bits_allocated))
-                yield self._element(tag, "SQ", _UNDEFINED)
-                if len(levels) > _MOST_DEPTH:
-                    raise TranscodingFailed("sequences are nested too deep")
+            if not elements.enter(tag, vr, size):
+                yield from self._value(tag, vr, size)
+            elif tag == ITEM:
+                yield struct.pack("<HHI", 0xFFFE, 0xE000, UNDEFINED)
             else:
-                yield from self._value(level, tag, vr, size)
+                yield self._element(tag, "SQ", UNDEFINED)
 
-    def header(self, level: _Level, *, may_end: bool) -> tuple[int, str, int] | None:
-        """Read tag, VR and length of an element, or of an item; None at the end of a stream that has no length."""
-        header = self._file.read(8)
-        if not header and may_end:
-            return None
-        if len(header) < 8:
-            raise TranscodingFailed("an element is cut off")
-        self.offset += 8
-        encoding = level.encoding
-        group, element, size = struct.unpack(">HHI" if encoding.is_big else "<HHI", header)
-        tag = group << 16 | element
-        if group == 0xFFFE:
-            return tag, "", size
-        if not encoding.is_explicit:
-            return tag, "SQ" if size == _UNDEFINED else _vr(tag, level.is_signed), size
-        vr = header[4:6].decode("latin-1")
-        if vr in _SHORT_VRS:
-            return tag, vr, int.from_bytes(header[6:], "big" if encoding.is_big else "little")
-        if not (vr.isascii() and vr.isalpha() and vr.isupper()):
-            raise TranscodingFailed("an element without a VR")
-        length = self._file.read(4)  # of every VR that is not known, too (PS3.5 7.1.2)
-        if len(length) < 4:
-            raise TranscodingFailed("an element is cut off")
-        self.offset += 4
-        return tag, vr, int.from_bytes(length, "big" if encoding.is_big else "little")
-
-    def _value(self, level: _Level, tag: int, vr: str, size: int) -> Iterator[bytes]:
+    def _value(self, tag: int, vr: str, size: int) -> Iterator[bytes]:
+        level = self._elements.level
         word = _WORDS.get(vr) if level.encoding.is_big else None
         if word is not None and size % array(word).itemsize:
             raise TranscodingFailed(f"a value of VR {vr} whose length is no multiple of its words")
@@ -264,14 +144,13 @@ class _Writing:
         if is_written:
             yield self._element(tag, vr, size)
         first = b""
-        for read in self._blocks(size):
+        for read in self._elements.blocks(size):
             if word is not None and len(read) % array(word).itemsize:
                 raise TranscodingFailed("a value is cut off")
             block = read if word is None else _turned(word, read)
             first = first or block
             if is_written:
                 yield block
-        self.offset += size
         if tag == _PIXEL_REPRESENTATION:
             level.is_signed = first[:1] == b"\1"
         elif tag == _BITS_ALLOCATED:
@@ -286,52 +165,23 @@ class _Writing:
 
     def _native(self, pixels: Pixels, size: int) -> Iterator[bytes]:
         """Yield native pixels, and go beyond the encapsulated ones."""
-        if size != _UNDEFINED:
+        if size != UNDEFINED:
             raise TranscodingFailed("its pixels are not encapsulated")
         padding = pixels.length % 2
-        yield self._element(_PIXEL_DATA, pixels.vr, pixels.length + padding)
+        yield self._element(PIXEL_DATA, pixels.vr, pixels.length + padding)
         yield from pixels.blocks
         yield bytes(padding)
-        while True:
-            header = self._file.read(8)
-            group, element, length = struct.unpack("<HHI", header) if len(header) == 8 else (0, 0, 0)
-            tag, self.offset = group << 16 | element, self.offset + 8
-            if tag == _SEQUENCE_END:
-                return
-            if tag != _ITEM:
-                raise TranscodingFailed("something but a fragment in its pixels")
-            self.skip(length)
-
-    def value(self, size: int) -> bytes:
-        """Read a value whole."""
-        self.offset += size
-        data = self._file.read(size)
-        if len(data) < size:
-            raise TranscodingFailed("a value is cut off")
-        return data
-
-    def skip(self, size: int) -> None:
-        """Go beyond a value."""
-        self.offset += size
-        self._file.seek(size, io.SEEK_CUR)
+        self._elements.skip_fragments()
 
     def _element(self, tag: int, vr: str, size: int) -> bytes:
         group, element = tag >> 16, tag & 0xFFFF
         if not self._target.is_explicit:
             return struct.pack("<HHI", group, element, size)
-        if vr in _SHORT_VRS and size > 0xFFFF:
+        if vr in SHORT_VRS and size > 0xFFFF:
             vr = "UN"  # whose length has four bytes (PS3.5 6.2.2 note 3)
-        if vr in _SHORT_VRS:
+        if vr in SHORT_VRS:
             return struct.pack("<HH2sH", group, element, vr.encode(), size)
         return struct.pack("<HH2sHI", group, element, vr.encode(), 0, size)
-
-    def _blocks(self, size: int) -> Iterator[bytes]:
-        while size:
-            block = self._file.read(min(size, _BLOCK_BYTES))
-            if not block:
-                raise TranscodingFailed("a value is cut off")
-            size -= len(block)
-            yield block
 
 
 class _Inflated(io.RawIOBase):
@@ -352,7 +202,7 @@ class _Inflated(io.RawIOBase):
         while not self._inflate.eof:
             waiting = self._inflate.unconsumed_tail
             if not waiting and self._left:
-                waiting = self._file.read(min(self._left, _BLOCK_BYTES))
+                waiting = self._file.read(min(self._left, BLOCK_BYTES))
                 self._left -= len(waiting)
             try:
                 data = self._inflate.decompress(waiting, len(view))
@@ -377,24 +227,3 @@ def _turned(word: str, block: bytes) -> bytes:
 
 def _delimiter(tag: int) -> bytes:
     return struct.pack("<HHI", tag >> 16, tag & 0xFFFF, 0)
-
-
-def _vr(tag: int, is_signed: bool) -> str:
-    """Return the VR of an element with a known length; `is_signed` is what Pixel Representation says of its pixels."""
-    group, element = tag >> 16, tag & 0xFFFF
-    if group % 2:
-        return "LO" if 0x10 <= element <= 0xFF else "UN"
-    vr = _dictionary_vr(tag)
-    if " or " not in vr:
-        return vr
-    if "OW" in vr:
-        return "OW"  # pixels are words in Implicit VR Little Endian (PS3.5 A.1), and tables may be longer than US holds
-    return "SS" if is_signed and "SS" in vr else vr.split(" or ")[0]
-
-
-@cache
-def _dictionary_vr(tag: int) -> str:
-    try:
-        return dictionary_VR(tag)
-    except KeyError:
-        return "UN"

@@ -21,12 +21,9 @@ from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Body, Client, CredentialFault, TransportFailed
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.dicomweb.multipart import MultipartBody
+from dicomroute_gateway.prepare.failures import TranscodingFailed
 from dicomroute_gateway.prepare.preparing import Preparing
-from dicomroute_gateway.prepare.transcode import (
-    EXPLICIT_VR_LITTLE_ENDIAN,
-    IMPLICIT_VR_LITTLE_ENDIAN,
-    TranscodingFailed,
-)
+from dicomroute_gateway.prepare.transcode import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
 from dicomroute_gateway.throttle import Throttle
 

@@ -20,10 +20,9 @@ from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.node.associations import Associations, Forms, Kept, Peer
 from dicomroute_gateway.node.outgoing import Outgoing
 from dicomroute_gateway.node.threads import in_thread
-from dicomroute_gateway.prepare.decoders import DecoderDied
+from dicomroute_gateway.prepare.failures import DecoderDied, TranscodingFailed
 from dicomroute_gateway.prepare.parcel import Parcel
 from dicomroute_gateway.prepare.preparing import Preparing, other_forms
-from dicomroute_gateway.prepare.transcode import TranscodingFailed
 from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
 from dicomroute_gateway.throttle import Throttle
 
