@@ -30,7 +30,7 @@ from processes import Process, wait_until
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.admin.status import Observation
 from dicomroute_gateway.configuration.load import load
-from dicomroute_gateway.dimse.listener import CountsSnapshot
+from dicomroute_gateway.dimse.counts import CountsSnapshot
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.rules.routing import compile_rules
 from dicomroute_gateway.spool.ledger import InstanceCounts

@@ -19,7 +19,8 @@ from dicomroute_gateway.configuration.model import Listener as ListenerConfigura
 from dicomroute_gateway.configuration.model import Mode
 from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.associate import AssociateRequest
-from dicomroute_gateway.dimse.listener import Counts, Listener
+from dicomroute_gateway.dimse.counts import Counts
+from dicomroute_gateway.dimse.listener import Listener
 from dicomroute_gateway.dimse.services import Call, Exchange, Offer, Proposal, Reply, Responder, Services
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.dimse.verification import VerificationService

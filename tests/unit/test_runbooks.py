@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from dicomroute_gateway.dimse import tls
+from dicomroute_gateway.dimse import tls_failures
 from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.strangers import Stranger
 
-NOT_TOLD = {"HandshakeAborted"}
-"""A handshake that is broken off without an alert is a health check."""
+NOT_TOLD = {tls_failures.ABORTED}
 
 
 def named_in(text: str) -> set[str]:
@@ -24,7 +23,7 @@ def test_every_reason_for_no_association_has_a_row(root: Path, kind: type[Refusa
 
 
 def test_every_reason_for_no_tls_has_a_row(root: Path) -> None:
-    source = Path(tls.__file__).read_text()
+    source = Path(tls_failures.__file__).read_text()
     reasons = set(re.findall(r'"((?:TLS|[A-Z][a-z])[A-Za-z]*[a-z][A-Z][A-Za-z]*|TLS[A-Z][A-Za-z]+)"', source))
     assert {"TLSTimedOut", "ClientCertificateMissing", "HandshakeTimedOut", "TLSExpired"} <= reasons
     documents = ("docs/runbooks/no-association.md", "docs/credentials.md")

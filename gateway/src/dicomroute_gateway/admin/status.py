@@ -9,7 +9,7 @@ from dicomroute_gateway import __version__
 from dicomroute_gateway.configuration.load import Loaded
 from dicomroute_gateway.deliver.holding import held, waits_for_a_person
 from dicomroute_gateway.deliver.worker import LastError, Paused
-from dicomroute_gateway.dimse.listener import CountsSnapshot
+from dicomroute_gateway.dimse.counts import CountsSnapshot
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.probes.findings import Finding, Findings
 from dicomroute_gateway.probes.steps import Probed

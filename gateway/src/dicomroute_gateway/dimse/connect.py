@@ -6,7 +6,8 @@ import time
 from dicomroute_gateway.configuration.model import NodeTls
 
 from .failures import NotConnected
-from .tls import TlsContexts, TlsUnusable, TlsWire, of_node
+from .tls import TlsContexts, TlsUnusable, TlsWire
+from .tls_failures import of_node
 from .wire import Wire
 
 

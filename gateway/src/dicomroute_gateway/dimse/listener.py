@@ -6,7 +6,6 @@ import select
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -20,11 +19,13 @@ from dicomroute_gateway.configuration.model import ListenerTls, Mode
 from .admission import Refusal, caller_refusal, may_connect, places_of, refusal
 from .associate import AssociateRequest
 from .association import Admission, Association, Limits
-from .refused import Caller, RefusedCallers
+from .counts import Counts
+from .refused import Caller
 from .services import AssociationFacts, Services
 from .strangers import Stranger, recognize
 from .stream import DrainSignal
-from .tls import HandshakeFailed, TlsContexts, TlsUnusable, TlsWire, of_device
+from .tls import TlsContexts, TlsUnusable, TlsWire
+from .tls_failures import ABORTED, HandshakeFailed, of_device
 from .wire import Wire
 
 _SILENT: Final = 2000
@@ -47,50 +48,6 @@ log = structlog.get_logger(__name__)
 
 class ListenerError(Exception):
     """A port cannot be listened on; the message says which and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class CountsSnapshot:
-    """What happened at the listeners since the process started; refusals and aborts by reason."""
-
-    accepted: int
-    refused: dict[str, int]
-    aborted: dict[str, int]
-
-
-class Counts:
-    """Counts what happens at the listeners. Safe to use from several threads."""
-
-    def __init__(self) -> None:
-        self.callers = RefusedCallers()
-        self._lock = threading.Lock()
-        self._accepted = 0
-        self._refused: Counter[str] = Counter()
-        self._aborted: Counter[str] = Counter()
-
-    def accepted(self) -> None:
-        """Count an association that was accepted."""
-        with self._lock:
-            self._accepted += 1
-
-    def refused(self, reason: str) -> None:
-        """Count an association that was refused."""
-        with self._lock:
-            self._refused[reason] += 1
-
-    def aborted(self, reason: str) -> None:
-        """Count an association that this side aborted."""
-        with self._lock:
-            self._aborted[reason] += 1
-
-    def turned_away(self, caller: Caller) -> None:
-        """Take note of somebody who went without an association, or without a context to send in."""
-        self.callers.note(caller)
-
-    def snapshot(self) -> CountsSnapshot:
-        """Return the counts of this moment."""
-        with self._lock:
-            return CountsSnapshot(self._accepted, dict(self._refused), dict(self._aborted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,15 +205,16 @@ class Listener:
             self._make_room()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        wire = Wire(connection)
         thread = threading.Thread(
             target=self._run,
-            args=(connection, address),
+            args=(connection, wire, address),
             name=f"association-{self.name}",
             daemon=True,
         )
         with self._lock:
             self._threads.add(thread)
-            self._half_open[thread] = wire = Wire(connection)
+            self._half_open[thread] = wire
         try:
             thread.start()
         except RuntimeError as error:
@@ -273,13 +231,12 @@ class Listener:
         self._half_open.pop(next(iter(self._half_open))).shut_down()
         self._counts.refused("TooManyConnections")
 
-    def _run(self, connection: socket.socket, address: IPv4Address | IPv6Address) -> None:
+    def _run(self, connection: socket.socket, wire: Wire, address: IPv4Address | IPv6Address) -> None:
         association: Association | None = None
-        wire = Wire(connection)
         try:
             configuration, _ = self._settings()
             if configuration.tls is not None:
-                wire = self._secured(connection, address, configuration.tls)
+                wire = self._secured(connection, configuration.tls)
             limits = Limits(
                 max_pdu_bytes=configuration.max_pdu_bytes,
                 acse_timeout_seconds=configuration.acse_timeout_seconds,
@@ -311,7 +268,7 @@ class Listener:
                 self._ended.pop(threading.current_thread(), None)
                 self._threads.discard(threading.current_thread())
 
-    def _secured(self, connection: socket.socket, address: IPv4Address | IPv6Address, settings: ListenerTls) -> TlsWire:
+    def _secured(self, connection: socket.socket, settings: ListenerTls) -> TlsWire:
         """Shake hands on a connection that has sent something. Raises HandshakeFailed."""
         try:
             opening = connection.recv(_OPENING_BYTES, socket.MSG_PEEK)
@@ -331,8 +288,12 @@ class Listener:
         except (OSError, ValueError) as error:  # it is gone already
             raise of_device(error) from error
         with self._lock:
-            if threading.current_thread() in self._half_open:
+            has_made_room = threading.current_thread() not in self._half_open
+            if not has_made_room:
                 self._half_open[threading.current_thread()] = wire
+        if has_made_room:  # while its socket was between two hands, so that nobody could shut it down
+            wire.close(at_once=True)
+            raise HandshakeFailed(ABORTED, "the connection has made room for another one")
         try:
             wire.shake_hands(settings.handshake_timeout_seconds)
         except (OSError, ValueError) as error:  # ValueError: shut down from another thread
@@ -345,7 +306,7 @@ class Listener:
         log.info(
             "listener.tls_failed", listener=self.name, address=str(address), reason=failure.reason, why=str(failure)
         )
-        if failure.reason != "HandshakeAborted":
+        if failure.reason != ABORTED:
             self._counts.turned_away(Caller(None, None, str(address), self.name, failure.reason))
 
     def _leave(self, wire: Wire) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from dicomroute_gateway.configuration.model import ClientCertificates, ListenerTls, NodeTls
 
+from .tls_failures import of_node, why
 from .wire import PeerGone, Piece, Readiness, Wire
 
 _CIPHERS: Final = ":".join(
@@ -30,15 +31,7 @@ _RECORD_BYTES: Final = 1 << 14
 
 
 class TlsUnusable(Exception):
-    """A listener cannot speak TLS; the message says why and what to do."""
-
-
-class HandshakeFailed(Exception):
-    """No TLS came about. `reason` is a word for logs and lists, the message says what to do."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+    """No TLS can be spoken with what is mounted; the message says why and what to do."""
 
 
 class TlsContexts:
@@ -93,14 +86,14 @@ class TlsContexts:
         except (OSError, ValueError) as error:
             raise TlsUnusable(
                 f"{certificate_file} and {key_file} are not a certificate and its own, unencrypted key in PEM: "
-                f"{_why(error)}"
+                f"{why(error)}"
             ) from error
 
     def _trust(self, context: ssl.SSLContext, file: str) -> None:
         try:
             context.load_verify_locations(self._secrets / file)
         except (OSError, ValueError) as error:
-            raise TlsUnusable(f"{file} has no certificates in PEM: {_why(error)}") from error
+            raise TlsUnusable(f"{file} has no certificates in PEM: {why(error)}") from error
 
 
 def _new(protocol: int) -> ssl.SSLContext:
@@ -216,7 +209,7 @@ class TlsWire(Wire):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
             raise BlockingIOError from error
         except (OSError, ValueError) as error:
-            raise PeerGone(_why(error)) from error
+            raise PeerGone(why(error)) from error
 
     def shut_down(self) -> None:
         """End the connection in both directions; whoever waits on it in another thread goes on."""
@@ -236,91 +229,10 @@ class TlsWire(Wire):
         super().close(at_once=at_once)
 
 
-_FAILURES: Final = {
-    "PEER_DID_NOT_RETURN_A_CERTIFICATE": (
-        "ClientCertificateMissing",
-        "the device shows no certificate, and this listener wants one: give it one, or set tls.clientCertificates",
-    ),
-    "NO_SHARED_CIPHER": ("NoSharedCipher", "the device has none of the cipher suites of PS3.15 B.12: update it"),
-    "UNSUPPORTED_PROTOCOL": ("TLSVersionUnsupported", "the device speaks no TLS 1.2: update it, or its settings"),
-    "WRONG_VERSION_NUMBER": ("TLSVersionUnsupported", "the device speaks no TLS 1.2: update it, or its settings"),
-    "HTTP_REQUEST": ("HTTPRequest", "an HTTP request: a browser, a probe or a DICOMweb client on a DIMSE port"),
-}
-_ALERTS: Final = (
-    "UNKNOWN_CA",
-    "CERTIFICATE_UNKNOWN",
-    "BAD_CERTIFICATE",
-    "CERTIFICATE_EXPIRED",
-    "UNSUPPORTED_CERTIFICATE",
-)
-_WANTS_CERTIFICATE: Final = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "BAD_CERTIFICATE", "UNKNOWN_CA")
-_VERIFICATIONS: Final = {
-    9: ("ClientCertificateNotYetValid", "the certificate of the device is not valid yet: look at its clock and ours"),
-    10: ("ClientCertificateExpired", "the certificate of the device has expired: renew it there"),
-}
-
-
 def _gone(error: Exception) -> PeerGone:
     """Return the end of a connection; TLS 1.3 tells only here that the peer wants a certificate."""
     if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
         failure = of_node(error)
         if failure.reason != "TLSFailed":
             return PeerGone(str(failure), failure.reason)
-    return PeerGone(_why(error))
-
-
-def of_device(error: Exception) -> HandshakeFailed:
-    """Return why a device that called has no TLS."""
-    if isinstance(error, TimeoutError):
-        return HandshakeFailed("HandshakeTimedOut", "the device did not finish its TLS handshake in time")
-    if isinstance(error, ssl.SSLCertVerificationError):
-        found = _VERIFICATIONS.get(
-            error.verify_code,
-            (
-                "ClientCertificateUntrusted",
-                f"the certificate of the device is not trusted ({error.verify_message}): add its authority to "
-                "tls.clientCABundleRef",
-            ),
-        )
-        return HandshakeFailed(*found)
-    if isinstance(error, ssl.SSLError):
-        reason = error.reason or ""
-        if reason in _FAILURES:
-            return HandshakeFailed(*_FAILURES[reason])
-        if any(reason.endswith(one) for one in _ALERTS):
-            sentence = "the device does not trust our certificate: give it the authority that issued it"
-            return HandshakeFailed("CertificateRefusedByDevice", sentence)
-        if not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return HandshakeFailed("HandshakeFailed", f"the TLS handshake failed: {_why(error)}")
-    return HandshakeFailed("HandshakeAborted", "the device ended the connection in its TLS handshake")
-
-
-def of_node(error: Exception) -> HandshakeFailed:
-    """Return why a node that was called has no TLS."""
-    if isinstance(error, TimeoutError):
-        return HandshakeFailed("TLSTimedOut", "it does not finish its TLS handshake: look whether that port has TLS")
-    if isinstance(error, ssl.SSLCertVerificationError):
-        if error.verify_code in (62, 64):
-            found = error.verify_message
-            sentence = f"its certificate is for another name ({found}): say one that it has in tls.serverName"
-            return HandshakeFailed("TLSNameMismatch", sentence)
-        if error.verify_code == 10:
-            return HandshakeFailed("TLSExpired", "its certificate has expired: have it renewed there")
-        sentence = f"its certificate is not trusted ({error.verify_message}): name its authority in tls.caBundleRef"
-        return HandshakeFailed("TLSUntrusted", sentence)
-    if isinstance(error, ssl.SSLError):
-        reason = error.reason or ""
-        if "ALERT" in reason and any(one in reason for one in _WANTS_CERTIFICATE):
-            sentence = "it wants a client certificate, or another one: set tls.clientCertificateRef"
-            return HandshakeFailed("TLSClientCertificateRequired", sentence)
-        if reason == "WRONG_VERSION_NUMBER":
-            sentence = "it does not speak TLS on that port: remove tls, or call the port that it has for TLS"
-            return HandshakeFailed("TLSFailed", sentence)
-        return HandshakeFailed("TLSFailed", f"the TLS handshake failed: {_why(error)}")
-    return HandshakeFailed("TLSFailed", "it ended the connection in the TLS handshake: look whether that port has TLS")
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).replace("_", " ").lower()
-    return getattr(error, "strerror", None) or str(error)
+    return PeerGone(why(error))

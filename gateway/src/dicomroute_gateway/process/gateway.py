@@ -19,7 +19,7 @@ from dicomroute_gateway.admin.status import DestinationActivity, Observation, ke
 from dicomroute_gateway.configuration.authentic import Seal
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
-from dicomroute_gateway.dimse.listener import Counts
+from dicomroute_gateway.dimse.counts import Counts
 from dicomroute_gateway.dimse.services import Services
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.dimse.verification import VerificationService

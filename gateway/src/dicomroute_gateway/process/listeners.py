@@ -10,7 +10,8 @@ import structlog
 
 from dicomroute_gateway.configuration.model import Configuration, Mode
 from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
-from dicomroute_gateway.dimse.listener import Counts, Listener, ListenerError
+from dicomroute_gateway.dimse.counts import Counts
+from dicomroute_gateway.dimse.listener import Listener, ListenerError
 from dicomroute_gateway.dimse.services import Services
 from dicomroute_gateway.dimse.tls import TlsContexts
 
