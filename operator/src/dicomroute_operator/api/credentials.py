@@ -5,7 +5,8 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
-from .meta import SET, Model, ObjectName, SecretKeyReference, field_name, keyed_by, rules
+from .files import TLSSecretReference
+from .meta import SET, Model, SecretKeyReference, field_name, keyed_by, rules
 
 PORT: Final = "(:([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
 HOST: Final = r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])"
@@ -194,15 +195,6 @@ class AzureClientSecretAuth(Model):
         default=AZURE_AUTHORITY_HOST, description=f"Where tokens are given. {_AZURE_HOST_CHANGES}"
     )
     scope: Scope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
-
-
-class TLSSecretReference(Model):
-    """A Secret of type kubernetes.io/tls of the same namespace: tls.crt and tls.key in PEM."""
-
-    name: ObjectName = Field(
-        description="Name of the Secret. Another name rolls the gateway's pods; changed contents are used without a "
-        "restart."
-    )
 
 
 class AzureClientCertificateAuth(Model):

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .delivery import Destination, DestinationKind
+from .files import files_of
 from .listener import Listener, SourcePolicy
 from .node import DicomNode
 from .route import DicomRoute
-from .target import CloudTarget, files_of
+from .target import CloudTarget
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from .credentials import TLSSecretReference
+from .files import BundleReference, TLSSecretReference
 from .meta import SET, AETitle, Model, NodeReference, keyed_by, rules
-from .target import BundleReference
 
 Label = Annotated[str, Field(max_length=63)]
 

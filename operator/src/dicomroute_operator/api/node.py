@@ -5,9 +5,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from .credentials import TLSSecretReference
+from .files import BundleReference, TLSSecretReference
 from .meta import SET, AETitle, Conditions, Model, OwnerMeta, rules
-from .target import BundleReference
 
 Host = Annotated[
     str,

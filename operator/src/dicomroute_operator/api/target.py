@@ -1,33 +1,13 @@
 """CloudTarget: a DICOMweb origin server."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from .credentials import (
-    HOST,
-    PORT,
-    Auth,
-    TLSSecretReference,
-    Username,
-)
-from .meta import SET, Conditions, Key, Model, ObjectName, OwnerMeta, SecretKeyReference, field_name, rules
-
-TLS_CERTIFICATE: Final = "tls.crt"
-TLS_KEY: Final = "tls.key"
-
-
-@dataclass(frozen=True, order=True)
-class FileReference:
-    """A key of a Secret or ConfigMap that requests to a target need as a file; `field` is who names it."""
-
-    kind: str
-    name: str
-    key: str
-    field: str
+from .credentials import HOST, PORT, Auth, Username
+from .files import BundleReference, FileReference, TLSSecretReference, files_of
+from .meta import SET, Conditions, Model, OwnerMeta, SecretKeyReference, rules
 
 
 class Accepts(StrEnum):
@@ -55,21 +35,6 @@ class OnDuplicate(StrEnum):
     OVERWRITE = "Overwrite"
     ACCEPT = "Accept"
     FAIL = "Fail"
-
-
-class BundleKind(StrEnum):
-    """Where certificates to trust may be: they are no secret."""
-
-    CONFIG_MAP = "ConfigMap"
-    SECRET = "Secret"  # noqa: S105
-
-
-class BundleReference(Model):
-    """A key of a ConfigMap or Secret of the same namespace that holds certificates in PEM."""
-
-    kind: BundleKind = Field(description="ConfigMap or Secret.")
-    name: ObjectName = Field(description="Name of the object. Another name rolls the gateway's pods.")
-    key: Key = Field(description="Key in it. A changed value is used within seconds, without a restart.")
 
 
 class TLS(Model):
@@ -296,22 +261,3 @@ class CloudTarget(Model):
             *files_of(self.spec.tls, "spec.tls"),
             *files_of(self.spec.proxy, "spec.proxy"),
         ]
-
-
-def files_of(model: Model | None, path: str) -> Iterator[FileReference]:
-    """Yield what a part of a manifest names, wherever in it."""
-    match model:
-        case None:
-            return
-        case SecretKeyReference():
-            yield FileReference("Secret", model.name, model.key, path)
-        case TLSSecretReference():
-            yield FileReference("Secret", model.name, TLS_CERTIFICATE, path)
-            yield FileReference("Secret", model.name, TLS_KEY, path)
-        case BundleReference():
-            yield FileReference(str(model.kind), model.name, model.key, path)
-        case _:
-            for name in type(model).model_fields:
-                value = getattr(model, name)
-                if isinstance(value, Model):
-                    yield from files_of(value, f"{path}.{field_name(name)}")

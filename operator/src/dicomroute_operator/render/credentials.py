@@ -2,18 +2,11 @@
 
 from typing import Any, Final
 
-from dicomroute_operator.api.credentials import TLSSecretReference
+from dicomroute_operator.api.files import TLS_CERTIFICATE, TLS_KEY, BundleReference, TLSSecretReference
 from dicomroute_operator.api.listener import ListenerTLS
 from dicomroute_operator.api.meta import Model, SecretKeyReference, field_name
 from dicomroute_operator.api.node import NodeTLS, VerifyName
-from dicomroute_operator.api.target import (
-    TLS,
-    TLS_CERTIFICATE,
-    TLS_KEY,
-    BundleReference,
-    CloudTarget,
-    Proxy,
-)
+from dicomroute_operator.api.target import TLS, CloudTarget, Proxy
 
 from . import names
 

@@ -1,0 +1,66 @@
+"""What manifests name and gateways have as files: keys of Secrets and ConfigMaps, certificates among them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pydantic import Field
+
+from .meta import Key, Model, ObjectName, SecretKeyReference, field_name
+
+TLS_CERTIFICATE: Final = "tls.crt"
+TLS_KEY: Final = "tls.key"
+
+
+@dataclass(frozen=True, order=True)
+class FileReference:
+    """A key of a Secret or ConfigMap that a gateway needs as a file; `field` is who names it."""
+
+    kind: str
+    name: str
+    key: str
+    field: str
+
+
+class TLSSecretReference(Model):
+    """A Secret of type kubernetes.io/tls of the same namespace: tls.crt and tls.key in PEM."""
+
+    name: ObjectName = Field(
+        description="Name of the Secret. Another name rolls the gateway's pods; changed contents are used without a "
+        "restart."
+    )
+
+
+class BundleKind(StrEnum):
+    """Where certificates to trust may be: they are no secret."""
+
+    CONFIG_MAP = "ConfigMap"
+    SECRET = "Secret"  # noqa: S105
+
+
+class BundleReference(Model):
+    """A key of a ConfigMap or Secret of the same namespace that holds certificates in PEM."""
+
+    kind: BundleKind = Field(description="ConfigMap or Secret.")
+    name: ObjectName = Field(description="Name of the object. Another name rolls the gateway's pods.")
+    key: Key = Field(description="Key in it. A changed value is used within seconds, without a restart.")
+
+
+def files_of(model: Model | None, path: str) -> Iterator[FileReference]:
+    """Yield what a part of a manifest names, wherever in it."""
+    match model:
+        case None:
+            return
+        case SecretKeyReference():
+            yield FileReference("Secret", model.name, model.key, path)
+        case TLSSecretReference():
+            yield FileReference("Secret", model.name, TLS_CERTIFICATE, path)
+            yield FileReference("Secret", model.name, TLS_KEY, path)
+        case BundleReference():
+            yield FileReference(str(model.kind), model.name, model.key, path)
+        case _:
+            for name in type(model).model_fields:
+                value = getattr(model, name)
+                if isinstance(value, Model):
+                    yield from files_of(value, f"{path}.{field_name(name)}")
