@@ -308,13 +308,17 @@ def check_count(server: Server, acknowledged: int) -> None:
         raise Lost(f"{acknowledged} instances were acknowledged, the system has {have}")
 
 
+def _settled_bytes(server: Server) -> int:
+    """Return the memory of a system a second after what was asked of it."""
+    time.sleep(1)
+    return machine.pss_bytes(server.roots)
+
+
 def memory(server: Server, associations: int) -> Sample:
     """Return the memory of an idle system, and what so many idle associations add to it."""
-    time.sleep(1)  # what starting began settles first
-    idle = machine.pss_bytes(server.roots)
+    idle = _settled_bytes(server)
     held = [Association(server.port, CT, IMPLICIT_VR) for _ in range(associations)]
-    time.sleep(1)
-    standing = machine.pss_bytes(server.roots)
+    standing = _settled_bytes(server)
     for one in held:
         one.release()
     return {"idle_bytes": idle, "associations": associations, "associations_bytes": standing - idle}
@@ -324,8 +328,7 @@ def crowded(
     server: Server, folder: Path, template: Template, seconds: float, most: int, connections: int, tls: Tls
 ) -> Sample:
     """Send over TLS beside so many connections that say nothing, or begin a handshake and never go on."""
-    time.sleep(1)
-    idle = machine.pss_bytes(server.roots)
+    idle = _settled_bytes(server)
     held = []
     with machine.MemoryPeak(server.roots) as peak:
         for number in range(connections):

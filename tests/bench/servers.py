@@ -56,6 +56,7 @@ class Gateway:
             "aeTitles": ["BENCH"],
             "sources": {"policy": "Any"},
             "maxAssociations": MOST_ASSOCIATIONS,
+            "maxAssociationsPerCaller": MOST_ASSOCIATIONS,  # every sender of the benchmark has this one address
         }
         authority = Authority(folder / "authority")
         self.authority = authority.file
