@@ -147,6 +147,16 @@ def test_secrets_are_looked_for_where_they_may_be_read() -> None:
     assert reasons(findings(route(), targets=targets, secrets=elsewhere))[1] == "ResolvedRefs=False/SecretNotFound"
 
 
+def test_a_certificate_that_is_missing_is_one_finding_and_not_one_a_key() -> None:
+    tls = {"certificateRef": {"name": "gateway-tls"}, "clientCertificates": "Ignored"}
+    encrypted = changed(route(), "spec.listeners.0.tls", tls)
+    (_, finding) = findings(encrypted, secrets={})
+    assert finding.message == "listener dicom needs the Secret gateway-tls, which does not exist: create it"
+    (_, finding) = findings(encrypted, secrets={("default", "gateway-tls"): frozenset(["tls.crt"])})
+    assert f"{finding.reason}" == "SecretKeyMissing"
+    assert "needs the key tls.key" in finding.message
+
+
 def test_the_spools_key_is_looked_for_like_a_targets_credential() -> None:
     encrypted = route(gateway={"spool": {"encryption": {"keySecretRef": {"name": "spool-key", "key": "keys"}}}})
     assert reasons(findings(encrypted)) == FINE

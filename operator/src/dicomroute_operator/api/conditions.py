@@ -81,23 +81,24 @@ class ResolvedRefs(Reason):
     )
     SECRET_NOT_FOUND = (
         "SecretNotFound",
-        "A target's credential, or the spool's encryption, names a Secret that does not exist: create it. What needs "
-        "it waits. In a cluster, where the operator may not read Secrets, also when the Secret is there without the "
-        "key that is named.",
+        "A target's credential, the TLS of a listener or a node, or the spool's encryption, names a Secret that does "
+        "not exist: create it. What needs it waits. In a cluster, where the operator may not read Secrets, also when "
+        "the Secret is there without the key that is named.",
     )
     SECRET_KEY_MISSING = (
         "SecretKeyMissing",
-        "A target's credential, or the spool's encryption, names a key that its Secret does not have: add it. What "
-        "needs it waits.",
+        "A target's credential, the TLS of a listener or a node, or the spool's encryption, names a key that its "
+        "Secret does not have: add it. What needs it waits.",
     )
     CONFIG_MAP_NOT_FOUND = (
         "ConfigMapNotFound",
-        "A target trusts certificates of a ConfigMap that does not exist: create it. Its deliveries wait. In a cluster "
-        "also when the ConfigMap is there without the key that is named.",
+        "A target, a node or a listener trusts certificates of a ConfigMap that does not exist: create it. What needs "
+        "it waits. In a cluster also when the ConfigMap is there without the key that is named.",
     )
     CONFIG_MAP_KEY_MISSING = (
         "ConfigMapKeyMissing",
-        "A target trusts certificates in a key that its ConfigMap does not have: add it. Its deliveries wait.",
+        "A target, a node or a listener trusts certificates in a key that its ConfigMap does not have: add it. What "
+        "needs it waits.",
     )
 
 

@@ -236,6 +236,10 @@ def conflicting_identities(inputs: RouteInputs) -> Iterator[Finding]:
 
 def file_missing(inputs: RouteInputs) -> Iterator[Finding]:
     """Every Secret, ConfigMap and key that is named exists, as far as anybody may look."""
+    yield from dict.fromkeys(_files_missing(inputs))  # of what is not there, each key says the same
+
+
+def _files_missing(inputs: RouteInputs) -> Iterator[Finding]:
     for needed in inputs.files():
         known = inputs.secrets if needed.kind == "Secret" else inputs.config_maps
         if known is not None:
