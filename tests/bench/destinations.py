@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import machine
 from certificate import make_certificate
 from certificates import Authority
-from manifests import Json, node, target
+from manifests import Json, ca_bundle, node, target
 from ports import free_port
 from processes import Process
 from sender import Association, SendError
@@ -75,7 +75,7 @@ class StowSink:
     def manifests(self) -> Sequence[Json]:
         if not self.authority:
             return [target(url=self.url)]
-        bundle, authority = _bundle("archive-ca", self.authority)
+        authority, bundle = ca_bundle("archive-ca", self.authority)
         return [target(url=self.url, tls={"caBundleRef": bundle}), authority]
 
     def arrived(self) -> Arrived:
@@ -121,7 +121,7 @@ class Storescp:
         metadata = {"name": self.reference["name"]}
         if not self._authority:
             return [{**node(**spec), "metadata": metadata}]
-        bundle, authority = _bundle("pacs-ca", self._authority.pem)
+        authority, bundle = ca_bundle("pacs-ca", self._authority.pem)
         return [{**node(**spec, tls={"caBundleRef": bundle}), "metadata": metadata}, authority]
 
     def arrived(self) -> Arrived:
@@ -132,13 +132,6 @@ class Storescp:
 
     def close(self) -> None:
         self._process.stop()
-
-
-def _bundle(name: str, authority: str) -> tuple[Json, Json]:
-    """Return a reference to an authority in PEM, and the ConfigMap that it is in."""
-    reference = {"kind": "ConfigMap", "name": name, "key": "ca.crt"}
-    data = {"ca.crt": authority}
-    return reference, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
 def associates(port: int, authority: str = "") -> bool:

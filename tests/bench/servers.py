@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import machine
 from certificates import Authority
 from destinations import Destination, StowSink, associates
-from manifests import Json, route, target
+from manifests import Json, route, target, tls_secret
 from orthanc import Installed
 from ports import free_port
 from processes import Process
@@ -60,14 +60,7 @@ class Gateway:
         }
         authority = Authority(folder / "authority")
         self.authority = authority.file
-        certificate, key = (file.read_text() for file in authority.issue("127.0.0.1"))
-        secret = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "gateway-tls"},
-            "type": "kubernetes.io/tls",
-            "stringData": {"tls.crt": certificate, "tls.key": key},
-        }
+        secret = tls_secret("gateway-tls", *authority.issue("127.0.0.1"))
         tls = {"certificateRef": {"name": "gateway-tls"}, "clientCertificates": "Ignored"}
         listeners = [listener, {**listener, "name": "dicom-tls", "port": 2762, "tls": tls}]
         spool = {"size": "1Ti", "highWatermarkPercent": 99}

@@ -13,18 +13,17 @@ from typing import Any
 import pytest
 from certificates import Authority
 from corpus import make_corpus
-from manifests import Json, changed
+from manifests import Json, ca_bundle, changed, tls_secret
 from pdus import data_set
 from peer import Answered, Peer, new_uid
 from processes import wait_until
 from pydicom import dcmread
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
-from routes import local_node, local_route, secret, to
+from routes import local_node, local_route, to
 from running import Running, cli, storescu
 
 NOWHERE = "http://127.0.0.1:9/dicom-web"
-CALLERS = {"kind": "ConfigMap", "name": "callers", "key": "ca.crt"}
 
 
 class Site:
@@ -33,24 +32,15 @@ class Site:
     def __init__(self, folder: Path, run: Callable[..., Running], **tls: Any) -> None:
         self.servers, self.devices = Authority(folder / "servers", "servers"), Authority(folder / "devices", "devices")
         self.strangers = Authority(folder / "strangers", "strangers")
-        listener = {"certificateRef": {"name": "gateway-tls"}, "clientCABundleRef": CALLERS, **tls}
+        authorities, callers = ca_bundle("callers", self.devices.pem)
+        listener = {"certificateRef": {"name": "gateway-tls"}, "clientCABundleRef": callers, **tls}
         self.route = changed(local_route(mode="HoldDeliveries"), "spec.listeners.0.tls", listener)
-        authorities = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "callers"},
-            "data": {"ca.crt": self.devices.pem},
-        }
         self.running = run(local_node(), to(NOWHERE), self.certificate(), authorities, self.route)
         self.port = int(str(self.running.addresses[self.running.route]["dicom"]).rpartition(":")[2])
 
     def certificate(self) -> Json:
         """Return the Secret with a new certificate, as cert-manager writes it."""
-        certificate, key = self.servers.issue("127.0.0.1", "localhost")
-        one = secret("", "gateway-tls")
-        one["type"] = "kubernetes.io/tls"
-        one["stringData"] = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
-        return one
+        return tls_secret("gateway-tls", *self.servers.issue("127.0.0.1", "localhost"))
 
     def words(self, files: tuple[Path, Path]) -> list[str]:
         """Return what DCMTK is told of TLS: a device's certificate, and whom it trusts."""

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 from certificates import Authority
 from corpus import make_corpus
-from manifests import Json
+from manifests import Json, ca_bundle, tls_secret
 from pdus import data_set
 from peer import Answered, Peer, new_uid
 from processes import wait_until
-from routes import local_node, pacs, secret, to_pacs
+from routes import local_node, pacs, to_pacs
 from running import Running, dcmsend
 from storescp import StoreSCP
 
-AUTHORITIES = {"kind": "ConfigMap", "name": "pacs-authorities", "key": "ca.crt"}
 CLIENT = {"clientCertificateRef": {"name": "gateway-client"}}
 
 
@@ -35,17 +34,9 @@ class Site:
 
     def manifests(self, port: int, trust: Authority | None = None, **tls: Any) -> list[Json]:
         """Return what sends to a PACS on this machine over TLS."""
-        certificate, key = self.clients.issue("gateway")
-        shown = secret("", "gateway-client")
-        shown["type"] = "kubernetes.io/tls"
-        shown["stringData"] = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
-        authorities = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "pacs-authorities"},
-            "data": {"ca.crt": (trust or self.servers).pem},
-        }
-        node = pacs(port, tls={"caBundleRef": AUTHORITIES, **tls})
+        shown = tls_secret("gateway-client", *self.clients.issue("gateway"))
+        authorities, reference = ca_bundle("pacs-authorities", (trust or self.servers).pem)
+        node = pacs(port, tls={"caBundleRef": reference, **tls})
         return [local_node(), node, shown, authorities, to_pacs()]
 
 

@@ -7,15 +7,12 @@ from typing import Any
 
 from certificates import Authority
 from corpus import make_corpus, uid_of
-from manifests import Json, changed
+from manifests import ca_bundle, changed, tls_secret
 from orthanc import Orthanc
 from ports import free_port
 from pydicom import dcmread
-from routes import local_node, pacs, secret, to_pacs
+from routes import local_node, pacs, to_pacs
 from running import Running
-
-BUNDLE = {"kind": "ConfigMap", "name": "authorities", "key": "ca.crt"}
-OURS = {"name": "gateway-tls"}
 
 
 def encrypting(authority: Authority) -> dict[str, Any]:
@@ -30,24 +27,18 @@ def encrypting(authority: Authority) -> dict[str, Any]:
     }
 
 
-def mounted(authority: Authority) -> list[Json]:
-    """Return the gateway's certificate, for both roles, and whom it trusts."""
-    certificate, key = authority.issue("127.0.0.1")
-    shown = {**secret("", OURS["name"]), "type": "kubernetes.io/tls"}
-    shown["stringData"] = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
-    data = {"ca.crt": authority.pem}
-    return [shown, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": BUNDLE["name"]}, "data": data}]
-
-
 def test_orthanc_sends_and_takes_over_tls(
     tmp_path: Path, run: Callable[..., Running], any_orthanc: Callable[..., Orthanc]
 ) -> None:
     authority = Authority(tmp_path / "authority")
     port = free_port()
     archive = any_orthanc(dicom_port=port, further={"DicomAet": "PACS", **encrypting(authority)})
-    node = pacs(port, tls={"caBundleRef": BUNDLE, "clientCertificateRef": OURS})
-    route = changed(to_pacs(), "spec.listeners.0.tls", {"certificateRef": OURS, "clientCABundleRef": BUNDLE})
-    running = run(local_node(), node, *mounted(authority), route)
+    shown = tls_secret("gateway-tls", *authority.issue("127.0.0.1"))  # for both roles
+    ours = {"name": "gateway-tls"}
+    authorities, bundle = ca_bundle("authorities", authority.pem)
+    node = pacs(port, tls={"caBundleRef": bundle, "clientCertificateRef": ours})
+    route = changed(to_pacs(), "spec.listeners.0.tls", {"certificateRef": ours, "clientCABundleRef": bundle})
+    running = run(local_node(), node, shown, authorities, route)
     gateway = {"AET": "CTGATE", "Host": "127.0.0.1", "Port": running.port, "UseDicomTls": True}
     device = any_orthanc(further={"DicomAet": "CT1", "DicomModalities": {"gateway": gateway}, **encrypting(authority)})
     sent = {}

@@ -1,6 +1,7 @@
 """Manifests to start from, and a way to change one field of them."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
@@ -43,6 +44,19 @@ def target(**spec: Any) -> Json:
         "metadata": {"name": "archive"},
         "spec": {"url": "https://archive.example/dicom-web", "auth": {"type": "None"}, **spec},
     }
+
+
+def tls_secret(name: str, certificate: Path, key: Path) -> Json:
+    """Return a Secret with a certificate and its key, as cert-manager writes it."""
+    data = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
+    metadata = {"name": name}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls", "stringData": data}
+
+
+def ca_bundle(name: str, pem: str) -> tuple[Json, Json]:
+    """Return a ConfigMap with certificates of authorities, and the reference to them."""
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"ca.crt": pem}}
+    return document, {"kind": "ConfigMap", "name": name, "key": "ca.crt"}
 
 
 BASES = {"DicomRoute": route, "DicomNode": node, "CloudTarget": target}
