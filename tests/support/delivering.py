@@ -11,6 +11,7 @@ from typing import Any, Final
 from origin_server import OriginServer
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Recipe
 from dicomroute_gateway.deliver.cloud.stow import StowTransport
 from dicomroute_gateway.deliver.settling import Settling
 from dicomroute_gateway.deliver.transport import Transport
@@ -106,8 +107,10 @@ class Delivering:
         *,
         series: str = "",
         transfer_syntax_uid: str = EXPLICIT_VR_LITTLE_ENDIAN,
+        recipe: Recipe = AS_IT_CAME,
     ) -> Received:
         """Take an instance in; one that is there with the same bytes is taken as that one."""
+        self.spool.keep_recipes([recipe])
         uid = uid or new_uid()
         incoming = self.spool.begin(CT_IMAGE_STORAGE, uid, transfer_syntax_uid)
         incoming.write(memoryview(data_set))
@@ -115,6 +118,7 @@ class Delivering:
         received = Received(
             incoming.id, time.time(), CT_IMAGE_STORAGE, uid, series or f"{uid}.1", f"{uid}.2", transfer_syntax_uid,
             incoming.length, incoming.digest, Sender("a", "dicom", "CT1", "A", "127.0.0.1"), 1, (TARGET,),
+            recipes={TARGET: recipe.id} if recipe.steps else {},
         )  # fmt: skip
         if self.spool.repeat(received):
             incoming.discard()

@@ -2,6 +2,7 @@
 
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import fields
 from enum import Enum
 from typing import Any, get_args, get_origin, get_type_hints
@@ -31,7 +32,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return st.one_of(*map(values, arguments))
     if origin is tuple:
         return st.lists(values(arguments[0]), max_size=4).map(tuple)
-    if origin is dict:
+    if origin in (dict, Mapping):
         return st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=4)
     if issubclass(hint, Enum):
         return st.sampled_from(hint)

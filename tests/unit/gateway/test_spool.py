@@ -19,6 +19,7 @@ from dicomroute_gateway.spool import spool as module
 from dicomroute_gateway.spool.books import Books
 from dicomroute_gateway.spool.errors import SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
 from dicomroute_gateway.spool.files import Files
+from dicomroute_gateway.spool.formats import LATEST
 from dicomroute_gateway.spool.history import History
 from dicomroute_gateway.spool.incoming import file_of
 from dicomroute_gateway.spool.journal import Journal, JournalFailed
@@ -38,7 +39,6 @@ from dicomroute_gateway.spool.records import (
     decode_record,
     encode_record,
 )
-from dicomroute_gateway.spool.recovery import FORMAT
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Drop, Owed, Rerouting
 
@@ -228,7 +228,7 @@ def test_a_volume_that_keeps_nothing_is_refused(
 
 def test_an_older_gateway_refuses_the_spool_of_a_newer_one(tmp_path: Path) -> None:
     open_spool(tmp_path).close()
-    (tmp_path / "spool" / "format").write_text(f'{{"format": {FORMAT + 1}}}')
+    (tmp_path / "spool" / "format").write_text(f'{{"format": {LATEST + 1}}}')
     with pytest.raises(SpoolError, match="run the gateway that wrote it"):
         open_spool(tmp_path)
 
@@ -240,7 +240,7 @@ def test_a_spool_of_an_older_gateway_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / "spool" / "format").write_text('{"format": 1}')
     again = open_spool(tmp_path)
     assert again.take_fresh() == [Owed(first, "CloudTarget/a")]
-    assert (tmp_path / "spool" / "format").read_text() == f'{{"format": {FORMAT}}}'
+    assert (tmp_path / "spool" / "format").read_text() == '{"format": 3}'
     again.close()
 
 
@@ -701,6 +701,7 @@ def test_any_line_is_a_record_or_refused(junk: bytes, position: int) -> None:
 
 
 DESTINATIONS = ("CloudTarget/a", "CloudTarget/b")
+RECIPES = ("", "0123456789abcdef", "fedcba9876543210")
 RECORDS = st.one_of(
     st.builds(
         DeliveryRecord,
@@ -708,8 +709,14 @@ RECORDS = st.one_of(
         destination=st.sampled_from(DESTINATIONS),
         state=st.sampled_from(DeliveryState),
         attempts=st.integers(0, 3),
+        recipe=st.sampled_from(RECIPES),
     ),
-    st.builds(AgainRecord, id=st.integers(1, 4), destinations=st.sampled_from([(), DESTINATIONS[:1], DESTINATIONS])),
+    st.builds(
+        AgainRecord,
+        id=st.integers(1, 4),
+        destinations=st.sampled_from([(), DESTINATIONS[:1], DESTINATIONS]),
+        recipes=st.dictionaries(st.sampled_from(DESTINATIONS), st.sampled_from(RECIPES[1:])),
+    ),
     st.builds(HoldRecord, id=st.integers(1, 4), reason=st.sampled_from(["", "Unmatched"])),
     st.builds(DiscardedRecord),
     st.builds(DroppedRecord, id=st.integers(1, 4)),
@@ -721,11 +728,12 @@ def test_a_ledger_read_back_from_its_records_is_the_same(records: list[Record], 
     """Compaction at any moment changes nothing of what is owed, held and counted."""
     starts: list[Record] = [
         received(1),
-        received(2, DESTINATIONS),
+        replace(received(2, DESTINATIONS), recipes={DESTINATIONS[1]: RECIPES[1]}),
         received(3, (), "Unmatched"),
         received(4, hold="RuleError"),
     ]
     straight, compacted = Ledger(), Ledger()
+    treated: set[tuple[int, str]] = set()
     for number, record in enumerate([*starts, *records]):
         if number == len(starts) + at:
             again = Ledger()
@@ -734,6 +742,10 @@ def test_a_ledger_read_back_from_its_records_is_the_same(records: list[Record], 
             compacted = again
         for ledger in (straight, compacted):
             ledger.apply(record)
+        now = {(i, d) for i, e in straight.entries.items() for d, one in e.deliveries.items() if one.recipe}
+        present = {(i, d) for i, e in straight.entries.items() for d in e.deliveries}
+        assert treated & present <= now, "a treatment is replaced by another one, and never taken back"
+        treated = now
         assert straight.counts().received == min(number + 1, 4) + sum(
             isinstance(r, DiscardedRecord) for r in records[: max(0, number - 3)]
         )
@@ -827,7 +839,7 @@ def test_what_is_made_of_an_instance_that_goes_meanwhile_goes_too(tmp_path: Path
         yield b"made too late"
 
     with pytest.raises(FileNotFoundError):
-        spool.derived(entry.received, Recipe((Transcode("1.2.840.10008.1.2.1"),)), make)
+        spool.derived(entry.received, Recipe((Transcode(transfer_syntax_uid="1.2.840.10008.1.2.1"),)), make)
     assert list((tmp_path / "spool" / "derived").iterdir()) == []
     assert spool.level().used == 0
     spool.close()

@@ -288,8 +288,8 @@ def received(key: str = "") -> Received:
 
 
 KEY = key_of(bytes(range(32)))
-EXPLICIT_FORM = Recipe((Transcode("1.2.840.10008.1.2.1"),))
-IMPLICIT_FORM = Recipe((Transcode("1.2.840.10008.1.2"),))
+EXPLICIT_FORM = Recipe((Transcode(transfer_syntax_uid="1.2.840.10008.1.2.1"),))
+IMPLICIT_FORM = Recipe((Transcode(transfer_syntax_uid="1.2.840.10008.1.2"),))
 
 
 @pytest.mark.parametrize("key", ["", KEY.id], ids=["clear", "encrypted"])
@@ -347,7 +347,7 @@ def test_one_instance_has_a_file_for_each_recipe_and_none_is_taken_for_another(t
 
 def test_a_recipe_is_named_by_what_it_does() -> None:
     assert Recipe().id == ""
-    assert EXPLICIT_FORM.id == Recipe((Transcode("1.2.840.10008.1.2.1"),)).id == "23e601c8928c73d1"
+    assert EXPLICIT_FORM.id == Recipe((Transcode(transfer_syntax_uid="1.2.840.10008.1.2.1"),)).id == "48d14678570def60"
     assert len({EXPLICIT_FORM.id, IMPLICIT_FORM.id, Recipe((*EXPLICIT_FORM.steps, *IMPLICIT_FORM.steps)).id}) == 3
 
 

@@ -147,8 +147,8 @@ def _values(when: str, elements: dict[int, RawElement], instance: InstanceFile) 
 
 def _outcome(routing: Routing) -> str:
     reason = hold_reason(routing)
-    if reason and routing.error:
-        return f"held as {reason}: {routing.error}"
+    if reason and routing.problem:
+        return f"held as {reason}: {routing.problem}"
     return f"no rule takes it: {routing.unmatched}" if reason else "accepted"
 
 

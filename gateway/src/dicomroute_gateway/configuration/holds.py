@@ -6,5 +6,7 @@ UNMATCHED: Final = "Unmatched"
 """No rule takes it."""
 RULE_ERROR: Final = "RuleError"
 """A rule has no answer for it."""
-ROUTING_HOLDS: Final = (UNMATCHED, RULE_ERROR)
+CONFLICTING_TREATMENT: Final = "ConflictingTreatment"
+"""Rules name one destination for it with different treatments."""
+ROUTING_HOLDS: Final = (UNMATCHED, RULE_ERROR, CONFLICTING_TREATMENT)
 """When such an instance comes again, or is released, the rules of then are asked."""

@@ -5,6 +5,7 @@ here, because a field that the gateway would ignore is a promise that it would b
 """
 
 from enum import StrEnum
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from .credentials import Auth, Proxy, Tls
+from .recipe import Recipe, Step
 from .section import Section
 
 SCHEMA_VERSION = 1
@@ -129,6 +131,13 @@ class Rule(Section):
     name: str
     when: str = ""
     destinations: list[DestinationKey] = Field(min_length=1)
+    steps: tuple[Step, ...] = ()
+    """How what it takes is prepared for these destinations; without a step it is sent as it came."""
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe of these steps."""
+        return Recipe(self.steps)
 
 
 class Unmatched(StrEnum):

@@ -6,18 +6,27 @@ is ever handed the bytes of the other.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from .section import Section
 
 
-@dataclass(frozen=True, slots=True)
-class Transcode:
+class UnknownRecipe(Exception):
+    """A text is not a recipe that this gateway can carry out."""
+
+
+class Transcode(Section):
     """The same data set in another transfer syntax (PS3.5 10.1), by its UID."""
 
+    step: Literal["Transcode"] = "Transcode"
     transfer_syntax_uid: str
 
 
-Step = Transcode
+Step = Annotated[Transcode, Field(discriminator="step")]
 
 
 @dataclass(frozen=True)
@@ -27,9 +36,25 @@ class Recipe:
     steps: tuple[Step, ...] = ()
 
     @cached_property
+    def form(self) -> bytes:
+        """Its canonical form: JSON (RFC 8259) without spaces, the members of objects in order."""
+        steps = [step.model_dump(by_alias=True, mode="json") for step in self.steps]
+        return json.dumps(steps, sort_keys=True, separators=(",", ":")).encode()
+
+    @cached_property
     def id(self) -> str:
         """The first 64 bits of the SHA-256 of its canonical form, in hexadecimal; "" without a step."""
-        if not self.steps:
-            return ""
-        form = [{"step": type(step).__name__, **asdict(step)} for step in self.steps]
-        return hashlib.sha256(json.dumps(form, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+        return hashlib.sha256(self.form).hexdigest()[:16] if self.steps else ""
+
+
+AS_IT_CAME: Final = Recipe()
+
+_STEPS: Final[TypeAdapter[tuple[Step, ...]]] = TypeAdapter(tuple[Step, ...])
+
+
+def parse_recipe(form: bytes) -> Recipe:
+    """Return the recipe with a canonical form. Raises UnknownRecipe, also for one of a later gateway."""
+    try:
+        return Recipe(_STEPS.validate_json(form))
+    except ValueError as error:
+        raise UnknownRecipe(str(error)) from error

@@ -95,15 +95,13 @@ _AT_THE_CONTENT: Final = frozenset(
 )
 
 
-def unreadable(deliveries: Sequence[DeliveryRecord], faults: Mapping[int, str], others: str = "") -> list[Outcome]:
-    """Return what becomes of a batch of which the spool cannot give some: those wait, the others go in smaller ones.
+def apart(deliveries: Sequence[DeliveryRecord], faults: Mapping[int, Outcome], others: str = "") -> list[Outcome]:
+    """Return what becomes of a batch of which some cannot be sent: those as `faults` say, the others in smaller ones.
 
-    `faults` are reasons by their place in the batch. Of the others `others` is the reason, where the request had begun;
-    where it had not, the reason of their last attempt.
+    `faults` are outcomes by their place in the batch. Of the others `others` is the reason, where the request had
+    begun; where it had not, the reason of their last attempt.
     """
     return [
-        Outcome(Verdict.RETRY, faults[index])
-        if index in faults
-        else Outcome(Verdict.ALONE, others or delivery.reason or "NotSent", delivery.status)
+        faults.get(index) or Outcome(Verdict.ALONE, others or delivery.reason or "NotSent", delivery.status)
         for index, delivery in enumerate(deliveries)
     ]

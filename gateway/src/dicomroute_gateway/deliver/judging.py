@@ -9,7 +9,7 @@ from .health import OUT_OF_PATIENCE, Health
 from .outcome import Outcome, Verdict
 from .pace import Pace
 from .suspects import Suspects
-from .transport import Item, Sent
+from .transport import Due, Sent
 
 _TOO_MANY: Final = (408, 429, 504)
 """Statuses of a server, or a proxy before it, that was asked for more than it does in time."""
@@ -48,7 +48,7 @@ class Judge:
         """Take note that the destination is left alone."""
         self._suspects.destination_failed()
 
-    def judge(self, items: Sequence[Item], sent: Sent, busy: int, began: float, now: float) -> Judgement:
+    def judge(self, items: Sequence[Due], sent: Sent, busy: int, began: float, now: float) -> Judgement:
         """Learn from an attempt with these items, or a part of it; `busy` attempts were under way with it."""
         outcomes = sent.outcomes
         faults = [o for o in outcomes if o.verdict in (Verdict.RETRY, Verdict.PAUSE) and not o.is_own]
@@ -72,11 +72,11 @@ class Judge:
         return Judgement(fault, goes_on=False, soon=False, counts=counts)
 
     def _pace_by(
-        self, items: Sequence[Item], sent: Sent, faults: Sequence[Outcome], busy: int, began: float, now: float
+        self, items: Sequence[Due], sent: Sent, faults: Sequence[Outcome], busy: int, began: float, now: float
     ) -> None:
         """Learn how much the destination is to be given at once."""
         outcomes, lanes = sent.outcomes, self._pace.lanes
-        request_bytes = sum(item.parcel.file.length for item in items)
+        request_bytes = sum(item.received.content_length for item in items)
         lanes.bounded(sent.most_lanes)
         if sent.answer_seconds is not None and not faults:
             lanes.answered(sent.answer_seconds, request_bytes // sent.answers, busy)

@@ -11,11 +11,17 @@ from .outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A delivery that is being made: its instance, how it stands, and what is sent."""
+class Due:
+    """A delivery that is to be made: its instance, and how it stands."""
 
     received: Received
     delivery: DeliveryRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Due):
+    """A delivery that is being made, with what is sent."""
+
     parcel: Parcel
 
 

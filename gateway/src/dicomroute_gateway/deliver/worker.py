@@ -26,7 +26,7 @@ from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed
 
-from .attempt import CONTENT, after, may_be_its_own, unreadable
+from .attempt import CONTENT, after, apart, may_be_its_own
 from .backoff import SOON_ATTEMPTS, full_jitter, soon
 from .delivery_log import log_attempted, names_of
 from .holding import held
@@ -34,8 +34,9 @@ from .judging import Judge, Judgement
 from .line import Line, Turn
 from .outcome import Outcome, Verdict
 from .pace import Pace
+from .preparation import Unprepared, prepare
 from .settling import Settling
-from .transport import Item, Sent, Transport
+from .transport import Due, Item, Sent, Transport
 
 _LOOK_AGAIN_SECONDS: Final = 15.0
 _LOOKED_AT: Final = 500
@@ -160,7 +161,7 @@ class Worker:
         finally:
             await self._transport.close()
 
-    async def _make(self, batch: list[Item], *, asks: bool) -> None:
+    async def _make(self, batch: list[Due], *, asks: bool) -> None:
         """Make an attempt, and take note of each part of it as it comes; what was not sent waits for the next one."""
         begin = time.monotonic()
         try:
@@ -185,7 +186,7 @@ class Worker:
             self._asking -= asks
             self._give_back(batch)
 
-    def _interrupted(self, batch: list[Item]) -> None:
+    def _interrupted(self, batch: list[Due]) -> None:
         """Write down that an attempt was cut off when the gateway ended: what it sent may have arrived."""
         outcome = Outcome(Verdict.RETRY, "Interrupted", may_have_arrived=True)
         try:
@@ -209,7 +210,7 @@ class Worker:
         due = self._line.next_time
         return None if due is None else max(0.0, due - now)
 
-    def _take_batch(self) -> list[Item]:
+    def _take_batch(self) -> list[Due]:
         """Return the deliveries of the next attempt, as far as they fit into one request.
 
         Never two of one SOP Instance UID at a time: an answer could not say which of them it means. A later version
@@ -218,18 +219,18 @@ class Worker:
         now = time.monotonic()
         if not self._pace.may_begin(now, self._busy, self._asking) or self._held():
             return []
-        batch: list[Item] = []
+        batch: list[Due] = []
         request_bytes = 0
 
         def look(identifier: int) -> Turn:
-            item = self._item(identifier)
+            item = self._due(identifier)
             if item is None:
                 return Turn.FORGET
             uid = item.received.sop_instance_uid
             if uid in self._uids_in_flight or self._spool.is_behind(Owed(identifier, self.destination)):
                 return Turn.LATER
             nonlocal request_bytes
-            request_bytes += item.parcel.file.length
+            request_bytes += item.received.content_length
             if batch and request_bytes > self._pace.most_bytes(len(batch) + 1):
                 return Turn.FULL
             self._in_flight[identifier] = uid
@@ -256,7 +257,7 @@ class Worker:
             left -= 1
             if left < 0:
                 return Turn.FULL
-            item = self._item(identifier)
+            item = self._due(identifier)
             return Turn.LATER if item is not None and self._judge.suspects.has_like(item.received) else look(identifier)
 
         return take_another
@@ -264,15 +265,12 @@ class Worker:
     def _held(self) -> str:
         return held(self.destination, self._configuration(), time.time())
 
-    def _item(self, identifier: int) -> Item | None:
+    def _due(self, identifier: int) -> Due | None:
         """Return a delivery if it is still to be made; a person may have dropped it meanwhile."""
         found = self._spool.pending(Owed(identifier, self.destination))
-        if found is None:
-            return None
-        received, delivery = found
-        return Item(received, delivery, self._preparing.parcel(received))
+        return None if found is None else Due(*found)
 
-    async def _settle(self, batch: list[Item], sent: Sent, seconds: float) -> bool:
+    async def _settle(self, batch: list[Due], sent: Sent, seconds: float) -> bool:
         """Write down what came of these deliveries, and learn from it; return whether the next ones may follow."""
         stamp, now = time.time(), time.monotonic()
         # What our own spool could not give says nothing of the destination, and nobody else waits for it.
@@ -305,7 +303,7 @@ class Worker:
             log_attempted(item, outcome, record, sent.message, seconds)
         return judged.goes_on
 
-    def _give_back(self, batch: list[Item]) -> None:
+    def _give_back(self, batch: list[Due]) -> None:
         """End an attempt: whatever is still to be made and waits nowhere else waits for the next one."""
         for item in batch:
             identifier = item.received.id
@@ -314,13 +312,17 @@ class Worker:
                 self._line.add([identifier])
         self._changed.set()
 
-    async def _send(self, batch: list[Item]) -> AsyncGenerator[Sent]:
-        if faults := {index: fault for index, item in enumerate(batch) if (fault := item.parcel.file.fault())}:
-            log.error("spool.unreadable", destination=self.destination, **names_of([batch[index] for index in faults]))
-            reasons = {index: fault.reason for index, fault in faults.items()}
-            yield Sent(unreadable([item.delivery for item in batch], reasons), str(next(iter(faults.values()))))
+    async def _send(self, batch: list[Due]) -> AsyncGenerator[Sent]:
+        prepared = [await prepare(self._preparing, due) for due in batch]
+        items = [one for one in prepared if isinstance(one, Item)]
+        if faults := {index: one for index, one in enumerate(prepared) if isinstance(one, Unprepared)}:
+            sentence = next(iter(faults.values())).sentence
+            names = names_of([batch[index] for index in faults])
+            log.error("delivery.not_prepared", destination=self.destination, message=sentence, **names)
+            outcomes = {index: one.outcome for index, one in faults.items()}
+            yield Sent(apart([due.delivery for due in batch], outcomes), sentence)
             return
-        async with aclosing(self._transport.send(tuple(batch))) as parts:
+        async with aclosing(self._transport.send(tuple(items))) as parts:
             async for sent in parts:
                 yield sent
 
@@ -345,7 +347,7 @@ class Worker:
         )
 
     def _requeue(
-        self, batch: list[Item], outcomes: Sequence[Outcome], records: Sequence[DeliveryRecord], judged: Judgement
+        self, batch: list[Due], outcomes: Sequence[Outcome], records: Sequence[DeliveryRecord], judged: Judgement
     ) -> None:
         """Put the deliveries that are still pending where their outcomes say."""
         pending = [
@@ -393,7 +395,7 @@ class Worker:
 _OURS: Final = Judgement(None, goes_on=True, soon=False, counts=False)
 
 
-def _measured(stamp: float, item: Item, outcome: Outcome, record: DeliveryRecord) -> Attempt:
+def _measured(stamp: float, item: Due, outcome: Outcome, record: DeliveryRecord) -> Attempt:
     """Return what is measured of a delivery that was attempted at `stamp`, in seconds since 1970."""
     is_delivered = record.state is DeliveryState.DELIVERED
     return Attempt(outcome.reason, is_delivered, item.received.length, stamp - item.received.time)

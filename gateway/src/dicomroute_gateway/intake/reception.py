@@ -164,7 +164,7 @@ class _IntoSpool:
         if mismatch:
             return self._fail(Result(Answer.MISMATCH, mismatch))
         routing = decision.routing
-        if not routing.destinations and not routing.error:
+        if not routing.destinations and not routing.problem:
             if routing.unmatched is Unmatched.REFUSE:
                 return self._fail(Result(Answer.NOT_ROUTED, "no rule of the route takes this instance"))
             if routing.unmatched is Unmatched.DISCARD:
@@ -193,11 +193,15 @@ class _IntoSpool:
             return self._fail_on(error)
         if level.used > level.capacity:  # many came at once, each of them below the watermark
             return self._fail(Result(Answer.FULL, "the spool is full"))
+        try:
+            self._spool.keep_recipes(decision.routing.recipes.values())
+        except (SpoolFailed, OSError) as error:
+            return self._fail_on(error)
         received = self._received(decision, active)
         waited_for = None if received.hold else active.waited_for(received.destinations)
         waiter = Waiter(waited_for) if waited_for else None
-        if decision.routing.error:
-            log.warning("rules.error", error=decision.routing.error, **self._names)
+        if decision.routing.problem:
+            log.warning("rules.error", error=decision.routing.problem, **self._names)
         try:
             identifier = self._spool.repeat(received, waiter)
             if identifier is not None:
@@ -262,6 +266,7 @@ class _IntoSpool:
             skipped=tuple(skipped),
             hold=decision.hold,
             key=self._incoming.key,
+            recipes={name: recipe.id for name, recipe in decision.routing.recipes.items()},
         )
 
     def _fail_on(self, error: Exception) -> Result:

@@ -49,9 +49,15 @@ def release(spool: Spool, active: Active, held: Iterable[Received], by: str = ""
             except ReleaseError as error:
                 stays.append(str(error))
                 continue
-            hold = decision.hold
+            hold, recipes = decision.hold, decision.routing.recipes
+            spool.keep_recipes(recipes.values())
             stays.append(f"instance {one.id} stays held: no rule takes it, or one has an error" if hold else "")
-            yield Rerouting(one.id, [str(d) for d in decision.routing.destinations], hold)
+            yield Rerouting(
+                one.id,
+                [str(d) for d in decision.routing.destinations],
+                hold,
+                {name: recipe.id for name, recipe in recipes.items()},
+            )
 
     spool.decisions.reroute(reroutings(), by)
     return stays

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Final
 
-from dicomroute_gateway.configuration.recipe import Recipe, Transcode
+from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Recipe, Transcode
 from dicomroute_gateway.spool.part10 import file_head, head_length
 from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
@@ -14,8 +13,6 @@ from .decoders import Decoders
 from .decompress import DECODED, decompress
 from .parcel import Parcel
 from .transcode import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, alternatives, transcode
-
-AS_IT_CAME: Final = Recipe()
 
 
 class Preparing:
@@ -38,6 +35,18 @@ class Preparing:
             self._spool.stored(received),
         )
 
+    def treated(self, received: Received, recipe: str) -> Parcel:
+        """Return what a recipe of the spool makes of an instance. Takes long the first time: not for an event loop.
+
+        Raises TranscodingFailed, Unreadable; OSError when there is no room for it.
+        """
+        parcel = self.parcel(received)
+        for step in self._spool.recipes.get(recipe).steps:
+            match step:
+                case Transcode():
+                    parcel = self.in_syntax(received, parcel, step.transfer_syntax_uid)
+        return parcel
+
     def in_syntax(self, received: Received, parcel: Parcel, transfer_syntax_uid: str) -> Parcel:
         """Return a parcel of `received` in another transfer syntax. Takes long the first time: not for an event loop.
 
@@ -45,7 +54,7 @@ class Preparing:
         """
         if parcel.transfer_syntax_uid == transfer_syntax_uid:
             return parcel
-        recipe = Recipe((*parcel.recipe.steps, Transcode(transfer_syntax_uid)))
+        recipe = Recipe((*parcel.recipe.steps, Transcode(transfer_syntax_uid=transfer_syntax_uid)))
         file = self._spool.derived(received, recipe, partial(self._file_in, parcel, transfer_syntax_uid))
         head = head_length(parcel.sop_class_uid, parcel.sop_instance_uid, transfer_syntax_uid)
         return replace(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dicomroute_gateway.configuration.holds import RULE_ERROR, UNMATCHED
+from dicomroute_gateway.configuration.holds import CONFLICTING_TREATMENT, RULE_ERROR, UNMATCHED
 
 from .head import RawElement, Read, scan
 from .routing import CompiledRules, Routing
@@ -32,4 +32,6 @@ def hold_reason(routing: Routing) -> str:
     """Return why an instance is held after its routing, or "" when it is not."""
     if routing.error:
         return RULE_ERROR
+    if routing.conflicts:
+        return CONFLICTING_TREATMENT
     return "" if routing.destinations else UNMATCHED

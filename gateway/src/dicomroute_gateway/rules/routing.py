@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 from typing import Final
 
 from dicomroute_gateway.configuration.model import DestinationKey, Rule, RuleMatching, Rules, Unmatched
+from dicomroute_gateway.configuration.recipe import Recipe
 
 from .attributes import SPECIFIC_CHARACTER_SET, TRANSFER_SYNTAX_KEYWORD, Attribute, Value, ValueUnusable, value_of
 from .expression import EvaluationError, Expression, ExpressionError, compile_expression
@@ -37,11 +38,21 @@ class Routing:
     destinations: tuple[DestinationKey, ...]
     outcomes: tuple[RuleOutcome, ...]
     unmatched: Unmatched
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    """How it is prepared, for each destination (KIND/NAME) that is not to get it as it came."""
+    conflicts: tuple[DestinationKey, ...] = ()
+    """Destinations that rules name for it with different recipes: nobody can say which of them is meant."""
 
     @property
     def error(self) -> str:
         """The first rule that had no answer, and why; "" when all had one."""
         return next((f"rule {o.rule}: {o.error}" for o in self.outcomes if o.error), "")
+
+    @property
+    def problem(self) -> str:
+        """What a person has to correct in the rules before they can say where this instance goes; "" for nothing."""
+        conflict = f"rules name {self.conflicts[0]} with different treatments" if self.conflicts else ""
+        return self.error or conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +139,25 @@ def _apply_rules(
     association = dict(facts)
     order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
     outcomes: list[RuleOutcome] = []
-    destinations: dict[str, DestinationKey] = {}
+    named: dict[str, DestinationKey] = {}
+    recipes: dict[str, dict[str, Recipe]] = {}
     for rule, expression in rules:
         outcome = _ask(rule, expression, elements, order, transfer_syntax_uid, association)
         outcomes.append(outcome)
         if outcome.matched:
-            destinations.update((str(destination), destination) for destination in rule.destinations)
+            for destination in rule.destinations:
+                named[str(destination)] = destination
+                recipes.setdefault(str(destination), {})[rule.recipe.id] = rule.recipe
         if matching is RuleMatching.FIRST and (outcome.matched or outcome.error):
             break
-    return Routing(tuple(destinations.values()), tuple(outcomes), unmatched)
+    sure = {name: next(iter(found.values())) for name, found in recipes.items() if len(found) == 1}
+    return Routing(
+        tuple(named[name] for name in sure),
+        tuple(outcomes),
+        unmatched,
+        {name: recipe for name, recipe in sure.items() if recipe.steps},
+        tuple(one for name, one in named.items() if name not in sure),
+    )
 
 
 def _ask(

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _STREAM_BYTES: Final = 1 << 16
 UNREADABLE: Final = "SpoolUnreadable"
-FAULTS_OF_THE_SPOOL: Final = frozenset((UNREADABLE, KEY_MISSING))
+RECIPE_MISSING: Final = "RecipeMissing"
+FAULTS_OF_THE_SPOOL: Final = frozenset((UNREADABLE, KEY_MISSING, RECIPE_MISSING))
 
 
 class Unreadable(Exception):

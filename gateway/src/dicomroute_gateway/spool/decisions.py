@@ -69,14 +69,14 @@ class Decisions:
             return False
         wanted = [d for d in new.destinations if d not in entry.deliveries]
         fresh = [d for d in wanted if d not in entry.received.superseded]
+        begun = {
+            d: DeliveryRecord(new.id, d, DeliveryState.PENDING, decided_by=by, recipe=new.recipes.get(d, ""))
+            for d in wanted
+        }
         skipped, now = DeliveryState.SKIPPED, time.time()
         self._books.take_over(
-            *(DeliveryRecord(new.id, d, DeliveryState.PENDING, decided_by=by) for d in fresh),
-            *(
-                DeliveryRecord(new.id, d, skipped, reason=SUPERSEDED, time=now, decided_by=by)
-                for d in wanted
-                if d not in fresh
-            ),
+            *(begun[d] for d in fresh),
+            *(replace(begun[d], state=skipped, reason=SUPERSEDED, time=now) for d in wanted if d not in fresh),
             HoldRecord(new.id, new.hold),
         )
         self._books.offer([Owed(new.id, d) for d in fresh])

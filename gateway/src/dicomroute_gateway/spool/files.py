@@ -93,6 +93,18 @@ class Files:
         self.path(old).rename(self.path(new))
         self.sync_folder(str(Path(new).parent))
 
+    def put(self, name: str, content: bytes) -> None:
+        """Write a whole file, replacing what has its name: durably, and completely or not at all."""
+        new = f"{name}.new"
+        self.remove(new)
+        descriptor = self.create(new)
+        try:
+            self.write(descriptor, [content])
+            self.sync(descriptor)
+        finally:
+            self.close(descriptor)
+        self.rename(new, name)
+
     def remove(self, name: str) -> None:
         """Remove a file that may be gone already."""
         self.path(name).unlink(missing_ok=True)

@@ -77,14 +77,16 @@ class Entry:
                 return outcome
         return Outcome.DISCARDED
 
-    def is_owed_again(self, destination: str) -> bool:
-        """Whether an instance that came again is owed to a destination for that.
+    def is_owed_again(self, destination: str, recipe: str = "") -> bool:
+        """Whether an instance that came again is owed to a destination for that, prepared by the recipe of that id.
 
         Who sends again means it: what was given up is tried anew, and what was refused as if it had not been. One that
-        only waits there is owed already.
+        only waits there is owed already, unless it would be prepared in another way.
         """
         delivery = self.deliveries.get(destination)
-        return delivery is None or delivery.state is not DeliveryState.PENDING or delivery.refusals > 0
+        if delivery is None or delivery.state is not DeliveryState.PENDING or delivery.refusals > 0:
+            return True
+        return recipe not in ("", delivery.recipe)
 
     def is_delivered(self, destination: str) -> bool:
         """Return whether a destination has the instance."""
@@ -146,11 +148,9 @@ class Ledger:
         """Take a record over. A record of an instance that is finished or unknown changes nothing."""
         match record:
             case Received():
-                deliveries = {d: DeliveryRecord(record.id, d, DeliveryState.PENDING) for d in record.destinations}
+                deliveries = {d: _begun(record, d) for d in record.destinations}
                 for d in record.skipped:
-                    deliveries[d] = DeliveryRecord(
-                        record.id, d, DeliveryState.SKIPPED, reason=OVER_QUOTA, time=record.time
-                    )
+                    deliveries[d] = _over_quota(record, d, record.id)
                 present = self._versions.get(record.sop_instance_uid, ())
                 earlier = [one for one in present if not record.id < self.read_before <= one]
                 follows = record.follows or self._is_other(record, earlier)
@@ -162,6 +162,9 @@ class Ledger:
                 if record.state is DeliveryState.DELIVERED:
                     self._supersede(entry.received, record.destination)
                 before = entry.deliveries.get(record.destination)
+                if before is not None and before.recipe and not record.recipe:
+                    # A newer treatment may replace one; none never does.
+                    record = replace(record, recipe=before.recipe)
                 # A new mapping each time, so that whoever holds the old one may go on reading it.
                 entry.deliveries = {**entry.deliveries, record.destination: record}
                 self._put(entry)
@@ -169,7 +172,7 @@ class Ledger:
                     self._wait(record.id, record.destination)
             case AgainRecord() if entry := self._take(record.id):
                 done = {d: entry.deliveries[d] for d in record.destinations if d in entry.deliveries}
-                again = {d: _owed_again(record.id, d, done.get(d)) for d in record.destinations}
+                again = {d: _owed_again(record, d, done.get(d)) for d in record.destinations}
                 self._count_delivered(done)
                 if overtaken := set(record.destinations) & set(entry.received.superseded):
                     left = tuple(one for one in entry.received.superseded if one not in overtaken)
@@ -258,9 +261,13 @@ class Ledger:
         yield self.totals
         for entry in self.entries.values():
             # With the destinations of now: one that a release added must be there before its delivery is judged.
-            yield replace(entry.received, hold=entry.hold, destinations=tuple(entry.deliveries), skipped=())
+            recipes = {d: delivery.recipe for d, delivery in entry.deliveries.items() if delivery.recipe}
+            received = replace(
+                entry.received, hold=entry.hold, destinations=tuple(entry.deliveries), skipped=(), recipes=recipes
+            )
+            yield received
             for destination, delivery in entry.deliveries.items():
-                if delivery != DeliveryRecord(entry.received.id, destination, DeliveryState.PENDING):
+                if delivery != _begun(received, destination):
                     yield delivery
 
     def finish_reading(self, before: int) -> None:
@@ -367,12 +374,9 @@ def repeat_records(entry: Entry, received: Received, again: Sequence[str]) -> li
     """
     identifier, records = entry.received.id, list[Record]()
     if again:
-        records.append(AgainRecord(identifier, tuple(again)))
-    records += (
-        DeliveryRecord(identifier, one, DeliveryState.SKIPPED, reason=OVER_QUOTA, time=received.time)
-        for one in received.skipped
-        if one not in entry.deliveries
-    )
+        recipes = {one: received.recipes[one] for one in again if one in received.recipes}
+        records.append(AgainRecord(identifier, tuple(again), recipes))
+    records += (_over_quota(received, one, identifier) for one in received.skipped if one not in entry.deliveries)
     if entry.hold != received.hold and entry.hold in ("", *ROUTING_HOLDS):
         records.append(HoldRecord(identifier, received.hold))
     return records
@@ -388,7 +392,8 @@ def replaced_records(earlier: Entry, copy: Entry, now: float) -> list[Record]:
     for one in copy.deliveries:
         known = earlier.deliveries.get(one)
         if known is None and ends_hold:
-            known = DeliveryRecord(earlier.received.id, one, DeliveryState.SKIPPED)
+            recipe = copy.deliveries[one].recipe
+            known = DeliveryRecord(earlier.received.id, one, DeliveryState.SKIPPED, recipe=recipe)
         if known is not None and known.state in (DeliveryState.DEAD_LETTERED, DeliveryState.SKIPPED):
             records.append(replace(known, state=DeliveryState.SKIPPED, reason=REPLACED, time=now))
     return [*records, HoldRecord(earlier.received.id, "")] if ends_hold else records
@@ -399,17 +404,36 @@ def _bytes_of(received: Received) -> tuple[str, int, str, str]:
     return received.digest, received.length, received.transfer_syntax_uid, received.sop_class_uid
 
 
-def _owed_again(identifier: int, destination: str, before: DeliveryRecord | None) -> DeliveryRecord:
-    """Return a delivery of an instance that came again: its destination has it if it was delivered there."""
+def _begun(received: Received, destination: str) -> DeliveryRecord:
+    """Return a delivery as it stands when an instance is received."""
+    recipe = received.recipes.get(destination, "")
+    return DeliveryRecord(received.id, destination, DeliveryState.PENDING, recipe=recipe)
+
+
+def _over_quota(received: Received, destination: str, identifier: int) -> DeliveryRecord:
+    """Return a delivery that is not made because the destination is owed as much as it may be."""
+    recipe = received.recipes.get(destination, "")
+    return DeliveryRecord(
+        identifier, destination, DeliveryState.SKIPPED, reason=OVER_QUOTA, time=received.time, recipe=recipe
+    )
+
+
+def _owed_again(record: AgainRecord, destination: str, before: DeliveryRecord | None) -> DeliveryRecord:
+    """Return a delivery of an instance that came again: its destination has it if it was delivered there.
+
+    It is prepared as the rules of now say; a treatment is never taken back from a delivery that was promised one.
+    """
+    recipe = record.recipes.get(destination, "") or (before.recipe if before is not None else "")
     if before is None:
-        return DeliveryRecord(identifier, destination, DeliveryState.PENDING)
+        return DeliveryRecord(record.id, destination, DeliveryState.PENDING, recipe=recipe)
     if before.state not in _DONE:
-        return replace(before, state=DeliveryState.PENDING, refusals=0)
+        return replace(before, state=DeliveryState.PENDING, refusals=0, recipe=recipe)
     delivered = before.state is DeliveryState.DELIVERED
     return DeliveryRecord(
-        identifier,
+        record.id,
         destination,
         DeliveryState.PENDING,
         reason=CAME_AGAIN,
         may_have_arrived=delivered or before.may_have_arrived,
+        recipe=recipe,
     )

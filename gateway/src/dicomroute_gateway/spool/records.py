@@ -4,7 +4,9 @@ A line is the CRC-32 of its JSON in eight hexadecimal digits, a space, the JSON 
 person with a broken volume has `less`; lines, because a reader finds the next record behind a broken one.
 """
 
+import operator
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, get_args
@@ -13,6 +15,9 @@ from pydantic import Field, TypeAdapter
 
 from .part10 import head_length
 from .sealed import sealed_length
+
+_LATER: Final = Field(exclude_if=operator.not_)
+"""Of a field that came with a later format: a record without it is written as gateways of before wrote it."""
 
 
 class DeliveryState(StrEnum):
@@ -66,6 +71,8 @@ class Received:
     key: str = ""
     follows: bool = False
     superseded: tuple[str, ...] = ()
+    recipes: Annotated[Mapping[str, str], _LATER] = field(default_factory=dict)
+    """The id of the recipe by which it is prepared, for each destination that is not to get it as it came."""
     record: Literal["received"] = "received"
 
     @property
@@ -108,6 +115,8 @@ class DeliveryRecord:
     may_have_arrived: bool = False
     decided_by: str = ""
     """Who last decided on it: made it due again, released it or gave it up."""
+    recipe: Annotated[str, _LATER] = ""
+    """The id of the recipe that makes what is sent; "" where it is sent as it came."""
     record: Literal["delivery"] = "delivery"
 
 
@@ -117,6 +126,8 @@ class AgainRecord:
 
     id: int
     destinations: tuple[str, ...]
+    recipes: Annotated[Mapping[str, str], _LATER] = field(default_factory=dict)
+    """As in `Received`."""
     record: Literal["again"] = "again"
 
 

@@ -1,11 +1,10 @@
 """Opens a spool again: what a crash interrupted is finished, and what cannot be trusted is said."""
 
-import json
 import re
 from collections.abc import Callable
 from typing import Final
 
-from . import segments
+from . import formats, segments
 from .errors import SpoolError
 from .files import Files
 from .incoming import INSTANCES, file_of
@@ -13,36 +12,7 @@ from .records import Received, TotalsRecord
 from .segments import Content, JournalCorrupt
 from .volume import defect
 
-FORMAT: Final = 3
-"""1: the first. 2: records of instances that came again. 3: encrypted instances, with the key in their records, and a
-history of what is finished."""
 _INSTANCE_FILE: Final = re.compile(r"[0-9]{12}\.dcm")
-
-
-def _check_format(files: Files) -> None:
-    if "format" not in files.list("."):
-        _write_format(files)
-        return
-    try:
-        written = int(json.loads(files.read("format"))["format"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise SpoolError("SpoolCorrupt", f"the file {files.path('format')} is not readable") from error
-    if written > FORMAT:
-        raise SpoolError(
-            "SpoolTooNew",
-            f"the spool has format {written} and this gateway knows {FORMAT}: run the gateway that wrote it",
-        )
-    if written < FORMAT:
-        _write_format(files)  # before the first record that the gateway of then would not understand
-
-
-def _write_format(files: Files) -> None:
-    files.remove("format.new")
-    descriptor = files.create("format.new")
-    files.write(descriptor, [json.dumps({"format": FORMAT}).encode()])
-    files.sync(descriptor)
-    files.close(descriptor)
-    files.rename("format.new", "format")
 
 
 def open_journal(files: Files) -> Content:
@@ -54,7 +24,7 @@ def open_journal(files: Files) -> Content:
     unsafe = defect(files)
     if unsafe:
         raise SpoolError("SpoolVolumeUnsafe", f"the volume of the spool {files.folder} is not safe: {unsafe}")
-    _check_format(files)
+    formats.check(files)
     for name in (segments.FOLDER, INSTANCES):
         files.make_folder(name)
     try:

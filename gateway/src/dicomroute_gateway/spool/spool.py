@@ -27,6 +27,7 @@ from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
 from .ledger import REPLACED, Entry, repeat_records
 from .ready_files import ReadyFiles
+from .recipes import Recipes
 from .records import DeliveryRecord, DeliveryState, DiscardedRecord, Received
 from .recovery import highest_file, open_journal
 from .sealed import SALT_BYTES, Sealer
@@ -73,6 +74,7 @@ class Spool:
         self._closed = False
         self._under_way = UnderWay()
         self._derived = Derived(self._files, lambda: self._keys, lambda number: number in self._books.ledger.entries)
+        self.recipes = Recipes(self._files)
         try:
             content = open_journal(self._files)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
@@ -80,7 +82,7 @@ class Spool:
         except BaseException:
             self._files.close(lock)
             raise
-        self._upkeep = Upkeep(self._files, self._books, self._derived, next_id)
+        self._upkeep = Upkeep(self._files, self._books, self._derived, self.recipes, next_id)
         self.resize(size_bytes, high_watermark_percent, history_seconds=history_seconds)
         try:
             if len(content.data) <= _READ_AT_ONCE_BYTES:
@@ -126,6 +128,12 @@ class Spool:
             under_way=self._under_way,
             old_length=file.length,
         )
+
+    def keep_recipes(self, recipes: Iterable[Recipe]) -> None:
+        """Return when recipes are on stable storage, so that records may name them. Raises SpoolFailed, OSError."""
+        for recipe in recipes:
+            self._raise_if_failed()
+            self.recipes.keep(recipe)
 
     def receive(self, incoming: Incoming, received: Received, waiter: Waiter | None = None) -> None:
         """Make an instance and what is owed of it safe. When this returns, it will not be lost.
@@ -174,7 +182,7 @@ class Spool:
             again = [
                 d
                 for d in received.destinations
-                if entry.is_owed_again(d) and not (d in joined and entry.is_delivered(d))
+                if entry.is_owed_again(d, received.recipes.get(d, "")) and not (d in joined and entry.is_delivered(d))
             ]
             self._books.take_over(*repeat_records(entry, received, again))
             if waiter is not None:
@@ -406,8 +414,14 @@ class Spool:
 
 
 def _as_decided(record: DeliveryRecord, known: DeliveryRecord) -> DeliveryRecord:
-    """Return what an attempt came to, where somebody decided meanwhile that what refused it is forgotten."""
+    """Return what an attempt came to, where it was decided meanwhile that it is prepared in another way from now on.
+
+    Or where a person decided that what refused it is forgotten.
+    """
+    if record.state is DeliveryState.DELIVERED:
+        return record
+    record = replace(record, recipe=known.recipe)
     is_next = known.attempts + 1 == record.attempts
-    if record.state is DeliveryState.DELIVERED or not is_next or known.refusals + 1 >= record.refusals:
+    if not is_next or known.refusals + 1 >= record.refusals:
         return record
     return replace(record, state=DeliveryState.PENDING, refusals=known.refusals)

@@ -21,6 +21,7 @@ from .incoming import IDS_PER_FOLDER, file_of, folder_of
 from .journal import JournalFailed
 from .ledger import Entry
 from .ready_files import ReadyFiles
+from .recipes import Recipes
 from .records import ArchivedRecord, FinishedRecord
 from .recovery import check_file, corrupt, remove_orphans
 from .segments import JournalCorrupt
@@ -40,10 +41,11 @@ log = structlog.get_logger(__name__)
 class Upkeep:
     """Keeps the books of one spool. Instances in its journal have numbers below `before`."""
 
-    def __init__(self, files: Files, books: Books, derived: Derived, before: int) -> None:
+    def __init__(self, files: Files, books: Books, derived: Derived, recipes: Recipes, before: int) -> None:
         self._files = files
         self._books = books
         self._derived = derived
+        self._recipes = recipes
         self._before = before
         self._compact_at = _COMPACT_BYTES
         self.history = History(files)
@@ -99,6 +101,7 @@ class Upkeep:
             return
         remove_orphans(self._files, ledger.entries.keys().__contains__, self._before)
         self._derived.find(ledger.entries.keys().__contains__)
+        self._recipes.forget({delivery.recipe for entry in old for delivery in entry.deliveries.values()})
         books.finish_reading(old, self._before)
 
     def reap(self) -> None:

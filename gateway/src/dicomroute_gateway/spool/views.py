@@ -26,11 +26,15 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Rerouting:
-    """What today's rules say of a held instance: who is to get it, and why it stays held, or ""."""
+    """What today's rules say of a held instance: who is to get it, why it stays held, or "", and the ids of recipes.
+
+    `recipes` are as in `Received`.
+    """
 
     id: int
     destinations: Sequence[str]
     hold: str
+    recipes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

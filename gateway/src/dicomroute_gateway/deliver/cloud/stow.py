@@ -3,28 +3,27 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
-from dicomroute_gateway.deliver.attempt import is_our_own, unreadable
+from dicomroute_gateway.deliver.attempt import apart, is_our_own
 from dicomroute_gateway.deliver.backoff import retry_after_seconds
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes
 from dicomroute_gateway.deliver.cloud.replies.reasons import reading
 from dicomroute_gateway.deliver.cloud.replies.result import Answer
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.preparation import PREPARING, Unprepared, unprepared
 from dicomroute_gateway.deliver.transport import Item, Limits, Sent
 from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Body, Client, CredentialFault, TransportFailed
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.dicomweb.multipart import MultipartBody
-from dicomroute_gateway.prepare.failures import TranscodingFailed
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.prepare.transcode import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
+from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.throttle import Throttle
 
 from .comparison import compare
@@ -36,9 +35,6 @@ _EXPLICIT_VR_ALONE: Final = (Provider.AZURE,)
 """Providers that take no Implicit VR."""
 _UPSERTS: Final = (Provider.AZURE, Provider.GOOGLE)
 """Providers of which PUT to the studies replaces what is there; at others an instance is deleted first."""
-
-_TRANSCODING: Final = ThreadPoolExecutor(2, thread_name_prefix="transcode")
-"""Threads of its own, for all destinations: transcoding takes long, and others wait for those of asyncio."""
 
 
 class StowTransport:
@@ -67,14 +63,11 @@ class StowTransport:
         target = self._target()
         if target is None:
             return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
-        try:
-            items = [await self._as_taken(target, item) for item in items]
-        except TranscodingFailed as error:
-            verdict = Verdict.REFUSED if len(items) == 1 else Verdict.ALONE
-            return Sent([Outcome(verdict, "TranscodingFailed")] * len(items), str(error))
-        except (Unreadable, OSError) as error:
-            reason = error.reason if isinstance(error, Unreadable) else UNREADABLE
-            return Sent([Outcome(Verdict.RETRY, reason)] * len(items), str(error))
+        taken = [await self._as_taken(target, item) for item in items]
+        if faults := {index: one for index, one in enumerate(taken) if isinstance(one, Unprepared)}:
+            outcomes_of = {index: one.outcome for index, one in faults.items()}
+            return Sent(apart([item.delivery for item in items], outcomes_of), next(iter(faults.values())).sentence)
+        items = [one for one in taken if isinstance(one, Item)]
         body = MultipartBody([item.parcel.file for item in items])
         most_bytes = resources.MOST_REQUEST_BYTES.get(target.provider)
         if most_bytes is not None and body.content_length > most_bytes:
@@ -89,7 +82,8 @@ class StowTransport:
             if body.fault is not None:
                 index, fault = body.fault
                 deliveries = [item.delivery for item in items]
-                return Sent(unreadable(deliveries, {index: fault.reason}, "ConnectionLost"), str(fault))
+                faulty = {index: Outcome(Verdict.RETRY, fault.reason)}
+                return Sent(apart(deliveries, faulty, "ConnectionLost"), str(fault))
             broke_off = isinstance(error, TransportFailed) and error.broke_off
             may_have_arrived = error.reason in _LOST_ANSWERS
             outcome = Outcome(Verdict.RETRY, error.reason, broke_off=broke_off, may_have_arrived=may_have_arrived)
@@ -107,16 +101,16 @@ class StowTransport:
         """Close connections that are kept."""
         await self._client.close()
 
-    async def _as_taken(self, target: CloudTargetDestination, item: Item) -> Item:
-        """Return a delivery with the parcel that the target takes.
-
-        Raises TranscodingFailed, Unreadable; OSError when there is no room for it.
-        """
+    async def _as_taken(self, target: CloudTargetDestination, item: Item) -> Item | Unprepared:
+        """Return a delivery with the parcel that the target takes."""
         syntax = item.parcel.transfer_syntax_uid
         if target.provider not in _EXPLICIT_VR_ALONE or syntax != IMPLICIT_VR_LITTLE_ENDIAN:
             return item
         make = partial(self._preparing.in_syntax, item.received, item.parcel, EXPLICIT_VR_LITTLE_ENDIAN)
-        return replace(item, parcel=await asyncio.get_running_loop().run_in_executor(_TRANSCODING, make))
+        try:
+            return replace(item, parcel=await asyncio.get_running_loop().run_in_executor(PREPARING, make))
+        except Exception as error:
+            return unprepared(error)
 
     async def _settle(self, target: CloudTargetDestination, item: Item, outcome: Outcome) -> tuple[Outcome, str]:
         """Return what an outcome comes to by the target's `onDuplicate`, and what a person is told of that."""

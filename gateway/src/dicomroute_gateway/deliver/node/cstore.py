@@ -12,6 +12,7 @@ import structlog
 from dicomroute_gateway.configuration.model import DicomNodeDestination
 from dicomroute_gateway.deliver.attempt import is_our_own
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.preparation import unprepared
 from dicomroute_gateway.deliver.transport import Item, Limits, Sent
 from dicomroute_gateway.dimse.failures import AFTER_REQUEST, ContextRefused, RequestorFailure, SourceFailed
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
@@ -20,10 +21,8 @@ from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.node.associations import Associations, Forms, Kept, Peer
 from dicomroute_gateway.node.outgoing import Outgoing
 from dicomroute_gateway.node.threads import in_thread
-from dicomroute_gateway.prepare.failures import DecoderDied, TranscodingFailed
 from dicomroute_gateway.prepare.parcel import Parcel
 from dicomroute_gateway.prepare.preparing import Preparing, other_forms
-from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
 from dicomroute_gateway.throttle import Throttle
 
 from .store_status import Judgement, of_failure, of_status
@@ -112,7 +111,8 @@ class CStoreTransport:
             try:
                 parcel = self._as_taken(kept, item)
             except Exception as error:  # of ours too: what was stored before it is to be written down
-                done.append(_Answered(_not_prepared(error)))
+                fault = unprepared(error)
+                done.append(_Answered(Judgement(fault.outcome, fault.sentence)))
                 return done
             source = Outgoing(parcel.file, parcel.length, self._throttle, self._closing)
             instance = StoreInstance(parcel.sop_class_uid, parcel.sop_instance_uid, parcel.transfer_syntax_uid, source)
@@ -185,21 +185,6 @@ def _of_few_kinds(items: Sequence[Item]) -> Sequence[Item]:
         if len(kinds) > _MOST_KINDS:
             return items[:index]
     return items
-
-
-def _not_prepared(error: Exception) -> Judgement:
-    """Return what is made of an instance that has not the form that the peer takes."""
-    if isinstance(error, DecoderDied):
-        return Judgement(Outcome(Verdict.DOUBTFUL, "DecoderFailed", is_own=True), str(error))
-    if not isinstance(error, TranscodingFailed | Unreadable | OSError):
-        log.error("delivery.unprepared", exc_info=error)
-        sentence = "the gateway failed to write it in another form; its log says why"
-        return Judgement(Outcome(Verdict.DOUBTFUL, "GatewayError", is_own=True), sentence)
-    if isinstance(error, TranscodingFailed):
-        sentence = f"the peer does not take the transfer syntax, and the instance has no other form: {error}"
-        return Judgement(Outcome(Verdict.REFUSED, "TranscodingFailed", is_own=True), sentence)
-    reason = error.reason if isinstance(error, Unreadable) else UNREADABLE
-    return Judgement(Outcome(Verdict.RETRY, reason), str(error))
 
 
 def _peer(node: DicomNodeDestination) -> Peer:

@@ -1,0 +1,61 @@
+"""What a delivery is sent as: the instance as it came, or what the recipe makes of it that was promised."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import structlog
+
+from dicomroute_gateway.prepare.failures import DecoderDied, TranscodingFailed
+from dicomroute_gateway.prepare.preparing import Preparing
+from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
+
+from .outcome import Outcome, Verdict
+from .transport import Due, Item
+
+PREPARING: Final = ThreadPoolExecutor(2, thread_name_prefix="prepare")
+"""Threads of its own, for all destinations: preparing takes long, and others wait for those of asyncio."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Unprepared:
+    """An instance has no form that can be sent: what that means for it, and what a person is told."""
+
+    outcome: Outcome
+    sentence: str
+
+
+async def prepare(preparing: Preparing, due: Due) -> Item | Unprepared:
+    """Return a delivery with the parcel that is sent; the parcel of a treated one is whole and safe by then."""
+    try:
+        recipe = due.delivery.recipe
+        if recipe:
+            make = partial(preparing.treated, due.received, recipe)
+            parcel = await asyncio.get_running_loop().run_in_executor(PREPARING, make)
+        else:
+            parcel = preparing.parcel(due.received)
+    except Exception as error:
+        return unprepared(error)
+    fault = parcel.file.fault()
+    return unprepared(fault) if fault is not None else Item(due.received, due.delivery, parcel)
+
+
+def unprepared(error: Exception) -> Unprepared:
+    """Return what becomes of an instance of which another form could not be written."""
+    match error:
+        case DecoderDied():
+            return Unprepared(Outcome(Verdict.DOUBTFUL, "DecoderFailed", is_own=True), str(error))
+        case TranscodingFailed():
+            sentence = f"the instance cannot be sent as it came, and has no other form: {error}"
+            return Unprepared(Outcome(Verdict.REFUSED, "TranscodingFailed", is_own=True), sentence)
+        case Unreadable():
+            return Unprepared(Outcome(Verdict.RETRY, error.reason), str(error))
+        case OSError():
+            return Unprepared(Outcome(Verdict.RETRY, UNREADABLE), str(error))
+    log.error("delivery.unprepared", exc_info=error)
+    sentence = "the gateway failed to write it in another form; its log says why"
+    return Unprepared(Outcome(Verdict.DOUBTFUL, "GatewayError", is_own=True), sentence)

@@ -1,0 +1,47 @@
+"""The format of a spool: which gateways understand everything that it says.
+
+A gateway refuses a spool of a later format than it knows. A later format is written only right before the first thing
+that an earlier gateway would misread, so that `helm rollback` finds a spool that it can open wherever nothing new was
+used: docs/adr/0018-recipes-on-record.md.
+"""
+
+import json
+from typing import Final
+
+from .errors import SpoolError
+from .files import Files
+
+_FILE: Final = "format"
+_FIRST: Final = 3
+"""What every spool is at least. 1: the first. 2: records of instances that came again. 3: encrypted instances, with the
+key in their records, and a history of what is finished."""
+RECIPES: Final = 4
+"""Records name recipes: a gateway that ignored them would send as it came what is to be treated first."""
+LATEST: Final = RECIPES
+
+
+def check(files: Files) -> None:
+    """Give a spool the format that each has at least. Raises SpoolError when it is of a later one than is known."""
+    written = _written(files)
+    if written > LATEST:
+        raise SpoolError(
+            "SpoolTooNew",
+            f"the spool has format {written} and this gateway knows {LATEST}: run the gateway that wrote it",
+        )
+    raise_to(files, _FIRST)
+
+
+def raise_to(files: Files, wanted: int) -> None:
+    """Make sure, durably, that only gateways that know a format open the spool. Raises SpoolError, OSError."""
+    if _written(files) < wanted:
+        files.put(_FILE, json.dumps({"format": wanted}).encode())
+
+
+def _written(files: Files) -> int:
+    """Return the format of a spool, 0 for a new one."""
+    if _FILE not in files.list("."):
+        return 0
+    try:
+        return int(json.loads(files.read(_FILE))["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SpoolError("SpoolCorrupt", f"the file {files.path(_FILE)} is not readable") from error
