@@ -3,16 +3,17 @@
 import io
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
+from as_they_are import send
 from corpus import FILES, data_set_bytes, make_corpus, uid_of
 from gateways import LoneGateway
 from healthy import HealthyClient
 from manifests import changed
-from pdus import context, data_set, uid_value
+from pdus import data_set
 from peer import Answered, Peer, new_uid
 from processes import wait_until
 from pydicom.dataset import Dataset
@@ -43,17 +44,6 @@ def implicit_peer(tmp_path: Path) -> Iterator[StoreSCP]:
     peer = StoreSCP(tmp_path / "kept", "+B", "+xi", "--fork")
     yield peer
     peer.stop()
-
-
-def send(port: int, files: Iterable[Path]) -> None:
-    """Store files exactly as they are."""
-    for file in files:
-        one = pydicom.dcmread(file)
-        syntax = one.file_meta.TransferSyntaxUID
-        peer = Peer(port).associated(context(1, one.SOPClassUID, syntax))
-        asked = {0x0002: uid_value(one.SOPClassUID)}
-        assert peer.store(data_set_bytes(file.read_bytes()), one.SOPInstanceUID, asked) == Answered(0)
-        peer.release()
 
 
 def parsed(data: bytes, syntax: str) -> Dataset:

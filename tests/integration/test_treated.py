@@ -1,11 +1,21 @@
 """What a destination was promised in another form is sent in that form, at every attempt, and never as it came."""
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pydicom
 import pytest
+from as_they_are import send
+from corpus import data_set_bytes, make_corpus, uid_of
 from delivering import Start
+from gateways import LoneGateway
+from manifests import Json, changed
 from origin_server import OriginServer, Reply
+from processes import wait_until
+from pydicom.dataset import Dataset
+from routes import local_node, local_route, pacs
+from storescp import StoreSCP
 
 from dicomroute_gateway.configuration.recipe import Recipe, Transcode
 from dicomroute_gateway.spool.records import DeliveryState
@@ -94,3 +104,111 @@ def test_what_the_recipe_cannot_treat_is_dead_lettered_and_never_sent(server: Or
     assert delivery.reason == "TranscodingFailed"
     assert broken.sop_instance_uid not in server.files
     assert all(server.has(one.sop_instance_uid, IMPLICIT_CT) for one in good)
+
+
+class Site:
+    """A PACS, a research archive and a teaching archive that take what a gateway sends them by C-STORE."""
+
+    NAMES = ("pacs", "research", "teaching")
+
+    def __init__(self, folder: Path) -> None:
+        self.peers = {name: StoreSCP(folder / name, "+B", "+xa", "--fork") for name in self.NAMES}
+
+    def manifests(self, **transforms: list[Json]) -> list[Json]:
+        """Return a route to all three; each with the transform that is given for it."""
+        nodes = [changed(pacs(peer.port), "metadata.name", name) for name, peer in self.peers.items()]
+        rules = [
+            {"name": name, "destinations": [{"kind": "DicomNode", "name": name}], "transform": transforms.get(name, [])}
+            for name in self.peers
+        ]
+        return [local_node(), *nodes, local_route(rules=rules)]
+
+    def arrived(self, name: str, uid: str) -> Dataset:
+        """Return what a peer got of an instance in Explicit VR Little Endian."""
+        data = self.peers[name].data_sets()[uid]
+        return pydicom.filereader.read_dataset(io.BytesIO(data), False, True, bytelength=len(data))
+
+    def close(self) -> None:
+        for peer in self.peers.values():
+            peer.stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    one = Site(tmp_path / "site")
+    yield one
+    one.close()
+
+
+Lone = Callable[..., LoneGateway]
+NORTH = {"replace": {"attribute": "PatientID", "value": '"NORTH-" + instance.PatientID'}}
+WITHOUT_NAME = {"remove": {"attribute": "PatientName", "record": False}}
+
+
+def test_one_instance_for_three_destinations_with_a_treatment_each(tmp_path: Path, lone: Lone, site: Site) -> None:
+    gateway = lone(tmp_path / "gateway", site.manifests(research=[NORTH], teaching=[WITHOUT_NAME]))
+    files = make_corpus(tmp_path / "corpus", 3, ("CT_small.dcm",))
+    send(gateway.port, files)
+    gateway.wait_for(owed=0, deliveredTotal=3, deadLettered=0)
+    for file in files:
+        came = pydicom.dcmread(file)
+        assert site.peers["pacs"].data_sets()[uid_of(file)] == data_set_bytes(file.read_bytes())
+        research, teaching = (site.arrived(name, uid_of(file)) for name in ("research", "teaching"))
+        assert research.PatientID == f"NORTH-{came.PatientID}"
+        assert research.OriginalAttributesSequence[0].ModifiedAttributesSequence[0].PatientID == came.PatientID
+        assert (research.PatientName, research.PixelData) == (came.PatientName, came.PixelData)
+        assert "PatientName" not in teaching
+        assert "OriginalAttributesSequence" not in teaching
+        assert (teaching.PatientID, teaching.PixelData) == (came.PatientID, came.PixelData)
+    assert not any((tmp_path / "gateway" / "spool" / "derived").iterdir())
+
+
+def test_a_corrected_transform_is_applied_to_what_the_first_could_not_prepare(
+    tmp_path: Path, lone: Lone, site: Site
+) -> None:
+    too_long = {"set": {"attribute": "PatientID", "value": f'"{"x" * 70}"'}}
+    gateway = lone(tmp_path / "gateway", site.manifests(research=[too_long]))
+    (file,) = make_corpus(tmp_path / "corpus", 1, ("CT_small.dcm",))
+    send(gateway.port, [file])
+    gateway.wait_for(owed=0, deadLettered=1)
+    (dead,) = gateway.get("/api/v1/queue?state=DeadLettered")["items"]
+    assert dead["reason"] == "TransformFailed"
+    error = next(one for one in gateway.status()["destinations"] if one["name"] == "research")["lastError"]
+    assert "set PatientID: it does not fit LO" in error["message"]
+    assert site.peers["research"].data_sets() == {}
+    gateway.reconfigure(site.manifests(research=[NORTH]))
+    gateway.wait_for(owed=0, deliveredTotal=1, deadLettered=0)
+    assert site.arrived("research", uid_of(file)).PatientID.startswith("NORTH-")
+
+
+def test_what_waits_keeps_its_treatment_when_the_newest_rules_have_none(tmp_path: Path, lone: Lone, site: Site) -> None:
+    manifests = site.manifests(research=[NORTH])
+    manifests[-1] = changed(manifests[-1], "spec.mode", "HoldDeliveries")
+    gateway = lone(tmp_path / "gateway", manifests)
+    (file,) = make_corpus(tmp_path / "corpus", 1, ("CT_small.dcm",))
+    send(gateway.port, [file])
+    gateway.wait_for(owed=1)
+    gateway.process.kill()
+    again = lone(tmp_path / "gateway", site.manifests())
+    again.wait_for(owed=0, deliveredTotal=1)
+    wait_until(lambda: uid_of(file) in site.peers["research"].data_sets(), "it has not arrived")
+    assert site.arrived("research", uid_of(file)).PatientID.startswith("NORTH-"), "what was promised stays"
+
+
+def test_two_treatments_for_one_destination_hold_the_instance_and_nothing_else(
+    tmp_path: Path, lone: Lone, site: Site
+) -> None:
+    manifests = site.manifests(research=[NORTH])
+    second = {"name": "second", "destinations": [{"kind": "DicomNode", "name": "research"}]}
+    manifests[-1]["spec"]["rules"].append(second)
+    gateway = lone(tmp_path / "gateway", manifests)
+    (file,) = make_corpus(tmp_path / "corpus", 1, ("CT_small.dcm",))
+    send(gateway.port, [file])
+    gateway.wait_for(owed=1)
+    wait_until(lambda: uid_of(file) in site.peers["pacs"].data_sets(), "the PACS waits for nobody")
+    (held,) = gateway.get("/api/v1/queue?state=Held")["items"]
+    assert held["reason"] == "ConflictingTreatment"
+    gateway.reconfigure(site.manifests(research=[NORTH]))
+    assert gateway.change("release", instances=[held["instance"]]) >= 1
+    gateway.wait_for(owed=0, deliveredTotal=1)
+    assert site.arrived("research", uid_of(file)).PatientID.startswith("NORTH-")

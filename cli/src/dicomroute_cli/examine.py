@@ -1,17 +1,22 @@
 """Examines manifests as a whole: the operator's checks of each object, and the gateway's compiler of rules."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
+from dicomroute_gateway.configuration.recipe import Change, Transform
+from dicomroute_gateway.rules.changes import compile_transform
 from dicomroute_gateway.rules.expression import ExpressionError, compile_expression
 from dicomroute_operator.api.conditions import ResolvedRefs
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.reason import Reason
+from dicomroute_operator.api.route import Rule
 from dicomroute_operator.checks.finding import Finding as Check
 from dicomroute_operator.checks.node import check_node
 from dicomroute_operator.checks.route import check_route
 from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.gather.route import gather_route
+from dicomroute_operator.render.steps import steps
 
 from .manifests.read import Finding
 from .manifests.world import Key, World
@@ -50,14 +55,23 @@ def _rule_findings(world: World, key: Key) -> list[Finding]:
     file = world.file_of(key[0], "DicomRoute", key[1])
     findings = []
     for rule in route.spec.rules:
-        try:
-            if rule.when:
-                compile_expression(rule.when)
-        except ExpressionError as error:
-            findings.append(
-                Finding(file, f"DicomRoute/{key[1]}", f"spec.rules[{rule.name}].when", f"RuleInvalid: {error}")
-            )
+        for field, check in _parts(rule):
+            try:
+                check()
+            except ExpressionError as error:
+                where = f"spec.rules[{rule.name}].{field}"
+                findings.append(Finding(file, f"DicomRoute/{key[1]}", where, f"RuleInvalid: {error}"))
     return findings
+
+
+def _parts(rule: Rule) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the fields of a rule that the gateway compiles, each with what raises ExpressionError where it cannot."""
+    if rule.when:
+        yield "when", partial(compile_expression, rule.when)
+    for step in steps(rule):
+        for index, change in enumerate(step.get("changes", ())):
+            one = Transform(changes=(Change.model_validate(change),))
+            yield f"transform[{index}]", partial(compile_transform, one)
 
 
 def _is_there_and_invalid(world: World, namespace: str, finding: Check) -> bool:

@@ -95,6 +95,24 @@ def test_rules_behind_one_that_takes_everything() -> None:
     assert reasons(findings(changed(two, "spec.ruleMatching", "All"))) == FINE
 
 
+def test_one_destination_with_two_treatments() -> None:
+    archive = {"kind": "CloudTarget", "name": "archive"}
+    treated = {
+        "name": "treated",
+        "when": "instance.Modality == 'CT'",
+        "destinations": [archive],
+        "transform": [{"remove": {"attribute": "PatientComments"}}],
+    }
+    two = changed(route(), "spec.rules.1", treated)
+    (finding, _) = findings(two)
+    assert f"{finding.reason}" == "ConflictingTreatment"
+    assert "both send to CloudTarget archive" in finding.message
+    first = changed(two, "spec.rules.0.when", "instance.Modality == 'MR'")
+    assert reasons(findings(first)) == FINE, "no instance need be taken by both"
+    assert reasons(findings(changed(two, "spec.rules.0.transform", treated["transform"]))) == FINE
+    assert "ConflictingTreatment" not in str(reasons(findings(changed(two, "spec.ruleMatching", "First"))))
+
+
 def test_a_port_that_two_listeners_would_be_published_on() -> None:
     second = {"name": "two", "port": 11113, "aeTitles": ["B"], "sources": {"policy": "Any"}}
     two = changed(route(), "spec.listeners.1", second)

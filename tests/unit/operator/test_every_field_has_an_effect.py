@@ -115,6 +115,17 @@ OTHER: dict[str, Any] = {
     "spec.destinations.0.kind": "CloudTarget",
     "spec.acknowledge.destinations.0.kind": "DicomNode",
     "spec.host": "ct-2.example",
+    "spec.rules.0.transform.0.set.vr": "LO",
+    "spec.rules.0.transform.0.replace.vr": "LO",
+}
+
+
+TRANSFORM = "spec.rules.0.transform.0."
+CHANGES: Json = {
+    "set": {"attribute": "PatientID", "value": "'a'"},
+    "replace": {"attribute": "PatientID", "value": "'a'"},
+    "remove": {"attribute": "PatientID"},
+    "copy": {"from": "StudyID", "to": "PatientID"},
 }
 
 
@@ -172,7 +183,10 @@ def effects(documents: dict[str, Json]) -> Any:
 
 
 def base_of(kind: str, path: str) -> Json:
-    """Return the manifest in which a field is changed: a member of auth belongs to its type."""
+    """Return the manifest in which a field is changed: a member of auth belongs to its type, a change stands alone."""
+    if path.startswith(TRANSFORM):
+        member = path.removeprefix(TRANSFORM).partition(".")[0]
+        return changed(BASES[kind], "spec.rules.0.transform", [{member: CHANGES[member]}])
     member = path.removeprefix("spec.auth.").partition(".")[0]
     return changed(BASES[kind], "spec.auth", auth(TYPES[member])) if member in TYPES else BASES[kind]
 

@@ -12,11 +12,13 @@ from dicomroute_cli.examine import examine, inputs_of
 from dicomroute_cli.manifests.world import Key, World, load_world
 from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
 from dicomroute_cli.part10 import InstanceFile, open_instance
+from dicomroute_cli.treatment import differences
 from dicomroute_gateway.configuration.load import ConfigurationError, load
 from dicomroute_gateway.configuration.model import Configuration, Listener
+from dicomroute_gateway.configuration.recipe import Recipe
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.dimse.admission import caller_refusal, may_connect
-from dicomroute_gateway.intake.arrival import association_values
+from dicomroute_gateway.prepare.transform import Came
 from dicomroute_gateway.rules.attributes import ValueUnusable
 from dicomroute_gateway.rules.decide import decide, hold_reason
 from dicomroute_gateway.rules.expression import compile_expression
@@ -91,7 +93,7 @@ def _explanation(configuration: Configuration, caller: Caller, instance: Instanc
     sender = Sender("", listener["name"], caller.calling, listener["calledAETitle"], str(caller.address))
     rules = compile_rules(configuration.rules)
     try:
-        decision = decide(instance.read, instance.transfer_syntax_uid, association_values(sender), rules)
+        decision = decide(instance.read, instance.transfer_syntax_uid, sender.facts, rules)
     except HeadError as error:
         raise Failure(f"{instance.path} is not a data set that can be read: {error}") from error
     elements, routing = decision.elements, decision.routing
@@ -99,11 +101,23 @@ def _explanation(configuration: Configuration, caller: Caller, instance: Instanc
         "listeners": listeners,
         "rules": [_rule(configuration, routing, index, elements, instance) for index in range(len(routing.outcomes))],
         "destinations": [
-            {"name": str(destination), "held": held(str(destination), configuration, time.time())}
+            {
+                "name": str(destination),
+                "held": held(str(destination), configuration, time.time()),
+                **_prepared(routing.recipes.get(str(destination)), instance, Came(sender.facts, time.time())),
+            }
             for destination in routing.destinations
         ],
         "outcome": _outcome(routing) if any(one["admits"] for one in listeners) else "refused: no listener admits it",
     }
+
+
+def _prepared(recipe: Recipe | None, instance: InstanceFile, came: Came) -> dict[str, Any]:
+    """Return what a recipe makes of an instance; nothing where it is sent as it came."""
+    if recipe is None:
+        return {}
+    found = differences(instance, recipe, came)
+    return {"notPrepared": found} if isinstance(found, str) else {"changes": found}
 
 
 def _admission(configuration: Configuration, listener: Listener, caller: Caller) -> dict[str, Any]:
@@ -170,6 +184,15 @@ def _print(document: dict[str, Any]) -> None:
     for destination in document["destinations"]:
         hold = f", Held as {destination['held']}" if destination["held"] else ""
         print(f"  {'' if is_admitted else 'if one did: '}to {destination['name']}{hold}")
+        if why := destination.get("notPrepared"):
+            print(f"    not sent, as it cannot be prepared: {why}")
+        for change in destination.get("changes", ()):
+            before, after = (_value(change[when]) for when in ("before", "after"))
+            print(f"    {change['attribute']}: {before} -> {after}")
+
+
+def _value(value: str | None) -> str:
+    return "(none)" if value is None else repr(value)
 
 
 def _yes(value: bool) -> str:

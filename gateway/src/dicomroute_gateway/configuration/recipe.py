@@ -7,12 +7,17 @@ is ever handed the bytes of the other.
 import hashlib
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
 from .section import Section
+
+TRANSFORM_FAILED: Final = "TransformFailed"
+TREATMENT_FAULTS: Final = frozenset((TRANSFORM_FAILED,))
+"""Reasons of deliveries that were given up because a treatment could not be carried out: another one may."""
 
 
 class UnknownRecipe(Exception):
@@ -26,7 +31,39 @@ class Transcode(Section):
     transfer_syntax_uid: str
 
 
-Step = Annotated[Transcode, Field(discriminator="step")]
+class ChangeKind(StrEnum):
+    """What a change does with an attribute."""
+
+    SET = "Set"
+    REPLACE = "Replace"
+    REMOVE = "Remove"
+    COPY = "Copy"
+
+
+class Change(Section):
+    """One change of a data set. Paths are those of `rules.paths`.
+
+    `value` is the CEL expression of what is set or replaced, `source` the keyword of what is copied, `vr` that of an
+    attribute which the data dictionary does not have. `record`: the value before is kept in the Original Attributes
+    Sequence (0400,0561).
+    """
+
+    kind: ChangeKind
+    attribute: str
+    value: str = ""
+    source: str = ""
+    vr: str = ""
+    record: bool = True
+
+
+class Transform(Section):
+    """The same data set with some attributes changed; the values are computed of the data set before the first one."""
+
+    step: Literal["Transform"] = "Transform"
+    changes: tuple[Change, ...]
+
+
+Step = Annotated[Transcode | Transform, Field(discriminator="step")]
 
 
 @dataclass(frozen=True)

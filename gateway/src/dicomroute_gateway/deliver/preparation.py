@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.prepare.failures import DecoderDied, TranscodingFailed
+from dicomroute_gateway.prepare.failures import DecoderDied, TranscodingFailed, TreatmentFailed
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
 
@@ -52,6 +52,8 @@ def unprepared(error: Exception) -> Unprepared:
         case TranscodingFailed():
             sentence = f"the instance cannot be sent as it came, and has no other form: {error}"
             return Unprepared(Outcome(Verdict.REFUSED, "TranscodingFailed", is_own=True), sentence)
+        case TreatmentFailed():
+            return Unprepared(Outcome(Verdict.REFUSED, error.reason, is_own=True), str(error))
         case Unreadable():
             return Unprepared(Outcome(Verdict.RETRY, error.reason), str(error))
         case OSError():

@@ -75,13 +75,3 @@ class Taking(Protocol):
 
     def discard(self) -> None:
         """Forget the bytes: the data set will not be completed."""
-
-
-def association_values(sender: Sender) -> dict[str, str]:
-    """Return what rules may ask of an association, by the names of `rules.attributes.ASSOCIATION_FACTS`."""
-    return {
-        "callingAETitle": sender.calling_ae_title,
-        "calledAETitle": sender.called_ae_title,
-        "address": sender.address,
-        "listener": sender.listener,
-    }

@@ -19,7 +19,7 @@ from dicomroute_gateway.spool.records import DeliveryState, Received
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.waiting import Waiter
 
-from .arrival import Answer, Arrival, Result, Taking, association_values
+from .arrival import Answer, Arrival, Result, Taking
 
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
@@ -153,9 +153,7 @@ class _IntoSpool:
             why = f"the data set has an odd length of {self._incoming.length} bytes (PS3.5 7.1)"
             return self._fail(Result(Answer.MALFORMED, why))
         try:
-            decision = decide(
-                self._incoming.read, self._arrival.transfer_syntax_uid, association_values(self._sender), active.rules
-            )
+            decision = decide(self._incoming.read, self._arrival.transfer_syntax_uid, self._sender.facts, active.rules)
         except HeadError as error:
             return self._fail(Result(Answer.MALFORMED, str(error)))
         except OSError as error:

@@ -1,6 +1,6 @@
 """Gives held instances what today's rules say of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.decide import Decision, decide
@@ -8,9 +8,7 @@ from dicomroute_gateway.rules.head import HeadError
 from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
-from dicomroute_gateway.spool.views import Rerouting
-
-from .arrival import association_values
+from dicomroute_gateway.spool.views import Rerouting, Treatment
 
 
 class ReleaseError(Exception):
@@ -28,11 +26,35 @@ def route_again(spool: Spool, active: Active, received: Received) -> Decision:
             return decide(
                 lambda offset, length: content.read_at(head_bytes + offset, length),
                 received.transfer_syntax_uid,
-                association_values(received.sender),
+                received.sender.facts,
                 active.rules,
             )
     except (HeadError, Unreadable) as error:
         raise ReleaseError(f"instance {received.id}: {error}") from error
+
+
+def treat_again(spool: Spool, active: Active, is_ending: Callable[[], bool] = lambda: False) -> int:
+    """Let what waits with a treatment be prepared as the rules in force say; return how many deliveries that changed.
+
+    Where they have none for it, the treatment that was promised stays. Once `is_ending` nothing more is looked at.
+    Raises SpoolFailed, OSError.
+    """
+    waiting = spool.entries(lambda entry: any(one.recipe for one in entry.deliveries.values()))
+
+    def treatments() -> Iterator[Treatment]:
+        for entry in waiting:
+            if is_ending():
+                return
+            try:
+                recipes = route_again(spool, active, entry.received).routing.recipes
+            except (ReleaseError, OSError):
+                continue  # its own delivery says that it cannot be read
+            spool.keep_recipes(recipes.values())
+            for name, delivery in entry.deliveries.items():
+                if name in recipes and delivery.recipe not in ("", recipes[name].id):
+                    yield Treatment(entry.received.id, name, recipes[name].id)
+
+    return sum(spool.decisions.treat(treatments()))
 
 
 def release(spool: Spool, active: Active, held: Iterable[Received], by: str = "") -> list[str]:

@@ -44,6 +44,18 @@ EXPLICIT: Final = Encoding(is_explicit=True)
 EXPLICIT_BIG: Final = Encoding(is_explicit=True, is_big=True)
 
 
+def header_of(tag: int, vr: str, size: int, encoding: Encoding) -> bytes:
+    """Return how an element of a tag, a VR and a length begins, in little endian."""
+    group, element = tag >> 16, tag & 0xFFFF
+    if not encoding.is_explicit:
+        return struct.pack("<HHI", group, element, size)
+    if vr in SHORT_VRS and size > 0xFFFF:
+        vr = "UN"  # whose length has four bytes (PS3.5 6.2.2 note 3)
+    if vr in SHORT_VRS:
+        return struct.pack("<HH2sH", group, element, vr.encode(), size)
+    return struct.pack("<HH2sHI", group, element, vr.encode(), 0, size)
+
+
 @dataclass(slots=True)
 class Level:
     """A data set, an item's or the whole, or a sequence of items; `end` is where it ends, None if a delimiter says.

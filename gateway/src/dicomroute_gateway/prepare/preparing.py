@@ -1,10 +1,11 @@
 """Makes parcels of instances: as they came, or what a recipe makes of them, once and durably, for every attempt."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Recipe, Transcode
+from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Recipe, Step, Transcode, Transform
+from dicomroute_gateway.rules.changes import compile_transform
 from dicomroute_gateway.spool.part10 import file_head, head_length
 from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
@@ -12,7 +13,15 @@ from dicomroute_gateway.spool.spool import Spool
 from .decoders import Decoders
 from .decompress import DECODED, decompress
 from .parcel import Parcel
-from .transcode import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, alternatives, transcode
+from .transcode import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_BIG_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    alternatives,
+    transcode,
+)
+from .transform import Came, Source, transform
 
 
 class Preparing:
@@ -45,7 +54,36 @@ class Preparing:
             match step:
                 case Transcode():
                     parcel = self.in_syntax(received, parcel, step.transfer_syntax_uid)
+                case Transform():
+                    parcel = self._transformed(received, parcel, step)
         return parcel
+
+    def _transformed(self, received: Received, parcel: Parcel, step: Transform) -> Parcel:
+        """Return a parcel with changed attributes. Raises as `treated` does."""
+        if parcel.transfer_syntax_uid in (EXPLICIT_VR_BIG_ENDIAN, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN):
+            parcel = self.in_syntax(received, parcel, EXPLICIT_VR_LITTLE_ENDIAN)
+        came = Came(received.sender.facts, received.time)
+
+        def make() -> Iterator[bytes]:
+            head = parcel.file.length - parcel.length
+            with parcel.file.open() as content:
+                yield file_head(parcel.sop_class_uid, parcel.sop_instance_uid, parcel.transfer_syntax_uid)
+                source = Source(
+                    parcel.transfer_syntax_uid,
+                    parcel.length,
+                    partial(content.stream, head),
+                    lambda offset, length: content.read_at(head + offset, length),
+                )
+                yield from transform(source, compile_transform(step), came)
+
+        return self._made(received, parcel, step, make)
+
+    def _made(self, received: Received, parcel: Parcel, step: Step, make: Callable[[], Iterator[bytes]]) -> Parcel:
+        """Return what one more step makes of a parcel, in the same transfer syntax; `make` yields the file."""
+        recipe = Recipe((*parcel.recipe.steps, step))
+        file = self._spool.derived(received, recipe, make)
+        head = head_length(parcel.sop_class_uid, parcel.sop_instance_uid, parcel.transfer_syntax_uid)
+        return replace(parcel, recipe=recipe, length=file.length - head, file=file)
 
     def in_syntax(self, received: Received, parcel: Parcel, transfer_syntax_uid: str) -> Parcel:
         """Return a parcel of `received` in another transfer syntax. Takes long the first time: not for an event loop.
@@ -54,12 +92,9 @@ class Preparing:
         """
         if parcel.transfer_syntax_uid == transfer_syntax_uid:
             return parcel
-        recipe = Recipe((*parcel.recipe.steps, Transcode(transfer_syntax_uid=transfer_syntax_uid)))
-        file = self._spool.derived(received, recipe, partial(self._file_in, parcel, transfer_syntax_uid))
-        head = head_length(parcel.sop_class_uid, parcel.sop_instance_uid, transfer_syntax_uid)
-        return replace(
-            parcel, recipe=recipe, transfer_syntax_uid=transfer_syntax_uid, length=file.length - head, file=file
-        )
+        step = Transcode(transfer_syntax_uid=transfer_syntax_uid)
+        make = partial(self._file_in, parcel, transfer_syntax_uid)
+        return self._made(received, replace(parcel, transfer_syntax_uid=transfer_syntax_uid), step, make)
 
     def _file_in(self, parcel: Parcel, transfer_syntax_uid: str) -> Iterator[bytes]:
         """Yield the file of a parcel in another transfer syntax. Raises TranscodingFailed, Unreadable."""

@@ -24,10 +24,10 @@ from .elements import (
     ITEM_END,
     PIXEL_DATA,
     SEQUENCE_END,
-    SHORT_VRS,
     UNDEFINED,
     Elements,
     Encoding,
+    header_of,
 )
 from .failures import TranscodingFailed
 
@@ -174,14 +174,7 @@ class _Writing:
         self._elements.skip_fragments()
 
     def _element(self, tag: int, vr: str, size: int) -> bytes:
-        group, element = tag >> 16, tag & 0xFFFF
-        if not self._target.is_explicit:
-            return struct.pack("<HHI", group, element, size)
-        if vr in SHORT_VRS and size > 0xFFFF:
-            vr = "UN"  # whose length has four bytes (PS3.5 6.2.2 note 3)
-        if vr in SHORT_VRS:
-            return struct.pack("<HH2sH", group, element, vr.encode(), size)
-        return struct.pack("<HH2sHI", group, element, vr.encode(), 0, size)
+        return header_of(tag, vr, size, self._target)
 
 
 class _Inflated(io.RawIOBase):

@@ -36,6 +36,7 @@ from .following import Following
 from .listeners import Listeners
 from .problems import Problems
 from .transports import Transports
+from .treating import Treating
 from .watching import ServingCertificate, Watching
 
 _POLL_SECONDS: Final = 0.5
@@ -81,6 +82,7 @@ class _Opened:
     ledger: LedgerView
     services: Services
     tokens: TokenCache
+    treating: Treating
 
 
 class Gateway:
@@ -222,6 +224,7 @@ class Gateway:
         if has_other_secrets:
             self._opened.deliverer.hurry(None)
         self._opened.prober.follow()
+        self._opened.treating.follow()
 
     async def _open_spool(self, keys: Keys) -> _Opened | None:
         """Return the spool with what stands on it; None while it cannot be opened, which is tried again."""
@@ -258,6 +261,7 @@ class Gateway:
             # Storage stands last: it takes private classes, whatever they are for.
             Services([VerificationService(), StorageService(reception, self._measures)]),
             tokens,
+            Treating(spool, following.in_force),
         )
 
     async def _watch_level(self) -> None:
@@ -299,6 +303,7 @@ class Gateway:
         endings = self._listeners.drain(timeout)
         if opened is not None:
             endings.append(opened.prober.stop())
+            endings.append(opened.treating.stop())
             endings.append(opened.deliverer.stop(min(timeout, _ATTEMPTS_SECONDS)))
         await asyncio.gather(*endings)
         if opened is not None:

@@ -26,6 +26,11 @@ class Active:
         }
 
     @cached_property
+    def recipes(self) -> frozenset[str]:
+        """The ids of the recipes by which rules let instances be prepared."""
+        return frozenset(rule.recipe.id for rule in self.configuration.rules.rules if rule.recipe.steps)
+
+    @cached_property
     def optional(self) -> frozenset[str]:
         """The destinations (KIND/NAME) that are not required."""
         return frozenset(str(one.key) for one in self.configuration.destinations if not one.required)

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from cel_expr_python import cel
+from cel_expr_python.ext.ext_strings import ExtStrings
 
 from .attributes import ASSOCIATION_FACTS, ATTRIBUTES, Attribute, Form, Value, check_fact
 
@@ -23,6 +24,10 @@ _NUMBER_AND_TEXT: Final = re.compile(
 _POSITION: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
 _KINDS: Final = ("No matching overloads", "Index error", "Key not found", "cannot convert", "divide by zero")
+
+_VALUE_TYPES: Final = (
+    *("STRING", "INT", "DOUBLE", "NULL", "DYN", "LIST<STRING>", "LIST<INT>", "LIST<DOUBLE>", "LIST<DYN>"),
+)
 
 _CHECKED: Final = {
     Form.TEXT: cel.Type.STRING,
@@ -41,13 +46,28 @@ class EvaluationError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Expression:
-    """A compiled expression that answers true or false, and the attributes and facts it speaks of."""
+class _Compiled:
+    """A compiled expression, and the attributes and facts that it speaks of."""
 
     text: str
     attributes: tuple[Attribute, ...]
     facts: tuple[str, ...]
     _program: Any
+
+    def _result(self, instance: Mapping[str, Value], association: Mapping[str, str]) -> Any:
+        """Return the library's answer. Raises EvaluationError, and ValueUnusable for a fact that cannot be read."""
+        for name in self.facts:
+            check_fact(name, association[name])
+        data: dict[str, Any] = {f"association.{name}": association[name] for name in self.facts}
+        data.update((f"instance.{a.keyword}", instance[a.keyword]) for a in self.attributes)
+        try:
+            return self._program.eval(data=data)
+        except Exception as error:
+            raise EvaluationError("the values cannot be compared") from error
+
+
+class Expression(_Compiled):
+    """An expression that answers true or false."""
 
     def evaluate(self, instance: Mapping[str, Value], association: Mapping[str, str]) -> bool:
         """Return the answer for these values; `instance` has one for each of `attributes`, `association` of `facts`.
@@ -55,26 +75,63 @@ class Expression:
         Raises EvaluationError, for example for a comparison with null or an index past the end of a list, and
         ValueUnusable for a fact that cannot be read as it came.
         """
-        for name in self.facts:
-            check_fact(name, association[name])
-        data: dict[str, Any] = {f"association.{name}": association[name] for name in self.facts}
-        data.update((f"instance.{a.keyword}", instance[a.keyword]) for a in self.attributes)
-        try:
-            result = self._program.eval(data=data)
-        except Exception as error:
-            raise EvaluationError("the values cannot be compared") from error
+        result = self._result(instance, association)
         if result.type() != cel.Type.BOOL:
-            # The library's message may quote a value, and values are patient data: only its kind goes further.
-            kind = next((kind for kind in _KINDS if kind in str(result.value())), "no answer for these values")
-            raise EvaluationError(kind)
+            raise _no_answer(result)
         return bool(result.value())
 
 
-def compile_expression(text: str) -> Expression:
-    """Return the compiled form of a CEL expression.
+class ValueExpression(_Compiled):
+    """An expression that answers a text, a number, or a list of such."""
 
-    Raises ExpressionError for syntax, unknown keywords, types that do not fit, and answers other than a bool.
+    def evaluate(self, instance: Mapping[str, Value], association: Mapping[str, str]) -> list[str | int | float]:
+        """Return the values that it answers, none for an empty text, null and an empty list; otherwise as `Expression`.
+
+        Raises EvaluationError, ValueUnusable.
+        """
+        result = self._result(instance, association)
+        if result.type() not in (cel.Type.STRING, cel.Type.INT, cel.Type.DOUBLE, cel.Type.NULL, cel.Type.LIST):
+            raise _no_answer(result)
+        plain = result.plain_value()
+        values = plain if isinstance(plain, list) else [plain]
+        if not all(
+            isinstance(one, str | int | float) and not isinstance(one, bool) for one in values if one is not None
+        ):
+            raise EvaluationError("a list with something else than texts and numbers")
+        return [one for one in values if one is not None] if values not in ([""], [None]) else []
+
+
+def _no_answer(result: Any) -> EvaluationError:
+    # The library's message may quote a value, and values are patient data: only its kind goes further.
+    return EvaluationError(next((kind for kind in _KINDS if kind in str(result.value())), "no answer for these values"))
+
+
+def compile_expression(text: str) -> Expression:
+    """Return the compiled form of a CEL expression that answers true or false.
+
+    Raises ExpressionError for syntax, unknown keywords, types that do not fit, and other answers.
     """
+    kind, *compiled = _compile(text)
+    if kind != cel.Type.BOOL:
+        raise ExpressionError(f"the expression answers {kind.name()}; it has to answer true or false")
+    return Expression(*compiled)
+
+
+def compile_value(text: str) -> ValueExpression:
+    """Return the compiled form of a CEL expression that answers a text, a number, or a list of such.
+
+    Raises ExpressionError for syntax, unknown keywords, types that do not fit, and other answers.
+    """
+    kind, *compiled = _compile(text)
+    if kind.name() not in _VALUE_TYPES:
+        raise ExpressionError(
+            f"the expression answers {kind.name()}; it has to answer a text, a number or a list of them"
+        )
+    return ValueExpression(*compiled)
+
+
+def _compile(text: str) -> tuple[Any, str, tuple[Attribute, ...], tuple[str, ...], Any]:
+    """Return the type of an expression's answer, and the parts of its compiled form. Raises ExpressionError."""
     if len(text) > MAX_EXPRESSION_CHARACTERS:
         raise ExpressionError(f"an expression has at most {MAX_EXPRESSION_CHARACTERS} characters, this has {len(text)}")
     try:
@@ -82,12 +139,10 @@ def compile_expression(text: str) -> Expression:
         program = _environment(checked=False).compile(text)
     except RuntimeError as error:
         raise ExpressionError(_explain(str(error))) from error
-    if checked.return_type() != cel.Type.BOOL:
-        raise ExpressionError(f"the expression answers {checked.return_type().name()}; it has to answer true or false")
     named = _REFERENCE.findall(text)
     keywords = sorted({name for kind, name in named if kind == "instance"} & ATTRIBUTES.keys())
     facts = sorted({name for kind, name in named if kind == "association"} & set(ASSOCIATION_FACTS))
-    return Expression(text, tuple(ATTRIBUTES[keyword] for keyword in keywords), tuple(facts), program)
+    return checked.return_type(), text, tuple(ATTRIBUTES[keyword] for keyword in keywords), tuple(facts), program
 
 
 @cache
@@ -100,7 +155,7 @@ def _environment(*, checked: bool) -> Any:
     for attribute in ATTRIBUTES.values():
         one = _CHECKED[attribute.form] if checked or attribute.form is Form.TEXT else cel.Type.DYN
         variables[f"instance.{attribute.keyword}"] = cel.Type.List(one) if attribute.is_list else one
-    return cel.NewEnv(variables=variables)
+    return cel.NewEnv(variables=variables, extensions=[ExtStrings()])
 
 
 def _explain(message: str) -> str:

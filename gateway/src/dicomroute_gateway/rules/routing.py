@@ -9,6 +9,7 @@ from dicomroute_gateway.configuration.model import DestinationKey, Rule, RuleMat
 from dicomroute_gateway.configuration.recipe import Recipe
 
 from .attributes import SPECIFIC_CHARACTER_SET, TRANSFER_SYNTAX_KEYWORD, Attribute, Value, ValueUnusable, value_of
+from .changes import check_step
 from .expression import EvaluationError, Expression, ExpressionError, compile_expression
 from .head import EXPLICIT_VR_BIG_ENDIAN, RawElement
 
@@ -104,6 +105,8 @@ def compile_rules(rules: Rules) -> CompiledRules:
     for rule in rules.rules:
         try:
             compiled.append((rule, compile_expression(rule.when) if rule.when else None))
+            for step in rule.steps:
+                check_step(step)
         except ExpressionError as error:
             raise ExpressionError(f"rule {rule.name}: {error}") from error
     return CompiledRules(rules.matching, rules.unmatched, tuple(compiled))

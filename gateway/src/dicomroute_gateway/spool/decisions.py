@@ -6,10 +6,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final, TypeVar
 
+from dicomroute_gateway.configuration.recipe import TREATMENT_FAULTS
+
 from .books import Books
 from .ledger import SPOOL_FULL, SUPERSEDED
 from .records import DeliveryRecord, DeliveryState, DroppedRecord, HoldRecord
-from .views import Drop, Owed, Rerouting, Retried
+from .views import Drop, Owed, Rerouting, Retried, Treatment
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -80,6 +82,25 @@ class Decisions:
             HoldRecord(new.id, new.hold),
         )
         self._books.offer([Owed(new.id, d) for d in fresh])
+        return True
+
+    def treat(self, treatments: Iterable[Treatment]) -> list[bool]:
+        """Let deliveries that have a treatment be prepared by another one; return of each whether that changed it.
+
+        What was given up because it could not be treated is to be made again. Raises SpoolFailed.
+        """
+        return self._decide(treatments, self._treat)
+
+    def _treat(self, one: Treatment) -> bool:
+        entry = self._books.ledger.entries.get(one.id)
+        delivery = entry.deliveries.get(one.destination) if entry else None
+        if delivery is None or delivery.state is DeliveryState.DELIVERED or delivery.recipe in ("", one.recipe):
+            return False
+        if delivery.state is DeliveryState.DEAD_LETTERED and delivery.reason in TREATMENT_FAULTS:
+            delivery = replace(delivery, state=DeliveryState.PENDING)
+        self._books.take_over(replace(delivery, recipe=one.recipe, refusals=0))
+        if delivery.state is DeliveryState.PENDING:
+            self._books.offer([Owed(one.id, one.destination)])
         return True
 
     def skip(self, optional: frozenset[str], until_bytes: int) -> int:

@@ -42,6 +42,16 @@ class Sender:
     called_ae_title: str
     address: str
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What rules may ask of an association, by the names of `rules.attributes.ASSOCIATION_FACTS`."""
+        return {
+            "callingAETitle": self.calling_ae_title,
+            "calledAETitle": self.called_ae_title,
+            "address": self.address,
+            "listener": self.listener,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Received:

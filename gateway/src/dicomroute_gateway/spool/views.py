@@ -38,6 +38,15 @@ class Rerouting:
 
 
 @dataclass(frozen=True, slots=True)
+class Treatment:
+    """By which recipe a delivery is prepared from now on."""
+
+    id: int
+    destination: str
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """What is given up of an instance: deliveries to some destinations, or all, and with `hold` what holds it."""
 

@@ -27,6 +27,11 @@ class Accepted(Reason):
         "With ruleMatching: First a rule without a condition takes everything, so that those behind it never apply: "
         "move it to the end.",
     )
+    CONFLICTING_TREATMENT = (
+        "ConflictingTreatment",
+        "Two rules send one instance to one destination with different transforms. Remove the destination from one of "
+        "them, give both the same transform, or use ruleMatching: First.",
+    )
     CONFLICTING_IDENTITIES = (
         "ConflictingIdentities",
         "Two targets of the route need different identities of one cloud, and its pods have one service account: give "

@@ -8,8 +8,9 @@ from pydantic import ConfigDict, Field
 from .delivery import Acknowledge, Destination, DestinationSettings, Ledger, Retry
 from .gateway import Gateway
 from .listener import Listener
-from .meta import Model, OwnerMeta, keyed_by, rules
+from .meta import ATOMIC, Model, OwnerMeta, keyed_by, rules
 from .route_status import DicomRouteStatus
+from .transform import TransformStep
 
 MAX_NAME_CHARACTERS = 45
 
@@ -62,6 +63,11 @@ class Rule(Model):
     destinations: Annotated[
         list[Destination], Field(min_length=1, max_length=16, json_schema_extra=keyed_by("kind", "name"))
     ] = Field(description="Where the instances go.")
+    transform: Annotated[list[TransformStep], Field(max_length=32, json_schema_extra=ATOMIC)] = Field(
+        default=[],
+        description="Changes of attributes on the way to these destinations, in their order. Others get the instance "
+        "as it came. A transform is no de-identification: it changes what it names and leaves everything else.",
+    )
 
 
 class DicomRouteSpec(Model):

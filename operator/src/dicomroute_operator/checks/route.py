@@ -119,6 +119,24 @@ def rule_unreachable(inputs: RouteInputs) -> Iterator[Finding]:
             return
 
 
+def conflicting_treatment(inputs: RouteInputs) -> Iterator[Finding]:
+    """With All, what one rule takes a rule without a condition takes too: each treats it in its own way."""
+    spec = inputs.route.spec
+    if spec.rule_matching is not RuleMatching.ALL:
+        return
+    for one, other in combinations(spec.rules, 2):
+        shared = [named for named in other.destinations if named in one.destinations]
+        if shared and one.transform != other.transform and not (one.when and other.when):
+            yield _fault(
+                inputs,
+                Accepted.CONFLICTING_TREATMENT,
+                f"spec.rules[{other.name}].destinations",
+                f"rules {one.name} and {other.name} both send to {shared[0].kind} {shared[0].name}, with different "
+                "transforms: remove it from one of them, or give both the same",
+            )
+            return
+
+
 def conflicted(inputs: RouteInputs) -> Iterator[Finding]:
     """A node port and a load balancer address belong to one route of the cluster: the oldest that asks for it."""
     for field, claim in exclusive(inputs.route):
@@ -290,6 +308,7 @@ ACCEPTED: Sequence[Check[RouteInputs]] = (
     allowed_sources_bypassed,  # and one with this would refuse nobody
     service_port_conflict,
     rule_unreachable,
+    conflicting_treatment,
     conflicting_identities,
     conflicted,
     spool_of_another_route,  # last: it is the only one that the manifest alone does not cause

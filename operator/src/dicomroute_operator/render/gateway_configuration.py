@@ -16,10 +16,11 @@ from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.quantity import quantity_bytes
-from dicomroute_operator.api.route import DicomRoute
+from dicomroute_operator.api.route import DicomRoute, Rule
 from dicomroute_operator.api.target import Answers, CloudTarget
 
 from . import credentials, names
+from .steps import steps
 
 SETTINGS = ("required", "maxOwedBytes", "bandwidth", "callingAETitle")
 """What a route, and not the destination, says of a destination."""
@@ -41,14 +42,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
         "rules": {
             "matching": str(spec.rule_matching),
             "unmatched": str(spec.unmatched),
-            "rules": [
-                {
-                    "name": rule.name,
-                    "when": rule.when,
-                    "destinations": [{"kind": str(d.kind), "name": d.name} for d in rule.destinations],
-                }
-                for rule in spec.rules
-            ],
+            "rules": [_rule(rule) for rule in spec.rules],
         },
         "destinations": [
             found | destination_settings(route, destination)
@@ -69,6 +63,16 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
         "ledger": {"retentionSeconds": spec.ledger.retention_seconds},
         "drainTimeoutSeconds": spec.gateway.drain_timeout_seconds,
     }
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    """Return a rule as the gateway has it; what it prepares is only said of one that prepares something."""
+    found = {
+        "name": rule.name,
+        "when": rule.when,
+        "destinations": [{"kind": str(d.kind), "name": d.name} for d in rule.destinations],
+    }
+    return {**found, "steps": steps(rule)} if rule.transform else found
 
 
 def configuration_text(configuration: dict[str, Any]) -> str:
