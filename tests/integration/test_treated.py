@@ -89,14 +89,14 @@ def test_without_its_recipe_nothing_of_it_is_sent_and_the_others_are(
     assert server.has(treated.sop_instance_uid, IMPLICIT_CT)
 
 
-def test_what_the_recipe_cannot_treat_is_dead_lettered_and_never_sent(server: OriginServer, start: Start) -> None:
+def test_what_the_recipe_cannot_prepare_is_held_and_never_sent(server: OriginServer, start: Start) -> None:
     gateway = start()
     broken = gateway.receive(CUT_OFF, recipe=AS_IMPLICIT)
     good = [gateway.receive(EXPLICIT_CT, recipe=AS_IMPLICIT) for _ in range(2)]
 
     def done() -> bool:
         delivery = gateway.delivery(broken)
-        return delivery is not None and delivery.state is DeliveryState.DEAD_LETTERED and gateway.is_settled()
+        return delivery is not None and delivery.state is DeliveryState.HELD
 
     gateway.run(lambda: all(gateway.delivery(one) is None for one in good) and done())
     delivery = gateway.delivery(broken)
@@ -160,7 +160,8 @@ def test_one_instance_for_three_destinations_with_a_treatment_each(tmp_path: Pat
         assert "PatientName" not in teaching
         assert "OriginalAttributesSequence" not in teaching
         assert (teaching.PatientID, teaching.PixelData) == (came.PatientID, came.PixelData)
-    assert not any((tmp_path / "gateway" / "spool" / "derived").iterdir())
+    derived = tmp_path / "gateway" / "spool" / "derived"
+    wait_until(lambda: not any(derived.iterdir()), "derived files go with their instances")
 
 
 def test_a_corrected_transform_is_applied_to_what_the_first_could_not_prepare(
@@ -170,11 +171,14 @@ def test_a_corrected_transform_is_applied_to_what_the_first_could_not_prepare(
     gateway = lone(tmp_path / "gateway", site.manifests(research=[too_long]))
     (file,) = make_corpus(tmp_path / "corpus", 1, ("CT_small.dcm",))
     send(gateway.port, [file])
-    gateway.wait_for(owed=0, deadLettered=1)
-    (dead,) = gateway.get("/api/v1/queue?state=DeadLettered")["items"]
-    assert dead["reason"] == "TransformFailed"
-    error = next(one for one in gateway.status()["destinations"] if one["name"] == "research")["lastError"]
-    assert "set PatientID: it does not fit LO" in error["message"]
+    gateway.process.wait_until(lambda: gateway.status()["deliveries"]["held"] == 1, "it is not held")
+    (kept,) = gateway.get("/api/v1/queue?state=Held")["items"]
+    assert (kept["reason"], kept["destination"]) == ("TransformFailed", "DicomNode/research")
+    research = next(one for one in gateway.status()["destinations"] if one["name"] == "research")
+    assert "set PatientID: it does not fit LO" in research["lastError"]["message"]
+    assert (research["held"], research["pending"]) == (1, 0)
+    assert gateway.change("release", instances=[kept["instance"]]) == 1, "it is tried again, and held again"
+    gateway.process.wait_until(lambda: gateway.status()["deliveries"]["held"] == 1, "it is not held")
     assert site.peers["research"].data_sets() == {}
     gateway.reconfigure(site.manifests(research=[NORTH]))
     gateway.wait_for(owed=0, deliveredTotal=1, deadLettered=0)

@@ -204,7 +204,7 @@ def test_of_the_instances_that_are_named_each_that_is_not_changed_is_said(spool:
         "instance 99 is not in the spool, or not of that study or key"
     ]
     assert queue.release(QueueSelection(instances=[waiting])).messages == [
-        f"instance {waiting} is not held for its rules"
+        f"instance {waiting} is not held for its rules or its preparation"
     ]
     nothing = queue.drop(QueueSelection(instances=[waiting], state=QueueState.DEAD_LETTERED))
     assert nothing.messages == [f"instance {waiting} has nothing to drop there"]

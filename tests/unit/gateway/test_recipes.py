@@ -20,7 +20,7 @@ from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.ledger import Ledger
 from dicomroute_gateway.spool.records import AgainRecord, DeliveryRecord, DeliveryState, decode_record, encode_record
 from dicomroute_gateway.spool.spool import Spool
-from dicomroute_gateway.spool.views import Rerouting
+from dicomroute_gateway.spool.views import Owed, Rerouting, Treatment
 
 IMPLICIT = Recipe((Transcode(transfer_syntax_uid="1.2.840.10008.1.2"),))
 EXPLICIT = Recipe((Transcode(transfer_syntax_uid="1.2.840.10008.1.2.1"),))
@@ -198,3 +198,42 @@ def test_one_destination_with_two_treatments_gets_nothing_and_the_others_theirs(
 def test_a_recipe_is_read_as_it_was_written() -> None:
     assert parse_recipe(IMPLICIT.form) == IMPLICIT
     assert IMPLICIT.form == b'[{"step":"Transcode","transferSyntaxUid":"1.2.840.10008.1.2"}]'
+
+
+def test_what_is_held_blocks_no_later_version_and_is_not_sent_over_it(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    first = store_treated(spool, IMPLICIT, (B,))
+    (entry,) = spool.entries(lambda _: True)
+    spool.settle([replace(entry.deliveries[B], state=DeliveryState.HELD, attempts=1, reason="TransformFailed")])
+    assert spool.pending(Owed(first, B)) is None
+    assert spool.snapshot().instances.owed == 1
+    incoming = spool.begin("1.2.840.10008.5.1.4.1.1.2", "1.2.3", "1.2.840.10008.1.2.1")
+    incoming.write(memoryview(b"other" * 20))
+    incoming.flush()
+    later = replace(received(incoming.id, (B,)), sop_instance_uid=entry.received.sop_instance_uid, digest="1" * 64)
+    spool.receive(incoming, later)
+    assert not spool.is_behind(Owed(later.id, B))
+    spool.settle([DeliveryRecord(later.id, B, DeliveryState.DELIVERED, attempts=1)])
+    retried = spool.decisions.retry([Owed(first, B)])
+    assert (retried.count, retried.superseded) == (0, [Owed(first, B)])
+    assert spool.entries(lambda _: True) == []
+    assert spool.snapshot().instances.skipped == 1
+    spool.close()
+
+
+def test_held_deliveries_survive_a_restart_and_are_due_with_another_treatment(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    identifier = store_treated(spool, IMPLICIT, (B,))
+    (entry,) = spool.entries(lambda _: True)
+    spool.settle([replace(entry.deliveries[B], state=DeliveryState.HELD, attempts=1, reason="TransformFailed")])
+    spool.close()
+    again = open_spool(tmp_path)
+    assert again.take_fresh() == []
+    again.keep_recipes([EXPLICIT])
+    assert again.decisions.treat([Treatment(identifier, B, EXPLICIT.id), Treatment(identifier, A, EXPLICIT.id)]) == [
+        True,
+        False,
+    ]
+    assert again.take_fresh() == [Owed(identifier, B)]
+    assert again.decisions.treat([Treatment(identifier, B, EXPLICIT.id)]) == [False]
+    again.close()

@@ -25,7 +25,7 @@ from .model import (
     QueueSelection,
 )
 
-HELD = "Held"
+HELD = str(DeliveryState.HELD)
 _MOST_MESSAGES: Final = 100
 
 
@@ -85,7 +85,7 @@ class Queue:
                 messages.of(entry, "has no such delivery to attempt")
         retried = self._spool.decisions.retry(owed, by)
         for one in retried.superseded:
-            messages.add(f"instance {one.id} is not sent to {one.destination}: that has got a later version of it")
+            messages.add(_superseded(one))
         return QueueChange(changed=retried.count, messages=messages.found)
 
     def hurry(self, selection: QueueSelection) -> None:
@@ -93,16 +93,22 @@ class Queue:
         self._deliverer.hurry(selection.destination)
 
     def release(self, selection: QueueSelection, by: str = "") -> QueueChange:
-        """Apply the rules in force to held instances."""
+        """Apply the rules in force to held instances, and attempt again what could not be prepared."""
         entries = self._selected(selection)
         messages = _Messages(selection, entries)
+        held_back = list[Owed]()
         for entry in entries:
-            if not entry.hold:
-                messages.of(entry, "is not held for its rules")
+            kept = [one for one in self._chosen(entry, selection) if one.destination and _is_held_back(entry, one)]
+            held_back += [Owed(one.instance, one.destination) for one in kept]
+            if not entry.hold and not kept:
+                messages.of(entry, "is not held for its rules or its preparation")
         stays = release(self._spool, self._active(), (entry.received for entry in entries if entry.hold), by)
         for why in filter(None, stays):
             messages.add(why)
-        return QueueChange(changed=stays.count(""), messages=messages.found)
+        retried = self._spool.decisions.retry(held_back, by)
+        for one in retried.superseded:
+            messages.add(_superseded(one))
+        return QueueChange(changed=stays.count("") + retried.count, messages=messages.found)
 
     def drop(self, selection: QueueSelection, by: str = "") -> QueueChange:
         """Give up deliveries and held instances, counted."""
@@ -133,6 +139,15 @@ class Queue:
             and selection.state in (None, item.state)
             and selection.reason in (None, item.reason)
         ]
+
+
+def _is_held_back(entry: Entry, item: QueueItem) -> bool:
+    """Return whether a delivery is held for what could not be prepared."""
+    return entry.deliveries[item.destination].state is DeliveryState.HELD
+
+
+def _superseded(one: Owed) -> str:
+    return f"instance {one.id} is not sent to {one.destination}: that has got a later version of it"
 
 
 def _chooser(selection: QueueSelection) -> Callable[[Entry], bool]:

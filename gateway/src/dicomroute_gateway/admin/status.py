@@ -230,7 +230,7 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
                 name=plain,
                 pending=0 if is_held else waiting,
                 in_flight=activity.in_flight,
-                held=waiting if is_held else 0,
+                held=(waiting if is_held else 0) + counts.get(DeliveryState.HELD, 0),
                 held_reason=reason,
                 oldest_owed_time=_time(oldest) if (oldest := seen.snapshot.oldest_owed.get(name)) else None,
                 state="Paused" if paused else "Waiting" if activity.is_waiting else "Active",

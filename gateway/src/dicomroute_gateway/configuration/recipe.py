@@ -15,10 +15,6 @@ from pydantic import Field, TypeAdapter
 
 from .section import Section
 
-TRANSFORM_FAILED: Final = "TransformFailed"
-TREATMENT_FAULTS: Final = frozenset((TRANSFORM_FAILED,))
-"""Reasons of deliveries that were given up because a treatment could not be carried out: another one may."""
-
 
 class UnknownRecipe(Exception):
     """A text is not a recipe that this gateway can carry out."""

@@ -34,6 +34,8 @@ def after(
     state = DeliveryState.PENDING
     if outcome.verdict is Verdict.DELIVERED:
         state = DeliveryState.DELIVERED
+    elif outcome.verdict is Verdict.WITHHELD:
+        state = DeliveryState.HELD
     elif refused and refusals >= (2 if outcome.verdict is Verdict.REFUSED else content_attempts):
         state = DeliveryState.DEAD_LETTERED
     return replace(

@@ -20,6 +20,8 @@ class Verdict(Enum):
     """The destination has an instance of this UID: what is made of it is the target's `onDuplicate`."""
     CONFLICT = "conflict"
     """The content was refused, perhaps because the destination has another of this UID: look whether it has."""
+    WITHHELD = "withheld"
+    """What was promised to the destination cannot be made of it: hold it, and send nothing else."""
     PAUSE = "pause"
     """The destination takes nothing as it is configured: wait for a change, try again now and then."""
 

@@ -31,17 +31,27 @@ class Unprepared:
 
 async def prepare(preparing: Preparing, due: Due) -> Item | Unprepared:
     """Return a delivery with the parcel that is sent; the parcel of a treated one is whole and safe by then."""
+    recipe = due.delivery.recipe
     try:
-        recipe = due.delivery.recipe
         if recipe:
             make = partial(preparing.treated, due.received, recipe)
             parcel = await asyncio.get_running_loop().run_in_executor(PREPARING, make)
         else:
             parcel = preparing.parcel(due.received)
+    except (TreatmentFailed, TranscodingFailed) as error:
+        return _withheld(error)
     except Exception as error:
         return unprepared(error)
     fault = parcel.file.fault()
     return unprepared(fault) if fault is not None else Item(due.received, due.delivery, parcel)
+
+
+def _withheld(error: TreatmentFailed | TranscodingFailed) -> Unprepared:
+    """Return what becomes of an instance that its recipe cannot prepare: what came is not for this destination."""
+    if isinstance(error, TreatmentFailed):
+        return Unprepared(Outcome(Verdict.WITHHELD, error.reason), str(error))
+    reason = "DecoderFailed" if isinstance(error, DecoderDied) else "TranscodingFailed"
+    return Unprepared(Outcome(Verdict.WITHHELD, reason), str(error))
 
 
 def unprepared(error: Exception) -> Unprepared:
@@ -52,8 +62,6 @@ def unprepared(error: Exception) -> Unprepared:
         case TranscodingFailed():
             sentence = f"the instance cannot be sent as it came, and has no other form: {error}"
             return Unprepared(Outcome(Verdict.REFUSED, "TranscodingFailed", is_own=True), sentence)
-        case TreatmentFailed():
-            return Unprepared(Outcome(Verdict.REFUSED, error.reason, is_own=True), str(error))
         case Unreadable():
             return Unprepared(Outcome(Verdict.RETRY, error.reason), str(error))
         case OSError():

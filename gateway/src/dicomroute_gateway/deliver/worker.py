@@ -274,7 +274,7 @@ class Worker:
         """Write down what came of these deliveries, and learn from it; return whether the next ones may follow."""
         stamp, now = time.time(), time.monotonic()
         # What our own spool could not give says nothing of the destination, and nobody else waits for it.
-        ours = any(one.reason in FAULTS_OF_THE_SPOOL for one in sent.outcomes)
+        ours = any(_is_ours(one) for one in sent.outcomes)
         judged = _OURS if ours else self._judge.judge(batch, sent, self._busy, now - seconds, now)
         if judged.fault is not None:
             self._fault(judged.fault, sent.wait_seconds, sent.message)
@@ -297,7 +297,7 @@ class Worker:
         self._requeue(batch, sent.outcomes, records, judged)
         for item, outcome, record in zip(batch, sent.outcomes, records, strict=True):
             self.warnings += outcome.warning is not None
-            is_told = not ours or outcome.reason in FAULTS_OF_THE_SPOOL
+            is_told = not ours or _is_ours(outcome)
             if record.state is not DeliveryState.DELIVERED and is_told:
                 self.last_error = LastError(outcome.reason, outcome.status, stamp, sent.message)
             log_attempted(item, outcome, record, sent.message, seconds)
@@ -390,6 +390,11 @@ class Worker:
             retry.max_backoff_seconds,
             random.random(),  # noqa: S311
         )
+
+
+def _is_ours(outcome: Outcome) -> bool:
+    """Return whether nothing was sent, for a reason that is the gateway's."""
+    return outcome.verdict is Verdict.WITHHELD or outcome.reason in FAULTS_OF_THE_SPOOL
 
 
 _OURS: Final = Judgement(None, goes_on=True, soon=False, counts=False)

@@ -6,8 +6,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final, TypeVar
 
-from dicomroute_gateway.configuration.recipe import TREATMENT_FAULTS
-
 from .books import Books
 from .ledger import SPOOL_FULL, SUPERSEDED
 from .records import DeliveryRecord, DeliveryState, DroppedRecord, HoldRecord
@@ -35,9 +33,10 @@ class Decisions:
         self._to_examine: Iterator[int] = iter(())
 
     def retry(self, owed: Iterable[Owed], by: str = "") -> Retried:
-        """Make dead-lettered and skipped deliveries pending again; pending ones are, and forget what refused them.
+        """Make dead-lettered, held and skipped deliveries pending; pending ones are, and forget what refused them.
 
-        A destination that has got a later version is not given this one over it. Raises SpoolFailed.
+        A destination that has got a later version is not given this one over it: what was held for it is skipped.
+        Raises SpoolFailed.
         """
         superseded = list[Owed]()
         count = sum(self._decide(owed, lambda one: self._retry(one, superseded, by)))
@@ -50,6 +49,11 @@ class Decisions:
             return False
         if delivery.state is not DeliveryState.PENDING and one.destination in entry.received.superseded:
             superseded.append(one)
+            if delivery.state is DeliveryState.HELD:
+                now = time.time()
+                self._books.take_over(
+                    replace(delivery, state=DeliveryState.SKIPPED, reason=SUPERSEDED, time=now, decided_by=by)
+                )
             return False
         record = replace(delivery, state=DeliveryState.PENDING, refusals=0, decided_by=by)
         if record != delivery:
@@ -87,7 +91,7 @@ class Decisions:
     def treat(self, treatments: Iterable[Treatment]) -> list[bool]:
         """Let deliveries that have a treatment be prepared by another one; return of each whether that changed it.
 
-        What was given up because it could not be treated is to be made again. Raises SpoolFailed.
+        What was held because it could not be prepared is to be made now. Raises SpoolFailed.
         """
         return self._decide(treatments, self._treat)
 
@@ -96,7 +100,7 @@ class Decisions:
         delivery = entry.deliveries.get(one.destination) if entry else None
         if delivery is None or delivery.state is DeliveryState.DELIVERED or delivery.recipe in ("", one.recipe):
             return False
-        if delivery.state is DeliveryState.DEAD_LETTERED and delivery.reason in TREATMENT_FAULTS:
+        if delivery.state is DeliveryState.HELD:
             delivery = replace(delivery, state=DeliveryState.PENDING)
         self._books.take_over(replace(delivery, recipe=one.recipe, refusals=0))
         if delivery.state is DeliveryState.PENDING:
@@ -133,7 +137,7 @@ class Decisions:
                     continue
                 waiting = [d for d in entry.deliveries.values() if d.state is not DeliveryState.DELIVERED]
                 pending = [d for d in waiting if d.state is DeliveryState.PENDING]
-                others = [d for d in waiting if d.state is DeliveryState.DEAD_LETTERED]
+                others = [d for d in waiting if d.state in (DeliveryState.DEAD_LETTERED, DeliveryState.HELD)]
                 if entry.hold or others or not {d.destination for d in pending} <= optional:
                     continue
                 self._books.take_over(
@@ -160,7 +164,7 @@ class Decisions:
             replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time(), decided_by=by)
             for name, delivery in entry.deliveries.items()
             if (drop.destinations is None or name in drop.destinations)
-            and delivery.state in (DeliveryState.PENDING, DeliveryState.DEAD_LETTERED)
+            and delivery.state in (DeliveryState.PENDING, DeliveryState.HELD, DeliveryState.DEAD_LETTERED)
         ]
         if entry.hold and (drop.hold or drop.destinations is None):
             records.append(HoldRecord(drop.id, "") if entry.deliveries else DroppedRecord(drop.id))

@@ -37,6 +37,7 @@ SUPERSEDED: Final = "Superseded"
 REPLACED: Final = "Replaced"
 """Reason of a delivery that was given up because the spool cannot read it, and the same bytes came again."""
 _DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
+_OWED = (DeliveryState.PENDING, DeliveryState.HELD)
 
 
 class Outcome(StrEnum):
@@ -60,7 +61,7 @@ class Entry:
     @property
     def is_owed(self) -> bool:
         """Whether somebody is still to get this instance."""
-        return bool(self.hold) or any(d.state is DeliveryState.PENDING for d in self.deliveries.values())
+        return bool(self.hold) or any(d.state in _OWED for d in self.deliveries.values())
 
     @property
     def outcome(self) -> Outcome:

@@ -23,10 +23,12 @@ _LATER: Final = Field(exclude_if=operator.not_)
 class DeliveryState(StrEnum):
     """What has become of one instance at one destination, as it is written down.
 
-    InFlight is known in memory alone, and Held follows from the configuration of the moment.
+    InFlight is known in memory alone. What the configuration of the moment holds is Pending here; Held is what its
+    recipe could not prepare, and what waits for another recipe or a person. It is of the format that recipes need.
     """
 
     PENDING = "Pending"
+    HELD = "Held"
     DELIVERED = "Delivered"
     SKIPPED = "Skipped"
     DEAD_LETTERED = "DeadLettered"

@@ -223,8 +223,8 @@ class Held(Reason):
 
     DELIVERIES_HELD = (
         "DeliveriesHeld",
-        "Instances or deliveries are held: by the mode, by a destination that was removed, by a rule's error, or "
-        "because no rule takes them: see docs/runbooks/held.md.",
+        "Instances or deliveries are held: by the mode, by a destination that was removed, by a rule's error, "
+        "because no rule takes them, or because a transform cannot be carried out: see docs/runbooks/held.md.",
     )
 
 
