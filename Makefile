@@ -69,6 +69,10 @@ demo: ## The main job on a real cluster: from an empty machine to a study in an 
 .PHONY: demo-down
 demo-down: cluster-down ## Stop what the demo has started; only the cache stays
 
+.PHONY: try
+try: setup ## The main job on this machine, without a cluster and without root: a scanner, a route, two archives
+	@$(BIN)/python tools/try.py
+
 .PHONY: generate
 generate: setup ## Write everything that is made from the sources: CRDs, schemas, reference documents
 	$(BIN)/python -m dicomroute_operator.api.generate crds docs

@@ -19,6 +19,16 @@ def test_every_example_is_valid(root: Path) -> None:
         assert result.returncode == 0, result.stdout
 
 
+def test_the_main_job_without_a_cluster(root: Path) -> None:
+    command = [DICOMROUTE.with_name("python"), "tools/try.py"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PACS      5 images, patient IDs 4711" in done.stdout
+    assert "RESEARCH  4 images, patient IDs STUDY-7-4711" in done.stdout
+    assert "PatientID: '4711' -> 'STUDY-7-4711'" in done.stdout
+    assert "5 Delivered" in done.stdout
+
+
 def test_the_local_example_takes_a_study_from_storescu_to_orthanc(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root / "examples" / "local" / "orthanc", tmp_path / "orthanc")
     archive = Process(["Orthanc", "orthanc.json"], tmp_path / "orthanc.log", cwd=tmp_path / "orthanc")

@@ -3,15 +3,15 @@
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final, cast
 
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
+from pydicom.datadict import keyword_for_tag
 
 from dicomroute_gateway.configuration.recipe import Recipe, Transcode, Transform
+from dicomroute_gateway.prepare.elements import EXPLICIT, IMPLICIT
 from dicomroute_gateway.prepare.failures import TranscodingFailed, TreatmentFailed
+from dicomroute_gateway.prepare.places import places
 from dicomroute_gateway.prepare.transcode import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -20,7 +20,9 @@ from dicomroute_gateway.prepare.transcode import (
     transcode,
 )
 from dicomroute_gateway.prepare.transform import Came, Source, transform
+from dicomroute_gateway.rules.attributes import ATTRIBUTES, ValueUnusable, value_of
 from dicomroute_gateway.rules.changes import compile_transform
+from dicomroute_gateway.rules.head import MAX_VALUE_BYTES, RawElement
 
 from .part10 import InstanceFile
 
@@ -34,50 +36,56 @@ def differences(instance: InstanceFile, recipe: Recipe, came: Came) -> list[dict
 
     Sequences are compared whole, pixels not at all.
     """
-    before = _copy(_blocks(instance))
-    syntax = instance.transfer_syntax_uid
-    if syntax in (EXPLICIT_VR_BIG_ENDIAN, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN):
-        before, syntax = _copy(transcode(before, _length(before), syntax, EXPLICIT_VR_LITTLE_ENDIAN)), ""
-    after = before
-    for step in recipe.steps:
-        try:
+    before, syntax = _copy(_blocks(instance)), instance.transfer_syntax_uid
+    try:
+        if syntax in (EXPLICIT_VR_BIG_ENDIAN, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN):
+            before = _copy(transcode(before, _length(before), syntax, EXPLICIT_VR_LITTLE_ENDIAN))
+            syntax = EXPLICIT_VR_LITTLE_ENDIAN
+        after = before
+        for step in recipe.steps:
             match step:
                 case Transform():
                     source = Source(syntax, _length(after), _stream(after), _reader(after))
                     after = _copy(transform(source, compile_transform(step), came))
                 case Transcode():
                     pass  # no value changes
-        except (TranscodingFailed, TreatmentFailed) as error:
-            return str(error)
-    return list(_compared(_parsed(before, syntax), _parsed(after, syntax)))
+        return list(_compared(_elements(before, syntax), _elements(after, syntax)))
+    except (TranscodingFailed, TreatmentFailed) as error:
+        return str(error)
 
 
-def _compared(before: Dataset, after: Dataset) -> Iterator[dict[str, Any]]:
+def _elements(file: BinaryIO, syntax: str) -> dict[int, RawElement]:
+    """Return the top-level elements of a data set but its pixels, by tag."""
+    encoding = IMPLICIT if syntax == IMPLICIT_VR_LITTLE_ENDIAN else EXPLICIT
+    found, read = dict[int, RawElement](), _reader(file)
+    for place in places(_stream(file)(), _length(file), encoding):
+        if place.tag < _PIXELS:
+            value = read(place.value, min(place.end - place.value, MAX_VALUE_BYTES))
+            found[place.tag] = RawElement(place.vr, value, place.end - place.value > MAX_VALUE_BYTES)
+    return found
+
+
+def _compared(before: Mapping[int, RawElement], after: Mapping[int, RawElement]) -> Iterator[dict[str, Any]]:
     for tag in sorted(before.keys() | after.keys()):
-        came, now = before.get(tag), after.get(tag)
-        if came != now:
-            element = came or now
-            assert element is not None
-            yield {"attribute": _name(tag, element.keyword), "before": _shown(came), "after": _shown(now)}
+        if before.get(tag) != after.get(tag):
+            name = keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+            yield {"attribute": name, "before": _shown(tag, before), "after": _shown(tag, after)}
 
 
-def _name(tag: BaseTag, keyword: str) -> str:
-    return keyword or f"({tag.group:04X},{tag.element:04X})"
-
-
-def _shown(element: Any) -> str | None:
+def _shown(tag: int, elements: Mapping[int, RawElement]) -> str | None:
     """Return the value of an element for a person; None where there is none."""
+    element = elements.get(tag)
     if element is None:
         return None
-    text = f"{len(element.value)} items" if element.VR == "SQ" else str(element.value)
+    attribute = ATTRIBUTES.get(keyword_for_tag(tag))
+    try:
+        found = None if attribute is None else value_of(attribute, elements)
+    except ValueUnusable:
+        found = None
+    if found is None and element.value:
+        return "a sequence" if element.vr == "SQ" else f"{len(element.value)} bytes"
+    text = "\\".join(map(str, found)) if isinstance(found, list) else str("" if found is None else found)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-
-
-def _parsed(file: BinaryIO, syntax: str) -> Dataset:
-    file.seek(0)
-    return read_dataset(
-        file, syntax == IMPLICIT_VR_LITTLE_ENDIAN, True, stop_when=lambda tag, vr, length: tag >= _PIXELS
-    )
 
 
 def _blocks(instance: InstanceFile) -> Iterator[bytes]:
