@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("package", ["operator", "gateway"])
+@pytest.mark.parametrize("package", ["client", "operator", "gateway"])
 def test_equal_sources_give_equal_wheels(tmp_path: Path, package: str) -> None:
     found = []
     for number in range(2):

@@ -1,17 +1,17 @@
-"""A client of a gateway's admin API."""
+"""The admin API of the gateway that a command is about: where it is, and the credential that it knows."""
 
 import getpass
-import http.client
-import json
 import os
 import ssl
-import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from dicomroute_client import blocking
+from dicomroute_client.calls import Answer, Call, D
+from dicomroute_client.errors import AdminError, Refused
 
 from .output import Failure
 from .state import find_token, is_loopback, known_addresses
@@ -28,11 +28,7 @@ class AdminClient:
     ) -> None:
         """`actor` says who asks, for the gateway's ledger and log."""
         self._actor = actor
-        self._url = url
-        self._token = token
-        handlers = [urllib.request.HTTPSHandler(context=tls)] if tls is not None else []
-        # Neither a proxy of the environment nor whoever a redirect names is to be sent the token.
-        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects(), *handlers)
+        self._client = blocking.AdminClient(url, token, tls)
 
     @classmethod
     def at(cls, url: str, token_file: Path | None, state: Path) -> "AdminClient":
@@ -62,43 +58,20 @@ class AdminClient:
         tunnel = open_tunnel(route, namespace, context)
         return cls(tunnel.url, tunnel.token, tunnel.tls, partial(user_of, namespace, context))
 
-    def get(self, path: str, **query: str | int | None) -> Any:
-        """Return the document at a path. Raises Failure."""
-        words = urllib.parse.urlencode({key: value for key, value in query.items() if value is not None})
-        return self._request("GET", f"{path}?{words}" if words else path)
-
-    def post(self, path: str, document: dict[str, Any]) -> Any:
-        """Send a document to a path and return the answer. Raises Failure."""
+    def ask(self, call: Call[D]) -> Answer[D]:
+        """Return what the gateway answers to a call. Raises Failure."""
         try:
-            actor = self._actor()
+            return self._client.ask(call, "" if call.body is None else self._name())
+        except Refused as error:
+            raise Failure(str(error)) from error
+        except AdminError as error:
+            raise Failure(f"{self._client.url} does not answer as a gateway: {error}") from error
+
+    def _name(self) -> str:
+        try:
+            return self._actor()
         except (OSError, KeyError):  # this machine has no name for the user
-            actor = ""
-        return self._request("POST", path, json.dumps(document).encode(), {"Dicomroute-Actor": actor})
-
-    def _request(self, method: str, path: str, body: bytes | None = None, more: Mapping[str, str] | None = None) -> Any:
-        request = urllib.request.Request(  # noqa: S310  the URL is the caller's own
-            f"{self._url}{path}",
-            method=method,
-            data=body,
-            headers={
-                "Authorization": f"Bearer {self._token}",
-                "Content-Type": "application/json",
-                **{name: value.encode("ascii", "replace").decode() for name, value in (more or {}).items()},
-            },
-        )
-        try:
-            with self._direct.open(request, timeout=60) as response:
-                return json.loads(response.read())
-        except urllib.error.HTTPError as error:
-            raise Failure(_sentence(error)) from error
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            raise Failure(f"{self._url} does not answer as a gateway: {reason}") from error
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        """Follow none: the answer itself is the error."""
+            return ""
 
 
 def _token_file(url: str, host: str, port: int | None, token_file: Path | None, state: Path) -> Path:
@@ -119,10 +92,3 @@ def _token_in(path: Path) -> str:
         return path.read_text().strip()
     except OSError as error:
         raise Failure(f"the token file {path} cannot be read: {error.strerror}", 2) from error
-
-
-def _sentence(error: urllib.error.HTTPError) -> str:
-    try:
-        return str(json.loads(error.read())["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"HTTP {error.code} {error.reason}"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydicom.uid import UID
 
+from dicomroute_client.documents.refused import RefusedCaller
 from dicomroute_operator.api.meta import API_VERSION
 from dicomroute_operator.api.node import DicomNode
 
@@ -66,18 +67,18 @@ class Advice:
     manifest: Json | None = None
 
 
-def advices(callers: Iterable[Json]) -> list[Advice]:
+def advices(callers: Iterable[RefusedCaller]) -> list[Advice]:
     """Return what to do about refused callers, as `/api/v1/refused` has them; one manifest for each title."""
     several = list(callers)
     addresses: dict[str, dict[str, None]] = {}
     listeners: dict[str, dict[str, None]] = {}
     others: dict[str, None] = {}
-    known = {one["callingAETitle"] for one in several if one["reason"] == "SourceAddress"}
+    known = {one.calling_ae_title for one in several if one.reason == "SourceAddress"}
     for one in several:
-        title = one["callingAETitle"]
-        if title is not None and title not in known and one["reason"] == "CallingAETitle":
-            addresses.setdefault(title, {})[one["address"]] = None
-            listeners.setdefault(title, {})[one["listener"]] = None
+        title = one.calling_ae_title
+        if title is not None and title not in known and one.reason == "CallingAETitle":
+            addresses.setdefault(title, {})[one.address] = None
+            listeners.setdefault(title, {})[one.listener] = None
         else:
             others[_sentence(one)] = None
     found: list[Advice] = []
@@ -112,9 +113,9 @@ def _node(title: str, name: str, addresses: Sequence[str], listeners: Sequence[s
     )
 
 
-def _sentence(caller: Json) -> str:
-    reason, address, listener = caller["reason"], caller["address"], caller["listener"]
-    if reason == "SourceAddress" and caller["callingAETitle"] is not None:
+def _sentence(caller: RefusedCaller) -> str:
+    reason, address, listener = caller.reason, caller.address, caller.listener
+    if reason == "SourceAddress" and caller.calling_ae_title is not None:
         sentence = (
             f"a DicomNode has that title, and not that address: add {ip_network(address)} to the allowedSources that "
             "it has, if you know who calls"
@@ -128,8 +129,7 @@ def _sentence(caller: Json) -> str:
         sentence = "a DicomNode has that title, and this listener's sources do not name it: name it there"
     elif reason == "NoContextAccepted":
         proposed = ", ".join(
-            f"{uid} {UID(uid).name if UID(uid).name != uid else ''}".rstrip()
-            for uid in caller.get("abstractSyntaxes", ())
+            f"{uid} {UID(uid).name if UID(uid).name != uid else ''}".rstrip() for uid in caller.abstract_syntaxes
         )
         sentence = (
             f"it associated, and none of what it proposed is served here ({proposed or 'nothing'}): let it store "
@@ -137,8 +137,8 @@ def _sentence(caller: Json) -> str:
         )
     else:
         sentence = _NO_MANIFEST.get(reason, "no DicomNode helps: the gateway's log says more")
-    called = f" (called {caller['calledAETitle']!r})" if reason == "CalledAETitle" else ""
-    title = "" if caller["callingAETitle"] is None else f"{caller['callingAETitle']!r} at "
+    called = f" (called {caller.called_ae_title!r})" if reason == "CalledAETitle" else ""
+    title = "" if caller.calling_ae_title is None else f"{caller.calling_ae_title!r} at "
     return printable(f"{title}{address}, listener {listener}, {reason}{called}: {sentence}")
 
 

@@ -1,15 +1,17 @@
 """What the commands print: tables for people, JSON and YAML for programs."""
 
 import json
-import re
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import yaml
 from rich.console import Console
 from rich.table import Table
+
+from dicomroute_client.documents.document import text_of
 
 
 class Format(StrEnum):
@@ -36,7 +38,7 @@ def print_data(data: Any, form: Format) -> None:
         print(yaml.safe_dump(data, sort_keys=False, width=120), end="")
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows under headers, as kubectl does: columns of text, no lines, nothing cut off, nothing but text."""
     table = Table(box=None, show_edge=False, pad_edge=False, header_style="")
     for header in headers:
@@ -56,9 +58,9 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
-def to_seconds(time: str | None) -> str:
+def to_seconds(time: datetime | None) -> str:
     """Return a time of the API without the part of its second; "-" for none."""
-    return "-" if time is None else re.sub(r"\.\d+", "", time)
+    return "-" if time is None else text_of(time.replace(microsecond=0))
 
 
 def print_error(message: str) -> None:

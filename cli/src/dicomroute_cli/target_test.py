@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicomroute_client import calls
+from dicomroute_client.documents.status import ProbeDocument
 from dicomroute_gateway.admin.status import probe_document
 from dicomroute_gateway.configuration.model import CloudTargetDestination
 from dicomroute_gateway.dicomweb.client import Client
@@ -31,16 +33,17 @@ Values = Mapping[tuple[str, str], Mapping[str, bytes]]
 
 @dataclass(frozen=True)
 class Tested:
-    """What a test found: who made it, and the document of the probe as the gateway's API has it."""
+    """What a test found: who made it, and the document of the probe, also as the gateway's API has it."""
 
     target: str
     by: str
-    probe: Mapping[str, Any]
+    probe: ProbeDocument
+    data: Any
 
     @property
     def passed(self) -> bool:
         """Whether every step that is needed passed."""
-        return all(step["result"] in ("Passed", "NotNeeded") for step in self.probe["steps"])
+        return all(step.result in ("Passed", "NotNeeded") for step in self.probe.steps)
 
 
 def by_manifests(name: str, namespace: str | None, paths: Iterable[Path]) -> Tested:
@@ -50,7 +53,7 @@ def by_manifests(name: str, namespace: str | None, paths: Iterable[Path]) -> Tes
     where = target.metadata.namespace
     values = {("Secret", one): held for (space, one), held in world.secrets.items() if space == where}
     values |= {("ConfigMap", one): held for (space, one), held in world.config_maps.items() if space == where}
-    return Tested(f"{where}/{name}", "this machine", _probe(target, values))
+    return _from_here(f"{where}/{name}", "this machine", target, values)
 
 
 def in_cluster(name: str, namespace: str | None, context: str | None) -> Tested:
@@ -64,7 +67,8 @@ def in_cluster(name: str, namespace: str | None, context: str | None) -> Tested:
     for route in _routes(get(command, "dicomroutes.dicomroute.dev") or {}, name):
         try:
             client = AdminClient.of_route(route, namespace, context)
-            return Tested(shown, f"the gateway of route {route}", client.post(f"/api/v1/test/CloudTarget/{name}", {}))
+            answer = client.ask(calls.test(CloudTarget.kind, name))
+            return Tested(shown, f"the gateway of route {route}", answer.document, answer.data)
         except Failure as failure:  # another route's gateway may answer
             failures.append(failure)
     if failures:
@@ -74,7 +78,7 @@ def in_cluster(name: str, namespace: str | None, context: str | None) -> Tested:
         field, sentence = errors[0]
         raise Failure(f"CloudTarget/{name}: {field}: {sentence}", 2)
     target = CloudTarget.model_validate(data)
-    return Tested(shown, "this machine, as no route that runs uses it", _probe(target, _values(command, target)))
+    return _from_here(shown, "this machine, as no route that runs uses it", target, _values(command, target))
 
 
 def _of_world(world: World, name: str, namespace: str | None) -> CloudTarget:
@@ -120,7 +124,12 @@ def _values(command: list[str], target: CloudTarget) -> Values:
     return values
 
 
-def _probe(target: CloudTarget, values: Values) -> Mapping[str, Any]:
+def _from_here(shown: str, by: str, target: CloudTarget, values: Values) -> Tested:
+    document = _probe(target, values)
+    return Tested(shown, by, document, document.model_dump(by_alias=True, mode="json"))
+
+
+def _probe(target: CloudTarget, values: Values) -> ProbeDocument:
     """Make the steps from this machine; the Secrets are in a folder of the caller's own for as long as that takes."""
     destination = CloudTargetDestination.model_validate(cloud_target(target))
     wanted: dict[str, dict[str, bytes]] = {}
@@ -135,7 +144,7 @@ def _probe(target: CloudTarget, values: Values) -> Mapping[str, Any]:
         state = RouteState(Path(folder))
         state.write_secrets(wanted)
         probed = asyncio.run(_run(destination, state.secrets))
-    return probe_document(probed, findings(probed, Stores())).model_dump(by_alias=True, mode="json")
+    return probe_document(probed, findings(probed, Stores()))
 
 
 async def _run(destination: CloudTargetDestination, secrets: Path) -> Any:

@@ -3,26 +3,30 @@
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
-from manifests import Json
 
 from dicomroute_cli.admit import advices
 from dicomroute_cli.commands.refused import manifest_text
 from dicomroute_cli.manifests.world import checked
+from dicomroute_client.documents.refused import RefusedCaller
 from dicomroute_gateway.dimse.associate import _title
 from dicomroute_operator.api.node import DicomNode
 
+NOW = "2026-01-02T03:04:05Z"
 ADDRESSES = st.ip_addresses().map(str)
 REASONS = st.sampled_from(["CallingAETitle", "SourceAddress", "CalledAETitle", "SpoolFull", "Unheard"])
 TITLES = st.binary(min_size=16, max_size=16).map(_title)
 
 
-def caller(title: str | None, address: str = "192.0.2.4", reason: str = "CallingAETitle", called: str = "X") -> Json:
-    return {"callingAETitle": title, "calledAETitle": called, "address": address, "listener": "dicom", "reason": reason}
+def caller(
+    title: str | None, address: str = "192.0.2.4", reason: str = "CallingAETitle", called: str = "X"
+) -> RefusedCaller:
+    document = {"callingAETitle": title, "calledAETitle": called, "address": address, "listener": "dicom"}
+    return RefusedCaller.model_validate({**document, "reason": reason, "count": 1, "firstTime": NOW, "lastTime": NOW})
 
 
 @given(st.lists(st.builds(caller, st.none() | TITLES, ADDRESSES, REASONS, TITLES), max_size=8))
 @example([caller("CT 1"), caller("CT-1"), caller("ct.1"), caller("1e3"), caller("y"), caller("0o17")])
-def test_whatever_bytes_a_title_is_it_makes_a_valid_manifest_or_a_sentence(callers: list[Json]) -> None:
+def test_whatever_bytes_a_title_is_it_makes_a_valid_manifest_or_a_sentence(callers: list[RefusedCaller]) -> None:
     found = advices(callers)
     assert bool(found) == bool(callers)
     for advice in found:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from pydantic import ValidationError
 
-from dicomroute_gateway.admin.model import QueueSelection, QueueState
+from dicomroute_client.documents.queue import QueueSelection, QueueState
 from dicomroute_gateway.admin.queue import Queue
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.configuration.load import load

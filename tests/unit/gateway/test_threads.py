@@ -16,8 +16,8 @@ import pytest
 from delivering import TARGET, Delivering
 from origin_server import OriginServer
 
+from dicomroute_client.documents.ledger import LedgerDocument
 from dicomroute_gateway.admin.ledger import LedgerView, Question
-from dicomroute_gateway.admin.model import LedgerDocument
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.deliver.cloud.stow import StowTransport
 from dicomroute_gateway.deliver.settling import Settling

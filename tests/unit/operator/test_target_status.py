@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from gateway_status import status_document
 from manifests import changed, route, target
 
+from dicomroute_client.documents.status import StatusDocument
 from dicomroute_operator.api.conditions import Accepted
-from dicomroute_operator.api.gateway_report import GatewayReport
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget, CloudTargetStatus
@@ -40,9 +41,10 @@ def body(document: dict[str, Any], version: int = 1) -> dict[str, Any]:
     return {**document, "metadata": {**document["metadata"], **meta}}
 
 
-def reporting(probe: dict[str, Any] | None, **fields: Any) -> GatewayReport:
-    one = {"kind": "CloudTarget", "name": "archive", "probe": probe, **fields}
-    return GatewayReport.model_validate({"ready": True, "destinations": [one]})
+def reporting(probe: dict[str, Any] | None, **fields: Any) -> StatusDocument:
+    whole = {"time": "2026-01-02T03:00:00Z", "steps": [], **probe} if probe is not None else None
+    one = {"kind": "CloudTarget", "name": "archive", "probe": whole, **fields}
+    return status_document(destinations=[one])
 
 
 def said(probe: dict[str, Any] | None, name: str = "ct-to-cloud", silent: float = 0.0, **fields: Any) -> Said:
@@ -137,7 +139,7 @@ def test_a_reason_of_a_newer_gateway_is_shown_as_it_is() -> None:
 
 
 def test_only_what_a_probe_found_is_news() -> None:
-    one = said(WORKS, pending=1, deliveredTotal=3)
+    one = said(WORKS | {"time": "2026-01-02T02:00:00Z"}, pending=1, deliveredTotal=3)
     assert one == said(WORKS, pending=0, deliveredTotal=4)
     assert one != said(REFUSES, pending=0, deliveredTotal=4)
 

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table, to_seconds
+from dicomroute_client import calls
+from dicomroute_client.documents.ledger import SourceReport
+from dicomroute_client.documents.queue import DeliveryDocument
 
 from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
 
@@ -36,40 +39,32 @@ def ledger(
     """
     if not any((study, series, instance, calling)):
         raise Failure("say what to look for: --study, --series, --instance or --calling", 2)
-    found = client_of(admin, token_file, state, route, namespace, context).get(
-        "/api/v1/ledger",
-        **{
-            "studyInstanceUID": study,
-            "seriesInstanceUID": series,
-            "sopInstanceUID": instance,
-            "callingAETitle": calling,
-            "from": from_,
-            "to": to,
-            "limit": limit,
-        },
+    answer = client_of(admin, token_file, state, route, namespace, context).ask(
+        calls.ledger(study, series, instance, calling, from_, to, limit)
     )
     if output is not Format.TABLE:
-        print_data(found, output)
+        print_data(answer.data, output)
         return
+    found = answer.document
     print_table(
         ["instance", "outcome", "received", "finished", "from", "sop instance uid", "deliveries"],
         [
             [
-                one["instance"],
-                one["outcome"],
-                to_seconds(one["receivedTime"]),
-                to_seconds(one["finishedTime"]),
-                one["callingAETitle"],
-                one["sopInstanceUID"],
-                "; ".join(map(_delivery, one["deliveries"])) or "-",
+                one.instance,
+                one.outcome,
+                to_seconds(one.received_time),
+                to_seconds(one.finished_time),
+                one.calling_ae_title,
+                one.sop_instance_uid,
+                "; ".join(map(_delivery, one.deliveries)) or "-",
             ]
-            for one in found["items"]
+            for one in found.items
         ],
     )
-    counts = Counter(one["outcome"] for one in found["items"])
+    counts = Counter(one.outcome for one in found.items)
     print()
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing is known of it")
-    if found["truncated"]:
+    if found.truncated:
         print_error(f"there are more than {limit}: use --limit, --series or --instance")
 
 
@@ -87,29 +82,39 @@ def report(
 
     Each instance counts once: received = owed + dead-lettered + skipped + delivered + discarded.
     """
-    document = client_of(admin, token_file, state, route, namespace, context).get("/api/v1/report", day=day)
+    answer = client_of(admin, token_file, state, route, namespace, context).ask(calls.report(day))
     if output is not Format.TABLE:
-        print_data(document, output)
+        print_data(answer.data, output)
         return
+    document = answer.document
     print_table(
         ["from", "studies", "received", "owed", "dead-lettered", "skipped", "delivered", "discarded", "bytes"],
-        [_row(source) for source in [*document["sources"], document["total"]]],
+        [_row(source) for source in [*document.sources, document.total]],
     )
-    if refused := document["total"]["deadLetteredDeliveries"]:
+    if refused := document.total.dead_lettered_deliveries:
         print()
         print(f"dead-lettered deliveries: {refused} (queue list --in DeadLettered), of owed instances too")
-    if not document["complete"]:
+    if not document.complete:
         print_error(
-            f"the ledger does not reach back to {document['day']}: what was finished then is no longer known, or was "
+            f"the ledger does not reach back to {document.day}: what was finished then is no longer known, or was "
             "never kept (spec.ledger.retentionSeconds)"
         )
 
 
-def _delivery(delivery: dict[str, Any]) -> str:
-    reason = f" ({delivery['reason']})" if delivery["reason"] and delivery["state"] != "Delivered" else ""
-    return f"{delivery['destination']} {delivery['state']}{reason}".lstrip()
+def _delivery(delivery: DeliveryDocument) -> str:
+    reason = f" ({delivery.reason})" if delivery.reason and delivery.state != "Delivered" else ""
+    return f"{delivery.destination} {delivery.state}{reason}".lstrip()
 
 
-def _row(source: dict[str, Any]) -> list[Any]:
-    names = ("studies", "receivedTotal", "owed", "deadLettered", "skippedTotal", "deliveredTotal", "discardedTotal")
-    return [source["callingAETitle"], *(source[name] for name in names), source["bytes"]]
+def _row(source: SourceReport) -> list[Any]:
+    return [
+        source.calling_ae_title,
+        source.studies,
+        source.received_total,
+        source.owed,
+        source.dead_lettered,
+        source.skipped_total,
+        source.delivered_total,
+        source.discarded_total,
+        source.bytes,
+    ]

@@ -9,6 +9,10 @@ import typer
 
 from dicomroute_cli.admin_client import AdminClient
 from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table, to_seconds
+from dicomroute_client import calls
+from dicomroute_client.calls import Operation
+from dicomroute_client.documents.queue import AttemptDocument, QueueItem
+from dicomroute_client.documents.status import SpoolKeyDocument
 
 from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
 
@@ -58,11 +62,9 @@ def list_(
 ) -> None:
     """List deliveries, oldest first."""
     client = client_of(admin, token_file, state, route, namespace, context)
-    page = client.get(
-        "/api/v1/queue", state=queue_state, destination=destination, reason=reason, study=study, limit=limit
-    )
+    page = client.ask(calls.queue(queue_state, destination, reason, study, limit))
     if output is not Format.TABLE:
-        print_data(page, output)
+        print_data(page.data, output)
         return
     print_table(
         [
@@ -77,9 +79,9 @@ def list_(
             "from",
             "bytes",
         ],
-        [_row(item) for item in page["items"]],
+        [_row(item) for item in page.document.items],
     )
-    if page["truncated"]:
+    if page.document.truncated:
         print_error(f"there are more than {limit}: use --limit, --in, --destination, --reason or --study")
 
 
@@ -95,29 +97,30 @@ def show(
     output: Output = Format.TABLE,
 ) -> None:
     """Show all that is known of an instance."""
-    document = client_of(admin, token_file, state, route, namespace, context).get(f"/api/v1/queue/{instance}")
+    found = client_of(admin, token_file, state, route, namespace, context).ask(calls.instance(instance))
     if output is not Format.TABLE:
-        print_data(document, output)
+        print_data(found.data, output)
         return
-    deliveries = document.pop("deliveries")
-    print_table(["field", "value"], [[key, "-" if value in (None, "") else value] for key, value in document.items()])
+    facts = {name: value for name, value in found.data.items() if name != "deliveries"}
+    print_table(["field", "value"], [[name, "-" if value in (None, "") else value] for name, value in facts.items()])
+    deliveries = found.document.deliveries
     print()
     print_table(
         ["destination", "state", "reason", "status", "attempts", "last attempt", "next attempt"],
         [
             [
-                one["destination"] or "-",
-                one["state"],
-                one["reason"] or "-",
-                _code(one["status"]),
-                one["attempts"],
-                to_seconds(one["lastAttemptTime"]) if one["attempts"] else "-",
-                to_seconds(one["nextAttemptTime"]),
+                one.destination or "-",
+                one.state,
+                one.reason or "-",
+                _code(one.status),
+                one.attempts,
+                to_seconds(one.last_attempt_time) if one.attempts else "-",
+                to_seconds(one.next_attempt_time),
             ]
             for one in deliveries
         ],
     )
-    attempts = [[one["destination"], *_attempt(past)] for one in deliveries for past in one["earlierAttempts"]]
+    attempts = [[one.destination, *_attempt(past)] for one in deliveries for past in one.earlier_attempts]
     if attempts:
         print()
         print_table(["destination", "earlier attempt", "reason", "status"], attempts)
@@ -141,7 +144,7 @@ def retry(
 ) -> None:
     """Attempt deliveries now, dead-lettered ones too; skipped ones with --in Skipped."""
     _change(
-        "retry",
+        Operation.RETRY,
         "due now",
         client_of(admin, token_file, state, route, namespace, context),
         instances,
@@ -169,7 +172,7 @@ def release(
 ) -> None:
     """Apply the rules in force to instances that are held because none took them, or one had an error."""
     _change(
-        "release",
+        Operation.RELEASE,
         "released",
         client_of(admin, token_file, state, route, namespace, context),
         instances,
@@ -208,7 +211,7 @@ def drop(
     narrowed = {"state": queue_state, "reason": reason, "study": study}
     if all_ and not yes and sys.stdin.isatty():
         _ask(client, destination, key, narrowed)
-    _change("drop", "dropped", client, instances, all_, destination, output, key=key, **narrowed)
+    _change(Operation.DROP, "dropped", client, instances, all_, destination, output, key=key, **narrowed)
 
 
 @queue.command()
@@ -223,38 +226,38 @@ def keys(
 ) -> None:
     """Show the keys of an encrypted spool: which one encrypts, which are missing, and which no instance needs."""
     client = client_of(admin, token_file, state, route, namespace, context)
-    spool = client.get("/api/v1/status")["spool"]
+    answer = client.ask(calls.status())
+    spool = answer.document.spool
     if spool is None:
         raise Failure("the gateway is still reading its spool: try again in a moment")
-    found = {"keys": spool["keys"], "unencrypted": spool["unencrypted"]}
     if output is not Format.TABLE:
-        print_data(found, output)
+        print_data({name: answer.data["spool"][name] for name in ("keys", "unencrypted")}, output)
         return
-    rows = [[one["id"], str(one["instances"]), _use(one)] for one in spool["keys"]]
-    print_table(["key", "instances", "use"], [*rows, ["-", str(spool["unencrypted"]), "in clear"]])
+    rows = [[one.id, str(one.instances), _use(one)] for one in spool.keys]
+    print_table(["key", "instances", "use"], [*rows, ["-", str(spool.unencrypted), "in clear"]])
 
 
 def _ask(client: AdminClient, destination: str | None, key: str | None, narrowed: dict[str, str | None]) -> None:
     """Show what is about to be given up, and let a person say no."""
     if key is None:
-        page = client.get("/api/v1/queue", destination=destination, limit=1000, **narrowed)
-        counts = Counter((one["destination"] or "-", one["state"], one["reason"] or "-") for one in page["items"])
-        rows = [[*what, f"{count}{'+' if page['truncated'] else ''}"] for what, count in sorted(counts.items())]
+        page = client.ask(calls.queue(destination=destination, limit=1000, **narrowed)).document
+        counts = Counter((one.destination or "-", one.state, one.reason or "-") for one in page.items)
+        rows = [[*what, f"{count}{'+' if page.truncated else ''}"] for what, count in sorted(counts.items())]
         print_table(["destination", "state", "reason", "deliveries"], rows)
     if not typer.confirm("Give these up?"):
         raise Failure("nothing was dropped", 1)
 
 
-def _use(key: dict[str, Any]) -> str:
-    if not key["mounted"]:
+def _use(key: SpoolKeyDocument) -> str:
+    if not key.mounted:
         return "missing: its instances wait"
-    if key["encrypts"]:
+    if key.encrypts:
         return "encrypts"
-    return "decrypts" if key["instances"] else "not needed any more"
+    return "decrypts" if key.instances else "not needed any more"
 
 
 def _change(
-    operation: str,
+    operation: Operation,
     done: str,
     client: AdminClient,
     instances: list[int] | None,
@@ -267,34 +270,34 @@ def _change(
         raise Failure(f"queue {operation}: name instances, or say --all, and not both", 2)
     selection: dict[str, Any] = {"instances": instances or [], "all": all_, "destination": destination}
     selection |= {name: value for name, value in narrowed.items() if value is not None}
-    change = client.post(f"/api/v1/queue/{operation}", selection)
+    answer = client.ask(calls.change(operation, selection))
     if output is not Format.TABLE:
-        print_data(change, output)
+        print_data(answer.data, output)
         return
-    for message in change["messages"]:
+    for message in answer.document.messages:
         print_error(message)
-    print(f"{change['changed']} {done}")
-    if instances and not change["changed"]:
+    print(f"{answer.document.changed} {done}")
+    if instances and not answer.document.changed:
         raise typer.Exit(1)
 
 
-def _attempt(past: dict[str, Any]) -> list[str]:
-    return [to_seconds(past["time"]), past["reason"] or "-", _code(past["status"])]
+def _attempt(past: AttemptDocument) -> list[str]:
+    return [to_seconds(past.time), past.reason or "-", _code(past.status)]
 
 
-def _row(item: dict[str, Any]) -> list[Any]:
-    reason = item["reason"] + (f" ({_code(item['status'])})" if item["status"] else "")
+def _row(item: QueueItem) -> list[Any]:
+    reason = item.reason + (f" ({_code(item.status)})" if item.status else "")
     return [
-        item["instance"],
-        item["state"],
-        item["destination"] or "-",
+        item.instance,
+        item.state,
+        item.destination or "-",
         reason or "-",
-        item["attempts"],
-        to_seconds(item["lastAttemptTime"]) if item["attempts"] else "-",
-        to_seconds(item["nextAttemptTime"]),
-        to_seconds(item["receivedTime"]),
-        item["callingAETitle"],
-        item["bytes"],
+        item.attempts,
+        to_seconds(item.last_attempt_time) if item.attempts else "-",
+        to_seconds(item.next_attempt_time),
+        to_seconds(item.received_time),
+        item.calling_ae_title,
+        item.bytes,
     ]
 
 

@@ -7,6 +7,9 @@ import yaml
 
 from dicomroute_cli.admit import advices
 from dicomroute_cli.output import Format, print_data, print_table
+from dicomroute_client import calls
+from dicomroute_client.documents.document import text_of
+from dicomroute_client.documents.refused import RefusedCaller
 
 from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
 
@@ -41,29 +44,29 @@ def refused(
     With --manifest, print the DicomNodes that would admit them, or in a comment why none would. A title is what the
     caller says of itself: admit only those that you know.
     """
-    document = client_of(admin, token_file, state, route, namespace, context).get("/api/v1/refused")
-    callers: list[dict[str, Any]] = document["callers"]
+    answer = client_of(admin, token_file, state, route, namespace, context).ask(calls.refused())
+    callers = answer.document.callers
     if manifest:
         _print_manifests(callers, output)
     elif output is not Format.TABLE:
-        print_data(document, output)
+        print_data(answer.data, output)
     else:
         _print_callers(callers)
 
 
-def _print_callers(callers: list[dict[str, Any]]) -> None:
+def _print_callers(callers: list[RefusedCaller]) -> None:
     print_table(
         ["from", "title", "called", "listener", "reason", "count", "first", "last"],
         [
             [
-                one["address"],
-                "-" if one["callingAETitle"] is None else one["callingAETitle"],
-                "-" if one["calledAETitle"] is None else one["calledAETitle"],
-                one["listener"],
-                one["reason"],
-                one["count"],
-                one["firstTime"],
-                one["lastTime"],
+                one.address,
+                "-" if one.calling_ae_title is None else one.calling_ae_title,
+                "-" if one.called_ae_title is None else one.called_ae_title,
+                one.listener,
+                one.reason,
+                one.count,
+                text_of(one.first_time),
+                text_of(one.last_time),
             ]
             for one in callers
         ],
@@ -73,7 +76,7 @@ def _print_callers(callers: list[dict[str, Any]]) -> None:
         _print_manifests(callers, Format.TABLE)
 
 
-def _print_manifests(callers: list[dict[str, Any]], output: Format) -> None:
+def _print_manifests(callers: list[RefusedCaller], output: Format) -> None:
     found = advices(callers)
     if output is Format.JSON:
         items = [one.manifest for one in found if one.manifest is not None]

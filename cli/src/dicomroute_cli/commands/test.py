@@ -7,6 +7,7 @@ import typer
 
 from dicomroute_cli.output import Format, print_data, print_table
 from dicomroute_cli.target_test import Tested, by_manifests, in_cluster
+from dicomroute_client.documents.status import StepDocument
 
 from .options import Context, Output
 
@@ -46,7 +47,7 @@ def target(
     if output is Format.TABLE:
         _print(tested)
     else:
-        print_data({"target": tested.target, "by": tested.by, "passed": tested.passed, "probe": tested.probe}, output)
+        print_data({"target": tested.target, "by": tested.by, "passed": tested.passed, "probe": tested.data}, output)
     if not tested.passed:
         raise typer.Exit(1)
 
@@ -54,21 +55,21 @@ def target(
 def _print(tested: Tested) -> None:
     print(f"CloudTarget {tested.target}, tested by {tested.by}")
     print()
-    print_table(["step", "result", "ms", "reason", "what it says"], [_row(step) for step in tested.probe["steps"]])
+    print_table(["step", "result", "ms", "reason", "what it says"], [_row(step) for step in tested.probe.steps])
     print()
-    findings = [(name, tested.probe[name.lower()]) for name in ("Reachable", "Authenticated", "Ready")]
+    probe = tested.probe
+    findings = (("Reachable", probe.reachable), ("Authenticated", probe.authenticated), ("Ready", probe.ready))
     print_table(
         ["condition", "status", "reason", "what it says"],
-        [[name, one["status"], one["reason"], one["message"]] for name, one in findings],
+        [[name, one.status, one.reason, one.message] for name, one in findings],
     )
 
 
-def _row(step: dict[str, Any]) -> list[Any]:
-    milliseconds = step["milliseconds"]
+def _row(step: StepDocument) -> list[Any]:
     return [
-        step["step"],
-        step["result"],
-        "-" if milliseconds is None else milliseconds,
-        step["reason"] or "-",
-        step["message"] or "-",
+        step.step,
+        step.result,
+        "-" if step.milliseconds is None else step.milliseconds,
+        step.reason or "-",
+        step.message or "-",
     ]

@@ -6,13 +6,13 @@ from datetime import date
 from itertools import islice
 from typing import Final
 
+from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument, SourceReport
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.spool.history import day_of
 from dicomroute_gateway.spool.ledger import Entry, Outcome
 from dicomroute_gateway.spool.records import DeliveryState, FinishedRecord, Received
 from dicomroute_gateway.spool.spool import Spool
 
-from .model import LedgerDocument, ReportDocument, SourceReport
 from .queue import instance_document
 
 _MOST_SOURCES: Final = 1000

@@ -6,21 +6,23 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument
+from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection, QueueState
+from dicomroute_client.documents.refused import ErrorDocument, RefusedDocument
+from dicomroute_client.documents.status import ProbeDocument, StatusDocument
 from dicomroute_gateway import __version__
 
-from . import model
-
 _DOCUMENTS = (
-    model.StatusDocument,
-    model.ProbeDocument,
-    model.QueueDocument,
-    model.InstanceDocument,
-    model.LedgerDocument,
-    model.ReportDocument,
-    model.QueueSelection,
-    model.QueueChange,
-    model.RefusedDocument,
-    model.ErrorDocument,
+    StatusDocument,
+    ProbeDocument,
+    QueueDocument,
+    InstanceDocument,
+    LedgerDocument,
+    ReportDocument,
+    QueueSelection,
+    QueueChange,
+    RefusedDocument,
+    ErrorDocument,
 )
 
 _LEDGER_KEYS = ("sopInstanceUID", "seriesInstanceUID", "studyInstanceUID", "callingAETitle")
@@ -52,7 +54,7 @@ def openapi_document() -> dict[str, Any]:
                         "state",
                         {
                             "type": "string",
-                            "enum": list(model.QueueState),
+                            "enum": list(QueueState),
                         },
                     ),
                     *(_query(name, {"type": "string"}) for name in ("destination", "reason", "study")),

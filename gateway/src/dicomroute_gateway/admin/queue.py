@@ -5,6 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from dicomroute_client.documents.queue import (
+    AttemptDocument,
+    DeliveryDocument,
+    InstanceDocument,
+    QueueChange,
+    QueueDocument,
+    QueueItem,
+    QueueSelection,
+)
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.deliver.holding import held, waits_for_a_person
@@ -14,16 +23,6 @@ from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Drop, Owed
-
-from .model import (
-    AttemptDocument,
-    DeliveryDocument,
-    InstanceDocument,
-    QueueChange,
-    QueueDocument,
-    QueueItem,
-    QueueSelection,
-)
 
 HELD = str(DeliveryState.HELD)
 _MOST_MESSAGES: Final = 100

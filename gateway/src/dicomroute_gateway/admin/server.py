@@ -15,6 +15,9 @@ import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
+from dicomroute_client.documents.document import Document
+from dicomroute_client.documents.queue import QueueChange, QueueSelection, QueueState
+from dicomroute_client.documents.refused import ErrorDocument
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.probes.prober import Prober
@@ -23,7 +26,6 @@ from .door import Door
 from .lately import Lately
 from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
-from .model import Document, ErrorDocument, QueueChange, QueueSelection, QueueState
 from .openapi import openapi_json
 from .queue import Queue
 from .status import Observation, probe_document, refused_document, status_document

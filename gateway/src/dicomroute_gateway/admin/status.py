@@ -5,6 +5,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from dicomroute_client.documents.refused import RefusedCaller, RefusedDocument
+from dicomroute_client.documents.status import (
+    AssociationsDocument,
+    ConfigurationDocument,
+    DeliveriesDocument,
+    DestinationDocument,
+    FindingDocument,
+    InstancesDocument,
+    LastErrorDocument,
+    ListenerDocument,
+    ProbeDocument,
+    ProbeFindingDocument,
+    RouteDocument,
+    SpoolDocument,
+    SpoolKeyDocument,
+    StatusDocument,
+    StepDocument,
+)
 from dicomroute_gateway import __version__
 from dicomroute_gateway.configuration.load import Loaded
 from dicomroute_gateway.deliver.holding import held, waits_for_a_person
@@ -16,26 +34,6 @@ from dicomroute_gateway.probes.steps import Probed
 from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
 from dicomroute_gateway.spool.records import DeliveryState
 from dicomroute_gateway.spool.views import Snapshot
-
-from .model import (
-    AssociationsDocument,
-    ConfigurationDocument,
-    DeliveriesDocument,
-    DestinationDocument,
-    FindingDocument,
-    InstancesDocument,
-    LastErrorDocument,
-    ListenerDocument,
-    ProbeDocument,
-    ProbeFindingDocument,
-    RefusedCaller,
-    RefusedDocument,
-    RouteDocument,
-    SpoolDocument,
-    SpoolKeyDocument,
-    StatusDocument,
-    StepDocument,
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import structlog
 
-from dicomroute_operator.api.gateway_report import GatewayReport
-from dicomroute_operator.gateways.client import GatewayError, ask_all
+from dicomroute_client.documents.status import StatusDocument
+from dicomroute_operator.gateways.ask import GatewayError, ask_all
 from dicomroute_operator.gateways.credential import access
+from dicomroute_operator.gateways.news import is_news
 from dicomroute_operator.kube.resources import POD
 from dicomroute_operator.status.pods import STALE_SECONDS
 
@@ -62,9 +63,9 @@ class Poller:
         async for uid, answer in ask_all(gateways, _CONCURRENCY):
             key, _ = due[uid]
             news = self._take_over((key.namespace, uid), answer, time.time())
-            unsettled = isinstance(answer, GatewayReport) and not self._is_settled(key)
+            unsettled = isinstance(answer, StatusDocument) and not self._is_settled(key)
             self._due[uid] = time.monotonic() + (soon if unsettled or uid not in self._answered else pause)
-            if isinstance(answer, GatewayReport):
+            if isinstance(answer, StatusDocument):
                 self._answered.add(uid)
             if news:
                 await then(key)
@@ -91,7 +92,7 @@ class Poller:
             del self._due[uid]
             self._answered.discard(uid)
 
-    def _take_over(self, where: tuple[str, str], answer: GatewayReport | GatewayError, now: float) -> bool:
+    def _take_over(self, where: tuple[str, str], answer: StatusDocument | GatewayError, now: float) -> bool:
         """Remember an answer; return whether the status of the route may change by it."""
         before = self._world.reports.get(where) or Reported(now)
         self.asked += 1
@@ -103,7 +104,7 @@ class Poller:
             return after.unauthorized or now - since > STALE_SECONDS
         self._world.reports[where] = before.answered(answer, now)
         stale = before.reported_time is not None and now - before.reported_time > STALE_SECONDS
-        news: bool = before.report != answer or stale or bool(before.error)
+        news = is_news(before.report, answer) or stale or bool(before.error)
         return news or answer.oldest_owed_time is not None
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 import structlog
 from pydantic import ValidationError
 
+from dicomroute_client.documents.status import StatusDocument
 from dicomroute_operator.api.crd import model_of
-from dicomroute_operator.api.gateway_report import GatewayReport
 from dicomroute_operator.api.inputs import RouteInputs, exclusive
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
@@ -56,12 +56,12 @@ class Reported:
     """What a pod's gateway last reported, and how asking it went; times in seconds since the epoch."""
 
     first_asked_time: float
-    report: GatewayReport | None = None
+    report: StatusDocument | None = None
     reported_time: float | None = None
     error: str = ""
     unauthorized: bool = False
 
-    def answered(self, report: GatewayReport, now: float) -> "Reported":
+    def answered(self, report: StatusDocument, now: float) -> "Reported":
         """Return this with a fresh report."""
         return replace(self, report=report, reported_time=now, error="", unauthorized=False)
 

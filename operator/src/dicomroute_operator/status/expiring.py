@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
+from dicomroute_client.documents.document import text_of
 from dicomroute_operator.api.conditions import CredentialsExpiring
-from dicomroute_operator.api.gateway_report import ReportedDestination
 from dicomroute_operator.api.meta import Condition
 
 from .conditions import condition
@@ -13,28 +13,46 @@ from .conditions import condition
 EXPIRING_SECONDS: Final = 14 * 86400
 
 
-def expiring(destinations: Iterable[ReportedDestination], now: datetime) -> list[Condition]:
+class HasCredential(Protocol):
+    """A destination, and when its credential ends where that is known."""
+
+    @property
+    def kind(self) -> str:
+        """Kind of the destination."""
+
+    @property
+    def name(self) -> str:
+        """Name of the destination."""
+
+    @property
+    def credential_expires_time(self) -> datetime | None:
+        """When its credential ends."""
+
+
+def expiring(destinations: Iterable[HasCredential], now: datetime) -> list[Condition]:
     """Name the credential that ends first, if it does so within 14 days."""
     ends = [
-        (since, one)
+        (since, end, one)
         for one in destinations
-        if (since := seconds_since(one.credential_expires_time, now)) is not None and since > -EXPIRING_SECONDS
+        if (end := one.credential_expires_time) is not None
+        and (since := seconds_since(end, now)) is not None
+        and since > -EXPIRING_SECONDS
     ]
     if not ends:
         return []
-    since, first = max(ends, key=lambda found: found[0])
+    since, end, first = max(ends, key=lambda found: found[0])
     expired = since > 0
     what = f"the credential of {first.kind} {first.name} {'ended' if expired else 'ends'} at"
     reason = CredentialsExpiring.EXPIRED if expired else CredentialsExpiring.EXPIRES_SOON
-    message = f"{what} {first.credential_expires_time}: renew it in its Secret, which is used without a restart"
+    message = f"{what} {text_of(end)}: renew it in its Secret, which is used without a restart"
     return [condition(reason, True, message)]
 
 
-def seconds_since(text: str | None, now: datetime) -> float | None:
+def seconds_since(time: datetime | str | None, now: datetime) -> float | None:
     """Return how many seconds ago a time was; None for what is no time."""
-    if text is None:
+    if time is None:
         return None
     try:
-        return (now - datetime.fromisoformat(text)).total_seconds()
+        return (now - (time if isinstance(time, datetime) else datetime.fromisoformat(time))).total_seconds()
     except (ValueError, TypeError):
         return None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dicomroute_operator.api.gateway_report import GatewayReport
+from dicomroute_client.documents.status import StatusDocument
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class PodSeen:
     """
 
     pod: dict[str, Any]
-    report: GatewayReport | None = None
+    report: StatusDocument | None = None
     reported_time: float | None = None
     first_asked_time: float | None = None
     error: str = ""

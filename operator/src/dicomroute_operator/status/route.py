@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from dicomroute_client.documents.document import text_of
+from dicomroute_client.documents.status import DestinationDocument, SpoolDocument, StatusDocument
 from dicomroute_operator.api.conditions import (
     Accepted,
     CredentialsExpiring,
@@ -15,7 +17,6 @@ from dicomroute_operator.api.conditions import (
     SpoolPressure,
 )
 from dicomroute_operator.api.gateway import ServiceType
-from dicomroute_operator.api.gateway_report import GatewayReport, ReportedDestination, ReportedSpool
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.route_status import (
@@ -24,6 +25,7 @@ from dicomroute_operator.api.route_status import (
     DicomRouteStatus,
     Endpoint,
     Instances,
+    LastError,
 )
 from dicomroute_operator.checks.finding import Finding
 
@@ -100,12 +102,12 @@ def _not_programmed(pod: PodSeen, wanted: str, now: float) -> Condition | None:
     return None
 
 
-def _numbers(reports: Sequence[GatewayReport], previous: DicomRouteStatus) -> dict[str, Any]:
+def _numbers(reports: Sequence[StatusDocument], previous: DicomRouteStatus) -> dict[str, Any]:
     known = [report for report in reports if report.instances is not None]
     if not known:
         names = ("instances", "deliveries", "oldest_owed_time", "destinations")
         return {name: getattr(previous, name) for name in names}
-    destinations: dict[tuple[str, str], list[ReportedDestination]] = {}
+    destinations: dict[tuple[str, str], list[DestinationDocument]] = {}
     for report in known:
         for one in report.destinations:
             destinations.setdefault((one.kind, one.name), []).append(one)
@@ -120,20 +122,23 @@ def _numbers(reports: Sequence[GatewayReport], previous: DicomRouteStatus) -> di
                 for name in Deliveries.model_fields
             }
         ),
-        "oldest_owed_time": min((r.oldest_owed_time for r in known if r.oldest_owed_time), default=None),
+        "oldest_owed_time": _text(min((r.oldest_owed_time for r in known if r.oldest_owed_time), default=None)),
         "destinations": [_destination(found) for _, found in sorted(destinations.items())],
     }
 
 
-def _destination(found: Sequence[ReportedDestination]) -> DestinationStatus:
+def _destination(found: Sequence[DestinationDocument]) -> DestinationStatus:
     errors = [one.last_error for one in found if one.last_error is not None]
+    last = max(errors, key=lambda error: error.time, default=None)
     paused = next((one for one in found if one.paused_reason), None)
     return DestinationStatus(
         kind=found[0].kind,
         name=found[0].name,
-        last_error=max(errors, key=lambda error: error.time, default=None),
+        last_error=LastError(reason=last.reason, status=last.status, message=last.message, time=text_of(last.time))
+        if last
+        else None,
         paused_reason=paused.paused_reason if paused else None,
-        paused_time=paused.paused_time if paused else None,
+        paused_time=_text(paused.paused_time) if paused else None,
         not_ready_reason=next((reason for one in found if (reason := _why_not_ready(one))), None),
         **{
             name: sum(getattr(one, name) for one in found)
@@ -143,12 +148,16 @@ def _destination(found: Sequence[ReportedDestination]) -> DestinationStatus:
     )
 
 
-def _why_not_ready(one: ReportedDestination) -> str:
+def _text(moment: datetime | None) -> str | None:
+    return text_of(moment) if moment is not None else None
+
+
+def _why_not_ready(one: DestinationDocument) -> str:
     return one.probe.ready.reason[:128] if one.probe is not None and one.probe.ready.status == "False" else ""
 
 
 def _of_reports(
-    route: DicomRoute, reports: Sequence[GatewayReport], previous: DicomRouteStatus, now: datetime
+    route: DicomRoute, reports: Sequence[StatusDocument], previous: DicomRouteStatus, now: datetime
 ) -> list[Condition]:
     under_pressure = any(one.type == SpoolPressure.__name__ for one in previous.conditions)
     recent = max(STALLED_SECONDS, 2 * route.spec.retry.max_backoff_seconds)
@@ -181,7 +190,7 @@ def _still_missing(one: Condition, previous: DicomRouteStatus) -> Condition:
     return before if before is not None and one.status == "True" else one
 
 
-def _pressure(reports: Sequence[GatewayReport], before: bool) -> list[Condition]:
+def _pressure(reports: Sequence[StatusDocument], before: bool) -> list[Condition]:
     """A spool at its watermark swings around it: the condition ends below 95 % of it.
 
     One that fills says so a day before, once it is a quarter full; that ends when it would take two days.
@@ -206,14 +215,14 @@ def _pressure(reports: Sequence[GatewayReport], before: bool) -> list[Condition]
     return []
 
 
-def _hours_left(spool: ReportedSpool) -> float | None:
+def _hours_left(spool: SpoolDocument) -> float | None:
     """Return in how many hours a spool reaches its watermark; None when it does not, or is less than a quarter full."""
     if spool.fill_bytes_per_second <= 0 or spool.used_bytes * 4 < spool.watermark_bytes:
         return None
     return max(0, spool.watermark_bytes - spool.used_bytes) / spool.fill_bytes_per_second / 3600
 
 
-def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> list[Condition]:
+def _stalled(reports: Sequence[StatusDocument], recent: float, now: datetime) -> list[Condition]:
     for report in reports:
         for one in report.destinations:
             # An older gateway does not say it of each destination.
@@ -224,7 +233,8 @@ def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> 
                 continue
             if one.paused_reason:
                 message = (
-                    f"{one.kind} {one.name} refuses whatever is sent: {one.paused_reason} since {one.paused_time}"
+                    f"{one.kind} {one.name} refuses whatever is sent: {one.paused_reason} since "
+                    f"{_text(one.paused_time)}"
                     f"{_sentence(one.last_error.message)}; "
                     f"{one.pending + one.in_flight} deliveries wait. Fix its URL, its credential or its rights: "
                     "one delivery at a time asks again"
@@ -234,7 +244,7 @@ def _stalled(reports: Sequence[GatewayReport], recent: float, now: datetime) -> 
                 status = f" with status {one.last_error.status}" if one.last_error.status is not None else ""
                 message = (
                     f"{one.kind} {one.name}: {one.pending + one.in_flight} deliveries wait, the oldest instance "
-                    f"since {oldest_time}; the last fault was {one.last_error.reason}{status}"
+                    f"since {_text(oldest_time)}; the last fault was {one.last_error.reason}{status}"
                     f"{_sentence(one.last_error.message)}; it is retried until it succeeds"
                 )
                 return [condition(DeliveryStalled.DESTINATION_FAILING, True, message)]
@@ -246,7 +256,7 @@ def _sentence(message: str) -> str:
     return f" ({message})" if message and not message.startswith("HTTP ") else ""
 
 
-def _held(route: DicomRoute, reports: Sequence[GatewayReport]) -> list[Condition]:
+def _held(route: DicomRoute, reports: Sequence[StatusDocument]) -> list[Condition]:
     held = sum(report.deliveries.held for report in reports if report.deliveries is not None)
     if not held:
         return []

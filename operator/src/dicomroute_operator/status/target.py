@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from dicomroute_client.documents.status import ProbeFindingDocument
 from dicomroute_operator.api.conditions import CredentialsExpiring, Ready
-from dicomroute_operator.api.gateway_report import ReportedDestination, ReportedFinding
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.api.route import DicomRoute
@@ -23,20 +23,32 @@ _WORST_FIRST: Final = ("False", "Unknown", "True")
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the gateways of one route say of a target: their probes, and when its credential ends.
+class TargetSeen:
+    """What one gateway says of a target: what its last probe found, None before one, and when its credential ends.
 
-    `destinations` has nothing else, so that equal ones are no news. `is_stale` when one of them could not be asked.
+    It has nothing else, the time of that probe least of all, so that equal ones are no news.
     """
 
+    kind: str
+    name: str
+    credential_expires_time: datetime | None = None
+    reachable: ProbeFindingDocument | None = None
+    authenticated: ProbeFindingDocument | None = None
+    ready: ProbeFindingDocument | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the gateways of one route say of a target. `is_stale` when one of them could not be asked."""
+
     route: str
-    destinations: tuple[ReportedDestination, ...] = ()
+    destinations: tuple[TargetSeen, ...] = ()
     is_stale: bool = False
 
 
 def said_of(route: str, targets: Sequence[str], pods: Sequence[PodSeen], now: float) -> dict[str, Said]:
     """Return what the pods of a route say of each target that it uses."""
-    found: dict[str, list[ReportedDestination]] = {name: [] for name in targets}
+    found: dict[str, list[TargetSeen]] = {name: [] for name in targets}
     stale = False
     for pod in pods:
         if is_stale(pod, now):
@@ -44,9 +56,9 @@ def said_of(route: str, targets: Sequence[str], pods: Sequence[PodSeen], now: fl
         elif pod.report is not None:
             for one in pod.report.destinations:
                 if one.kind == CloudTarget.kind and one.name in found:
-                    end, probe = one.credential_expires_time, one.probe
-                    known = ReportedDestination(kind=one.kind, name=one.name, credential_expires_time=end, probe=probe)
-                    found[one.name].append(known)
+                    probe = one.probe
+                    findings = (probe.reachable, probe.authenticated, probe.ready) if probe else ()
+                    found[one.name].append(TargetSeen(one.kind, one.name, one.credential_expires_time, *findings))
     return {name: Said(route, tuple(destinations), stale) for name, destinations in found.items()}
 
 
@@ -96,9 +108,10 @@ def _condition(
         (_rank(finding), route.route, finding)
         for route in said
         for one in route.destinations
-        if one.probe is not None and (finding := getattr(one.probe, field)).reason
+        if (finding := getattr(one, field)) is not None and finding.reason
     ]
-    stale = ReportedFinding(reason="StatusStale", message=f"its gateway could not be asked for {STALE_SECONDS} s")
+    silent = f"its gateway could not be asked for {STALE_SECONDS} s"
+    stale = ProbeFindingDocument(status="Unknown", reason="StatusStale", message=silent)
     found += [(_rank(stale), route.route, stale) for route in said if route.is_stale]
     if found:
         _, route_name, worst = min(found, key=lambda one: one[:2])
@@ -109,7 +122,7 @@ def _condition(
     return condition(reasons.NOT_TESTED, None, sentence)
 
 
-def _reported(reasons: type[Reason], route: str, finding: ReportedFinding, test: str) -> Condition:
+def _reported(reasons: type[Reason], route: str, finding: ProbeFindingDocument, test: str) -> Condition:
     """Return a condition with a gateway's own word for it: a newer gateway may have one that is not declared here."""
     message = finding.message if finding.status == "True" else f"route {route}: {finding.message}"
     if finding.status == "False" and reasons is TargetReady:
@@ -123,5 +136,5 @@ def _reported(reasons: type[Reason], route: str, finding: ReportedFinding, test:
     )
 
 
-def _rank(finding: ReportedFinding) -> int:
+def _rank(finding: ProbeFindingDocument) -> int:
     return _WORST_FIRST.index(finding.status) if finding.status in _WORST_FIRST else 1

@@ -1,0 +1,78 @@
+"""A client for an event loop: many gateways, each known by the fingerprint of its certificate alone."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+
+from .calls import Answer, Call, D, headers, sentence_of
+from .errors import Refused, Unknown, Unreachable, Unreadable
+
+TIMEOUT_SECONDS: Final = 5
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Where an admin API is, and how one is let in. `fingerprint` is the SHA-256 of its certificate (DER)."""
+
+    host: str
+    port: int
+    token: str
+    fingerprint: bytes
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"https://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+class AdminClient:
+    """Asks gateways over the connections of a session."""
+
+    def __init__(self, session: aiohttp.ClientSession, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._session = session
+        self._timeout_seconds = timeout_seconds
+
+    async def ask(self, gateway: Gateway, call: Call[D], actor: str = "") -> Answer[D]:
+        """Make a call; `actor` says who decides, where it decides something. Raises AdminError.
+
+        The fingerprint is checked before the token is sent; it takes the place of a certificate authority and of the
+        name.
+        """
+        status, text = await self._answer(gateway, call, actor)
+        if status == 401:
+            raise Unknown("it does not know the admin token yet")
+        if status != 200:
+            raise Refused(status, sentence_of(text) or f"it answered with status {status}")
+        return call.read(text)
+
+    async def _answer(self, gateway: Gateway, call: Call[Any], actor: str) -> tuple[int, bytes]:
+        try:
+            async with self._session.request(
+                call.method,
+                f"{gateway.url}{call.target}",
+                data=json.dumps(call.body).encode() if call.body is not None else None,
+                headers=headers(call, gateway.token, actor),
+                ssl=aiohttp.Fingerprint(gateway.fingerprint),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=self._timeout_seconds, sock_connect=2),
+            ) as response:
+                body = bytearray()
+                async for chunk in response.content.iter_chunked(1 << 16):
+                    body += chunk
+                    if len(body) > MAX_ANSWER_BYTES:
+                        raise Unreadable(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+                return response.status, bytes(body)
+        except aiohttp.ServerFingerprintMismatch as error:
+            raise Unknown("it shows another certificate than the one made for it") from error
+        except aiohttp.ClientError as error:
+            raise Unreachable(f"port {gateway.port}: {error}") from error
+        except TimeoutError as error:
+            raise Unreachable(f"port {gateway.port}: no answer within {self._timeout_seconds:g} s") from error
+
+
+def session() -> aiohttp.ClientSession:
+    """Return a session that keeps no connections: a thousand open ones would cost more than a handshake each."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))

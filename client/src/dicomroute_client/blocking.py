@@ -1,0 +1,52 @@
+"""A client that waits for its answers, for programs without an event loop."""
+
+import http.client
+import json
+import ssl
+import urllib.error
+import urllib.request
+from typing import Any, Final
+
+from .calls import Answer, Call, D, headers, sentence_of
+from .errors import Refused, Unreachable, Unreadable
+
+_TIMEOUT_SECONDS: Final = 60
+
+
+class AdminClient:
+    """The admin API at a base URL, such as https://127.0.0.1:8443."""
+
+    def __init__(self, url: str, token: str, tls: ssl.SSLContext | None = None) -> None:
+        """`tls` says which certificate the gateway has."""
+        self.url = url
+        self._token = token
+        handlers = [urllib.request.HTTPSHandler(context=tls)] if tls is not None else []
+        # Neither a proxy of the environment nor whoever a redirect names is to be sent the token.
+        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects(), *handlers)
+
+    def ask(self, call: Call[D], actor: str = "") -> Answer[D]:
+        """Make a call; `actor` says who decides, where it decides something. Raises AdminError."""
+        return call.read(self._text(call, actor))
+
+    def _text(self, call: Call[Any], actor: str) -> bytes:
+        request = urllib.request.Request(  # noqa: S310  the URL is the caller's own
+            f"{self.url}{call.target}",
+            method=call.method,
+            data=json.dumps(call.body).encode() if call.body is not None else None,
+            headers=headers(call, self._token, actor),
+        )
+        try:
+            with self._direct.open(request, timeout=_TIMEOUT_SECONDS) as response:
+                return bytes(response.read())
+        except urllib.error.HTTPError as error:
+            said = sentence_of(error.read())
+            raise Refused(error.code, said or f"HTTP {error.code} {error.reason}") from error
+        except ValueError as error:
+            raise Unreadable(str(error)) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(str(getattr(error, "reason", error))) from error
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """Follow none: the answer itself is the error."""

@@ -1,0 +1,156 @@
+"""The calls that a gateway answers, as values: whichever client makes one, its path is spelled here alone. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+from pydantic import ValidationError
+
+from .documents.document import Document
+from .documents.ledger import LedgerDocument, ReportDocument
+from .documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection
+from .documents.refused import ErrorDocument, RefusedDocument
+from .documents.status import ProbeDocument, StatusDocument
+from .errors import Unreadable
+
+D = TypeVar("D", bound=Document)
+
+ACTOR_HEADER = "Dicomroute-Actor"
+"""Who asks, for the ledger and the log of the gateway."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[D]):
+    """One request: `path` with its query, and the document that answers it. With a `body` it changes something."""
+
+    answer: type[D]
+    path: str
+    query: Mapping[str, str | int | None] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return "GET" if self.body is None else "POST"
+
+    @property
+    def target(self) -> str:
+        """The path with the query, without what is not asked for."""
+        words = urlencode({key: value for key, value in self.query.items() if value is not None})
+        return f"{self.path}?{words}" if words else self.path
+
+    def read(self, text: bytes) -> "Answer[D]":
+        """Return an answer with its document. Raises Unreadable."""
+        try:
+            return Answer(text, self.answer.model_validate_json(text))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise Unreadable(f"{where}: {first['msg']}" if where else first["msg"]) from error
+
+
+@dataclass(frozen=True)
+class Answer(Generic[D]):
+    """What a gateway answered: the text as it came, and the document as this release reads it."""
+
+    text: bytes
+    document: D
+
+    @property
+    def data(self) -> Any:
+        """The answer as it came, with what a later release says in it."""
+        return json.loads(self.text)
+
+
+class Operation(StrEnum):
+    """What a person decides on deliveries and held instances."""
+
+    RETRY = "retry"
+    RELEASE = "release"
+    DROP = "drop"
+
+
+def status() -> Call[StatusDocument]:
+    """Ask how the gateway stands."""
+    return Call(StatusDocument, "/api/v1/status")
+
+
+def queue(
+    state: str | None = None,
+    destination: str | None = None,
+    reason: str | None = None,
+    study: str | None = None,
+    limit: int = 100,
+) -> Call[QueueDocument]:
+    """Ask for deliveries, oldest first: at most `limit`, from 1 to 1000."""
+    query = {"state": state, "destination": destination, "reason": reason, "study": study, "limit": limit}
+    return Call(QueueDocument, "/api/v1/queue", query)
+
+
+def instance(number: int) -> Call[InstanceDocument]:
+    """Ask for all that is known of an instance in the spool."""
+    return Call(InstanceDocument, f"/api/v1/queue/{number}")
+
+
+def change(operation: Operation, selection: Mapping[str, Any] | QueueSelection) -> Call[QueueChange]:
+    """Decide on the deliveries of a selection."""
+    if isinstance(selection, QueueSelection):
+        selection = selection.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return Call(QueueChange, f"/api/v1/queue/{operation}", body=selection)
+
+
+def ledger(
+    study: str | None = None,
+    series: str | None = None,
+    instance: str | None = None,
+    calling: str | None = None,
+    first_day: str | None = None,
+    last_day: str | None = None,
+    limit: int = 100,
+) -> Call[LedgerDocument]:
+    """Ask what became of instances, in the spool and finished; UIDs, a calling AE title, days such as 2026-01-31."""
+    query = {
+        "studyInstanceUID": study,
+        "seriesInstanceUID": series,
+        "sopInstanceUID": instance,
+        "callingAETitle": calling,
+        "from": first_day,
+        "to": last_day,
+        "limit": limit,
+    }
+    return Call(LedgerDocument, "/api/v1/ledger", query)
+
+
+def report(day: str | date | None = None) -> Call[ReportDocument]:
+    """Ask what each source sent on a day (UTC), today if none is named, and what became of it."""
+    return Call(ReportDocument, "/api/v1/report", {"day": str(day) if day is not None else None})
+
+
+def refused() -> Call[RefusedDocument]:
+    """Ask for the callers that were refused, the last first."""
+    return Call(RefusedDocument, "/api/v1/refused")
+
+
+def test(kind: str, name: str) -> Call[ProbeDocument]:
+    """Ask for a probe of a destination, now."""
+    return Call(ProbeDocument, f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}", body={})
+
+
+def headers(call: Call[Any], token: str, actor: str) -> dict[str, str]:
+    """Return the headers of a request; a header has ASCII alone."""
+    found = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    if call.body is not None:
+        found[ACTOR_HEADER] = actor.encode("ascii", "replace").decode()
+    return found
+
+
+def sentence_of(text: bytes) -> str:
+    """Return why a gateway refused a request, "" where it does not say so as a gateway does."""
+    try:
+        return ErrorDocument.model_validate_json(text).error
+    except ValidationError:
+        return ""

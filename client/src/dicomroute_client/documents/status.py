@@ -1,0 +1,178 @@
+"""What a gateway says of itself at `/api/v1/status`, version 1, and of a probe of a target."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from .document import Count, Document, KnownTime, known
+
+
+class RouteDocument(Document):
+    """Which DicomRoute the gateway serves."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class FindingDocument(Document):
+    """Something that a person has to mend: a section of the configuration, or the spool."""
+
+    section: str
+    reason: str
+    message: str
+
+
+class ConfigurationDocument(Document):
+    """The configuration in force. `hash` is that of the text that was last read."""
+
+    hash: str
+    generation: int
+    findings: list[FindingDocument] = Field(default=[])
+
+
+class ListenerDocument(Document):
+    """A listener that is open."""
+
+    name: str
+    port: int
+    associations: int
+
+
+class AssociationsDocument(Document):
+    """Associations since the gateway started."""
+
+    open: int
+    accepted_total: int
+    refused_total: dict[str, int]
+    aborted_total: dict[str, int]
+
+
+class InstancesDocument(Document):
+    """Instances, each counted once; receivedTotal is the sum of the others."""
+
+    received_total: Count
+    owed: Count
+    dead_lettered: Count
+    skipped_total: Count
+    delivered_total: Count
+    discarded_total: Count
+
+
+class DeliveriesDocument(Document):
+    """Deliveries by state. `held` includes instances that are held without any delivery."""
+
+    pending: Count = 0
+    in_flight: Count = 0
+    held: Count = 0
+    skipped: Count = 0
+    dead_lettered: Count = 0
+    delivered_total: Count = 0
+
+
+class LastErrorDocument(Document):
+    """The last fault of a destination; `status` is an HTTP status or a DICOM failure reason."""
+
+    reason: str
+    status: int | None
+    time: datetime
+    message: str = ""
+
+
+class StepDocument(Document):
+    """A step of a probe: DNS, TCP, TLS, Credential, Query; through a proxy the first two are the proxy's."""
+
+    step: str
+    result: str
+    """Passed, Failed, NotNeeded, or NotTried after one that failed."""
+    reason: str = ""
+    message: str = ""
+    milliseconds: int | None = None
+
+
+class ProbeFindingDocument(Document):
+    """One thing that is known of a target, as a condition has it: `status` is True, False or Unknown."""
+
+    status: Annotated[str, known("True", "False", "Unknown")]
+    reason: str
+    message: str
+
+
+class ProbeDocument(Document):
+    """The last probe of a target, and what it and the deliveries since then say."""
+
+    time: datetime
+    steps: list[StepDocument]
+    reachable: ProbeFindingDocument
+    authenticated: ProbeFindingDocument
+    ready: ProbeFindingDocument
+
+
+class DestinationDocument(DeliveriesDocument):
+    """The deliveries to one destination; `credentialExpiresTime` where its credential says when it ends."""
+
+    kind: str
+    name: str
+    held_reason: str = ""
+    state: Annotated[str, known("Active", "Waiting", "Paused")] = "Active"
+    """Waiting: after a fault, until it is tried again. Paused: it refuses whatever comes, as it or its target is
+    configured; one delivery at a time asks again."""
+    paused_reason: str = ""
+    paused_time: datetime | None = None
+    warnings_total: int = 0
+    """Instances that it stored with a warning, since the gateway started."""
+    oldest_owed_time: datetime | None = None
+    last_error: LastErrorDocument | None = None
+    credential_expires_time: KnownTime = None
+    probe: ProbeDocument | None = None
+    """None before the first one, and for what is no CloudTarget."""
+
+
+class SpoolKeyDocument(Document):
+    """A key of the spool: how many instances are encrypted with it, and whether it encrypts those that come.
+
+    One that is not `mounted` is missing: its instances wait. One without instances that does not encrypt may go.
+    """
+
+    id: str
+    instances: int
+    mounted: bool
+    encrypts: bool
+
+
+class SpoolDocument(Document):
+    """How full the spool is, and how fast it fills; above `watermarkBytes` the gateway answers 0xA700.
+
+    `fillBytesPerSecond` is that of the last ten minutes: 0 when it is not known yet, negative while the spool drains.
+    `unencrypted` counts the instances that are kept in clear.
+    """
+
+    used_bytes: int
+    capacity_bytes: int
+    watermark_bytes: int
+    fill_bytes_per_second: int = 0
+    keys: list[SpoolKeyDocument] = Field(default=[])
+    unencrypted: int = 0
+
+
+class StatusDocument(Document):
+    """What `/api/v1/status` answers."""
+
+    status_version: Annotated[int, Field(json_schema_extra={"const": 1})] = 1
+    gateway_version: str
+    route: RouteDocument
+    ready: bool
+    problems: list[FindingDocument] = Field(default=[])
+    started_time: datetime
+    time: datetime
+    configuration: ConfigurationDocument | None = None
+    listeners: list[ListenerDocument] = Field(default=[])
+    associations: AssociationsDocument | None = None
+    instances: InstancesDocument | None = None
+    deliveries: DeliveriesDocument | None = None
+    oldest_owed_time: datetime | None = None
+    destinations: list[DestinationDocument] = Field(default=[])
+    spool: SpoolDocument | None = None
+    unmounted_secrets: list[str] = Field(default=[])
+    """Files (SECRET/KEY, ConfigMap-NAME/KEY) that destinations or the spool need and that are not mounted."""
