@@ -13,6 +13,7 @@ import structlog
 
 from .admission import Refusal
 from .associate import AssociateRequest, decode_associate_request, encode_associate_accept, encode_associate_reject
+from .cancel import ABORTED_BY_PEER, hears_cancel
 from .command import MAX_COMMAND_BYTES, Command, CommandError, Status, decode_command, encode_response
 from .items import MAX_ASSOCIATE_BYTES
 from .negotiation import MAX_UID, ContextResult, NegotiatedContext, abstract_syntaxes_of, described_contexts
@@ -126,7 +127,7 @@ class Association:
                 while self._serve_one_pdu():
                     pass
         except PeerGone as error:
-            self._end = "PeerGone"
+            self._end = ABORTED_BY_PEER if error.reason == ABORTED_BY_PEER else "PeerGone"
             strange = {} if self.identifier else {"looks_like": self._note_stranger(Stranger.INCOMPLETE)}
             self._log.info("association.peer_gone", reason=str(error), **strange)
         except PeerStalled:
@@ -273,7 +274,7 @@ class Association:
             self._end = "Released"
             return False
         if kind == PDUType.ABORT:
-            self._end = "AbortedByPeer"
+            self._end = ABORTED_BY_PEER
             return False
         known = kind in set(PDUType)
         reason = AbortReason.UNEXPECTED_PDU if known else AbortReason.UNRECOGNIZED_PDU
@@ -343,6 +344,11 @@ class Association:
             self._stored += is_success
             self._refused += not is_success
 
+    def is_cancelled(self, message: "_Message", command: Command) -> bool:
+        """Return whether the peer wants no more of the answer to a message."""
+        message.is_cancelled = message.is_cancelled or hears_cancel(self._stream, command.message_id)
+        return message.is_cancelled
+
     def _flush(self) -> None:
         if self._message is not None and self._message.exchange is not None:
             self._message.exchange.flush()
@@ -370,7 +376,7 @@ def _nowhere() -> None:
 class _Message:
     """A DIMSE message on its way in (PS3.7 section 6.3)."""
 
-    __slots__ = ("command", "command_bytes", "context", "exchange", "service")
+    __slots__ = ("command", "command_bytes", "context", "exchange", "is_cancelled", "service")
 
     def __init__(self, context: NegotiatedContext, service: Service) -> None:
         self.context = context
@@ -378,6 +384,7 @@ class _Message:
         self.command_bytes = bytearray()
         self.command: Command | None = None
         self.exchange: Exchange | None = None
+        self.is_cancelled = False
 
 
 class _Responder:
@@ -391,3 +398,7 @@ class _Responder:
     def respond(self, reply: Reply) -> None:
         """Send a response."""
         self._association.respond(self._message, self._command, reply)
+
+    def is_cancelled(self) -> bool:
+        """Return whether the peer wants no more of the answer."""
+        return self._association.is_cancelled(self._message, self._command)

@@ -18,6 +18,7 @@ class CommandField(IntEnum):
     """Command Field (0000,0100) values that this gateway knows (PS3.7 table E.1-1)."""
 
     C_STORE_RQ = 0x0001
+    C_FIND_RQ = 0x0020
     C_ECHO_RQ = 0x0030
     C_CANCEL_RQ = 0x0FFF
 
@@ -50,6 +51,8 @@ class Command:
     affected_sop_class_uid: str
     affected_sop_instance_uid: str
     move_originator_ae_title: str
+    message_id_being_responded_to: int | None = None
+    """Of a response, and of a C-CANCEL-RQ."""
 
     @property
     def is_request(self) -> bool:
@@ -73,6 +76,7 @@ def decode_command(data: bytes) -> Command:
         affected_sop_class_uid=text_of(elements, 0x0002),
         affected_sop_instance_uid=text_of(elements, 0x1000),
         move_originator_ae_title=text_of(elements, 0x1030),
+        message_id_being_responded_to=us_of(elements, 0x0120),
     )
     if command.is_request and command.message_id is None:
         raise CommandError("the request has no Message ID (0000,0110)")

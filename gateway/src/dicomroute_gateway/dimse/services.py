@@ -92,6 +92,13 @@ class Responder(Protocol):
     def respond(self, reply: Reply) -> None:
         """Send a response; of pending ones any number may come. Raises PeerGone, PeerStalled."""
 
+    def is_cancelled(self) -> bool:
+        """Return whether the peer wants no more of it: C-CANCEL (PS3.7 9.3.2.3), or a release in the middle.
+
+        Never waits; costs a system call. The views that `Exchange.write` got are invalid from here on. Raises PeerGone
+        when the peer has aborted the association, or the connection is gone.
+        """
+
 
 class Exchange(Protocol):
     """Takes the data set of one message, piece by piece, and then answers it."""

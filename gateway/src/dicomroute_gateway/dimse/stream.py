@@ -22,6 +22,8 @@ _SMALL_PDV_BYTES: Final = 32
 _MAX_SMALL_PDVS: Final = 10_000
 """So many more small PDVs than others may come; a message of a modality has one, the last of its data set."""
 _OPENING_BYTES: Final = 16
+_PEEKED_BYTES: Final = 1 << 16
+"""As far as it is looked ahead while a message is being answered."""
 
 
 class PDUType(IntEnum):
@@ -122,6 +124,26 @@ class PDUStream:
         kind, length = struct.unpack_from(">BxI", self._view, self._start)
         self._start += PDU_HEADER_BYTES
         return kind, length
+
+    def peek(self) -> tuple[int, memoryview] | None:
+        """Return type and body of the next PDU, which stays where it is; None while it is not there, whole and short.
+
+        Never waits. The body is valid until the next call of this object. Raises PeerGone.
+        """
+        while self.buffered < _PEEKED_BYTES and self._wire.has_spoken():
+            try:
+                self._fill(time.monotonic(), may_drain=False)
+            except PeerStalled:
+                break
+        if self.buffered < PDU_HEADER_BYTES:
+            return None
+        kind, length = struct.unpack_from(">BxI", self._view, self._start)
+        begin = self._start + PDU_HEADER_BYTES
+        return (kind, self._view[begin : begin + length]) if length <= self.buffered - PDU_HEADER_BYTES else None
+
+    def pass_over(self, length: int) -> None:
+        """Take the PDU that was peeked at, whose body has `length` bytes."""
+        self._start += PDU_HEADER_BYTES + length
 
     def read_body(self, length: int, deadline: float) -> bytes:
         """Return the `length` bytes of a small PDU; `deadline` is on the monotonic clock."""

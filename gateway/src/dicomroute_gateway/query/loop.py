@@ -1,4 +1,4 @@
-"""The event loop in which archives are asked by HTTP: a thread of its own, so that deliveries never wait for a query."""
+"""The event loop in which archives are asked by HTTP: a thread of its own, as deliveries never wait for a query."""
 
 import asyncio
 import threading
