@@ -7,22 +7,11 @@ OutOfTime, or PeerGone of the peer), and the archive lets that pass, after it ha
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from pydicom.dataset import Dataset
-
+from dicomroute_gateway.decoded import Attributes, Level
 from dicomroute_gateway.spool.content import StoredFile
-
-
-class Level(StrEnum):
-    """Query/Retrieve Level (0008,0052), as it is written (PS3.4 C.6.1.1 and C.6.2.1)."""
-
-    PATIENT = "PATIENT"
-    STUDY = "STUDY"
-    SERIES = "SERIES"
-    IMAGE = "IMAGE"
 
 
 class ArchiveFailed(Exception):
@@ -74,8 +63,8 @@ Check = Callable[[], None]
 class Query:
     """What is looked for.
 
-    `keys` are the attributes of the identifier, as text (PS3.4 C.2.2.2): those with a value are to match, empty ones
-    are asked for. They have neither Query/Retrieve Level nor Specific Character Set, and none of group length, private
+    `keys` are the attributes of the identifier (PS3.4 C.2.2.2): those with a value are to match, empty ones are asked
+    for. They have neither Query/Retrieve Level nor Specific Character Set, and none of group length, private
     or retired elements. The unique keys of the levels above are among them; without one it is a relational query.
     `has_combined_date_time`: a date's range and that of its time are one (PS3.4 C.2.2.2.5.4).
 
@@ -84,7 +73,7 @@ class Query:
     """
 
     level: Level
-    keys: Dataset
+    keys: Attributes
     max_candidates: int
     """How many answers are taken from the archive before TooMany is raised."""
     timeout_seconds: float
@@ -152,12 +141,12 @@ class Archive(Protocol):
     required: bool
     """Whether its failure is a failure of the whole request, after what others gave."""
 
-    def find(self, query: Query) -> Iterator[Sequence[Dataset]]:
+    def find(self, query: Query) -> Iterator[Sequence[Attributes]]:
         """Yield the matches page by page, in the order of the archive; an empty page says that it is still at work.
 
-        Each is a data set of text values (str; numbers as IS and DS are written) with at least the unique keys of the
-        query's level and those above, and every asked-for attribute that the archive has. One that lacks a unique key
-        is left out. Counts (NumberOfStudyRelatedInstances and the like) speak of the whole entity (PS3.4 C.3.4).
+        Each has at least the unique keys of the query's level and those above, and every asked-for attribute that the
+        archive has. One that lacks a unique key is left out. Counts (NumberOfStudyRelatedInstances and the like) speak
+        of the whole entity (PS3.4 C.3.4).
 
         Raises ArchiveFailed, and what `query.check` raises.
         """
