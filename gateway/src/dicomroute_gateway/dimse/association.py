@@ -107,6 +107,7 @@ class Association:
         self._drain = drain
         self._stream = PDUStream(wire, drain.fileno(), self._flush)
         self._contexts: dict[int, tuple[NegotiatedContext, Service]] = {}
+        self._extended: dict[str, bytes] = {}
         self._peer_max_pdu_bytes = 0
         self._message: _Message | None = None
         self._message_time = 0.0
@@ -211,12 +212,13 @@ class Association:
             self._send(encode_associate_reject(*refusal.answer))
             self._stream.wait_closed(_CLOSE_TIMEOUT_SECONDS)
             return False
-        negotiated = self._services.negotiate(request)
+        negotiated = self._services.negotiate(request, self._listener)
         contexts = negotiated.contexts
         self._facts = admission.facts
         self._is_still_admitted = admission.is_still_admitted
         self._leave = admission.leave
         self._contexts = negotiated.accepted
+        self._extended = negotiated.extended
         self._peer_max_pdu_bytes = request.max_pdu_bytes
         self._is_established = True
         self._established_time = time.monotonic()
@@ -307,7 +309,8 @@ class Association:
             except CommandError as error:
                 raise ProtocolViolation(AbortReason.INVALID_PARAMETER, str(error)) from error
             if message.command.is_request:
-                call = Call(self._facts, message.context, message.command, self._message_time)
+                extended = self._extended.get(message.context.abstract_syntax, b"")
+                call = Call(self._facts, message.context, message.command, self._message_time, extended)
                 message.exchange = message.service.begin(call)
             if message.command.has_data_set:
                 return

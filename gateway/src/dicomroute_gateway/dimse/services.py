@@ -31,7 +31,7 @@ class AssociationFacts:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What is proposed for a SOP class: a context, and beside it roles and extended negotiation, if any.
+    """What is proposed for a SOP class on a listener: a context, and beside it roles and extended negotiation, if any.
 
     `roles` are whether the requestor would be SCU and SCP (PS3.7 D.3.3.4), `extended` its service class application
     information (PS3.7 D.3.3.5).
@@ -40,6 +40,7 @@ class Proposal:
     context: ProposedContext
     roles: tuple[bool, bool] | None = None
     extended: bytes | None = None
+    listener: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,14 @@ class Offer:
 class Call:
     """A message whose command set is complete: on which association, in which context, begun when.
 
-    `begun` is in seconds of the monotonic clock.
+    `begun` is in seconds of the monotonic clock. `extended` is what was agreed by extended negotiation, if anything.
     """
 
     association: AssociationFacts
     context: NegotiatedContext
     command: Command
     begun: float
+    extended: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +177,14 @@ class Services:
         refusals = (service.turn_away(request) for service in self._services)
         return next((refusal for refusal in refusals if refusal is not None), None)
 
-    def negotiate(self, request: AssociateRequest) -> Negotiated:
-        """Return the answer to each proposed context; an unsupported one is refused singly (PS3.8 9.3.3)."""
+    def negotiate(self, request: AssociateRequest, listener: str = "") -> Negotiated:
+        """Return the answer to each context proposed on a listener; unsupported ones are refused singly (PS3.8 9.3.3)."""
         roles = {uid: (as_scu, as_scp) for uid, as_scu, as_scp in request.roles}
         extended = dict(request.extended)
         answer = Negotiated([], {}, {}, {})
         for context in request.contexts:
             uid = context.abstract_syntax
-            proposal = Proposal(context, roles.get(uid), extended.get(uid))
+            proposal = Proposal(context, roles.get(uid), extended.get(uid), listener)
             service, offer = self._offered(proposal)
             result = ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
             if offer is not None:

@@ -141,6 +141,12 @@ class Archive(Protocol):
     required: bool
     """Whether its failure is a failure of the whole request, after what others gave."""
 
+    def known_keys(self, level: Level) -> frozenset[int] | None:
+        """Return the attributes that it has of entities of a level, as far as it answers them; None: all.
+
+        A key that it does not know is not matched with its answers, and is told the peer by a status (PS3.4 C.4.1.1.4).
+        """
+
     def find(self, query: Query) -> Iterator[Sequence[Attributes]]:
         """Yield the matches page by page, in the order of the archive; an empty page says that it is still at work.
 

@@ -1,4 +1,6 @@
-"""Decodes text by its Specific Character Set (0008,0005), or says that it cannot (PS3.3 C.12.1.1.2, PS3.5 6.1). Pure.
+"""Text by its Specific Character Set (0008,0005), or an error that says that it is none (PS3.3 C.12.1.1.2, PS3.5 6.1).
+
+Pure.
 
 A rule must not take a wrong text for a right one: bytes that the character set does not have are an error, where the
 library would replace characters, and warn on standard error.
@@ -8,10 +10,11 @@ import re
 from typing import Final
 
 from pydicom import charset, config
-from pydicom.charset import STAND_ALONE_ENCODINGS, convert_encodings, decode_bytes, python_encoding
+from pydicom.charset import STAND_ALONE_ENCODINGS, convert_encodings, decode_bytes, encode_string, python_encoding
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
 config.settings.reading_validation_mode = config.RAISE
+config.settings.writing_validation_mode = config.RAISE
 
 _ESCAPE: Final = b"\x1b"
 _LATIN_9: Final = "iso8859_15"
@@ -46,6 +49,20 @@ def decode_text(value: bytes, vr: str, specific_character_set: bytes) -> str:
     if encodings[0] == "shift_jis" and _JAPANESE.issuperset(encodings) and _NOT_IN_JIS_X_0201.search(value):
         raise ValueError("bytes that JIS X 0201 does not have")
     return decode_bytes(value, encodings, PN_DELIMS if vr == "PN" else TEXT_VR_DELIMS)
+
+
+def encode_text(value: str, vr: str, specific_character_set: bytes) -> bytes:
+    """Return a text as `decode_text` reads it, with the escape sequences of code extensions where it needs them.
+
+    Raises ValueError or LookupError when it cannot be written in that character set.
+    """
+    encodings = convert_encodings([name.strip(" \0") for name in specific_character_set.decode("latin-1").split("\\")])
+    # Each delimiter resets code extensions (PS3.5 6.1.2.5.3), so that what is between them stands for itself.
+    parts = re.split(r"([\^=])" if vr == "PN" else r"([\\\r\n\f\t])", value)
+    encoded = b"".join(encode_string(part, encodings) if part else b"" for part in parts)
+    if decode_text(encoded, vr, specific_character_set) != value:
+        raise ValueError("the character set does not have all of the text")
+    return encoded
 
 
 def _is_misspelt(term: str) -> bool:

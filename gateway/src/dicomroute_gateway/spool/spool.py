@@ -32,7 +32,7 @@ from .records import DeliveryRecord, DeliveryState, DiscardedRecord, Received
 from .recovery import highest_file, open_journal
 from .sealed import SALT_BYTES, Sealer
 from .upkeep import Upkeep
-from .views import Level, Owed, Snapshot
+from .views import Follower, Level, Owed, Snapshot
 from .waiting import Waiter
 
 _READ_AT_ONCE_BYTES: Final = 1 << 20
@@ -95,6 +95,19 @@ class Spool:
         self._ready = ReadyFiles(self._files, next_id, self.distrust, self._readers, self._room_bytes)
         self._upkeep.start(self._ready)
         self.decisions = Decisions(self._books, lambda: self.level().used - self._upkeep.leaving_bytes())
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the spool."""
+        return self._files.folder
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether instances that come are encrypted, or are to be, or some that are there were."""
+        keys = self._keys
+        if keys.by_id or keys.current is not None or keys.problem is not None:
+            return True
+        return any(count for key, count in self._books.ledger.instances_by_key.copy().items() if key)
 
     @property
     def is_loaded(self) -> bool:
@@ -160,6 +173,8 @@ class Spool:
         with self._books.mutex:
             entry = self._books.ledger.entries.get(received.id)
             if entry is not None:
+                if self._upkeep.follower is not None:  # before it is announced, after which it may be gone
+                    self._upkeep.follower.kept(received)
                 self._replace_unreadable(entry)
                 self._books.announce(entry)
 
@@ -319,6 +334,10 @@ class Spool:
             if limit is not None and len(found) >= limit:
                 break
         return found[:limit]
+
+    def follow(self, follower: Follower) -> None:
+        """Tell a follower from now on what comes and goes."""
+        self._upkeep.follower = follower
 
     def finished(self) -> list[Entry]:
         """Return copies of the entries of which nothing is left to do, and which the history does not have yet."""

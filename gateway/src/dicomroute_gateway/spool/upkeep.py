@@ -25,6 +25,7 @@ from .recipes import Recipes
 from .records import ArchivedRecord, FinishedRecord
 from .recovery import check_file, corrupt, remove_orphans
 from .segments import JournalCorrupt
+from .views import Follower
 
 _COMPACT_BYTES: Final = 64 << 20
 _REAP_SECONDS: Final = 0.2
@@ -53,6 +54,7 @@ class Upkeep:
         """For how many days what became of instances is kept; 0: it is not."""
         self.history_bytes = 0
         """How much of it is kept at most."""
+        self.follower: Follower | None = None
         self._leaving: dict[int, Entry] = {}
         """What is being removed at this moment."""
         self._tidy_at = 0.0
@@ -134,6 +136,8 @@ class Upkeep:
                     books.ledger.finished.update({identifier: entry, **finished})
                 raise
             self._left_folders.add(folder_of(identifier))
+            if self.follower is not None:
+                self.follower.left(identifier)
             with books.mutex:
                 books.spooled_bytes -= entry.received.file_length
         if self._ready is not None and time.monotonic() >= self._folders_at:

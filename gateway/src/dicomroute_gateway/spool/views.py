@@ -2,9 +2,20 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .ledger import InstanceCounts
-from .records import DeliveryState
+from .records import DeliveryState, Received
+
+
+class Follower(Protocol):
+    """Is told which instances the spool has; what it does with that costs those who receive and deliver."""
+
+    def kept(self, received: Received) -> None:
+        """An instance was committed: it is safe, and its file can be read."""
+
+    def left(self, identifier: int) -> None:
+        """The bytes of an instance are gone."""
 
 
 @dataclass(frozen=True, slots=True)
