@@ -13,6 +13,7 @@ from typing import Final
 
 STORE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
+QUERY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 INSTANCE_BYTES: Final = tuple(1 << power for power in range(10, 34, 2))
 """From 1 KiB to 4 GiB."""
 ATTEMPT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -82,6 +83,34 @@ class ListenerMeasures:
             return dict(self._answers)
 
 
+class QueryMeasures:
+    """What was asked on one listener."""
+
+    def __init__(self) -> None:
+        self.query_seconds = Histogram(QUERY_SECONDS)
+        self._lock = threading.Lock()
+        self._answers: Counter[str] = Counter()
+        self._matches = 0
+
+    def answered(self, status: str, seconds: float, matches: int) -> None:
+        """Count a query that ended with a status that the gateway gives, in hexadecimal, after telling of matches."""
+        self.query_seconds.observe(seconds)
+        with self._lock:
+            self._answers[status] += 1
+            self._matches += matches
+
+    def answers(self) -> Mapping[str, int]:
+        """Return how many queries ended with each status (PS3.4 table C.4-1)."""
+        with self._lock:
+            return dict(self._answers)
+
+    @property
+    def matches(self) -> int:
+        """How many entities were told."""
+        with self._lock:
+            return self._matches
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What an attempt made of one delivery; `age_seconds` since the instance was received, `bytes` of its data set."""
@@ -133,6 +162,8 @@ class Measures:
         self._lock = threading.Lock()
         self._listeners: dict[str, ListenerMeasures] = {}
         self._destinations: dict[str, DestinationMeasures] = {}
+        self._queries: dict[str, QueryMeasures] = {}
+        self._archive_failures: Counter[tuple[str, str]] = Counter()
 
     def listener(self, name: str) -> ListenerMeasures:
         """Return the measures of a listener of the configuration."""
@@ -141,6 +172,26 @@ class Measures:
             with self._lock:
                 found = self._listeners.setdefault(name, ListenerMeasures())
         return found
+
+    def query(self, listener: str) -> QueryMeasures:
+        """Return the measures of queries on a listener of the configuration."""
+        with self._lock:
+            return self._queries.setdefault(listener, QueryMeasures())
+
+    def archive_failed(self, archive: str, reason: str) -> None:
+        """Count that an archive of the configuration did not answer; `reason` is a word of the code."""
+        with self._lock:
+            self._archive_failures[archive, reason] += 1
+
+    def queries(self) -> dict[str, QueryMeasures]:
+        """Return the listeners that were queried, by name."""
+        with self._lock:
+            return dict(self._queries)
+
+    def archive_failures(self) -> dict[tuple[str, str], int]:
+        """Return how often each archive failed for each reason."""
+        with self._lock:
+            return dict(self._archive_failures)
 
     def attempted(self, destination: str, seconds: float, attempts: Iterable[Attempt]) -> None:
         """Count an attempt at deliveries to a destination (KIND/NAME) that took `seconds`."""

@@ -167,6 +167,31 @@ class _MeasuresCollector(Collector):
         _add(commit, [], self._measures.commit_seconds.snapshot())
         yield commit
         yield from self._destinations()
+        yield from self._queries()
+
+    def _queries(self) -> Iterator[Metric]:
+        answered = CounterMetricFamily(
+            "dicomroute_queries", "C-FIND requests answered, by final status.", labels=["listener", "status"]
+        )
+        seconds = HistogramMetricFamily(
+            "dicomroute_query_seconds", "From the first byte of a C-FIND to its final answer.", labels=["listener"]
+        )
+        matches = CounterMetricFamily(
+            "dicomroute_query_matches", "Entities that queries were told of.", labels=["listener"]
+        )
+        for name, one in self._measures.queries().items():
+            for status, count in one.answers().items():
+                answered.add_metric([name, status], count)
+            _add(seconds, [name], one.query_seconds.snapshot())
+            matches.add_metric([name], one.matches)
+        failures = CounterMetricFamily(
+            "dicomroute_archive_failures",
+            "Queries and retrievals that an archive did not answer.",
+            labels=["archive", "reason"],
+        )
+        for (archive, reason), count in self._measures.archive_failures().items():
+            failures.add_metric([archive, reason], count)
+        yield from (answered, seconds, matches, failures)
 
     def _listeners(self) -> Iterator[Metric]:
         stores = CounterMetricFamily(

@@ -141,7 +141,7 @@ class Index:
 
     def ids(self) -> set[int]:
         """Return the numbers of all instances in it."""
-        return {identifier for (identifier,) in self._rows("SELECT id FROM instance", ())}
+        return {int(identifier) for (identifier,) in self._rows("SELECT id FROM instance", ())}
 
     def add(self, instances: Iterable[Indexed]) -> None:
         """Take instances in; one that is there is replaced."""
@@ -179,12 +179,12 @@ class Index:
     def modalities(self, study_uid: str) -> list[str]:
         """Return the modalities of a study's series."""
         rows = self._rows("SELECT DISTINCT modality FROM series WHERE study = ? ORDER BY modality", (study_uid,))
-        return [modality for (modality,) in rows if modality]
+        return [str(modality) for (modality,) in rows if modality]
 
     def sop_classes(self, study_uid: str) -> list[str]:
         """Return the SOP classes of a study's instances."""
         statement = f"SELECT DISTINCT class {_OF_INSTANCES} WHERE study.uid = ? ORDER BY class"
-        return [uid for (uid,) in self._rows(statement, (study_uid,))]
+        return [str(uid) for (uid,) in self._rows(statement, (study_uid,))]
 
     def counts(self, level: Level, unique_key: str) -> tuple[int, int, int]:
         """Return how many studies, series and instances there are of a patient, study or series."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from .model import SCHEMA_VERSION, AnyDestination, Configuration, Listener, Rules
+from .model import SCHEMA_VERSION, AnyDestination, Configuration, Listener, QueryRetrieve, Rules
 
 
 class ConfigurationError(Exception):
@@ -68,6 +68,7 @@ def load(text: str, check_rules: Callable[[Rules], object], last_good: Configura
             findings.append(SectionFinding(section, reason, message))
             document[section] = last_good.model_dump(by_alias=True, mode="json")[section]
     document["destinations"] = _destinations(document.get("destinations", []), last_good, findings)
+    _query_retrieve(document, last_good, findings)
     try:
         configuration = Configuration.model_validate(document)
     except ValidationError as error:
@@ -113,6 +114,17 @@ def _destinations(
             if name in known:
                 usable.append(known[name])
     return usable
+
+
+def _query_retrieve(document: dict[str, Any], last_good: Configuration | None, findings: list[SectionFinding]) -> None:
+    """Put the last good section in the place of an unusable one, or none, so that queries alone are refused."""
+    section = "queryRetrieve"
+    try:
+        TypeAdapter(QueryRetrieve | None).validate_python(document.get(section))
+    except ValidationError as error:
+        findings.append(SectionFinding(section, "QueryRetrieveInvalid", _sentence(section, error)))
+        known = last_good.query_retrieve if last_good is not None else None
+        document[section] = known.model_dump(by_alias=True, mode="json") if known is not None else None
 
 
 def _sentence(section: str, error: ValueError) -> str:

@@ -366,6 +366,44 @@ class LedgerLimits(Section):
     retention_seconds: int = Field(default=0, ge=0)
 
 
+class QueryMode(StrEnum):
+    """Whether queries and retrievals are served."""
+
+    RUNNING = "Running"
+    REFUSE = "Refuse"
+
+
+class QueryClient(Caller):
+    """A DicomNode that may query.
+
+    `is_relational`: its queries may leave out unique keys of levels above without having negotiated that.
+    `default_character_set` is that of text for which it declares none.
+    """
+
+    is_relational: bool = False
+    default_character_set: str = ""
+
+
+class QueryConcurrency(Section):
+    """How many are served at the same time."""
+
+    queries: int = Field(ge=1)
+
+
+class QueryRetrieve(Section):
+    """Queries by DIMSE: on which listeners, from whom, and which archives answer, the preferred one first."""
+
+    mode: QueryMode = QueryMode.RUNNING
+    listeners: list[str] = Field(min_length=1)
+    clients: list[QueryClient]
+    archives: list[CloudTargetDestination] = Field(default=[])
+    include_spool: bool = True
+    max_matches: int = Field(ge=1)
+    max_candidates: int = Field(ge=1)
+    max_concurrent: QueryConcurrency
+    archive_timeout_seconds: int = Field(ge=1)
+
+
 class Configuration(Section):
     """Everything a gateway needs to know about its route."""
 
@@ -380,4 +418,6 @@ class Configuration(Section):
     spool: SpoolLimits
     ledger: LedgerLimits = LedgerLimits()
     acknowledge: Acknowledge = Acknowledge()
+    query_retrieve: QueryRetrieve | None = None
+    """None: its contexts are refused."""
     drain_timeout_seconds: int = Field(ge=0)

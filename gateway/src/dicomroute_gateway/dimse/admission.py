@@ -1,12 +1,16 @@
 """Who may associate: pure decisions over a listener's configuration (PS3.8 section 9.3.4)."""
 
+from collections.abc import Sequence
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TypeVar
 
-from dicomroute_gateway.configuration.model import Listener, Mode, SourcePolicy
+from dicomroute_gateway.configuration.model import Caller, Listener, Mode, SourcePolicy
 
 from .associate import AssociateRequest
 from .items import APPLICATION_CONTEXT
+
+AnyCaller = TypeVar("AnyCaller", bound=Caller)
 
 
 class Refusal(Enum):
@@ -78,20 +82,24 @@ def places_of(calling_ae_title: str, address: IPv4Address | IPv6Address, listene
     It is the node, where nodes are named, and else the address: titles are free to choose.
     """
     named = listener.sources.policy is SourcePolicy.NODES
-    caller = next(
-        (
-            one.node
-            for one in listener.sources.callers
-            if named
-            and calling_ae_title in one.calling_ae_titles
-            and (one.any_address or _within(address, one.networks))
-        ),
-        str(address),
-    )
+    found = find_caller(listener.sources.callers, calling_ae_title, address) if named else None
+    caller = found.node if found is not None else str(address)
     if listener.max_associations_per_caller is not None:
         return caller, listener.max_associations_per_caller
     is_alone = named and len(listener.sources.callers) == 1
     return caller, listener.max_associations if is_alone else -(-3 * listener.max_associations // 4)
+
+
+def find_caller(callers: Sequence[AnyCaller], title: str, address: IPv4Address | IPv6Address) -> AnyCaller | None:
+    """Return the first of the nodes that call with this title from this address."""
+    return next(
+        (
+            one
+            for one in callers
+            if title in one.calling_ae_titles and (one.any_address or _within(address, one.networks))
+        ),
+        None,
+    )
 
 
 def _within(address: IPv4Address | IPv6Address, networks: list[IPv4Network | IPv6Network]) -> bool:

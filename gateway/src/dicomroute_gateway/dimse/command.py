@@ -33,8 +33,14 @@ class Status(IntEnum):
     NOT_AUTHORIZED = 0x0124
     UNRECOGNIZED_OPERATION = 0x0211
     OUT_OF_RESOURCES = 0xA700
+    """Also of a query that finds more than is told."""
     DATA_SET_MISMATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+    """Of a query: it cannot be processed."""
+    CANCEL = 0xFE00
+    PENDING = 0xFF00
+    PENDING_WARNING = 0xFF01
+    """Pending; an attribute that was asked for is not supported (PS3.4 table C.4-1)."""
 
 
 class CommandError(Exception):

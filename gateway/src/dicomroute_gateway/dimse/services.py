@@ -178,7 +178,7 @@ class Services:
         return next((refusal for refusal in refusals if refusal is not None), None)
 
     def negotiate(self, request: AssociateRequest, listener: str = "") -> Negotiated:
-        """Return the answer to each context proposed on a listener; unsupported ones are refused singly (PS3.8 9.3.3)."""
+        """Return the answer to each context proposed on a listener; each is refused for itself (PS3.8 9.3.3)."""
         roles = {uid: (as_scu, as_scp) for uid, as_scu, as_scp in request.roles}
         extended = dict(request.extended)
         answer = Negotiated([], {}, {}, {})

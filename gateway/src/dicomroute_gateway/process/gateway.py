@@ -35,6 +35,7 @@ from dicomroute_gateway.spool.spool import Spool
 from .following import Following
 from .listeners import Listeners
 from .problems import Problems
+from .querying import Querying
 from .transports import Transports
 from .treating import Treating
 from .watching import ServingCertificate, Watching
@@ -81,6 +82,7 @@ class _Opened:
     queue: Queue
     ledger: LedgerView
     services: Services
+    querying: Querying
     tokens: TokenCache
     treating: Treating
 
@@ -251,6 +253,7 @@ class Gateway:
         transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts)
         deliverer = Deliverer(spool, preparing, following.configuration, transports.to, self._measures)
         deliverer.start()
+        querying = Querying(spool, following.configuration, self._measures)
         reception = Reception(spool, following.in_force, self._measures)
         return _Opened(
             spool,
@@ -259,7 +262,8 @@ class Gateway:
             Queue(spool, deliverer, following.in_force),
             LedgerView(spool, following.in_force),
             # Storage stands last: it takes private classes, whatever they are for.
-            Services([VerificationService(), StorageService(reception, self._measures)]),
+            Services([VerificationService(), querying.find, StorageService(reception, self._measures)]),
+            querying,
             tokens,
             Treating(spool, following.in_force),
         )
@@ -300,6 +304,7 @@ class Gateway:
         log.info("gateway.draining", timeout_seconds=timeout)
         if opened is not None:
             opened.spool.end_waiting()
+            opened.querying.end()
         endings = self._listeners.drain(timeout)
         if opened is not None:
             endings.append(opened.prober.stop())
@@ -310,6 +315,7 @@ class Gateway:
             await opened.tokens.close()
         await self._admin.stop()
         if opened is not None:
+            await asyncio.to_thread(opened.querying.close)
             await asyncio.to_thread(opened.spool.close)
         log.info("gateway.stopped", pid=os.getpid())
 

@@ -51,10 +51,11 @@ class Matcher:
         """Return whether an entity matches all keys; what it has no value of matches universal keys alone."""
         return all(test(entity) for test in self._tests)
 
-    def matching_items(self, key: Element, found: Element) -> tuple[Attributes, ...]:
-        """Return the items of a sequence that match the item of its key, all of them for a universal one."""
-        matcher = Matcher(key.items[0] if key.items else {})
-        return tuple(item for item in found.items if matcher.matches(item))
+
+def matching_items(key: Element, found: Element) -> tuple[Attributes, ...]:
+    """Return the items of a sequence that match the item of its key, all of them for a universal one."""
+    matcher = Matcher(key.items[0] if key.items else {})
+    return tuple(item for item in found.items if matcher.matches(item))
 
 
 def is_universal(key: Element) -> bool:

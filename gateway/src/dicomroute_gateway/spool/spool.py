@@ -335,6 +335,12 @@ class Spool:
                 break
         return found[:limit]
 
+    def received(self, identifier: int) -> Received | None:
+        """Return how an instance came, None for one that is no longer in the spool."""
+        with self._books.mutex:
+            entry = self._books.ledger.entries.get(identifier)
+            return entry.received if entry is not None else None
+
     def follow(self, follower: Follower) -> None:
         """Tell a follower from now on what comes and goes."""
         self._upkeep.follower = follower

@@ -1,0 +1,43 @@
+"""Who asked for what: one record for each query and retrieval, in the log, without a value of what was asked.
+
+The names of attributes are said, never what they were to match, and how many entities were told, never which.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import structlog
+
+EVENT: Final = "audit"
+"""What the line of a record is called in the log, by which collectors route it."""
+
+log = structlog.get_logger("audit")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One request that was answered, or refused.
+
+    `action` is a word of the code, such as Query. `who` is the node that asked, "" for a stranger; the titles and the
+    address are what it called with. `keys` are keywords of PS3.6, by whose values it was looked for. `count` is of
+    entities told; `status` the final one (PS3.7 annex C), in hexadecimal. `asked` are the archives that were.
+    """
+
+    action: str
+    who: str
+    calling_ae_title: str
+    called_ae_title: str
+    address: str
+    listener: str
+    association: str
+    level: str
+    keys: tuple[str, ...]
+    count: int
+    status: str
+    asked: tuple[str, ...]
+    seconds: float
+
+
+def record(entry: AuditRecord) -> None:
+    """Write a record down."""
+    log.info(EVENT, **asdict(entry))
