@@ -70,6 +70,8 @@ def secret_files(configuration: Configuration) -> list[str]:
     """Return the mounted files (SECRET/KEY, ConfigMap-NAME/KEY) that listeners, destinations and the spool use."""
     targets = (one for one in configuration.destinations if isinstance(one, CloudTargetDestination))
     files = {file for target in targets for file in target.files}
+    archives = configuration.query_retrieve.archives if configuration.query_retrieve is not None else []
+    files.update(file for archive in archives for file in archive.files)
     nodes = (one for one in configuration.destinations if isinstance(one, DicomNodeDestination))
     files.update(file for one in nodes if one.tls is not None for file in one.tls.files)
     files.update(file for one in configuration.listeners if one.tls is not None for file in one.tls.files)

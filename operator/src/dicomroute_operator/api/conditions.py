@@ -37,6 +37,16 @@ class Accepted(Reason):
         "Two targets of the route need different identities of one cloud, and its pods have one service account: give "
         "each target a route of its own, or both the same identity.",
     )
+    ARCHIVE_TAKES_DEIDENTIFIED_ONLY = (
+        "ArchiveTakesDeidentifiedOnly",
+        "queryRetrieve names an archive that is to see de-identified data alone, and a query carries names of "
+        "patients: it is not asked. Remove it from queryRetrieve.archives, or name another target.",
+    )
+    QUERY_CLIENT_NOT_ADMITTED = (
+        "QueryClientNotAdmitted",
+        "A node may query, and no listener of queryRetrieve has it among its sources, so that its associations are "
+        "rejected: add it to the sources of one.",
+    )
     CONFLICTED = (
         "Conflicted",
         "An older route asks for the same node port or the same load balancer address and keeps it: choose another.",
@@ -63,8 +73,8 @@ class ResolvedRefs(Reason):
     RESOLVED_REFS = ("ResolvedRefs", "All that is named exists.")
     NODE_NOT_FOUND = (
         "NodeNotFound",
-        "A listener or a rule names a DicomNode that does not exist: create it, or correct the name. What is owed to "
-        "it is Held.",
+        "A listener, a rule or queryRetrieve names a DicomNode that does not exist: create it, or correct the name. "
+        "What is owed to it is Held.",
     )
     NODE_MAY_NOT_CALL = (
         "NodeMayNotCall",
@@ -77,7 +87,8 @@ class ResolvedRefs(Reason):
     )
     TARGET_NOT_FOUND = (
         "TargetNotFound",
-        "A rule names a CloudTarget that does not exist: create it, or correct the name. Its deliveries are Held.",
+        "A rule or queryRetrieve names a CloudTarget that does not exist: create it, or correct the name. Its "
+        "deliveries are Held; as an archive it is not asked.",
     )
     NODE_HAS_NO_HOST = (
         "NodeHasNoHost",
@@ -243,6 +254,16 @@ class OpenToAnywhere(Reason):
     )
 
 
+class QueriesInClear(Reason):
+    """Names of patients cross a network unprotected. Present only while true."""
+
+    PLAIN_LISTENER = (
+        "PlainListener",
+        "A listener that serves queries has no TLS, and identifiers and answers carry names of patients: give it tls, "
+        "or keep the way to its clients on one trusted network.",
+    )
+
+
 class CredentialsInClear(Reason):
     """A credential crosses a network unprotected. Present only while true."""
 
@@ -280,12 +301,13 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (DeliveryStalled, ("DicomRoute",)),
     (Held, ("DicomRoute",)),
     (OpenToAnywhere, ("DicomRoute",)),
+    (QueriesInClear, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
     (CredentialsExpiring, ("DicomRoute", "CloudTarget")),
 )
 """Every condition type with the kinds that carry it."""
 
 NEGATIVE: frozenset[type[Reason]] = frozenset(
-    (SpoolPressure, DeliveryStalled, Held, OpenToAnywhere, CredentialsInClear, CredentialsExpiring)
+    (SpoolPressure, DeliveryStalled, Held, OpenToAnywhere, QueriesInClear, CredentialsInClear, CredentialsExpiring)
 )
 """Condition types that are present only while they are True, and then say that something is wrong."""

@@ -57,7 +57,7 @@ def conflicts(inputs: RouteInputs) -> Iterator[Conflict]:
 
 
 def _targets(inputs: RouteInputs) -> list[CloudTarget]:
-    return [target for one in inputs.destinations() if (target := inputs.target_of(one)) is not None]
+    return [target for one in inputs.called() if (target := inputs.target_of(one)) is not None]
 
 
 def _annotations(target: CloudTarget) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,13 @@
 """All that is known when a route is checked and rendered: frozen, so that both see the same world."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .delivery import Destination, DestinationKind
 from .files import files_of
-from .listener import Listener, SourcePolicy
+from .listener import Listener, NodeSelector, SourcePolicy
+from .meta import NodeReference
 from .node import DicomNode
 from .route import DicomRoute
 from .target import CloudTarget
@@ -70,14 +71,32 @@ class RouteInputs:
         """
         if listener.sources.policy is SourcePolicy.ANY:
             return []
-        named = {reference.name for reference in listener.sources.nodes}
-        selector = listener.sources.selector
+        return self._callers(listener.sources.nodes, listener.sources.selector)
+
+    def query_clients(self) -> list[DicomNode]:
+        """Return the nodes that may query, by name. Those that do not exist are left out, and those that never call."""
+        found = self.route.spec.query_retrieve
+        return self._callers(found.clients.nodes, found.clients.selector) if found is not None else []
+
+    def _callers(self, nodes: Iterable[NodeReference], selector: NodeSelector | None) -> list[DicomNode]:
+        named = {reference.name for reference in nodes}
         wanted = selector.match_labels.items() if selector else None
         return [
             node
             for name, node in sorted(self.nodes.items())
             if node.spec.may_call and (name in named or (wanted is not None and wanted <= node.metadata.labels.items()))
         ]
+
+    def archives(self) -> list[Destination]:
+        """Return the archives that queries are put to, the preferred one first."""
+        found = self.route.spec.query_retrieve
+        listed = found.archives if found is not None else []
+        return [Destination(kind=one.destination_kind, name=one.name) for one in listed]
+
+    def called(self) -> list[Destination]:
+        """Return everything that the gateway calls, once: destinations, then archives."""
+        found = {(one.kind, one.name): one for one in (*self.destinations(), *self.archives())}
+        return list(found.values())
 
     def may_be_anywhere(self, listener: Listener) -> bool:
         """Return whether somebody may call a listener from any address."""
@@ -109,7 +128,7 @@ class RouteInputs:
             where = f"spec.listeners[{listener.name}].tls"
             for one in files_of(listener.tls, where):
                 found.append(NeededFile(f"listener {listener.name}", one.field, one.kind, one.name, one.key))
-        for destination in self.destinations():
+        for destination in self.called():
             target, node = self.target_of(destination), self.node_of(destination)
             needed = target.files() if target is not None else files_of(node.spec.tls, "spec.tls") if node else ()
             for one in needed:

@@ -45,6 +45,13 @@ class VerifyName(StrEnum):
     NONE = "None"
 
 
+class Relational(StrEnum):
+    """When queries of a node may leave out the unique keys of levels above."""
+
+    NEGOTIATED = "Negotiated"
+    ALWAYS = "Always"
+
+
 class NodeTLS(Model):
     """TLS towards a node, by PS3.15 B.12 (BCP 195): TLS 1.2 and 1.3."""
 
@@ -155,6 +162,29 @@ class DicomNodeSpec(Model):
         le=3600,
         description="How long the node may take to answer a C-STORE once it has the whole instance, in seconds. An "
         "instance without an answer is sent again: keep it above what the node needs for its largest.",
+    )
+
+    relational: Relational = Field(
+        default=Relational.NEGOTIATED,
+        description="When queries of the node may leave out the unique keys of levels above. Negotiated: when it has "
+        "negotiated relational queries (PS3.4 C.5.1.1). Always: for a workstation that leaves them out without that.",
+    )
+    default_character_set: Annotated[
+        str,
+        Field(
+            max_length=16,
+            json_schema_extra=rules(
+                (
+                    r"self.matches(r'^(|ISO_IR [0-9]{1,3}|GB18030|GBK)$')",
+                    "write a defined term of Specific Character Set without code extensions, such as ISO_IR 100",
+                )
+            ),
+        ),
+    ] = Field(
+        default="",
+        description="The character set of text in the node's queries for which it declares none and that is not "
+        "UTF-8, as a defined term of Specific Character Set (PS3.3 C.12.1.1.2), such as ISO_IR 100. Empty: letters "
+        "beyond ASCII are unknown ones.",
     )
 
     @property

@@ -9,6 +9,7 @@ from .delivery import Acknowledge, Destination, DestinationSettings, Ledger, Ret
 from .gateway import Gateway
 from .listener import Listener
 from .meta import ATOMIC, Model, OwnerMeta, keyed_by, rules
+from .query import QueryRetrieve
 from .route_status import DicomRouteStatus
 from .transform import TransformStep
 
@@ -95,6 +96,11 @@ class DicomRouteSpec(Model):
                 "acknowledge.destinations has one that no rule names, which nobody would wait for: add it to a rule or "
                 "remove it",
             ),
+            (
+                "!has(self.queryRetrieve) || self.queryRetrieve.listeners.all(name, self.listeners.exists(l, l.name == "
+                "name))",
+                "queryRetrieve.listeners names a listener that does not exist: use the name of one of the listeners",
+            ),
         )
     )
 
@@ -132,6 +138,10 @@ class DicomRouteSpec(Model):
     )
     retry: Retry = Field(default=Retry(), description="How deliveries are tried again. Changed without a restart.")
     ledger: Ledger = Field(default=Ledger(), description="The record of what became of instances.")
+    query_retrieve: QueryRetrieve | None = Field(
+        default=None,
+        description="Queries by DIMSE, answered from archives and from the spool. Absent: they are refused.",
+    )
     gateway: Gateway = Field(default=Gateway(), description="How the gateway runs: the platform team's half.")
 
 

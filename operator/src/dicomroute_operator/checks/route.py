@@ -13,6 +13,13 @@ from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.api.route import RuleMatching
 
 from .finding import Check, Finding, run_chain
+from .query import (
+    archive_not_found,
+    archive_takes_deidentified_only,
+    plain_query_listener,
+    query_client_not_admitted,
+    query_client_not_found,
+)
 
 
 def check_route(inputs: RouteInputs) -> list[Finding]:
@@ -24,7 +31,7 @@ def check_route(inputs: RouteInputs) -> list[Finding]:
     ):
         found = run_chain(chain, inputs)
         findings += found or [Finding("DicomRoute", inputs.route.metadata.name, fine, True, sentence)]
-    return [*findings, *run_chain(OPEN_TO_ANYWHERE, inputs)]
+    return [*findings, *run_chain(OPEN_TO_ANYWHERE, inputs), *run_chain(QUERIES_IN_CLEAR, inputs)]
 
 
 def _fault(inputs: RouteInputs, reason: Reason, field: str, message: str) -> Finding:
@@ -309,16 +316,21 @@ ACCEPTED: Sequence[Check[RouteInputs]] = (
     service_port_conflict,
     rule_unreachable,
     conflicting_treatment,
+    archive_takes_deidentified_only,
+    query_client_not_admitted,
     conflicting_identities,
     conflicted,
     spool_of_another_route,  # last: it is the only one that the manifest alone does not cause
 )
+QUERIES_IN_CLEAR: Sequence[Check[RouteInputs]] = (plain_query_listener,)
 OPEN_TO_ANYWHERE: Sequence[Check[RouteInputs]] = (load_balancer_open,)
 RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
     node_not_found,
     node_may_not_call,
     no_node_selected,
     target_not_found,
+    query_client_not_found,
+    archive_not_found,
     node_has_no_host,
     file_missing,  # a target that does not exist needs no Secret yet
 )

@@ -8,6 +8,7 @@ from dicomroute_operator.render.gateway_configuration import (
     SETTINGS,
     caller,
     destination_settings,
+    query_retrieve,
     rendered_destination,
 )
 
@@ -40,4 +41,21 @@ def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, 
         for one in listed
         if (found := rendered_destination(inputs, one)) is not None
     ]
-    return {**accepted, "listeners": listeners, "destinations": destinations}
+    return {**accepted, "listeners": listeners, "destinations": destinations} | _queries(accepted, inputs)
+
+
+def _queries(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, Any]:
+    """Return how queries are served, without the nodes and archives that are gone or are no longer named."""
+    last, now = accepted.get("queryRetrieve"), query_retrieve(inputs)
+    if last is None:
+        return {}
+    clients = {one["node"]: one for one in now["clients"]} if now is not None else {}
+    archives = {one["name"]: one for one in now["archives"]} if now is not None else {}
+    return {
+        "queryRetrieve": {
+            **last,
+            "mode": last["mode"] if now is not None else "Refuse",
+            "clients": [clients[one["node"]] for one in last["clients"] if one["node"] in clients],
+            "archives": [archives[one["name"]] for one in last["archives"] if one["name"] in archives],
+        }
+    }

@@ -178,7 +178,7 @@ class World:
             if route_key.namespace != key.namespace:
                 continue
             inputs = RouteInputs(route)
-            concerned = any((one.kind, one.name) == (key.kind, key.name) for one in inputs.destinations())
+            concerned = any((one.kind, one.name) == (key.kind, key.name) for one in inputs.called())
             if key.kind == "DicomNode":
                 concerned |= any(_admits(route, node) for node in versions)
             if concerned:
@@ -241,7 +241,10 @@ class World:
 def _admits(route: DicomRoute, node: DicomNode) -> bool:
     inputs = RouteInputs(route, nodes={node.metadata.name: node})
     named = {reference.name for listener in route.spec.listeners for reference in listener.sources.nodes}
-    return node.metadata.name in named or any(inputs.nodes_of(listener) for listener in route.spec.listeners)
+    if route.spec.query_retrieve is not None:
+        named |= {reference.name for reference in route.spec.query_retrieve.clients.nodes}
+    admitted = any(inputs.nodes_of(listener) for listener in route.spec.listeners) or inputs.query_clients()
+    return node.metadata.name in named or bool(admitted)
 
 
 def _targets_of(key: Key, route: DicomRoute | None) -> set[Key]:

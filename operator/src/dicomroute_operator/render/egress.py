@@ -44,7 +44,7 @@ def egress(inputs: RouteInputs, machine_identities: Collection[str]) -> list[Man
     """
     addresses: set[tuple[str, int]] = set()
     ports: set[int] = set()
-    for destination in inputs.destinations():
+    for destination in inputs.called():
         target = inputs.target_of(destination)
         if target is not None:
             addresses.update(_metadata(target, machine_identities))

@@ -14,10 +14,10 @@ from dicomroute_operator.api.delivery import Bandwidth, Destination, Destination
 from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
-from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.node import DicomNode, Relational
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.route import DicomRoute, Rule
-from dicomroute_operator.api.target import Answers, CloudTarget
+from dicomroute_operator.api.target import Accepts, Answers, CloudTarget
 
 from . import credentials, names
 from .steps import steps
@@ -61,6 +61,8 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
         },
         "spool": _spool(spec.gateway.spool),
         "ledger": {"retentionSeconds": spec.ledger.retention_seconds},
+        # Said where it is set alone: a gateway of an earlier release does not know it.
+        **({"queryRetrieve": query} if (query := query_retrieve(inputs)) is not None else {}),
         "drainTimeoutSeconds": spec.gateway.drain_timeout_seconds,
     }
 
@@ -121,6 +123,38 @@ def _listener(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
         "idleTimeoutSeconds": listener.idle_timeout_seconds,
         "stallTimeoutSeconds": listener.stall_timeout_seconds,
         **({"tls": credentials.listener_tls(listener.tls)} if listener.tls is not None else {}),
+    }
+
+
+def query_retrieve(inputs: RouteInputs) -> dict[str, Any] | None:
+    """Return how queries are served; None where they are not. Archives that may not be asked are left out."""
+    spec = inputs.route.spec.query_retrieve
+    if spec is None:
+        return None
+    archives = [
+        cloud_target(target) | {"required": one.required}
+        for one in spec.archives
+        if (target := inputs.targets.get(one.name)) is not None and target.spec.accepts is Accepts.ANY
+    ]
+    return {
+        "mode": str(spec.mode),
+        "listeners": spec.listeners,
+        "clients": [query_client(node) for node in inputs.query_clients()],
+        "archives": archives,
+        "includeSpool": spec.include_spool,
+        "maxMatches": spec.max_matches,
+        "maxCandidates": spec.max_candidates,
+        "maxConcurrent": {"queries": spec.max_concurrent.queries},
+        "archiveTimeoutSeconds": spec.archive_timeout_seconds,
+    }
+
+
+def query_client(node: DicomNode) -> dict[str, Any]:
+    """Return who a node is as one that queries."""
+    return {
+        **caller(node),
+        "isRelational": node.spec.relational is Relational.ALWAYS,
+        "defaultCharacterSet": node.spec.default_character_set,
     }
 
 

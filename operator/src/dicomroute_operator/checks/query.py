@@ -1,0 +1,101 @@
+"""The checks of what a route says of queries."""
+
+from collections.abc import Iterator
+
+from dicomroute_operator.api.conditions import Accepted, QueriesInClear, ResolvedRefs
+from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.listener import Listener, SourcePolicy
+from dicomroute_operator.api.query import QueryMode, QueryRetrieve
+from dicomroute_operator.api.reason import Reason
+from dicomroute_operator.api.target import Accepts
+
+from .finding import Finding
+
+_FIELD = "spec.queryRetrieve"
+
+
+def _fault(inputs: RouteInputs, reason: Reason, field: str, message: str) -> Finding:
+    return Finding("DicomRoute", inputs.route.metadata.name, reason, False, message, f"{_FIELD}.{field}")
+
+
+def _listeners(inputs: RouteInputs, query: QueryRetrieve) -> list[Listener]:
+    return [one for one in inputs.route.spec.listeners if one.name in query.listeners]
+
+
+def archive_takes_deidentified_only(inputs: RouteInputs) -> Iterator[Finding]:
+    """A query carries names: a target that is to see none is not asked."""
+    for one in inputs.archives():
+        target = inputs.target_of(one)
+        if target is not None and target.spec.accepts is Accepts.DEIDENTIFIED_ONLY:
+            yield _fault(
+                inputs,
+                Accepted.ARCHIVE_TAKES_DEIDENTIFIED_ONLY,
+                f"archives[{one.name}]",
+                f"CloudTarget {one.name} takes de-identified data alone, and a query carries names of patients: remove "
+                "it from queryRetrieve.archives",
+            )
+
+
+def query_client_not_admitted(inputs: RouteInputs) -> Iterator[Finding]:
+    """Who may query also gets an association."""
+    query = inputs.route.spec.query_retrieve
+    if query is None:
+        return
+    listeners = _listeners(inputs, query)
+    if any(one.sources.policy is SourcePolicy.ANY for one in listeners):
+        return
+    admitted = {node.metadata.name for listener in listeners for node in inputs.nodes_of(listener)}
+    for node in inputs.query_clients():
+        if node.metadata.name not in admitted:
+            yield _fault(
+                inputs,
+                Accepted.QUERY_CLIENT_NOT_ADMITTED,
+                "clients",
+                f"DicomNode {node.metadata.name} may query, and listener {' or '.join(query.listeners)} rejects its "
+                "associations: add it to the sources of the listener",
+            )
+
+
+def query_client_not_found(inputs: RouteInputs) -> Iterator[Finding]:
+    """Every node that may query exists, and calls from somewhere."""
+    query = inputs.route.spec.query_retrieve
+    for reference in query.clients.nodes if query is not None else ():
+        node = inputs.nodes.get(reference.name)
+        field = f"clients.nodes[{reference.name}]"
+        if node is None:
+            sentence = f"there is no DicomNode {reference.name} in the namespace: create it, or correct the name"
+            yield _fault(inputs, ResolvedRefs.NODE_NOT_FOUND, field, sentence)
+        elif not node.spec.may_call:
+            sentence = f"DicomNode {reference.name} has no allowedSources and cannot query: add them, or remove it"
+            yield _fault(inputs, ResolvedRefs.NODE_MAY_NOT_CALL, field, sentence)
+
+
+def archive_not_found(inputs: RouteInputs) -> Iterator[Finding]:
+    """Every archive exists."""
+    for one in inputs.archives():
+        if inputs.target_of(one) is None:
+            yield _fault(
+                inputs,
+                ResolvedRefs.TARGET_NOT_FOUND,
+                f"archives[{one.name}]",
+                f"there is no {one.kind} {one.name} in the namespace: create it, or correct the name; until then "
+                "queries are not put to it",
+            )
+
+
+def plain_query_listener(inputs: RouteInputs) -> Iterator[Finding]:
+    """Identifiers and answers carry names of patients."""
+    query = inputs.route.spec.query_retrieve
+    if query is None or query.mode is not QueryMode.RUNNING:
+        return
+    for listener in _listeners(inputs, query):
+        if listener.tls is None:
+            yield Finding(
+                "DicomRoute",
+                inputs.route.metadata.name,
+                QueriesInClear.PLAIN_LISTENER,
+                True,
+                f"listener {listener.name} serves queries without TLS, so that names of patients cross the network in "
+                "clear: give it tls",
+                f"spec.listeners[{listener.name}].tls",
+            )
