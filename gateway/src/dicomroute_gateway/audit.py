@@ -3,6 +3,7 @@
 The names of attributes are said, never what they were to match, and how many entities were told, never which.
 """
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -11,7 +12,8 @@ import structlog
 EVENT: Final = "audit"
 """What the line of a record is called in the log, by which collectors route it."""
 
-log = structlog.get_logger("audit")
+# Whatever level the log has: who asked is written down.
+log = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class AuditRecord:
     address: str
     listener: str
     association: str
-    level: str
+    query_level: str
     keys: tuple[str, ...]
     count: int
     status: str

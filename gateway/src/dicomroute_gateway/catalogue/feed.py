@@ -76,10 +76,10 @@ class Catalogue:
         return self._is_rebuilt and self._index is not None
 
     def settle(self, timeout_seconds: float) -> bool:
-        """Wait until what was committed before this call is in the index; return whether it is."""
+        """Wait until all that was committed before this call is in the index; return whether it is."""
         wanted = self._taken
         with self._caught_up:
-            return self._caught_up.wait_for(lambda: self._done >= wanted, timeout_seconds)
+            return self._caught_up.wait_for(lambda: self.is_complete and self._done >= wanted, timeout_seconds)
 
     def damaged(self, error: Damaged) -> None:
         """Say that the index could not be asked: it is made anew."""
@@ -199,7 +199,9 @@ class Catalogue:
             self._closing.wait(min(_REST, time.monotonic() - begin))
         index.check()
         if not self._closing.is_set():
-            self._is_rebuilt = True
+            with self._caught_up:
+                self._is_rebuilt = True
+                self._caught_up.notify_all()
             log.info("catalogue.built", instances=len(present), read=count, seconds=round(time.monotonic() - began, 3))
 
     def _take_changes(self, index: Index) -> None:

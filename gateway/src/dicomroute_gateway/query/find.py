@@ -26,6 +26,7 @@ from .identifier import (
     decode_identifier,
     encode_identifier,
 )
+from .matching import is_universal
 from .models import FIND_MODELS, keyword_of, level_of, query_keys
 from .search import Match, Search
 
@@ -195,7 +196,7 @@ class _Find:
         level = level_of(model, identifier)
         self._level = str(level)
         keys = without_ours(query_keys(model, level, identifier, is_relational=self._has(_RELATIONAL)))
-        self._keys = tuple(keyword_of(tag) for tag, key in keys.items() if not key.is_empty)
+        self._keys = tuple(keyword_of(tag) for tag, key in keys.items() if not is_universal(key))
         if not self._service.places.take(settings.max_concurrent.queries, _PLACE_SECONDS):
             raise _Refused(Status.OUT_OF_RESOURCES, "too many queries are under way: ask again")
         try:
@@ -270,7 +271,7 @@ class _Find:
                 address=str(facts.address),
                 listener=facts.listener,
                 association=facts.identifier,
-                level=self._level,
+                query_level=self._level,
                 keys=self._keys,
                 count=self._told,
                 status=status,

@@ -131,7 +131,7 @@ class SpoolArchive:
                 yield Fetched(reference, received.transfer_syntax_uid, received.length, file)
 
     def _index(self) -> Index:
-        self._catalogue.settle(_SETTLE_SECONDS)
+        self._catalogue.settle(_SETTLE_SECONDS)  # after that much of it, what there is is told
         index = self._catalogue.index
         if index is None:
             raise IndexIncomplete(_BEING_BUILT)
