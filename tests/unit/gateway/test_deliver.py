@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomroute_gateway.configuration.model import Configuration
-from dicomroute_gateway.deliver.backoff import SOON_ATTEMPTS, full_jitter, retry_after_seconds, soon
+from dicomroute_gateway.deliver.backoff import SOON_ATTEMPTS, full_jitter, soon
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes as outcomes_of
 from dicomroute_gateway.deliver.cloud.replies.reasons import Reading
 from dicomroute_gateway.deliver.cloud.replies.result import Answer, parse_result
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.dicomweb.multipart import MultipartBody
+from dicomroute_gateway.dicomweb.retry_after import retry_after_seconds
 from dicomroute_gateway.spool.content import StoredFile, Unreadable
 
 ROOT = Path(__file__).parents[3]

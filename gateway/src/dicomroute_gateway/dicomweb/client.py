@@ -25,6 +25,9 @@ __all__ = ["Body", "Client", "CredentialFault", "CredentialMissing", "Response",
 
 _MOVED_BYTES: Final = 1 << 20
 """An answer of which so much has come since patience was last put off is moving."""
+_LEAST_BYTES: Final = 1 << 16
+"""What has to come within the patience of who reads block by block: less is a stall."""
+_WITHOUT_END: Final = 1e9
 _COMMON_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "dicomroute"}
 
 
@@ -32,7 +35,10 @@ class Response:
     """An answer that has begun. Reading it in time is watched: a byte now and then is a stall too."""
 
     def __init__(
-        self, response: aiohttp.ClientResponse, answer_seconds: float, go_on: Callable[[], None] | None = None
+        self,
+        response: aiohttp.ClientResponse,
+        answer_seconds: float,
+        go_on: Callable[..., None] | None = None,
     ) -> None:
         self._response = response
         self._go_on = go_on
@@ -52,6 +58,31 @@ class Response:
                 self._unmoved = 0
                 self._go_on()
         return bytes(content)
+
+    async def blocks(self, patience_seconds: float) -> AsyncIterator[bytes]:
+        """Yield the body as it comes, as long as 64 KiB come in each `patience_seconds`, or its end.
+
+        What the reader does with a block takes nothing of the patience. Raises TimeoutError.
+        """
+        loop = asyncio.get_running_loop()
+        moved, left = 0, patience_seconds
+        while True:
+            self._be_patient(patience_seconds + 1)
+            began = loop.time()
+            async with asyncio.timeout(left):
+                block = await self._response.content.readany()
+            if not block:
+                return
+            moved += len(block)
+            left -= loop.time() - began
+            if moved >= _LEAST_BYTES:
+                moved, left = 0, patience_seconds
+            self._be_patient(_WITHOUT_END)
+            yield block
+
+    def _be_patient(self, seconds: float) -> None:
+        if self._go_on is not None:
+            self._go_on(seconds)
 
 
 class Client:

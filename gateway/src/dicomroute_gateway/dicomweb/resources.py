@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
+from dicomroute_gateway.configuration.model import Provider
 
 _UID: Final = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*")
 """What may stand in a path as it is: PS3.5 9.1, and what archives take beside it."""
@@ -13,7 +13,15 @@ MOST_REQUEST_BYTES: Final[Mapping[Provider, int]] = {Provider.AZURE: 4 << 30, Pr
 """How long a request a provider documents to take. Those that are not here document no bound."""
 
 
-def studies(target: CloudTargetDestination) -> str:
+class Partitioned(Protocol):
+    """What has its studies in a data partition, or not."""
+
+    @property
+    def partition(self) -> str:
+        """The data partition of an Azure DICOM service, "" where it has none."""
+
+
+def studies(target: Partitioned) -> str:
     """Return the path of a target's studies, below its URL."""
     return f"/partitions/{target.partition}/studies" if target.partition else "/studies"
 
@@ -34,9 +42,14 @@ class Identified(Protocol):
         """SOP Instance UID (0008,0018)."""
 
 
-def instance(target: CloudTargetDestination, one: Identified) -> str | None:
+def instance(target: Partitioned, one: Identified) -> str | None:
     """Return the path of an instance; None when its UIDs are not such as a path can carry."""
-    uids = (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+    return below(target, one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+
+
+def below(target: Partitioned, *uids: str) -> str | None:
+    """Return the path of a study, of a series in it, or of an instance in that, by their UIDs; None as `instance`."""
     if not all(_UID.fullmatch(uid) for uid in uids):
         return None
-    return "{}/{}/series/{}/instances/{}".format(studies(target), *uids)
+    within = zip(("", "/series", "/instances"), uids, strict=False)
+    return studies(target) + "".join(f"{kind}/{uid}" for kind, uid in within)

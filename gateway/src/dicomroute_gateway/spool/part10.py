@@ -5,6 +5,7 @@ are in the journal. The preamble is zero, so that a file can be nothing but DICO
 """
 
 import struct
+from dataclasses import dataclass
 from typing import Final
 
 from dicomroute_gateway.identity import IMPLEMENTATION_CLASS_UID
@@ -50,6 +51,33 @@ def meta_length(data: bytes) -> int | None:
         else:
             offset += 8 + struct.unpack_from("<H", data, offset + 6)[0]
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class FileMeta:
+    """What File Meta Information says of the data set behind it, which has `length_before` bytes before it."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    length_before: int
+
+
+def file_meta(data: bytes) -> FileMeta | None:
+    """Return what the first bytes of a file say, None when they are too few or no such file."""
+    end = meta_length(data)
+    if end is None:
+        return None
+    values, offset = dict[int, str](), len(PREAMBLE)
+    while offset + 12 <= end:
+        element = struct.unpack_from("<H", data, offset + 2)[0]
+        if data[offset + 4 : offset + 6] in (b"OB", b"UN"):
+            offset += 12 + int(struct.unpack_from("<I", data, offset + 8)[0])
+            continue
+        length = int(struct.unpack_from("<H", data, offset + 6)[0])
+        values[element] = data[offset + 8 : offset + 8 + length].rstrip(b"\0 ").decode("latin-1")
+        offset += 8 + length
+    return FileMeta(values.get(0x0002, ""), values.get(0x0003, ""), values.get(0x0010, ""), end)
 
 
 def _uid(element: int, uid: str) -> bytes:

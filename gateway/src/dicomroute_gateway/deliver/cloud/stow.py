@@ -10,7 +10,6 @@ from typing import Final
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
 from dicomroute_gateway.deliver.attempt import apart, is_our_own
-from dicomroute_gateway.deliver.backoff import retry_after_seconds
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes
 from dicomroute_gateway.deliver.cloud.replies.reasons import reading
 from dicomroute_gateway.deliver.cloud.replies.result import Answer
@@ -21,6 +20,7 @@ from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Body, Client, CredentialFault, TransportFailed
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.dicomweb.multipart import MultipartBody
+from dicomroute_gateway.dicomweb.retry_after import retry_after_seconds
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.prepare.transcode import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from dicomroute_gateway.spool.content import Unreadable

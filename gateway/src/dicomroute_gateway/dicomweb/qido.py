@@ -1,0 +1,164 @@
+"""QIDO-RS: searches an origin server page by page, and comes to an end whatever the server does (PS3.18 10.6).
+
+A server may cap a page without saying so, ignore `offset`, send a page again, or shift pages while studies come in. So
+the next page is asked for until one brings nothing that is new, and what came before is left out.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from typing import Final, Protocol
+
+from pydicom.dataset import Dataset
+
+from dicomroute_gateway.configuration.model import Provider
+
+from . import json_model, resources
+from .client import Client, Response, TransportFailed
+from .endpoint import Endpoint
+from .retry_after import retry_after_seconds
+from .searchable import SEARCHING, Resource, Search, parameters, path
+
+_MOST_PAGE_BYTES: Final = 64 << 20
+_THROTTLED: Final = (429, 503)
+_USUAL_WAIT_SECONDS: Final = 1.0
+UNIQUE_KEYS: Final[Mapping[Resource, tuple[str, ...]]] = {
+    Resource.STUDIES: ("StudyInstanceUID",),
+    Resource.SERIES: ("StudyInstanceUID", "SeriesInstanceUID"),
+    Resource.INSTANCES: ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
+}
+
+
+class Origin(Endpoint, Protocol):
+    """An origin server: where it is, and whose."""
+
+    @property
+    def provider(self) -> Provider:
+        """Whose it is."""
+
+    @property
+    def partition(self) -> str:
+        """The data partition of an Azure DICOM service, "" where it has none."""
+
+
+class SearchFailed(Exception):
+    """The server answered, and not with a page; `reason` is a word for why, `status` the HTTP status."""
+
+    def __init__(self, reason: str, status: int, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page brought that is new.
+
+    `without_key` is how many of its data sets lacked a unique key: they are of no use to anybody. `is_last`: no further
+    page is to be asked for.
+    """
+
+    matches: Sequence[Dataset]
+    without_key: int
+    is_last: bool
+
+
+class Pages:
+    """One search: its pages one after the other, each asked for when it is wanted. For one task at a time."""
+
+    def __init__(self, client: Client, origin: Origin, search: Search, timeout_seconds: float) -> None:
+        self._client = client
+        self._origin = origin
+        self._search = search
+        self._timeout_seconds = timeout_seconds
+        self._offset = 0
+        self._seen: set[tuple[str, ...]] = set()
+        self._includes = True
+
+    async def page(self) -> Page:
+        """Return the next page, within the time-out. Raises SearchFailed, CredentialFault, TransportFailed."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                found = await self._found()
+        except TimeoutError as error:
+            raise TransportFailed("TimedOut", f"{self._origin.url} sent no whole answer to a search in time") from error
+        self._offset += len(found)
+        new, without_key = [], 0
+        for data_set in found:
+            key = self._key(data_set)
+            if not all(key):
+                without_key += 1
+            elif key not in self._seen:
+                self._seen.add(key)
+                new.append(data_set)
+        return Page(new, without_key, is_last=not new)
+
+    def _key(self, data_set: Dataset) -> tuple[str, ...]:
+        """Return the unique keys of a match; those that its path names are so whatever the server leaves out."""
+        named = (self._search.study_instance_uid, self._search.series_instance_uid, "")
+        keys = UNIQUE_KEYS[self._search.resource]
+        for keyword, uid in zip(keys, named, strict=False):
+            if uid and not data_set.get(keyword):
+                setattr(data_set, keyword, uid)
+        return tuple(str(data_set.get(keyword) or "") for keyword in keys)
+
+    async def _found(self) -> Sequence[Dataset]:
+        """Return what the server has from the offset on; a server that wants to be left alone is asked once more."""
+        for waits in (True, False):
+            async with self._client.request(self._origin, "GET", self._url(), _ACCEPTED) as response:
+                if response.status in (200, 206):
+                    return await _decoded(response)
+                # A server may not know a study, and one may say of a page behind the last that there is none.
+                is_within = bool(self._search.study_instance_uid)
+                if response.status == 204 or (response.status == 404 and (is_within or self._offset)):
+                    return []
+                if response.status in _THROTTLED and waits:
+                    seconds = retry_after_seconds(response.headers.get("Retry-After"), time.time())
+                elif response.status == 400 and self._includes and not self._offset:
+                    self._includes = False  # what it does not know to include, it need not
+                    return await self._found()
+                else:
+                    raise _failure(response.status)
+            await asyncio.sleep(_USUAL_WAIT_SECONDS if seconds is None else seconds)
+        raise AssertionError
+
+    def _url(self) -> str:
+        searching = SEARCHING[self._origin.provider]
+        paging = [f"limit={searching.most}", *([f"offset={self._offset}"] if self._offset else [])]
+        where = path(self._search, resources.studies(self._origin))
+        return f"{where}?{'&'.join((*parameters(self._search, searching, included=self._includes), *paging))}"
+
+
+_ACCEPTED: Final = {"Accept": "application/dicom+json"}
+
+
+async def _decoded(response: Response) -> Sequence[Dataset]:
+    content = await response.read(_MOST_PAGE_BYTES + 1)
+    if len(content) > _MOST_PAGE_BYTES:
+        sentence = f"a page of its answer has more than {_MOST_PAGE_BYTES >> 20} MiB: it keeps no limit"
+        raise SearchFailed("AnswerTooLarge", response.status, sentence)
+    kind = Message()
+    kind["Content-Type"] = response.headers.get("Content-Type", "")
+    charset = kind.get_param("charset")
+    try:
+        return await asyncio.to_thread(json_model.decode, content, charset if isinstance(charset, str) else None)
+    except json_model.NotDicomJson as error:
+        raise SearchFailed(
+            "AnswerUnreadable", response.status, f"its answer to a search is no such: {error}"
+        ) from error
+
+
+def _failure(status: int) -> SearchFailed:
+    match status:
+        case 413:
+            return SearchFailed("TooBroad", status, "it finds a search too broad (HTTP 413)")
+        case 401 | 403:
+            return SearchFailed("NotAuthorized", status, f"it does not let the gateway search (HTTP {status})")
+        case 429 | 503:
+            return SearchFailed("Throttled", status, f"it asks to be left alone (HTTP {status})")
+        case _ if status >= 500:
+            return SearchFailed("ServerError", status, f"it failed to search (HTTP {status})")
+        case _:
+            return SearchFailed("SearchRefused", status, f"it refused a search (HTTP {status})")
