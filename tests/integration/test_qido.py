@@ -11,9 +11,10 @@ import pytest
 from archive_server import ArchiveServer, Play
 from origin import destination, with_client
 from orthanc import Orthanc
-from pydicom.dataset import Dataset
+from pydicom.datadict import tag_for_keyword
 from studies import MR, instance, instance_uid, series_uid, study_uid
 
+from dicomroute_gateway.decoded import Attributes
 from dicomroute_gateway.dicomweb.client import Client, TransportFailed
 from dicomroute_gateway.dicomweb.qido import Pages, SearchFailed
 from dicomroute_gateway.dicomweb.searchable import Resource, Search
@@ -40,12 +41,12 @@ def serve() -> Iterator[Callable[..., ArchiveServer]]:
 
 def search(
     secrets: Path, url: str, wanted: Search, provider: str = "Generic", timeout_seconds: float = 10
-) -> tuple[list[Dataset], list[int]]:
+) -> tuple[list[Attributes], list[int]]:
     """Return everything that a search finds, and how many were new on each page."""
 
-    async def all_pages(client: Client) -> tuple[list[Dataset], list[int]]:
+    async def all_pages(client: Client) -> tuple[list[Attributes], list[int]]:
         pages = Pages(client, destination(url, NONE, provider=provider), wanted, timeout_seconds)
-        found, counts = list[Dataset](), list[int]()
+        found, counts = list[Attributes](), list[int]()
         while True:
             page = await pages.page()
             if page.is_last:
@@ -56,8 +57,12 @@ def search(
     return with_client(secrets, all_pages)
 
 
-def uids(found: list[Dataset]) -> list[str]:
-    return sorted(str(one.StudyInstanceUID) for one in found)
+def uids(found: list[Attributes]) -> list[str]:
+    return sorted(texts(found, "StudyInstanceUID"))
+
+
+def texts(found: list[Attributes], keyword: str) -> list[str]:
+    return [one[tag_for_keyword(keyword) or 0].text for one in found]
 
 
 ALL = sorted(study_uid(study) for study in range(1, STUDIES + 1))
@@ -101,12 +106,12 @@ def test_each_provider_finds_by_what_it_matches_and_takes_the_rest_as_nothing_sa
     assert uids(found) == ALL  # for whoever asks to match
     included = ["NumberOfStudyRelatedInstances", "ModalitiesInStudy", "AvailableTransferSyntaxUID"]
     found, _ = search(tmp_path, server.url, Search(Resource.STUDIES, included=included), provider)
-    assert {str(one.NumberOfStudyRelatedInstances) for one in found} == {"2"}
+    assert set(texts(found, "NumberOfStudyRelatedInstances")) == {"2"}
     found, _ = search(tmp_path, server.url, Search(Resource.SERIES, study_uid(3)), provider)
-    assert [one.SeriesInstanceUID for one in found] == [series_uid(3, 1)]
+    assert texts(found, "SeriesInstanceUID") == [series_uid(3, 1)]
     within = Search(Resource.INSTANCES, study_uid(3), series_uid(3, 1), {"SOPClassUID": MR})
     found, _ = search(tmp_path, server.url, within, provider)
-    assert [one.SOPInstanceUID for one in found] == [instance_uid(3, 1, number) for number in (1, 2)]
+    assert texts(found, "SOPInstanceUID") == [instance_uid(3, 1, number) for number in (1, 2)]
     assert not [one for one in server.searches() if "=&" in one or one.endswith("=")]
 
 
@@ -118,8 +123,8 @@ def test_names_are_found_whatever_their_case_groups_and_alphabet(
     server.keep(*(instance(study, PatientName=name) for study, name in enumerate(names)))
     for study, key in enumerate(("müller*", "山田*", "o'brien^ann", "*ewa")):
         found, _ = search(tmp_path, server.url, Search(Resource.STUDIES, keys={"PatientName": key}))
-        assert [str(one.PatientName) for one in found] == [names[study]]
-        assert [one.StudyInstanceUID for one in found] == [study_uid(study)]
+        assert texts(found, "PatientName") == [names[study]]
+        assert uids(found) == [study_uid(study)]
 
 
 @pytest.mark.parametrize("status, reason", [(400, "SearchRefused"), (401, "NotAuthorized"), (403, "NotAuthorized"),
@@ -225,7 +230,7 @@ def test_orthanc_is_asked_what_it_understands(tmp_path: Path, any_orthanc: Calla
     assert found(AccessionNumber="none") == []
     within = Search(Resource.INSTANCES, study_uid(2), included=["SOPClassUID"])
     instances, _ = search(tmp_path, orthanc.url, within, "Orthanc")
-    assert sorted(one.SOPInstanceUID for one in instances) == [instance_uid(2, 1, number) for number in (1, 2, 3)]
-    assert {str(one.SOPClassUID) for one in instances} == {"1.2.840.10008.5.1.4.1.1.2"}
-    (first, *_) = search(tmp_path, orthanc.url, Search(Resource.STUDIES, keys={"AccessionNumber": "A-1"}), "Orthanc")[0]
-    assert str(first.PatientName) == "Müller^Jörg"
+    assert sorted(texts(instances, "SOPInstanceUID")) == [instance_uid(2, 1, number) for number in (1, 2, 3)]
+    assert set(texts(instances, "SOPClassUID")) == {"1.2.840.10008.5.1.4.1.1.2"}
+    named, _ = search(tmp_path, orthanc.url, Search(Resource.STUDIES, keys={"AccessionNumber": "A-1"}), "Orthanc")
+    assert texts(named, "PatientName") == ["Müller^Jörg"]

@@ -10,14 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pydicom import config
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset
+
+from dicomroute_gateway.decoded import Attributes, Element
 
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
-_WHOLE: Final = frozenset(("SL", "SS", "SV", "UL", "US", "UV"))
+_WHOLE: Final = frozenset(("IS", "SL", "SS", "SV", "UL", "US", "UV"))
 _REAL: Final = frozenset(("FD", "FL"))
 _BINARY: Final = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
 _SEVERAL: Final = frozenset(("CS", "UI"))
@@ -36,12 +35,11 @@ class _NoValue(Exception):
     """What stands there is no value of its VR."""
 
 
-def decode(content: bytes, charset: str | None = None) -> list[Dataset]:
+def decode(content: bytes, charset: str | None = None) -> list[dict[int, Element]]:
     """Return the data sets in an answer: a list of them, or one alone; without a byte there is none.
 
-    `charset` is what the answer's Content-Type says; JSON is UTF-8 without it (RFC 8259 8.1). Values are text as
-    queries have it: numbers of IS and DS as these are written, of binary VRs as numbers. What is no value, and what is
-    not text (InlineBinary, BulkDataURI), is left out. Raises NotDicomJson.
+    `charset` is what its Content-Type says; JSON is UTF-8 without it (RFC 8259 8.1). What is no value, and what
+    is not text (InlineBinary, BulkDataURI), is left out. Raises NotDicomJson.
     """
     if not content.strip():
         return []
@@ -57,8 +55,8 @@ def decode(content: bytes, charset: str | None = None) -> list[Dataset]:
     return [_data_set(one, 0) for one in document]
 
 
-def _data_set(item: Mapping[str, Any], depth: int) -> Dataset:
-    data_set = Dataset()
+def _data_set(item: Mapping[str, Any], depth: int) -> dict[int, Element]:
+    found: dict[int, Element] = {}
     for name, attribute in item.items():
         if not _TAG.fullmatch(name) or not isinstance(attribute, Mapping):
             continue
@@ -69,11 +67,10 @@ def _data_set(item: Mapping[str, Any], depth: int) -> Dataset:
         given = attribute.get("Value", [])
         values = given if isinstance(given, list) else [given]
         try:
-            value = _sequence(values, depth) if vr == "SQ" else _value(vr, values)
+            found[tag] = _sequence(values, depth) if vr == "SQ" else Element(vr, _texts(vr, values))
         except _NoValue:
             continue
-        data_set.add(DataElement(tag, vr, value, validation_mode=config.IGNORE))
-    return data_set
+    return found
 
 
 def _vr(tag: int, said: object) -> str:
@@ -85,44 +82,43 @@ def _vr(tag: int, said: object) -> str:
         return "UN"
 
 
-def _sequence(values: Sequence[Any], depth: int) -> list[Dataset]:
+def _sequence(values: Sequence[Any], depth: int) -> Element:
     if depth >= _MOST_DEPTH:
         raise _NoValue
-    return [_data_set(one, depth + 1) for one in values if isinstance(one, Mapping)]
+    items: tuple[Attributes, ...] = tuple(_data_set(one, depth + 1) for one in values if isinstance(one, Mapping))
+    return Element("SQ", (), items)
 
 
-def _value(vr: str, values: Sequence[Any]) -> Any:
+def _texts(vr: str, values: Sequence[Any]) -> tuple[str, ...]:
     if vr in _SEVERAL:
         values = [part for one in values for part in (one.split("\\") if isinstance(one, str) else (one,))]
-    converted = [_single(vr, one) for one in values]
-    while converted and converted[-1] in (None, ""):
-        converted.pop()
-    if not converted:
-        return None if vr in _WHOLE or vr in _REAL or vr == "AT" else ""
-    return converted[0] if len(converted) == 1 else converted
+    texts = [_text(vr, one) for one in values]
+    while texts and not texts[-1]:
+        texts.pop()
+    return tuple(texts)
 
 
-def _single(vr: str, value: Any) -> Any:
-    """Return one value; None is an empty one."""
+def _text(vr: str, value: Any) -> str:
+    """Return one value; "" is an empty one."""
     if vr == "PN":
         return _name(value)
     if value is None:
-        return "" if vr not in _WHOLE and vr not in _REAL else None
+        return ""
     if isinstance(value, (bool, list, Mapping)):
         raise _NoValue
+    if isinstance(value, str) and not value.strip(" \0"):
+        return ""
     if vr == "AT":
         if isinstance(value, str) and _TAG.fullmatch(value):
-            return int(value, 16)
+            return value.upper()
         raise _NoValue
     if vr in _WHOLE:
-        return _integer(value)
+        return str(_integer(value))
     if vr in _REAL:
-        return _number(value)
-    if vr == "IS":
-        return value.strip() if isinstance(value, str) and not value.strip() else str(_integer(value))
+        return repr(_number(value)).removesuffix(".0")
     if vr == "DS":
         return _decimal(value)
-    return value if isinstance(value, str) else _shortest(_number(value))
+    return value.strip("\0").rstrip(" ") if isinstance(value, str) else _shortest(_number(value))
 
 
 def _name(value: Any) -> str:
@@ -130,11 +126,11 @@ def _name(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):  # of servers that write it as other text
-        return value.rstrip("=")
+        return value.rstrip("^= ")
     if not isinstance(value, Mapping):
         raise _NoValue
     groups = [value.get(group) for group in _GROUPS]
-    return "=".join(group if isinstance(group, str) else "" for group in groups).rstrip("=")
+    return "=".join(group.rstrip("^ ") if isinstance(group, str) else "" for group in groups).rstrip("=")
 
 
 def _number(value: Any) -> float:
@@ -163,9 +159,8 @@ def _integer(value: Any) -> int:
 def _decimal(value: Any) -> str:
     """Return a decimal string of at most 16 characters (PS3.5 6.2, DS): as it stands where it is text."""
     if isinstance(value, str):
-        text = value.strip()
-        if text:
-            _number(text)
+        text = value.strip(" \0")
+        _number(text)
         if len(text) <= _MOST_DS_CHARACTERS:
             return text
     return _shortest(_number(value))

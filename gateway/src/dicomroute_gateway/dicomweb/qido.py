@@ -6,14 +6,13 @@ the next page is asked for until one brings nothing that is new, and what came b
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
 from typing import Final, Protocol
 
-from pydicom.dataset import Dataset
-
 from dicomroute_gateway.configuration.model import Provider
+from dicomroute_gateway.decoded import Attributes, Element
 
 from . import json_model, resources
 from .client import Client, Response, TransportFailed
@@ -24,11 +23,10 @@ from .searchable import SEARCHING, Resource, Search, parameters, path
 _MOST_PAGE_BYTES: Final = 64 << 20
 _THROTTLED: Final = (429, 503)
 _USUAL_WAIT_SECONDS: Final = 1.0
-UNIQUE_KEYS: Final[Mapping[Resource, tuple[str, ...]]] = {
-    Resource.STUDIES: ("StudyInstanceUID",),
-    Resource.SERIES: ("StudyInstanceUID", "SeriesInstanceUID"),
-    Resource.INSTANCES: ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
-}
+_UNIQUE_KEYS: Final = (0x0020000D, 0x0020000E, 0x00080018)
+"""Study, Series and SOP Instance UID."""
+_DEPTH: Final = {Resource.STUDIES: 1, Resource.SERIES: 2, Resource.INSTANCES: 3}
+"""How many of them identify a match."""
 
 
 class Origin(Endpoint, Protocol):
@@ -56,11 +54,11 @@ class SearchFailed(Exception):
 class Page:
     """What a page brought that is new.
 
-    `without_key` is how many of its data sets lacked a unique key: they are of no use to anybody. `is_last`: no further
+    `without_key` is how many of its matches lacked a unique key: they are of no use to anybody. `is_last`: no further
     page is to be asked for.
     """
 
-    matches: Sequence[Dataset]
+    matches: Sequence[Attributes]
     without_key: int
     is_last: bool
 
@@ -85,26 +83,26 @@ class Pages:
         except TimeoutError as error:
             raise TransportFailed("TimedOut", f"{self._origin.url} sent no whole answer to a search in time") from error
         self._offset += len(found)
-        new, without_key = [], 0
-        for data_set in found:
-            key = self._key(data_set)
+        new, without_key = list[Attributes](), 0
+        for match in found:
+            key = self._key(match)
             if not all(key):
                 without_key += 1
             elif key not in self._seen:
                 self._seen.add(key)
-                new.append(data_set)
+                new.append(match)
         return Page(new, without_key, is_last=not new)
 
-    def _key(self, data_set: Dataset) -> tuple[str, ...]:
+    def _key(self, match: dict[int, Element]) -> tuple[str, ...]:
         """Return the unique keys of a match; those that its path names are so whatever the server leaves out."""
         named = (self._search.study_instance_uid, self._search.series_instance_uid, "")
-        keys = UNIQUE_KEYS[self._search.resource]
-        for keyword, uid in zip(keys, named, strict=False):
-            if uid and not data_set.get(keyword):
-                setattr(data_set, keyword, uid)
-        return tuple(str(data_set.get(keyword) or "") for keyword in keys)
+        tags = _UNIQUE_KEYS[: _DEPTH[self._search.resource]]
+        for tag, uid in zip(tags, named, strict=False):
+            if uid and (tag not in match or not match[tag].text):
+                match[tag] = Element("UI", (uid,))
+        return tuple(match[tag].text if tag in match else "" for tag in tags)
 
-    async def _found(self) -> Sequence[Dataset]:
+    async def _found(self) -> Sequence[dict[int, Element]]:
         """Return what the server has from the offset on; a server that wants to be left alone is asked once more."""
         for waits in (True, False):
             async with self._client.request(self._origin, "GET", self._url(), _ACCEPTED) as response:
@@ -134,7 +132,7 @@ class Pages:
 _ACCEPTED: Final = {"Accept": "application/dicom+json"}
 
 
-async def _decoded(response: Response) -> Sequence[Dataset]:
+async def _decoded(response: Response) -> Sequence[dict[int, Element]]:
     content = await response.read(_MOST_PAGE_BYTES + 1)
     if len(content) > _MOST_PAGE_BYTES:
         sentence = f"a page of its answer has more than {_MOST_PAGE_BYTES >> 20} MiB: it keeps no limit"

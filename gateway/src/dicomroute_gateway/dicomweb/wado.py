@@ -7,7 +7,7 @@ is read when there is room for it: no instance is ever in memory.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.message import Message
@@ -91,7 +91,7 @@ class Into:
 
 async def retrieve(
     client: Client, endpoint: Endpoint, path: str, folder: Folder, patience: Patience, study_instance_uid: str
-) -> AsyncIterator[Part]:
+) -> AsyncGenerator[Part]:
     """Yield the instances of a resource, each once it is whole; its file is the caller's from then on.
 
     An instance of another study than the one that is asked for is refused, and so is what is no instance: the others
