@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
 def archive(loop: QueryLoop, secrets: Path, url: str, provider: str) -> CloudTargetArchive:
     target = destination(url, {"type": "None"}, provider=provider)
     kept = FetchedFiles(lambda: False, lambda: True)
-    return CloudTargetArchive("CloudTarget/archive", True, lambda: target, secrets, loop, kept)
+    return CloudTargetArchive("CloudTarget/archive", target, secrets, loop, kept)
 
 
 @pytest.fixture

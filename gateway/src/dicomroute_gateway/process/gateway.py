@@ -253,7 +253,7 @@ class Gateway:
         transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts)
         deliverer = Deliverer(spool, preparing, following.configuration, transports.to, self._measures)
         deliverer.start()
-        querying = Querying(spool, following.configuration, self._measures)
+        querying = Querying(spool, following.configuration, settings.secrets, self._measures)
         reception = Reception(spool, following.in_force, self._measures)
         return _Opened(
             spool,

@@ -51,16 +51,10 @@ log = structlog.get_logger(__name__)
 
 
 class CloudTargetArchive:
-    """Asks one origin server. `origin` returns it as it is configured at the moment."""
+    """Asks one origin server: a request under way goes on with what was configured when it began."""
 
     def __init__(
-        self,
-        name: str,
-        required: bool,
-        origin: Callable[[], Origin],
-        secrets: Path,
-        loop: QueryLoop,
-        files: FetchedFiles,
+        self, name: str, origin: Origin, secrets: Path, loop: QueryLoop, files: FetchedFiles, *, required: bool = True
     ) -> None:
         self.name = name
         self.required = required
@@ -70,6 +64,10 @@ class CloudTargetArchive:
         self._files = files
         self._totals: OrderedDict[tuple[str, ...], int] = OrderedDict()
         """How many instances a study or a series had when it was listed last, as far as that is known."""
+
+    def configure(self, origin: Origin, *, required: bool) -> None:
+        """Take over how the server is configured now."""
+        self._origin, self.required = origin, required
 
     async def close(self) -> None:
         """End its connections. Runs in the loop."""
@@ -103,7 +101,7 @@ class CloudTargetArchive:
         self, references: Sequence[InstanceReference], folder: Path, check: Check, timeout_seconds: float
     ) -> Iterator[Fetched | NotFetched]:
         """Yield each instance once it is whole; see Archive.fetch."""
-        origin = self._origin()
+        origin = self._origin
         errands, impossible = self._errands(origin, references)
         yield from (NotFetched(one, "UIDInvalid") for one in impossible)
         patience = Patience(timeout_seconds, timeout_seconds)
@@ -139,7 +137,7 @@ class CloudTargetArchive:
         More are needed where a server takes no list of UIDs, for several modalities, of which any may match, and where
         it searches series and instances within their study alone.
         """
-        searching = SEARCHING[self._origin().provider]
+        searching = SEARCHING[self._origin.provider]
         study, series = _single(keys, _STUDY), _single(keys, _SERIES)
         if level is Level.STUDY:
             study = ""
@@ -172,7 +170,7 @@ class CloudTargetArchive:
 
     def pages(self, search: Search, check: Check, timeout_seconds: float) -> Iterator[Sequence[Attributes]]:
         """Yield what one search finds, page by page. Raises ArchiveFailed, and what `check` raises."""
-        pages = Pages(self._client, self._origin(), search, timeout_seconds)
+        pages = Pages(self._client, self._origin, search, timeout_seconds)
         while True:
             page = self._ask(pages.page(), check)
             if page.without_key:

@@ -87,11 +87,10 @@ class FetchedFiles:
         return FetchedFile(folder / f"{number:012d}.dcm", number, key, self._has_room)
 
 
-def empty_folder(spool: Path) -> Path:
-    """Return the folder for such files of a spool, emptied of what an earlier run left. Raises OSError."""
+def forget(spool: Path) -> Path:
+    """Remove what an earlier run left in a spool; return the folder for such files, which need not be there."""
     folder = spool / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
     return folder
 
 

@@ -1,0 +1,41 @@
+"""The archives that the configuration names, each with the connections that it keeps."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.query.archive import Archive
+from dicomroute_gateway.query.cloud_target import CloudTargetArchive
+from dicomroute_gateway.query.loop import QueryLoop
+from dicomroute_gateway.spool.fetched import FetchedFiles
+
+
+class Archives:
+    """Archives by their names. Safe to use from several threads."""
+
+    def __init__(self, configuration: Callable[[], Configuration], secrets: Path, files: FetchedFiles) -> None:
+        self._configuration = configuration
+        self._secrets = secrets
+        self._files = files
+        self._loop = QueryLoop()
+        self._archives: dict[str, CloudTargetArchive] = {}
+
+    def __call__(self) -> Sequence[Archive]:
+        """Return those of the configuration in force, as they are configured now, the preferred one first."""
+        found = self._configuration().query_retrieve
+        return [self._archive(one) for one in found.archives] if found is not None else []
+
+    def close(self) -> None:
+        """End all connections. Nothing is asked any more."""
+        self._loop.close(*(one.close() for one in self._archives.values()))
+
+    def _archive(self, settings: CloudTargetDestination) -> CloudTargetArchive:
+        name = str(settings.key)
+        kept = self._archives.get(name)
+        if kept is None:
+            made = CloudTargetArchive(
+                name, settings, self._secrets, self._loop, self._files, required=settings.required
+            )
+            kept = self._archives.setdefault(name, made)
+        kept.configure(settings, required=settings.required)
+        return kept
