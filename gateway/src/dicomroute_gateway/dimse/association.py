@@ -16,9 +16,10 @@ from .associate import AssociateRequest, decode_associate_request, encode_associ
 from .cancel import ABORTED_BY_PEER, hears_cancel
 from .command import MAX_COMMAND_BYTES, Command, CommandError, Status, decode_command, encode_response
 from .items import MAX_ASSOCIATE_BYTES
+from .message import Message, MessageResponder
 from .negotiation import MAX_UID, ContextResult, NegotiatedContext, abstract_syntaxes_of, described_contexts
 from .refused import Caller
-from .services import AssociationFacts, Call, Exchange, Reply, Service, Services
+from .services import AssociationFacts, Call, Reply, Service, Services
 from .strangers import Stranger, recognize
 from .stream import (
     AbortReason,
@@ -33,6 +34,7 @@ from .stream import (
     encode_data_set,
     send_all,
 )
+from .suboperations import StoreOperations
 from .wire import PeerGone, PeerStalled, Wire
 
 _PROVIDER: Final = 2
@@ -109,7 +111,7 @@ class Association:
         self._contexts: dict[int, tuple[NegotiatedContext, Service]] = {}
         self._extended: dict[str, bytes] = {}
         self._peer_max_pdu_bytes = 0
-        self._message: _Message | None = None
+        self._message: Message | None = None
         self._message_time = 0.0
         """When the message under way began, on the monotonic clock."""
         self._is_established = False
@@ -220,6 +222,13 @@ class Association:
         self._contexts = negotiated.accepted
         self._extended = negotiated.extended
         self._peer_max_pdu_bytes = request.max_pdu_bytes
+        self.operations = StoreOperations(
+            self._wire,
+            self._stream,
+            negotiated.turned_about(),
+            request.max_pdu_bytes,
+            self._limits.stall_timeout_seconds,
+        )
         self._is_established = True
         self._established_time = time.monotonic()
         self._send(
@@ -292,7 +301,7 @@ class Association:
                 )
             if not self._is_still_admitted():
                 raise NoLongerAdmitted
-            self._message = _Message(*accepted)
+            self._message = Message(*accepted)
         message = self._message
         if fragment.context_id != message.context.context_id:
             raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "one message came in two contexts")
@@ -322,11 +331,11 @@ class Association:
                 return
         exchange, message.exchange = message.exchange, None
         if exchange is not None:
-            exchange.answer(_Responder(self, message, message.command))
+            exchange.answer(MessageResponder(self, message, message.command))
         self._message = None
         self._stream.let_go()
 
-    def respond(self, message: "_Message", command: Command, reply: Reply) -> None:
+    def respond(self, message: Message, command: Command, reply: Reply) -> None:
         """Send a response to a message, and count it when it is the final one."""
         is_success = reply.status == Status.SUCCESS
         if reply.is_final and not is_success:
@@ -338,7 +347,8 @@ class Association:
                 **({} if reply.instance is None else {"instance": reply.instance}),
             )
         context_id, most = message.context.context_id, self._peer_max_pdu_bytes
-        response = encode_response(command, reply.status, reply.comment, has_data_set=reply.data_set is not None)
+        has_data_set = reply.data_set is not None
+        response = encode_response(command, reply.status, reply.comment, reply.counts, has_data_set=has_data_set)
         pdus = encode_command(context_id, response, most)
         if reply.data_set is not None:
             pdus += encode_data_set(context_id, reply.data_set, most)
@@ -347,7 +357,7 @@ class Association:
             self._stored += is_success
             self._refused += not is_success
 
-    def is_cancelled(self, message: "_Message", command: Command) -> bool:
+    def is_cancelled(self, message: Message, command: Command) -> bool:
         """Return whether the peer wants no more of the answer to a message."""
         message.is_cancelled = message.is_cancelled or hears_cancel(self._stream, command.message_id)
         return message.is_cancelled
@@ -374,34 +384,3 @@ class Association:
 
 def _nowhere() -> None:
     """Leave what was never entered."""
-
-
-class _Message:
-    """A DIMSE message on its way in (PS3.7 section 6.3)."""
-
-    __slots__ = ("command", "command_bytes", "context", "exchange", "is_cancelled", "service")
-
-    def __init__(self, context: NegotiatedContext, service: Service) -> None:
-        self.context = context
-        self.service = service
-        self.command_bytes = bytearray()
-        self.command: Command | None = None
-        self.exchange: Exchange | None = None
-        self.is_cancelled = False
-
-
-class _Responder:
-    """Answers one message of an association."""
-
-    def __init__(self, association: Association, message: _Message, command: Command) -> None:
-        self._association = association
-        self._message = message
-        self._command = command
-
-    def respond(self, reply: Reply) -> None:
-        """Send a response."""
-        self._association.respond(self._message, self._command, reply)
-
-    def is_cancelled(self) -> bool:
-        """Return whether the peer wants no more of the answer."""
-        return self._association.is_cancelled(self._message, self._command)

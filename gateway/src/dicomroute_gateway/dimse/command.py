@@ -18,7 +18,9 @@ class CommandField(IntEnum):
     """Command Field (0000,0100) values that this gateway knows (PS3.7 table E.1-1)."""
 
     C_STORE_RQ = 0x0001
+    C_GET_RQ = 0x0010
     C_FIND_RQ = 0x0020
+    C_MOVE_RQ = 0x0021
     C_ECHO_RQ = 0x0030
     C_CANCEL_RQ = 0x0FFF
 
@@ -34,13 +36,30 @@ class Status(IntEnum):
     UNRECOGNIZED_OPERATION = 0x0211
     OUT_OF_RESOURCES = 0xA700
     """Also of a query that finds more than is told."""
+    CANNOT_CALCULATE_MATCHES = 0xA701
+    """Of a retrieval: it is not known how many instances there are (PS3.4 table C.4-2)."""
+    CANNOT_PERFORM = 0xA702
+    """Of a retrieval: no sub-operation could be performed."""
+    MOVE_DESTINATION_UNKNOWN = 0xA801
     DATA_SET_MISMATCH = 0xA900
+    SUB_OPERATIONS_FAILED = 0xB000
+    """Of a retrieval: complete, with failures or warnings."""
     CANNOT_UNDERSTAND = 0xC000
     """Of a query: it cannot be processed."""
     CANCEL = 0xFE00
     PENDING = 0xFF00
     PENDING_WARNING = 0xFF01
     """Pending; an attribute that was asked for is not supported (PS3.4 table C.4-1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubOperations:
+    """How the sub-operations of a retrieval stand (PS3.7 9.1.3.1); `remaining` is said while some remain."""
+
+    remaining: int | None
+    completed: int
+    failed: int
+    warning: int
 
 
 class CommandError(Exception):
@@ -59,6 +78,8 @@ class Command:
     move_originator_ae_title: str
     message_id_being_responded_to: int | None = None
     """Of a response, and of a C-CANCEL-RQ."""
+    move_destination: str = ""
+    status: int | None = None
 
     @property
     def is_request(self) -> bool:
@@ -83,14 +104,23 @@ def decode_command(data: bytes) -> Command:
         affected_sop_instance_uid=text_of(elements, 0x1000),
         move_originator_ae_title=text_of(elements, 0x1030),
         message_id_being_responded_to=us_of(elements, 0x0120),
+        move_destination=text_of(elements, 0x0600).strip(" "),
+        status=us_of(elements, 0x0900),
     )
     if command.is_request and command.message_id is None:
         raise CommandError("the request has no Message ID (0000,0110)")
     return command
 
 
-def encode_response(command: Command, status: int, comment: str = "", *, has_data_set: bool = False) -> bytes:
-    """Return the response to `command` (PS3.7 sections 9.3.1.2 and 9.3.5.2).
+def encode_response(
+    command: Command,
+    status: int,
+    comment: str = "",
+    counts: SubOperations | None = None,
+    *,
+    has_data_set: bool = False,
+) -> bytes:
+    """Return the response to `command` (PS3.7 sections 9.3.1.2 to 9.3.5.2).
 
     `comment` becomes the Error Comment (0000,0902), LO: at most 64 characters. A data set may follow.
     """
@@ -106,6 +136,9 @@ def encode_response(command: Command, status: int, comment: str = "", *, has_dat
         elements.append((0x0902, text + b" " * (len(text) % 2)))
     if command.affected_sop_instance_uid:
         elements.append((0x1000, encode_uid(command.affected_sop_instance_uid)))
+    if counts is not None:
+        numbers = (counts.remaining, counts.completed, counts.failed, counts.warning)
+        elements += [(0x1020 + n, struct.pack("<H", one)) for n, one in enumerate(numbers) if one is not None]
     return encode_elements(elements)
 
 

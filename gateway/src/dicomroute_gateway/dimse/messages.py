@@ -42,18 +42,31 @@ class Response:
         return self.status == 0 or self.status >> 12 == 0xB
 
 
-def encode_store_request(message_id: int, sop_class_uid: str, sop_instance_uid: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class MoveOriginator:
+    """Who asked for a C-STORE by a C-MOVE: its AE title, and the ID of that message (PS3.7 9.1.1.1)."""
+
+    ae_title: str
+    message_id: int
+
+
+def encode_store_request(
+    message_id: int, sop_class_uid: str, sop_instance_uid: str, originator: MoveOriginator | None = None
+) -> bytes:
     """Return the command set of a C-STORE-RQ of medium priority (PS3.7 table 9.3-1)."""
-    return encode_elements(
-        (
-            (0x0002, encode_uid(sop_class_uid)),
-            (0x0100, struct.pack("<H", CommandField.C_STORE_RQ)),
-            (0x0110, struct.pack("<H", message_id)),
-            (0x0700, struct.pack("<H", _MEDIUM)),
-            (0x0800, struct.pack("<H", HAS_DATA_SET)),
-            (0x1000, encode_uid(sop_instance_uid)),
-        )
-    )
+    elements = [
+        (0x0002, encode_uid(sop_class_uid)),
+        (0x0100, struct.pack("<H", CommandField.C_STORE_RQ)),
+        (0x0110, struct.pack("<H", message_id)),
+        (0x0700, struct.pack("<H", _MEDIUM)),
+        (0x0800, struct.pack("<H", HAS_DATA_SET)),
+        (0x1000, encode_uid(sop_instance_uid)),
+    ]
+    if originator is not None:
+        title = originator.ae_title.encode("ascii", "replace")[:16]
+        elements.append((0x1030, title + b" " * (len(title) % 2)))
+        elements.append((0x1031, struct.pack("<H", originator.message_id)))
+    return encode_elements(elements)
 
 
 def encode_echo_request(message_id: int) -> bytes:

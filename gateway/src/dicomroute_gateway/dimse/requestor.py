@@ -14,7 +14,14 @@ from .command import MAX_COMMAND_BYTES, CommandField
 from .connect import connect
 from .failures import ContextRefusal, ContextRefused, PeerViolation, RequestorFailure
 from .items import invalid
-from .messages import Response, decode_response, encode_echo_request, encode_store_request, response_field
+from .messages import (
+    MoveOriginator,
+    Response,
+    decode_response,
+    encode_echo_request,
+    encode_store_request,
+    response_field,
+)
 from .negotiation import ProposedContext
 from .propose import (
     VERIFYING,
@@ -67,6 +74,7 @@ class StoreInstance:
     sop_instance_uid: str
     transfer_syntax_uid: str
     source: DataSetSource
+    originator: MoveOriginator | None = None
 
     @property
     def syntaxes(self) -> Syntaxes:
@@ -138,7 +146,9 @@ class Requestor:
         layer, source = self._layer, instance.source
         context_id = self._context_id(instance.syntaxes)
         message_id = self._next_message_id()
-        request = encode_store_request(message_id, instance.sop_class_uid, instance.sop_instance_uid)
+        request = encode_store_request(
+            message_id, instance.sop_class_uid, instance.sop_instance_uid, instance.originator
+        )
         command = encode_command(context_id, request, self._accepted.max_pdu_bytes)
         pdus = data_pdus(context_id, source.length, source.blocks(self._block), self._room)
         first = next(pdus)

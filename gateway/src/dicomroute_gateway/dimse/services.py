@@ -12,8 +12,10 @@ from typing import Final, Protocol
 
 from .admission import Refusal
 from .associate import AssociateRequest
-from .command import Command, Status
+from .command import Command, Status, SubOperations
 from .negotiation import ContextResult, NegotiatedContext, ProposedContext
+from .propose import Syntaxes
+from .source import DataSetSource
 
 _PENDING: Final = 0xFF
 
@@ -41,6 +43,8 @@ class Proposal:
     roles: tuple[bool, bool] | None = None
     extended: bytes | None = None
     listener: str = ""
+    beside: frozenset[str] = frozenset()
+    """The abstract syntaxes of all contexts of the request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,14 @@ class Reply:
     """One response to a message: a pending one (PS3.7 annex C.4: FFxx), or the final one.
 
     `comment` tells the peer why, without patient data. `data_set` is in the transfer syntax of the context. `instance`
-    is the number that a refused instance had in the logs.
+    is the number that a refused instance had in the logs. `counts` are those of a retrieval.
     """
 
     status: int
     comment: str = ""
     data_set: bytes | None = None
     instance: int | None = None
+    counts: SubOperations | None = None
 
     @property
     def is_final(self) -> bool:
@@ -99,6 +104,21 @@ class Responder(Protocol):
 
         Never waits; costs a system call. The views that `Exchange.write` got are invalid from here on. Raises PeerGone
         when the peer has aborted the association, or the connection is gone.
+        """
+
+    def takes(self) -> frozenset[Syntaxes]:
+        """Return in which syntaxes the peer takes C-STORE sub-operations: it agreed to be their SCP (PS3.7 D.3.3.4)."""
+
+    def store(self, syntaxes: Syntaxes, sop_instance_uid: str, source: DataSetSource) -> None:
+        """Send a C-STORE request as a sub-operation of a C-GET (PS3.7 9.1.3); `stored` awaits its response.
+
+        Raises PeerGone, PeerStalled; PeerGone too when the source fails in the midst, which ends the association.
+        """
+
+    def stored(self, seconds: float) -> int | None:
+        """Return the status of the C-STORE sub-operation under way, None when it is not answered in that time.
+
+        A C-CANCEL that comes meanwhile is noted for `is_cancelled`. Raises PeerGone, ProtocolViolation.
         """
 
 
@@ -165,6 +185,14 @@ class Negotiated:
     roles: dict[str, tuple[bool, bool]]
     extended: dict[str, bytes]
 
+    def turned_about(self) -> dict[Syntaxes, int]:
+        """Return the contexts in which the peer is the SCP, by what they are for."""
+        return {
+            Syntaxes(context.abstract_syntax, context.transfer_syntax): context_id
+            for context_id, (context, _) in self.accepted.items()
+            if self.roles.get(context.abstract_syntax, (True, False))[1]
+        }
+
 
 class Services:
     """The services of a listener, in order: the first that offers itself for a context serves it."""
@@ -181,10 +209,11 @@ class Services:
         """Return the answer to each context proposed on a listener; each is refused for itself (PS3.8 9.3.3)."""
         roles = {uid: (as_scu, as_scp) for uid, as_scu, as_scp in request.roles}
         extended = dict(request.extended)
+        beside = frozenset(context.abstract_syntax for context in request.contexts)
         answer = Negotiated([], {}, {}, {})
         for context in request.contexts:
             uid = context.abstract_syntax
-            proposal = Proposal(context, roles.get(uid), extended.get(uid), listener)
+            proposal = Proposal(context, roles.get(uid), extended.get(uid), listener, beside)
             service, offer = self._offered(proposal)
             result = ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED
             if offer is not None:

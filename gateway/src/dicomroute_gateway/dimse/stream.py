@@ -141,6 +141,10 @@ class PDUStream:
         begin = self._start + PDU_HEADER_BYTES
         return (kind, self._view[begin : begin + length]) if length <= self.buffered - PDU_HEADER_BYTES else None
 
+    def wait(self, seconds: float) -> None:
+        """Wait until something more can be received, or the time is up. Raises PeerGone."""
+        self._wire.wait_to_receive(seconds)
+
     def pass_over(self, length: int) -> None:
         """Take the PDU that was peeked at, whose body has `length` bytes."""
         self._start += PDU_HEADER_BYTES + length

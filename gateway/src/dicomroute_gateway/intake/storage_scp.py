@@ -60,7 +60,10 @@ class StorageService:
 
     def turn_away(self, request: AssociateRequest) -> Refusal | None:
         """Turn away who would store while there is no room."""
-        stores = any(is_storage_class(context.abstract_syntax) for context in request.contexts)
+        # Who is to be stored to by a C-GET stores nothing here (PS3.7 D.3.3.4).
+        stored_to = {uid for uid, as_scu, as_scp in request.roles if as_scp and not as_scu}
+        proposed = {context.abstract_syntax for context in request.contexts} - stored_to
+        stores = any(map(is_storage_class, proposed))
         return Refusal.SPOOL_FULL if stores and not self._reception.has_room() else None
 
     def begin(self, call: Call) -> Exchange:
