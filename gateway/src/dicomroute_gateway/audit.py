@@ -38,6 +38,8 @@ class AuditRecord:
     status: str
     asked: tuple[str, ...]
     seconds: float
+    destination: str = ""
+    """The node that a C-MOVE sends to."""
 
 
 def record(entry: AuditRecord) -> None:

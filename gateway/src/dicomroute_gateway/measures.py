@@ -14,6 +14,7 @@ from typing import Final
 STORE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
 QUERY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+RETRIEVAL_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 INSTANCE_BYTES: Final = tuple(1 << power for power in range(10, 34, 2))
 """From 1 KiB to 4 GiB."""
 ATTEMPT_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -111,6 +112,33 @@ class QueryMeasures:
             return self._matches
 
 
+class RetrievalMeasures:
+    """What was retrieved through one listener."""
+
+    def __init__(self) -> None:
+        self.retrieval_seconds = Histogram(RETRIEVAL_SECONDS)
+        self._lock = threading.Lock()
+        self._answers: Counter[tuple[str, str]] = Counter()
+        self._sub_operations: Counter[str] = Counter()
+
+    def answered(self, action: str, status: str, seconds: float, sub_operations: Mapping[str, int]) -> None:
+        """Count a C-MOVE or C-GET (`Move`, `Get`), and its sub-operations by what became of them."""
+        self.retrieval_seconds.observe(seconds)
+        with self._lock:
+            self._answers[action, status] += 1
+            self._sub_operations.update(sub_operations)
+
+    def answers(self) -> Mapping[tuple[str, str], int]:
+        """Return how many ended with each status, by action."""
+        with self._lock:
+            return dict(self._answers)
+
+    def sub_operations(self) -> Mapping[str, int]:
+        """Return how many sub-operations there were, by what became of them."""
+        with self._lock:
+            return dict(self._sub_operations)
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What an attempt made of one delivery; `age_seconds` since the instance was received, `bytes` of its data set."""
@@ -163,6 +191,7 @@ class Measures:
         self._listeners: dict[str, ListenerMeasures] = {}
         self._destinations: dict[str, DestinationMeasures] = {}
         self._queries: dict[str, QueryMeasures] = {}
+        self._retrievals: dict[str, RetrievalMeasures] = {}
         self._archive_failures: Counter[tuple[str, str]] = Counter()
 
     def listener(self, name: str) -> ListenerMeasures:
@@ -177,6 +206,16 @@ class Measures:
         """Return the measures of queries on a listener of the configuration."""
         with self._lock:
             return self._queries.setdefault(listener, QueryMeasures())
+
+    def retrieval(self, listener: str) -> RetrievalMeasures:
+        """Return the measures of retrievals on a listener of the configuration."""
+        with self._lock:
+            return self._retrievals.setdefault(listener, RetrievalMeasures())
+
+    def retrievals(self) -> dict[str, RetrievalMeasures]:
+        """Return the listeners that were retrieved through, by name."""
+        with self._lock:
+            return dict(self._retrievals)
 
     def archive_failed(self, archive: str, reason: str) -> None:
         """Count that an archive of the configuration did not answer; `reason` is a word of the code."""

@@ -168,6 +168,31 @@ class _MeasuresCollector(Collector):
         yield commit
         yield from self._destinations()
         yield from self._queries()
+        yield from self._retrievals()
+
+    def _retrievals(self) -> Iterator[Metric]:
+        answered = CounterMetricFamily(
+            "dicomroute_retrievals",
+            "C-MOVE and C-GET requests answered, by final status.",
+            labels=["listener", "action", "status"],
+        )
+        seconds = HistogramMetricFamily(
+            "dicomroute_retrieval_seconds",
+            "From the first byte of a C-MOVE or C-GET to its final answer.",
+            labels=["listener"],
+        )
+        instances = CounterMetricFamily(
+            "dicomroute_retrieved_instances",
+            "Sub-operations of retrievals: Completed, Warning or Failed.",
+            labels=["listener", "outcome"],
+        )
+        for name, one in self._measures.retrievals().items():
+            for (action, status), count in one.answers().items():
+                answered.add_metric([name, action, status], count)
+            _add(seconds, [name], one.retrieval_seconds.snapshot())
+            for outcome, count in one.sub_operations().items():
+                instances.add_metric([name, outcome], count)
+        yield from (answered, seconds, instances)
 
     def _queries(self) -> Iterator[Metric]:
         answered = CounterMetricFamily(

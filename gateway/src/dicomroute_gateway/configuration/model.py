@@ -388,10 +388,14 @@ class QueryConcurrency(Section):
     """How many are served at the same time."""
 
     queries: int = Field(ge=1)
+    retrievals: int = Field(default=4, ge=1)
 
 
 class QueryRetrieve(Section):
-    """Queries by DIMSE: on which listeners, from whom, and which archives answer, the preferred one first."""
+    """Queries and retrievals by DIMSE: on which listeners, from whom, and who answers, the preferred archive first.
+
+    `move_destinations` are those that a C-MOVE may name; `pending_interval_seconds` is how often its SCU hears of it.
+    """
 
     mode: QueryMode = QueryMode.RUNNING
     listeners: list[str] = Field(min_length=1)
@@ -402,6 +406,8 @@ class QueryRetrieve(Section):
     max_candidates: int = Field(ge=1)
     max_concurrent: QueryConcurrency
     archive_timeout_seconds: int = Field(ge=1)
+    move_destinations: list[DicomNodeDestination] = Field(default=[])
+    pending_interval_seconds: int = Field(default=2, ge=1, le=5)
 
 
 class Configuration(Section):
@@ -421,3 +427,8 @@ class Configuration(Section):
     query_retrieve: QueryRetrieve | None = None
     """None: its contexts are refused."""
     drain_timeout_seconds: int = Field(ge=0)
+
+    def queries_on(self, listener: str) -> QueryRetrieve | None:
+        """Return how queries and retrievals are served on a listener; None where they are not."""
+        found = self.query_retrieve
+        return found if found is not None and found.mode is QueryMode.RUNNING and listener in found.listeners else None

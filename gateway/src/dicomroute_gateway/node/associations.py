@@ -16,13 +16,12 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import NodeTls
-from dicomroute_gateway.dimse.connect import connect, connect_securely
 from dicomroute_gateway.dimse.failures import NotConnected, RequestorFailure
-from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes, group_contexts
-from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts
+from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
+from dicomroute_gateway.dimse.requestor import Requestor
 from dicomroute_gateway.dimse.tls import TlsContexts
 
+from .calling import Peer, associate
 from .threads import in_thread
 
 IDLE_SECONDS: Final = 5.0
@@ -34,15 +33,6 @@ Forms = tuple[Syntaxes, ...]
 """The syntaxes in which an instance can be sent, the best one first."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Whom to associate with, with how much patience, and over which TLS."""
-
-    called: Called
-    timeouts: Timeouts
-    tls: NodeTls | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -160,10 +150,8 @@ class Associations:
         return None
 
     async def _open(self, peer: Peer, wanted: Sequence[Syntaxes]) -> None:
-        (contexts,) = group_contexts(wanted)
         try:
-            over = connect if peer.tls is None else partial(connect_securely, self._contexts, peer.tls)
-            call = partial(Requestor.open, peer.called, contexts, peer.timeouts, over)
+            call = partial(associate, peer, wanted, self._contexts)
             requestor = await in_thread(call, f"associate {self._destination}")
         except RequestorFailure as failure:
             self._failed(failure)

@@ -93,10 +93,10 @@ class Preparing:
         if parcel.transfer_syntax_uid == transfer_syntax_uid:
             return parcel
         step = Transcode(transfer_syntax_uid=transfer_syntax_uid)
-        make = partial(self._file_in, parcel, transfer_syntax_uid)
+        make = partial(self.converted, parcel, transfer_syntax_uid)
         return self._made(received, replace(parcel, transfer_syntax_uid=transfer_syntax_uid), step, make)
 
-    def _file_in(self, parcel: Parcel, transfer_syntax_uid: str) -> Iterator[bytes]:
+    def converted(self, parcel: Parcel, transfer_syntax_uid: str) -> Iterator[bytes]:
         """Yield the file of a parcel in another transfer syntax. Raises TranscodingFailed, Unreadable."""
         yield file_head(parcel.sop_class_uid, parcel.sop_instance_uid, transfer_syntax_uid)
         source, head = parcel.transfer_syntax_uid, parcel.file.length - parcel.length

@@ -253,7 +253,15 @@ class Gateway:
         transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts)
         deliverer = Deliverer(spool, preparing, following.configuration, transports.to, self._measures)
         deliverer.start()
-        querying = Querying(spool, following.configuration, settings.secrets, self._measures)
+        querying = Querying(
+            spool,
+            following.configuration,
+            settings.secrets,
+            self._measures,
+            preparing,
+            self._contexts,
+            lambda: set(self.ports.values()),
+        )
         reception = Reception(spool, following.in_force, self._measures)
         return _Opened(
             spool,
@@ -262,7 +270,14 @@ class Gateway:
             Queue(spool, deliverer, following.in_force),
             LedgerView(spool, following.in_force),
             # Storage stands last: it takes private classes, whatever they are for.
-            Services([VerificationService(), querying.find, StorageService(reception, self._measures)]),
+            Services(
+                [
+                    VerificationService(),
+                    querying.find,
+                    querying.retrieve,
+                    StorageService(reception, self._measures),
+                ]
+            ),
             querying,
             tokens,
             Treating(spool, following.in_force),

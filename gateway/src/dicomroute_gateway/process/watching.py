@@ -72,7 +72,8 @@ def secret_files(configuration: Configuration) -> list[str]:
     files = {file for target in targets for file in target.files}
     archives = configuration.query_retrieve.archives if configuration.query_retrieve is not None else []
     files.update(file for archive in archives for file in archive.files)
-    nodes = (one for one in configuration.destinations if isinstance(one, DicomNodeDestination))
+    nodes = [one for one in configuration.destinations if isinstance(one, DicomNodeDestination)]
+    nodes += configuration.query_retrieve.move_destinations if configuration.query_retrieve is not None else []
     files.update(file for one in nodes if one.tls is not None for file in one.tls.files)
     files.update(file for one in configuration.listeners if one.tls is not None for file in one.tls.files)
     if configuration.spool.encryption is not None:

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway import audit
-from dicomroute_gateway.configuration.model import Configuration, QueryClient, QueryMode, QueryRetrieve
+from dicomroute_gateway.configuration.model import Configuration, QueryClient, QueryRetrieve
 from dicomroute_gateway.decoded import Attributes, Level
 from dicomroute_gateway.dimse.admission import Refusal, find_caller
 from dicomroute_gateway.dimse.associate import AssociateRequest
@@ -89,8 +89,7 @@ class FindService:
 
     def settings(self, listener: str) -> QueryRetrieve | None:
         """Return how queries are served on a listener; None where they are not."""
-        found = self._configuration().query_retrieve
-        return found if found is not None and found.mode is QueryMode.RUNNING and listener in found.listeners else None
+        return self._configuration().queries_on(listener)
 
     def offer(self, proposal: Proposal) -> Offer | None:
         """Take both models, on the listeners that are for queries."""

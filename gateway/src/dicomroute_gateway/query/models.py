@@ -27,6 +27,14 @@ FIND_MODELS: Final = {
     "1.2.840.10008.5.1.4.1.2.2.1": Model.STUDY_ROOT,
 }
 """The C-FIND SOP classes (PS3.4 C.6.1.3 and C.6.2.3); Patient/Study Only is retired."""
+MOVE_MODELS: Final = {
+    "1.2.840.10008.5.1.4.1.2.1.2": Model.PATIENT_ROOT,
+    "1.2.840.10008.5.1.4.1.2.2.2": Model.STUDY_ROOT,
+}
+GET_MODELS: Final = {
+    "1.2.840.10008.5.1.4.1.2.1.3": Model.PATIENT_ROOT,
+    "1.2.840.10008.5.1.4.1.2.2.3": Model.STUDY_ROOT,
+}
 
 
 def keyword_of(tag: int) -> str:

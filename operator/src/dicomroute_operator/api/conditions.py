@@ -47,6 +47,15 @@ class Accepted(Reason):
         "A node may query, and no listener of queryRetrieve has it among its sources, so that its associations are "
         "rejected: add it to the sources of one.",
     )
+    MOVE_DESTINATIONS_ALIKE = (
+        "MoveDestinationsAlike",
+        "Two nodes of queryRetrieve.moveDestinations have the same AE title, which is all that a C-MOVE says of its "
+        "destination: remove one of them, or correct its aeTitle.",
+    )
+    MOVE_DESTINATION_IS_GATEWAY = (
+        "MoveDestinationIsGateway",
+        "A node of queryRetrieve.moveDestinations is this gateway itself, which would receive what it has: remove it.",
+    )
     CONFLICTED = (
         "Conflicted",
         "An older route asks for the same node port or the same load balancer address and keeps it: choose another.",

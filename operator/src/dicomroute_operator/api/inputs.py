@@ -79,12 +79,15 @@ class RouteInputs:
         return self._callers(found.clients.nodes, found.clients.selector) if found is not None else []
 
     def _callers(self, nodes: Iterable[NodeReference], selector: NodeSelector | None) -> list[DicomNode]:
+        return [node for node in self._chosen(nodes, selector) if node.spec.may_call]
+
+    def _chosen(self, nodes: Iterable[NodeReference], selector: NodeSelector | None) -> list[DicomNode]:
         named = {reference.name for reference in nodes}
         wanted = selector.match_labels.items() if selector else None
         return [
             node
-            for name, node in sorted(self.nodes.items())
-            if node.spec.may_call and (name in named or (wanted is not None and wanted <= node.metadata.labels.items()))
+            for _, node in sorted(self.nodes.items())
+            if node.metadata.name in named or (wanted is not None and wanted <= node.metadata.labels.items())
         ]
 
     def archives(self) -> list[Destination]:
@@ -93,9 +96,20 @@ class RouteInputs:
         listed = found.archives if found is not None else []
         return [Destination(kind=one.destination_kind, name=one.name) for one in listed]
 
+    def move_destinations(self) -> list[DicomNode]:
+        """Return the nodes that a C-MOVE may send to, by name. Those without a host are left out."""
+        found = self.route.spec.query_retrieve
+        chosen = found.move_destinations if found is not None else None
+        if chosen is None:
+            return []
+        return [node for node in self._chosen(chosen.nodes, chosen.selector) if node.spec.host is not None]
+
     def called(self) -> list[Destination]:
-        """Return everything that the gateway calls, once: destinations, then archives."""
-        found = {(one.kind, one.name): one for one in (*self.destinations(), *self.archives())}
+        """Return everything that the gateway calls, once: destinations, archives, then move destinations."""
+        moved_to = [
+            Destination(kind=DestinationKind.DICOM_NODE, name=one.metadata.name) for one in self.move_destinations()
+        ]
+        found = {(one.kind, one.name): one for one in (*self.destinations(), *self.archives(), *moved_to)}
         return list(found.values())
 
     def may_be_anywhere(self, listener: Listener) -> bool:

@@ -60,6 +60,26 @@ class ArchiveReference(Model):
         return DestinationKind(self.kind)
 
 
+class MoveDestinations(Model):
+    """The nodes that a C-MOVE may send to."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.selector) || has(self.nodes) && size(self.nodes) > 0",
+                "name the nodes that a C-MOVE may send to in nodes, or choose them by a selector",
+            ),
+        )
+    )
+
+    nodes: Annotated[list[NodeReference], Field(max_length=256, json_schema_extra=keyed_by("name"))] = Field(
+        default=[], description="DicomNodes with a host that a C-MOVE may send to, by their aeTitle."
+    )
+    selector: NodeSelector | None = Field(
+        default=None, description="Chooses further DicomNodes by their labels; those without a host are passed over."
+    )
+
+
 class QueryConcurrency(Model):
     """How many requests are served at the same time, beside all that is received and delivered."""
 
@@ -68,6 +88,13 @@ class QueryConcurrency(Model):
         ge=1,
         le=64,
         description="Queries at the same time. A further one waits for five seconds and is then answered 0xA700.",
+    )
+    retrievals: int = Field(
+        default=4,
+        ge=1,
+        le=32,
+        description="Retrievals (C-MOVE, C-GET) at the same time. A further one waits for one and a half seconds "
+        "and is then answered 0xA702.",
     )
 
 
@@ -128,4 +155,16 @@ class QueryRetrieve(Model):
         le=300,
         description="How long an archive may be without a new page of answers, in seconds, before it counts as "
         "unreachable.",
+    )
+    move_destinations: MoveDestinations | None = Field(
+        default=None,
+        description="Where a C-MOVE may send to; every other title is answered 0xA801. Absent: the contexts of C-MOVE "
+        "are refused. C-GET needs none.",
+    )
+    pending_interval_seconds: int = Field(
+        default=2,
+        ge=1,
+        le=5,
+        description="How often, in seconds, a retrieval under way is answered with its counts, so that the workstation "
+        "does not give it up.",
     )

@@ -83,6 +83,54 @@ def archive_not_found(inputs: RouteInputs) -> Iterator[Finding]:
             )
 
 
+def move_destination_not_found(inputs: RouteInputs) -> Iterator[Finding]:
+    """Every node that a C-MOVE may send to exists, and says where it is called."""
+    query = inputs.route.spec.query_retrieve
+    chosen = query.move_destinations if query is not None else None
+    for reference in chosen.nodes if chosen is not None else ():
+        node = inputs.nodes.get(reference.name)
+        field = f"moveDestinations.nodes[{reference.name}]"
+        if node is None:
+            sentence = f"there is no DicomNode {reference.name} in the namespace: create it, or correct the name"
+            yield _fault(inputs, ResolvedRefs.NODE_NOT_FOUND, field, sentence)
+        elif node.spec.host is None:
+            sentence = f"DicomNode {reference.name} is a move destination and has no host: give it spec.host"
+            yield _fault(inputs, ResolvedRefs.NODE_HAS_NO_HOST, field, sentence)
+
+
+def move_destinations_alike(inputs: RouteInputs) -> Iterator[Finding]:
+    """A C-MOVE names its destination by AE title alone (PS3.7 9.1.4)."""
+    by_title: dict[str, str] = {}
+    for node in inputs.move_destinations():
+        other = by_title.setdefault(node.spec.ae_title, node.metadata.name)
+        if other != node.metadata.name:
+            yield _fault(
+                inputs,
+                Accepted.MOVE_DESTINATIONS_ALIKE,
+                "moveDestinations",
+                f"DicomNodes {other} and {node.metadata.name} have the same aeTitle {node.spec.ae_title}: remove one "
+                "of them from moveDestinations, or correct its title",
+            )
+
+
+def move_destination_is_gateway(inputs: RouteInputs) -> Iterator[Finding]:
+    """Nothing is moved to the gateway itself. Addresses that only the network knows, the gateway looks up."""
+    route = inputs.route
+    name, namespace = route.metadata.name, route.metadata.namespace
+    own = {name, f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local"}
+    if route.status is not None:
+        own |= {endpoint.address for endpoint in route.status.endpoints}
+    titles = {title for listener in route.spec.listeners for title in listener.ae_titles}
+    for node in inputs.move_destinations():
+        if node.spec.host in own and node.spec.ae_title in titles:
+            yield _fault(
+                inputs,
+                Accepted.MOVE_DESTINATION_IS_GATEWAY,
+                "moveDestinations",
+                f"DicomNode {node.metadata.name} is this gateway itself: remove it from moveDestinations",
+            )
+
+
 def plain_query_listener(inputs: RouteInputs) -> Iterator[Finding]:
     """Identifiers and answers carry names of patients."""
     query = inputs.route.spec.query_retrieve

@@ -16,6 +16,9 @@ from .finding import Check, Finding, run_chain
 from .query import (
     archive_not_found,
     archive_takes_deidentified_only,
+    move_destination_is_gateway,
+    move_destination_not_found,
+    move_destinations_alike,
     plain_query_listener,
     query_client_not_admitted,
     query_client_not_found,
@@ -318,6 +321,8 @@ ACCEPTED: Sequence[Check[RouteInputs]] = (
     conflicting_treatment,
     archive_takes_deidentified_only,
     query_client_not_admitted,
+    move_destinations_alike,
+    move_destination_is_gateway,
     conflicting_identities,
     conflicted,
     spool_of_another_route,  # last: it is the only one that the manifest alone does not cause
@@ -331,6 +336,7 @@ RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
     target_not_found,
     query_client_not_found,
     archive_not_found,
+    move_destination_not_found,
     node_has_no_host,
     file_missing,  # a target that does not exist needs no Secret yet
 )

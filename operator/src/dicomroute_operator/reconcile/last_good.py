@@ -51,11 +51,15 @@ def _queries(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, Any]:
         return {}
     clients = {one["node"]: one for one in now["clients"]} if now is not None else {}
     archives = {one["name"]: one for one in now["archives"]} if now is not None else {}
+    moved_to = {one["name"]: one for one in now["moveDestinations"]} if now is not None else {}
     return {
         "queryRetrieve": {
             **last,
             "mode": last["mode"] if now is not None else "Refuse",
             "clients": [clients[one["node"]] for one in last["clients"] if one["node"] in clients],
+            "moveDestinations": [
+                moved_to[one["name"]] for one in last.get("moveDestinations", []) if one["name"] in moved_to
+            ],
             "archives": [archives[one["name"]] for one in last["archives"] if one["name"] in archives],
         }
     }

@@ -242,8 +242,11 @@ def _admits(route: DicomRoute, node: DicomNode) -> bool:
     inputs = RouteInputs(route, nodes={node.metadata.name: node})
     named = {reference.name for listener in route.spec.listeners for reference in listener.sources.nodes}
     if route.spec.query_retrieve is not None:
+        chosen = route.spec.query_retrieve.move_destinations
         named |= {reference.name for reference in route.spec.query_retrieve.clients.nodes}
+        named |= {reference.name for reference in chosen.nodes} if chosen is not None else set()
     admitted = any(inputs.nodes_of(listener) for listener in route.spec.listeners) or inputs.query_clients()
+    admitted = admitted or inputs.move_destinations()
     return node.metadata.name in named or bool(admitted)
 
 

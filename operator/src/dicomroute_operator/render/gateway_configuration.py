@@ -144,9 +144,22 @@ def query_retrieve(inputs: RouteInputs) -> dict[str, Any] | None:
         "includeSpool": spec.include_spool,
         "maxMatches": spec.max_matches,
         "maxCandidates": spec.max_candidates,
-        "maxConcurrent": {"queries": spec.max_concurrent.queries},
+        "maxConcurrent": {
+            "queries": spec.max_concurrent.queries,
+            "retrievals": spec.max_concurrent.retrievals,
+        },
         "archiveTimeoutSeconds": spec.archive_timeout_seconds,
+        "moveDestinations": [move_destination(inputs, node) for node in inputs.move_destinations()],
+        "pendingIntervalSeconds": spec.pending_interval_seconds,
     }
+
+
+def move_destination(inputs: RouteInputs, node: DicomNode) -> dict[str, Any]:
+    """Return a node that a C-MOVE may send to: called as it is where rules name it."""
+    assert node.spec.host is not None, node.metadata.name
+    named = Destination(kind=DestinationKind.DICOM_NODE, name=node.metadata.name)
+    calling = destination_settings(inputs.route, named)["callingAETitle"]
+    return {**_dicom_node(node, node.spec.host), "callingAETitle": calling}
 
 
 def query_client(node: DicomNode) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from dicomroute_gateway.deliver.preparation import unprepared
 from dicomroute_gateway.deliver.transport import Item, Limits, Sent
 from dicomroute_gateway.dimse.failures import AFTER_REQUEST, ContextRefused, RequestorFailure, SourceFailed
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
-from dicomroute_gateway.dimse.requestor import Called, StoreInstance, Timeouts
+from dicomroute_gateway.dimse.requestor import StoreInstance
 from dicomroute_gateway.dimse.tls import TlsContexts
-from dicomroute_gateway.node.associations import Associations, Forms, Kept, Peer
+from dicomroute_gateway.node.associations import Associations, Forms, Kept
+from dicomroute_gateway.node.calling import peer_of
 from dicomroute_gateway.node.outgoing import Outgoing
 from dicomroute_gateway.node.threads import in_thread
 from dicomroute_gateway.prepare.parcel import Parcel
@@ -29,7 +30,6 @@ from .store_status import Judgement, of_failure, of_status
 
 _TURN_SECONDS: Final = 0.25
 """How long a thread goes on before what it has done is written down, and others may have the association."""
-_CONNECT_SECONDS: Final = 10.0
 _MOST_KINDS: Final = MOST_CONTEXTS // 3
 """How many kinds of instances travel together: an association has contexts for all of their forms, of three at most."""
 
@@ -79,7 +79,7 @@ class CStoreTransport:
                 return
             some = _of_few_kinds(left)
             try:
-                kept = await self._associations.take(_peer(node), map(_forms, some), began)
+                kept = await self._associations.take(peer_of(node), map(_forms, some), began)
             except RequestorFailure as failure:
                 judgement = of_failure(failure)
                 yield Sent([judgement.outcome] * len(left), judgement.sentence)
@@ -185,16 +185,3 @@ def _of_few_kinds(items: Sequence[Item]) -> Sequence[Item]:
         if len(kinds) > _MOST_KINDS:
             return items[:index]
     return items
-
-
-def _peer(node: DicomNodeDestination) -> Peer:
-    return Peer(
-        Called(node.host, node.port, node.called_ae_title, node.calling_ae_title),
-        Timeouts(
-            connect=_CONNECT_SECONDS,
-            acse=node.acse_timeout_seconds,
-            stall=node.stall_timeout_seconds,
-            response=node.response_timeout_seconds,
-        ),
-        node.tls,
-    )

@@ -1,0 +1,421 @@
+"""One C-MOVE or C-GET: its sub-operations made, its SCU told how they stand, and heard meanwhile (PS3.4 C.4.2, C.4.3).
+
+The thread of the association tells and hears. What there is to retrieve is listed and fetched in a thread of its own,
+and a C-MOVE stores it in another; the sub-operations of a C-GET go by the association itself.
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from dicomroute_gateway import audit
+from dicomroute_gateway.catalogue.keys import UNIQUE_KEYS
+from dicomroute_gateway.configuration.model import DicomNodeDestination, QueryClient, QueryRetrieve
+from dicomroute_gateway.decoded import Element
+from dicomroute_gateway.dimse.admission import find_caller
+from dicomroute_gateway.dimse.command import Status
+from dicomroute_gateway.dimse.failures import SourceFailed
+from dicomroute_gateway.dimse.messages import MoveOriginator
+from dicomroute_gateway.dimse.services import Call, Reply, Responder
+from dicomroute_gateway.dimse.wire import PeerStalled
+from dicomroute_gateway.node.calling import peer_of
+from dicomroute_gateway.node.outgoing import Outgoing
+from dicomroute_gateway.prepare.failures import TranscodingFailed
+from dicomroute_gateway.spool.content import Unreadable
+from dicomroute_gateway.throttle import Throttle
+
+from .archive import Cancelled, Fetched, NotFetched, Scope
+from .forms import Forms, discard, forms
+from .gathering import Gathering
+from .identifier import MAX_IDENTIFIER_BYTES, Identifier, IdentifierInvalid, decode_identifier, encode_identifier
+from .models import GET_MODELS, MOVE_MODELS, keyword_of, level_of
+from .moving import Moving, Unreachable
+from .producing import Producing
+from .scope import scope_of
+from .tally import Listed, Tally
+
+if TYPE_CHECKING:
+    from .retrieve import RetrieveService
+
+_PLACE_SECONDS: Final = 1.5
+"""How long a retrieval waits for others to end where too many are under way: less than the first Pending may take."""
+_TURN_SECONDS: Final = 0.1
+_IN_HAND_SECONDS: Final = 10.0
+"""How long the sub-operation under way may take after a C-CANCEL before it is broken off."""
+_RESPONSE_SECONDS: Final = 120.0
+_FAILED_LIST: Final = 0x00080058
+_MOST_LIST_BYTES: Final = 0xFFFE
+"""How long a value of VR UI can be where VRs are explicit (PS3.5 7.1.2)."""
+
+log = structlog.get_logger(__name__)
+
+
+class _Refused(Exception):
+    """A retrieval that is not begun: its final status, and a sentence for the peer."""
+
+    def __init__(self, status: Status, comment: str) -> None:
+        super().__init__(comment)
+        self.status = status
+        self.comment = comment
+
+
+@dataclass
+class _Attended:
+    """What the thread of the association keeps of a retrieval under way."""
+
+    responder: Responder
+    tally: Tally
+    interval_seconds: float
+    ended: threading.Event = field(default_factory=threading.Event)
+    is_cancelled: bool = False
+    """Whether the peer wants no more of it."""
+    is_closing: bool = False
+    """Whether the gateway shuts down meanwhile."""
+    _ended_time: float = 0.0
+    _told_time: float = 0.0
+
+    def attend(self, closing: threading.Event) -> None:
+        """Hear the peer, and tell it how things stand when it is time. Raises PeerGone, PeerStalled."""
+        now = time.monotonic()
+        if not self.ended.is_set():
+            self.is_cancelled, self.is_closing = self.responder.is_cancelled(), closing.is_set()
+            if self.is_cancelled or self.is_closing:
+                self._ended_time = now
+                self.ended.set()
+        if now - self._told_time >= self.interval_seconds:
+            self.responder.respond(Reply(Status.PENDING, counts=self.tally.counts(with_remaining=True)))
+            self._told_time = now
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether what was under way when it was to end takes too long."""
+        return self.ended.is_set() and time.monotonic() - self._ended_time > _IN_HAND_SECONDS
+
+    def check(self) -> None:
+        """Raise what ends the work."""
+        if self.ended.is_set():
+            raise Cancelled
+
+
+class _Retrieval:
+    """What C-MOVE and C-GET have in common."""
+
+    action = ""
+    models = MOVE_MODELS
+
+    def __init__(self, service: "RetrieveService", call: Call) -> None:
+        self._service = service
+        self._call = call
+        self._data = bytearray()
+        self._client: QueryClient | None = None
+        self._level = ""
+        self._keys: tuple[str, ...] = ()
+        self._asked: tuple[str, ...] = ()
+        self._destination = ""
+        self._tally = Tally()
+
+    def write(self, data: memoryview) -> None:
+        """Take the next bytes of the identifier; of one that is too long no more than shows that."""
+        if len(self._data) <= MAX_IDENTIFIER_BYTES:
+            self._data += data
+
+    def flush(self) -> None:
+        """Nothing is kept of views."""
+
+    def discard(self) -> None:
+        """Forget it."""
+
+    def answer(self, responder: Responder) -> None:
+        """Make the sub-operations, and tell how they stand and how they ended."""
+        status = "Aborted"
+        try:
+            final = self._final(responder)
+            status = f"{final.status:04X}"
+            responder.respond(final)
+        finally:
+            self._note(status)
+
+    def _final(self, responder: Responder) -> Reply:
+        try:
+            settings, scope = self._asked_for()
+        except _Refused as refused:
+            return Reply(refused.status, refused.comment)
+        except IdentifierInvalid as error:
+            return Reply(Status.DATA_SET_MISMATCH, str(error))
+        if not self._service.places.take(settings.max_concurrent.retrievals, _PLACE_SECONDS):
+            return Reply(Status.CANNOT_PERFORM, "too many retrievals are under way: ask again")
+        folder: Path | None = None
+        try:
+            folder = self._service.make_folder()
+            return self._retrieve(settings, scope, folder, responder)
+        except _Refused as refused:
+            return Reply(refused.status, refused.comment)
+        except OSError as error:
+            log.error("retrieval.folder_failed", error=str(error))
+            return Reply(Status.CANNOT_PERFORM, "the gateway cannot write what it fetches")
+        finally:
+            self._service.places.give_back()
+            if folder is not None:
+                self._service.remove_folder(folder)
+
+    def _asked_for(self) -> tuple[QueryRetrieve, Scope]:
+        """Return the settings, and what is to be retrieved. Raises _Refused, IdentifierInvalid."""
+        facts, context = self._call.association, self._call.context
+        settings = self._service.settings(facts.listener)
+        if settings is None:
+            raise _Refused(Status.NOT_AUTHORIZED, "retrievals are not served here")
+        self._client = find_caller(settings.clients, facts.calling_ae_title, facts.address)
+        if self._client is None:
+            raise _Refused(Status.NOT_AUTHORIZED, "this node is no client of queryRetrieve")
+        if self._call.command.affected_sop_class_uid != context.abstract_syntax:
+            raise _Refused(Status.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not the one of its context")
+        if len(self._data) > MAX_IDENTIFIER_BYTES:
+            raise IdentifierInvalid("the identifier is longer than 4 MiB")
+        identifier = decode_identifier(bytes(self._data), context.transfer_syntax)
+        self._data.clear()
+        return settings, self._scope(identifier)
+
+    def _scope(self, identifier: Identifier) -> Scope:
+        model = self.models[self._call.context.abstract_syntax]
+        level = level_of(model, identifier)
+        self._level = str(level)
+        unique = set(UNIQUE_KEYS.values())
+        self._keys = tuple(keyword_of(tag) for tag in identifier.keys if tag in unique)
+        is_granted = self._client is not None and self._client.is_relational
+        return scope_of(model, level, identifier, is_relational=is_granted or self._call.extended[:1] == b"\1")
+
+    def _retrieve(self, settings: QueryRetrieve, scope: Scope, folder: Path, responder: Responder) -> Reply:
+        raise NotImplementedError
+
+    def _gathering(self, settings: QueryRetrieve, scope: Scope, attended: _Attended) -> Gathering:
+        means = self._service.means
+        sources = [means.spool] if settings.include_spool else []
+        sources += means.archives()
+        self._asked = tuple(one.name for one in sources)
+        return Gathering(sources, scope, attended.check, settings.archive_timeout_seconds)
+
+    def _ended(self, gathering: Gathering, producing: Producing, attended: _Attended, comment: str = "") -> Reply:
+        """Return the final response."""
+        for failure in gathering.failures:
+            self._service.means.measures.archive_failed(failure.archive, failure.error.reason)
+            log.warning(
+                "retrieval.archive_failed",
+                archive=failure.archive,
+                reason=failure.error.reason,
+                why=str(failure.error),
+                association=self._call.association.identifier,
+            )
+        listed = gathering.listed
+        if producing.too_many is not None:
+            listed, comment = Listed.NOT_KNOWN, str(producing.too_many)
+        elif listed is Listed.NOT_KNOWN and gathering.failures:
+            comment = comment or f"{gathering.failures[0].archive}: {gathering.failures[0].error.reason}"
+        if attended.is_closing:
+            self._tally.fail_the_rest()
+            comment = "the gateway shuts down"
+        status = self._tally.final_status(listed, is_cancelled=attended.is_cancelled)
+        if producing.has_failed and not attended.ended.is_set():
+            status, comment = Status.CANNOT_UNDERSTAND, "the gateway failed; its log says why"
+        counts = self._tally.counts(with_remaining=status == Status.CANCEL)
+        if status == Status.SUCCESS and not any((counts.completed, counts.failed, counts.warning)):
+            log.info("retrieval.nothing_found", association=self._call.association.identifier, level=self._level)
+        failed = _that_fit(self._tally.failed_uids)
+        data_set = None
+        if failed and status != Status.SUCCESS:
+            syntax = self._call.context.transfer_syntax
+            data_set = encode_identifier({_FAILED_LIST: Element("UI", tuple(failed))}, syntax)
+        return Reply(status, comment if status != Status.SUCCESS else "", data_set, counts=counts)
+
+    def _note(self, status: str) -> None:
+        """Count the retrieval, and write down who asked."""
+        facts, seconds = self._call.association, time.monotonic() - self._call.begun
+        counts = self._tally.counts(with_remaining=False)
+        outcomes = {"Completed": counts.completed, "Warning": counts.warning, "Failed": counts.failed}
+        self._service.means.measures.retrieval(facts.listener).answered(self.action, status, seconds, outcomes)
+        audit.record(
+            audit.AuditRecord(
+                action=self.action,
+                who=self._client.node if self._client is not None else "",
+                calling_ae_title=facts.calling_ae_title,
+                called_ae_title=facts.called_ae_title,
+                address=str(facts.address),
+                listener=facts.listener,
+                association=facts.identifier,
+                query_level=self._level,
+                keys=self._keys,
+                count=counts.completed + counts.warning,
+                status=status,
+                asked=self._asked,
+                seconds=round(seconds, 3),
+                destination=self._destination,
+            )
+        )
+
+
+class Move(_Retrieval):
+    """One C-MOVE (PS3.4 C.4.2)."""
+
+    action = "Move"
+    models = MOVE_MODELS
+
+    def _retrieve(self, settings: QueryRetrieve, scope: Scope, folder: Path, responder: Responder) -> Reply:
+        node = self._service.destination(settings, self._call.command.move_destination)
+        if node is None:
+            raise _Refused(Status.MOVE_DESTINATION_UNKNOWN, "it is no move destination of this gateway")
+        self._destination = node.name
+        attended = _Attended(responder, self._tally, settings.pending_interval_seconds)
+        gathering = self._gathering(settings, scope, attended)
+        producing = Producing(gathering, self._tally, folder, lambda one: one, attended.ended)
+        storing = _Storing(self._moving(node, folder, attended), gathering, producing)
+        try:
+            attended.attend(self._service.closing)
+            producing.start()
+            storing.start()
+            while not storing.join(_TURN_SECONDS):
+                attended.attend(self._service.closing)
+                if attended.is_overdue:
+                    storing.moving.interrupt()
+        finally:
+            attended.ended.set()
+            if not storing.join(_IN_HAND_SECONDS):
+                storing.moving.interrupt()
+            producing.join(_IN_HAND_SECONDS)
+        comment = ""
+        if storing.unreachable is not None:
+            self._tally.fail_the_rest()
+            comment = f"{node.called_ae_title} cannot be reached: {storing.unreachable.reason}"
+        return self._ended(gathering, producing, attended, comment)
+
+    def _moving(self, node: DicomNodeDestination, folder: Path, attended: _Attended) -> Moving:
+        means, command = self._service.means, self._call.command
+        originator = MoveOriginator(self._call.association.calling_ae_title, command.message_id or 0)
+        made = Forms(means.preparing, means.files, folder)
+        return Moving(peer_of(node), means.contexts, originator, made, self._tally, attended.check, attended.ended)
+
+
+class _Storing:
+    """The thread in which a C-MOVE stores."""
+
+    def __init__(self, moving: Moving, gathering: Gathering, producing: Producing) -> None:
+        self.moving = moving
+        self.unreachable: Unreachable | None = None
+        self._gathering = gathering
+        self._producing = producing
+        self._thread = threading.Thread(target=self._run, name="move", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the thread; return whether it has ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._producing.is_listed.wait()
+            self.moving.expect(self._gathering.references)
+            self.moving.run(self._producing.all())
+        except Cancelled:
+            pass
+        except Unreachable as error:
+            self.unreachable = error
+            log.warning("retrieval.destination_unreachable", reason=error.reason, why=str(error))
+        except Exception:
+            log.exception("retrieval.failed")
+            self._producing.has_failed = True
+
+
+class Get(_Retrieval):
+    """One C-GET (PS3.4 C.4.3)."""
+
+    action = "Get"
+    models = GET_MODELS
+
+    def _retrieve(self, settings: QueryRetrieve, scope: Scope, folder: Path, responder: Responder) -> Reply:
+        attended = _Attended(responder, self._tally, settings.pending_interval_seconds)
+        gathering = self._gathering(settings, scope, attended)
+        takes = responder.takes()
+        means = self._service.means
+        made = Forms(means.preparing, means.files, folder)
+
+        def prepare(fetched: Fetched) -> Fetched | NotFetched:
+            taken = next((one for one in forms(fetched) if one in takes), None)
+            if taken is None:
+                discard(fetched)
+                return NotFetched(fetched.reference, "ContextRefused")
+            try:
+                return made.in_syntax(fetched, taken.transfer_syntax, attended.check)
+            except (TranscodingFailed, Unreadable, OSError) as error:
+                log.warning("retrieval.not_prepared", reason=type(error).__name__, why=str(error))
+                discard(fetched)
+                return NotFetched(fetched.reference, type(error).__name__)
+
+        producing = Producing(gathering, self._tally, folder, prepare, attended.ended)
+        try:
+            attended.attend(self._service.closing)
+            producing.start()
+            for result in self._results(producing, attended):
+                self._store(result, attended)
+        finally:
+            attended.ended.set()
+            producing.join(_IN_HAND_SECONDS)
+        return self._ended(gathering, producing, attended)
+
+    def _results(self, producing: Producing, attended: _Attended) -> Iterator[Fetched | NotFetched]:
+        """Yield what is ready, attending to the peer meanwhile."""
+        while not attended.ended.is_set():
+            attended.attend(self._service.closing)
+            try:
+                one = producing.next(_TURN_SECONDS)
+            except Empty:
+                continue
+            if one is None:
+                return
+            yield one
+
+    def _store(self, result: Fetched | NotFetched, attended: _Attended) -> None:
+        """Make one sub-operation. Raises PeerGone, PeerStalled, ProtocolViolation."""
+        uid = result.reference.sop_instance_uid
+        if isinstance(result, NotFetched):
+            self._tally.failed(uid)
+            return
+        responder = attended.responder
+        try:
+            if attended.ended.is_set():
+                return
+            source = Outgoing(result.file, result.length, Throttle(lambda: None), attended.ended)
+            responder.store(forms(result)[0], uid, source)
+            begun = time.monotonic()
+            while (status := responder.stored(_TURN_SECONDS)) is None:
+                attended.attend(self._service.closing)
+                if attended.is_overdue:
+                    return
+                if attended.ended.is_set():
+                    time.sleep(_TURN_SECONDS / 2)  # a peer that releases says nothing more
+                if time.monotonic() - begun > _RESPONSE_SECONDS:
+                    raise PeerStalled
+            self._tally.stored(uid, status)
+        except SourceFailed as error:  # before the first byte
+            log.warning("retrieval.not_sent", why=str(error))
+            self._tally.failed(uid)
+        finally:
+            discard(result)
+
+
+def _that_fit(uids: Sequence[str]) -> list[str]:
+    """Return as many UIDs as one value can have."""
+    found, length = [], 0
+    for uid in uids:
+        length += len(uid) + 1
+        if length > _MOST_LIST_BYTES:
+            break
+        found.append(uid)
+    return found
