@@ -144,7 +144,14 @@ def test_a_query_that_declares_no_character_set_is_read_as_its_node_writes(tmp_p
 
 def test_what_is_not_kept_is_asked_for_and_not_matched(gateway: LoneGateway, stored: list[Dataset]) -> None:
     association = associate(gateway.port)
-    asked = keys("STUDY", StudyInstanceUID=f"{ROOT}.2.3", AdmissionID="", SeriesDescription="", InstanceAvailability="", PatientComments="x")
+    asked = keys(
+        "STUDY",
+        StudyInstanceUID=f"{ROOT}.2.3",
+        AdmissionID="",
+        SeriesDescription="",
+        InstanceAvailability="",
+        PatientComments="x",
+    )
     statuses, (answer,), _ = find(association, asked)
     assert statuses == [PENDING_WARNING, SUCCESS], "an attribute is not supported (PS3.4 table C.4-1)"
     assert (answer.AdmissionID, answer.PatientComments, answer.InstanceAvailability) == ("", "", "ONLINE")
