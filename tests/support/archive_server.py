@@ -104,7 +104,7 @@ class ArchiveServer:
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a gateway hung up
         self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}/dicom-web"
+        self.url = f"http://127.0.0.1:{self.port}/{'v2' if self.play.provider == 'Azure' else 'dicom-web'}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def keep(self, *files: bytes) -> None:
@@ -131,7 +131,7 @@ class ArchiveServer:
             _send(handler, status, b"", "text/plain", {"Retry-After": play.retry_after} if play.retry_after else {})
             return
         parts = urlsplit(handler.path)
-        path = parts.path.removeprefix("/dicom-web/").split("/")
+        path = parts.path.split("/")[2:]
         if path[-1] in _UNIQUE:
             self._search(handler, path, parts.query)
         else:

@@ -89,7 +89,7 @@ class _Attended:
                 self._ended_time = now
                 self.ended.set()
         if now - self._told_time >= self.interval_seconds:
-            self.responder.respond(Reply(Status.PENDING, counts=self.tally.counts(with_remaining=True)))
+            self.responder.respond(Reply(Status.PENDING, counts=self.tally.pending()))
             self._told_time = now
 
     @property
@@ -222,7 +222,7 @@ class _Retrieval:
         status = self._tally.final_status(listed, is_cancelled=attended.is_cancelled)
         if producing.has_failed and not attended.ended.is_set():
             status, comment = Status.CANNOT_UNDERSTAND, "the gateway failed; its log says why"
-        counts = self._tally.counts(with_remaining=status == Status.CANCEL)
+        counts = self._tally.final(with_remaining=status == Status.CANCEL)
         if status == Status.SUCCESS and not any((counts.completed, counts.failed, counts.warning)):
             log.info("retrieval.nothing_found", association=self._call.association.identifier, level=self._level)
         failed = _that_fit(self._tally.failed_uids)
@@ -235,7 +235,7 @@ class _Retrieval:
     def _note(self, status: str) -> None:
         """Count the retrieval, and write down who asked."""
         facts, seconds = self._call.association, time.monotonic() - self._call.begun
-        counts = self._tally.counts(with_remaining=False)
+        counts = self._tally.final(with_remaining=False)
         outcomes = {"Completed": counts.completed, "Warning": counts.warning, "Failed": counts.failed}
         self._service.means.measures.retrieval(facts.listener).answered(self.action, status, seconds, outcomes)
         audit.record(

@@ -35,7 +35,7 @@ class Tally:
     def found(self, count: int) -> None:
         """Note that at least so many instances were listed so far."""
         with self._lock:
-            self._found = count
+            self._found = min(count, MOST_SUB_OPERATIONS)
 
     def begin(self, sop_instance_uids: Iterable[str]) -> None:
         """Note what there is to retrieve."""
@@ -69,16 +69,20 @@ class Tally:
         with self._lock:
             return tuple(self._failed)
 
-    def counts(self, *, with_remaining: bool) -> SubOperations:
-        """Return the counts of this moment. Before everything is listed, at least one remains."""
+    def pending(self) -> SubOperations:
+        """Return the counts of this moment. Before it is known what there is, at least one sub-operation remains."""
         with self._lock:
-            remaining = max(1, self._found) if self._left is None else len(self._left)
-            return SubOperations(
-                min(remaining, MOST_SUB_OPERATIONS) if with_remaining else None,
-                self._completed,
-                len(self._failed),
-                self._warning,
-            )
+            done = self._completed + self._warning + len(self._failed)
+            remaining = self._found if self._left is None else len(self._left)
+            return self._counts(remaining if done else max(1, remaining))
+
+    def final(self, *, with_remaining: bool) -> SubOperations:
+        """Return the counts of the end; what remains is what was not initiated."""
+        with self._lock:
+            return self._counts(len(self._left or ()) if with_remaining else None)
+
+    def _counts(self, remaining: int | None) -> SubOperations:
+        return SubOperations(remaining, self._completed, len(self._failed), self._warning)
 
     def final_status(self, listed: Listed, *, is_cancelled: bool) -> Status:
         """Return the status that the retrieval ends with.
