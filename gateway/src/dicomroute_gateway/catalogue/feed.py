@@ -1,35 +1,40 @@
 """Keeps the catalogue at what the spool holds: fed after each commit, made anew in the background when it is lost.
 
-Receiving gives it a number and goes on; the instance's head is read again by the thread here, out of the memory of the
-operating system mostly. What goes wrong here is the catalogue's alone: nothing of the spool depends on it.
+Receiving leaves a note and goes on; the instance's head is read again by the thread here, out of the memory of the
+operating system mostly. That waits until nothing has come for a moment, until somebody asks, or until it has waited
+long: what is delivered before that is never read. What goes wrong here is the catalogue's alone: nothing of the spool
+depends on it.
 """
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
 import structlog
 
+from dicomroute_gateway.decoded import Attributes
 from dicomroute_gateway.rules.head import HeadError, RawElement
 from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
 
-from .heads import decoded, raw_elements
+from .heads import OF_ENTITIES_ABOVE, OF_INSTANCES, decoded, raw_elements
 from .index import Damaged, Index, Indexed, remove_files
 
 FILE: Final = "catalogue.sqlite"
-_AT_ONCE: Final = 100
-_GATHER_SECONDS: Final = 0.1
-"""How long it is waited for more of what comes: a transaction costs as much as several instances."""
+_AT_ONCE: Final = 50
+_QUIET_SECONDS: Final = 0.5
+"""After so long without an instance those that came are read."""
+_MOST_WAIT_SECONDS: Final = 5.0
+"""So long they wait at most while others come."""
+_REST: Final = 4.0
+"""How many times as long as a batch took it rests after it, while nobody asks: others want the processor."""
+_LOOK_SECONDS: Final = 0.1
 _CHECK_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 30.0
 """After so long an index that could not be made is tried again."""
-_REST: Final = 1.0
-"""How long it rests after each batch of a rebuild, beside the time that the batch took: others want the processor."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,13 +48,16 @@ class Catalogue:
         self._is_wanted = is_wanted
         self._path: Final = spool.folder / FILE
         self._index: Index | None = None
-        self._changes: deque[Received | int] = deque()
-        """Instances that came, and numbers of those that went, in this order."""
+        self._state = threading.Condition()
+        """Guards what follows; notified when something has come into the index."""
+        self._coming: dict[int, Received] = {}
+        self._going: list[int] = []
+        self._first = self._last = 0.0
+        """When, by the monotonic clock, the oldest and the newest of them came."""
+        self._asked = 0
+        """How many wait for them."""
         self._changed = threading.Event()
         self._closing = threading.Event()
-        self._caught_up = threading.Condition()
-        self._taken = self._done = 0
-        """How many changes there ever were, and how many of them are in the index."""
         self._is_rebuilt = False
         self._try_at = 0.0
         self._thread = threading.Thread(target=self._work, name="catalogue", daemon=True)
@@ -77,9 +85,18 @@ class Catalogue:
 
     def settle(self, timeout_seconds: float) -> bool:
         """Wait until all that was committed before this call is in the index; return whether it is."""
-        wanted = self._taken
-        with self._caught_up:
-            return self._caught_up.wait_for(lambda: self.is_complete and self._done >= wanted, timeout_seconds)
+        with self._state:
+            wanted = max(self._coming, default=0)
+            self._asked += 1
+            self._changed.set()
+            try:
+                return self._state.wait_for(lambda: self.is_complete and self._has_taken(wanted), timeout_seconds)
+            finally:
+                self._asked -= 1
+
+    def _has_taken(self, last: int) -> bool:
+        """Return whether no instance up to a number is still to come into the index."""
+        return min(self._coming, default=last + 1) > last
 
     def damaged(self, error: Damaged) -> None:
         """Say that the index could not be asked: it is made anew."""
@@ -91,17 +108,22 @@ class Catalogue:
 
     def kept(self, received: Received) -> None:
         """An instance was committed."""
-        self._note(received)
+        if self._index is None and not self._is_wanted():
+            return
+        now = time.monotonic()
+        with self._state:
+            if not self._coming:
+                self._first = now
+            self._last = now
+            self._coming[received.id] = received
+        if not self._changed.is_set():
+            self._changed.set()
 
     def left(self, identifier: int) -> None:
         """The bytes of an instance are gone."""
-        self._note(identifier)
-
-    def _note(self, change: Received | int) -> None:
-        if self._index is None and not self._is_wanted():
-            return
-        self._changes.append(change)
-        self._taken += 1
+        with self._state:
+            if self._coming.pop(identifier, None) is None and self._index is not None:
+                self._going.append(identifier)
         if not self._changed.is_set():
             self._changed.set()
 
@@ -127,13 +149,28 @@ class Catalogue:
         elif not self._changed.wait(_CHECK_SECONDS):
             if self._index is not None:
                 self._index.check()
-        elif self._index is None:  # before the spool is loaded, or after it failed
-            self._closing.wait(_GATHER_SECONDS)
+        elif self._index is None or not (self._going or self._are_due()):
+            self._closing.wait(_LOOK_SECONDS)
         else:
-            self._closing.wait(_GATHER_SECONDS)
             self._changed.clear()
-            while self._changes and not self._closing.is_set():
-                self._take_changes(self._index)
+            while not self._closing.is_set() and (self._going or self._are_due()):
+                begin = time.monotonic()
+                self._take_some(self._index)
+                self._rest(time.monotonic() - begin)
+            if self._coming:
+                self._changed.set()
+
+    def _are_due(self) -> bool:
+        """Return whether instances that came are to be read now."""
+        now = time.monotonic()
+        with self._state:
+            quiet, long = now - self._last > _QUIET_SECONDS, now - self._first > _MOST_WAIT_SECONDS
+            return bool(self._coming) and bool(self._asked or quiet or long)
+
+    def _rest(self, seconds: float) -> None:
+        """Leave the processor to others, after work of so many seconds, while nobody asks."""
+        if not self._asked:
+            self._closing.wait(min(_REST * seconds, _CHECK_SECONDS))
 
     def _is_fit(self) -> bool:
         """Return whether there is an index, of the whole spool, and where it may be: names are not kept in clear beside
@@ -149,9 +186,9 @@ class Catalogue:
                 self._index.close()
             self._index, self._is_rebuilt = None, False
             self._remove_files()
-        self._changes.clear()
-        with self._caught_up:
-            self._done = self._taken
+        with self._state:
+            self._coming.clear()
+            self._going.clear()
         self._closing.wait(_CHECK_SECONDS)
 
     def _lose(self, error: Damaged) -> None:
@@ -180,70 +217,73 @@ class Catalogue:
         path = None if self._spool.is_encrypted else self._path
         if path is None:
             self._remove_files()
-        # Changes from here on are in the deque, those before are in the ledger: what is in both is taken twice.
+        # What came before this is in the ledger, what comes from here on is noted: what is both is taken twice.
         index = self._index = Index(path)
         present = {entry.received.id: entry.received for entry in self._spool.entries(lambda _entry: True)}
         known = index.ids()
         index.remove([one for one in known if one not in present])
         missing = (received for identifier, received in present.items() if identifier not in known)
         count = 0
-        reader = _Reader(self._spool)
         while not self._closing.is_set() and (some := list(islice(missing, _AT_ONCE))):
             begin = time.monotonic()
-            index.add(filter(None, map(reader.read, some)))
+            index.add(filter(None, map(_Reader(self._spool).read, some)))
             count += len(some)
-            while self._changes:
-                self._take_changes(index)
+            while self._going:
+                self._take_some(index)
             if not self._is_wanted() or (index.path is not None and self._spool.is_encrypted):
                 return
-            self._closing.wait(min(_REST, time.monotonic() - begin))
+            self._rest(time.monotonic() - begin)
         index.check()
         if not self._closing.is_set():
-            with self._caught_up:
+            with self._state:
                 self._is_rebuilt = True
-                self._caught_up.notify_all()
+                self._state.notify_all()
             log.info("catalogue.built", instances=len(present), read=count, seconds=round(time.monotonic() - began, 3))
 
-    def _take_changes(self, index: Index) -> None:
-        """Take some of the changes over, in their order."""
-        some = list(islice(self._changes, _AT_ONCE))
-        reader = _Reader(self._spool)
-        gone = {change for change in some if isinstance(change, int)}
-        came = [change for change in some if isinstance(change, Received) and change.id not in gone]
-        index.add(filter(None, map(reader.read, came)))
-        if gone:
-            index.remove(sorted(gone))
-        for _ in some:
-            self._changes.popleft()
-        with self._caught_up:
-            self._done += len(some)
-            self._caught_up.notify_all()
+    def _take_some(self, index: Index) -> None:
+        """Take over some of what went, and of what came if it is time."""
+        are_due = self._are_due()
+        with self._state:
+            came = dict(islice(self._coming.items(), _AT_ONCE if are_due else 0))
+            gone = self._going[:_AT_ONCE]
+        if came:
+            index.add(filter(None, map(_Reader(self._spool).read, came.values())))
+        with self._state:
+            # What went while it was read was no longer noted as coming, and is in the index all the same.
+            late = [one for one in came if self._coming.pop(one, None) is None]
+        if gone or late:
+            index.remove([*gone, *late])
+        with self._state:
+            del self._going[: len(gone)]
+            self._state.notify_all()
 
 
 class _Reader:
-    """Reads what is kept of instances; those of one series have most of it in common."""
+    """Reads what is kept of some instances; those of one series have most of it in common, which is decoded once."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+        self._known: dict[tuple[RawElement | None, ...], Attributes] = {}
 
     def read(self, received: Received) -> Indexed | None:
         """Return an instance for the index; None for one that is gone, unreadable, or in no study and series."""
         if not received.study_instance_uid or not received.series_instance_uid:
             return None
+        syntax = received.transfer_syntax_uid
         try:
-            raw = self._raw(received)
+            with self._spool.stored(received).open() as content:
+                raw = raw_elements(content, received.length, syntax)
         except (Unreadable, HeadError):
             return None
+        above = tuple(raw.get(tag) for tag in OF_ENTITIES_ABOVE)
+        if above not in self._known:
+            self._known[above] = decoded(raw, syntax, OF_ENTITIES_ABOVE)
         return Indexed(
             received.id,
             received.sop_instance_uid,
             received.sop_class_uid,
             received.series_instance_uid,
             received.study_instance_uid,
-            received.transfer_syntax_uid,
-            decoded(raw, received.transfer_syntax_uid),
+            syntax,
+            {**self._known[above], **decoded(raw, syntax, OF_INSTANCES)},
         )
-
-    def _raw(self, received: Received) -> dict[int, RawElement]:
-        with self._spool.stored(received).open() as content:
-            return raw_elements(content, received.length, received.transfer_syntax_uid)

@@ -1,19 +1,20 @@
 """Reads of an instance in the spool what the catalogue keeps of it."""
 
 import struct
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Collection, Mapping
 from typing import Final
 
-from dicomroute_gateway.decoded import Attributes, Element
+from dicomroute_gateway.decoded import Attributes, Element, Level
 from dicomroute_gateway.rules.character_sets import decode_text
 from dicomroute_gateway.rules.head import EXPLICIT_VR_BIG_ENDIAN, RawElement, Read, scan
 from dicomroute_gateway.spool.content import Content
 
-from .keys import VRS
+from .keys import KEPT, VRS
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
-WANTED: Final = frozenset((SPECIFIC_CHARACTER_SET, *VRS))
+OF_INSTANCES: Final = tuple(KEPT[Level.IMAGE])
+OF_ENTITIES_ABOVE: Final = (SPECIFIC_CHARACTER_SET, *(tag for tag in VRS if tag not in KEPT[Level.IMAGE]))
+_WANTED: Final = frozenset((*OF_ENTITIES_ABOVE, *OF_INSTANCES))
 _TEXT: Final = frozenset(("LO", "PN", "SH"))
 _MOST_BYTES: Final = 1024
 """A longer value is none that anybody looks for: the longest VR that is kept has 3 × 64 characters."""
@@ -21,15 +22,19 @@ _MOST_BYTES: Final = 1024
 
 def raw_elements(content: Content, data_set_length: int, transfer_syntax_uid: str) -> dict[int, RawElement]:
     """Return the undecoded elements of an instance that are kept. Raises HeadError, Unreadable."""
-    return scan(_reading(content, content.length - data_set_length), transfer_syntax_uid, WANTED)
+    return scan(_reading(content, content.length - data_set_length), transfer_syntax_uid, _WANTED)
 
 
-def decoded(raw: Mapping[int, RawElement], transfer_syntax_uid: str) -> Attributes:
-    """Return the values of elements as text; one that cannot be read is left out, as it matches nothing."""
+def decoded(raw: Mapping[int, RawElement], transfer_syntax_uid: str, tags: Collection[int]) -> Attributes:
+    """Return the values of some elements as text; one that cannot be read is left out, as it matches nothing."""
     order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
     character_set = raw.get(SPECIFIC_CHARACTER_SET)
-    decode = partial(_decoded, character_set=character_set.value if character_set else b"", order=order)
-    return {tag: Element(VRS[tag], values) for tag, one in raw.items() if tag in VRS and (values := decode(tag, one))}
+    declared = character_set.value if character_set else b""
+    found: dict[int, Element] = {}
+    for tag in tags:
+        if tag in raw and tag in VRS and (values := _decoded(tag, raw[tag], declared, order)):
+            found[tag] = Element(VRS[tag], values)
+    return found
 
 
 def _reading(content: Content, head: int) -> Read:

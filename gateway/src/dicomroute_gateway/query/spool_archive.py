@@ -53,6 +53,7 @@ class SpoolArchive:
         matcher = Matcher(kept, has_combined_date_time=query.has_combined_date_time)
         of_counted = Matcher({tag: key for tag, key in matched.items() if tag in counted})
         named = {tag: key for tag, key in matched.items() if tag in UNIQUE_KEYS.values() and not has_wild_card(key)}
+        is_complete = self._catalogue.settle(_SETTLE_SECONDS)  # if not, what there is is told first
         index, place = self._index(), -1
         while True:
             query.check()
@@ -70,7 +71,8 @@ class SpoolArchive:
                 break
             place = page[-1][0]
             yield found
-        self._raise_if_incomplete()
+        if not is_complete:
+            raise IndexIncomplete(_BEING_BUILT)
 
     def instances(self, scope: Scope, check: Check, timeout_seconds: float) -> Iterator[Sequence[InstanceReference]]:
         """Yield the instances in a scope. Raises ArchiveFailed, and what `check` raises."""
@@ -81,6 +83,7 @@ class SpoolArchive:
             keys.SOP_INSTANCE_UID: Element("UI", scope.sop_instance_uids),
         }
         wanted = Matcher(named)
+        is_complete = self._catalogue.settle(_SETTLE_SECONDS)  # if not, what there is is told first
         index, place = self._index(), -1
         while True:
             check()
@@ -111,7 +114,8 @@ class SpoolArchive:
                     }
                 )
             ]
-        self._raise_if_incomplete()
+        if not is_complete:
+            raise IndexIncomplete(_BEING_BUILT)
 
     def fetch(
         self, references: Sequence[InstanceReference], folder: Path, check: Check, timeout_seconds: float
@@ -131,15 +135,10 @@ class SpoolArchive:
                 yield Fetched(reference, received.transfer_syntax_uid, received.length, file)
 
     def _index(self) -> Index:
-        self._catalogue.settle(_SETTLE_SECONDS)  # after that much of it, what there is is told
         index = self._catalogue.index
         if index is None:
             raise IndexIncomplete(_BEING_BUILT)
         return index
-
-    def _raise_if_incomplete(self) -> None:
-        if not self._catalogue.is_complete:
-            raise IndexIncomplete(_BEING_BUILT)
 
     def _damaged(self, error: Damaged) -> ArchiveUnreachable:
         self._catalogue.damaged(error)
