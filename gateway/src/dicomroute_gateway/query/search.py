@@ -1,12 +1,14 @@
 """One query put to the archives and the spool: what they say is matched again, told once, and made one."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from dicomroute_gateway.decoded import Attributes
 
 from .answers import lacks, merged
 from .archive import Archive, ArchiveFailed, Query
+from .asking import Asking
 from .matching import Matcher
 from .models import unique_keys
 
@@ -54,25 +56,26 @@ class Search:
         """Yield what matches, each entity once. Failures of archives are noted; what the check raises passes."""
         if not self.archives:
             if self.spool is not None:
-                yield from (match for _key, match in self._of(self.spool))
+                yield from (match for _key, match in self._of(self.spool, self.spool.find(self.query)))
             return
         own: dict[tuple[str, ...], Match] = {}
         if self.spool is not None:
-            for key, match in self._of(self.spool):
+            for key, match in self._of(self.spool, self.spool.find(self.query)):
                 own[key] = match
                 if len(own) > self.most:
                     break
-        for archive in self.archives:
-            is_empty = True
-            for key, match in self._of(archive):
-                is_empty = False
-                mine = own.pop(key, None)
-                yield match if mine is None else Match(merged(match.entity, mine.entity), match.lacks)
-            if not is_empty:
-                break
+        with closing(Asking(self.archives, self.query).archives()) as asked:
+            for archive, pages in asked:
+                is_empty = True
+                for key, match in self._of(archive, pages):
+                    is_empty = False
+                    mine = own.pop(key, None)
+                    yield match if mine is None else Match(merged(match.entity, mine.entity), match.lacks)
+                if not is_empty:
+                    break
         yield from own.values()
 
-    def _of(self, archive: Archive) -> Iterator[tuple[tuple[str, ...], Match]]:
+    def _of(self, archive: Archive, pages: Iterator[Sequence[Attributes]]) -> Iterator[tuple[tuple[str, ...], Match]]:
         """Yield what an archive says that really matches, by what tells it from others."""
         level, known = self.query.level, archive.known_keys(self.query.level)
         keys = self.query.keys if known is None else {tag: key for tag, key in self.query.keys.items() if tag in known}
@@ -80,7 +83,7 @@ class Search:
         seen: set[tuple[str, ...]] = set()
         self.asked.append(archive.name)
         try:
-            for page in archive.find(self.query):
+            for page in pages:
                 self.query.check()
                 for entity in page:
                     key = unique_keys(level, entity)
