@@ -258,6 +258,8 @@ def differences(query: FindQuery, answers: Sequence[Dataset], files: Sequence[Da
                 query.level == "STUDY" and element.keyword == "Modality"
             ):
                 have, right = _texts(answer[element.keyword].value), wanted[key].values[element.keyword]
+                if element.VR in ("IS", "DS"):  # in JSON 007 is 7
+                    have, right = [str(Decimal(x)) for x in have], [str(Decimal(x)) for x in right]
                 if element.VR == "PN":
                     have, right = [x.rstrip("=^") for x in have], [x.rstrip("=^") for x in right]
                 if sorted(have) != sorted(right):
