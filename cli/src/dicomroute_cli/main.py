@@ -20,6 +20,8 @@ _MODULES: Final = {
     "report": "ledger",
     "queue": "queue",
     "test": "test",
+    "find": "find",
+    "move": "find",
 }
 """The module in `commands` of each command, which has its name there."""
 
