@@ -207,6 +207,36 @@ def test_a_kill_in_the_midst_leaves_nothing_behind_after_the_restart(
     other.release()
 
 
+def test_where_the_spool_encrypts_what_is_fetched_is_encrypted_too(
+    tmp_path: Path, lone: Callable[..., LoneGateway], serve: Callable[..., ArchiveServer], receiver: Receiver
+) -> None:
+    server = serve()
+    documents = cloud_route(server.url, port=receiver.port)
+    section = {"keySecretRef": {"name": "spool-key", "key": "keys"}}
+    documents[-1] = changed(documents[-1], "spec.gateway.spool.encryption", section)
+    keys = tmp_path / "secrets" / "spool-key" / "keys"
+    keys.parent.mkdir(parents=True)
+    keys.write_text("A" * 43 + "=\n")
+    gateway = lone(tmp_path, documents)
+    send(gateway, tmp_path, instance(1, 2, 1))
+    receiver.pause_seconds = 0.5
+    client = Client(gateway.port)
+    results: list[int] = []
+    thread = threading.Thread(target=lambda: results.append(client.move(STUDY).statuses[-1]))
+    thread.start()
+    wait_until(
+        lambda: any(one.is_file() and one.stat().st_size > 8192 for one in fetched(gateway)), "nothing is fetched"
+    )
+    contents = [one.read_bytes() for one in fetched(gateway) if one.is_file()]
+    assert contents
+    assert not [one for one in contents if b"Alder" in one or b"DICM" in one]
+    thread.join()
+    assert results == [SUCCESS]
+    assert receiver.uids() == uids(*range(1, 7))
+    assert b"Alder" in receiver.received[-1][1]
+    client.release()
+
+
 def test_what_is_large_is_moved_in_little_memory(
     tmp_path: Path, lone: Callable[..., LoneGateway], serve: Callable[..., ArchiveServer], receiver: Receiver
 ) -> None:

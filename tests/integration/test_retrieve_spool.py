@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import Authority
 from corpus import data_set_bytes, make_corpus
 from gateways import LoneGateway
-from manifests import changed
+from manifests import ca_bundle, changed, tls_secret
 from orthanc import Orthanc
 from ports import free_port
 from pydicom import dcmread
 from retrieving import CT, EXPLICIT, GET, IMPLICIT, MOVE, MR, Client, Receiver, dcmtk, identifier, moving_route
 from routes import pacs
-from running import dcmsend
+from running import Running, dcmsend
 from storescp import StoreSCP
 from studies import instance, instance_uid, series_uid, study_uid
 
@@ -363,6 +364,27 @@ def test_the_receiver_gets_what_it_takes_and_nothing_is_compressed(
     assert set(answers.failed) == others
     only_ct.release()
     receiver.close()
+
+
+def test_a_node_that_encrypts_is_moved_to(tmp_path: Path, run: Callable[..., Running]) -> None:
+    servers, clients = Authority(tmp_path / "servers", "servers"), Authority(tmp_path / "clients", "clients")
+    certificate, key = servers.issue("127.0.0.1")
+    options = ("+B", "+tls", str(key), str(certificate), "+cf", str(clients.file))
+    scp = StoreSCP(tmp_path / "kept", *options)
+    bundle, reference = ca_bundle("pacs-authorities", servers.pem)
+    shown = tls_secret("gateway-client", *clients.issue("gateway"))
+    documents = moving_route(bundle, shown, port=scp.port)
+    tls = {"caBundleRef": reference, "clientCertificateRef": {"name": "gateway-client"}}
+    documents = [changed(one, "spec.tls", tls) if one["metadata"]["name"] == "pacs" else one for one in documents]
+    running = run(*documents)
+    file = instance(1)
+    (tmp_path / "one.dcm").write_bytes(file)
+    assert dcmsend(running.port, [tmp_path / "one.dcm"]) == 0
+    client = Client(running.port)
+    assert client.move(identifier("STUDY", StudyInstanceUID=study_uid(1))).final == (SUCCESS, (None, 1, 0, 0))
+    assert scp.data_sets() == {instance_uid(1, 1, 1): data_set_bytes(file)}
+    client.release()
+    scp.stop()
 
 
 def test_too_many_at_once_are_told_to_ask_again(
