@@ -86,7 +86,7 @@ def test_every_query_is_answered_right_over_an_origin_server(
 def test_every_query_is_answered_right_over_debians_orthanc(
     lone: Callable[..., LoneGateway], tmp_path: Path, files: list[Path], stored: list[Dataset]
 ) -> None:
-    """Left out: names in ISO 2022 IR 13 with IR 87, which this Orthanc decodes wrongly, in QIDO-RS and in C-FIND alike."""
+    """Left out: names in ISO 2022 IR 13 with IR 87, which this Orthanc decodes wrongly, in its own C-FIND too."""
     archive = Orthanc(tmp_path / "orthanc", further={"DefaultEncoding": "Utf8"})
     kept = [one for one in stored if "ISO 2022 IR 13" not in str(one.get("SpecificCharacterSet", ""))]
     assert 0 < len(stored) - len(kept) < 10

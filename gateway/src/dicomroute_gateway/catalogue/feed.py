@@ -269,6 +269,9 @@ class _Reader:
         """Return an instance for the index; None for one that is gone, unreadable, or in no study and series."""
         if not received.study_instance_uid or not received.series_instance_uid:
             return None
+        # The file of one that is gone can be read for a while: it is kept to be used again.
+        if self._spool.received(received.id) is None:
+            return None
         syntax = received.transfer_syntax_uid
         try:
             with self._spool.stored(received).open() as content:
