@@ -55,6 +55,10 @@ def _to_pacs(calling: str) -> Json:
     }
 
 
+def _queries(**fields: Any) -> Json:
+    return {"listeners": ["dicom"], "clients": {"nodes": [{"name": "ct-1"}]}, **fields}
+
+
 def _window(**fields: Any) -> Json:
     return {"name": "day", "start": "07:00", "end": "19:00", "maxBytesPerSecond": 2048, **fields}
 
@@ -389,6 +393,25 @@ CASES: list[Case] = [
         {"when": "OnDelivered", "destinations": [{**ARCHIVE, "name": "elsewhere"}]},
         "nobody would wait for",
     ),
+    # Retrievals.
+    *_table(
+        "DicomRoute",
+        "spec.queryRetrieve",
+        [
+            _queries(moveDestinations={"nodes": [{"name": "pacs"}]}, pendingIntervalSeconds=1),
+            _queries(moveDestinations={"selector": {"matchLabels": {"site": "north"}}}, pendingIntervalSeconds=5),
+        ],
+        [_queries(moveDestinations={}), _queries(moveDestinations={"nodes": []})],
+        "name the nodes that a C-MOVE may send to",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec.queryRetrieve",
+        [_queries(maxConcurrent={"retrievals": one}) for one in (1, 32)],
+        [_queries(maxConcurrent={"retrievals": 33})],
+        "32",
+    ),
+    Case("DicomRoute", "spec.queryRetrieve", _queries(pendingIntervalSeconds=6), "5"),
     # The ledger.
     *_table("DicomRoute", "spec.ledger.retentionSeconds", [0, 86_400, 315_360_000], [315_360_001], "315360000"),
     Case("DicomRoute", "spec.ledger.retentionSeconds", -1, "0"),

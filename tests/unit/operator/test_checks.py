@@ -282,3 +282,44 @@ def test_a_machines_identity_is_for_the_platform_to_allow(type_: str) -> None:
     assert accepted.reason is Accepted.ACCEPTED
     (other, *_) = check_target(CloudTarget.model_validate(target()), ())
     assert other.reason is Accepted.ACCEPTED
+
+
+def moving(**spec: Any) -> Json:
+    """Return a route that may move to the node `pacs`."""
+    query = {
+        "listeners": ["dicom"],
+        "clients": {"nodes": [{"name": "ct-1"}]},
+        "moveDestinations": {"nodes": [{"name": "pacs"}]},
+    }
+    return changed(route(**spec), "spec.queryRetrieve", query)
+
+
+def pacs(name: str = "pacs", title: str = "PACS", host: str = "pacs.example") -> Json:
+    return changed(node(aeTitle=title, host=host), "metadata.name", name)
+
+
+def faults(found: list[Finding]) -> list[str]:
+    return [str(one.reason) for one in found if not one.status]
+
+
+def test_a_move_destination_exists_and_says_where_it_is_called() -> None:
+    assert faults(findings(moving(), nodes=[node(), pacs()])) == []
+    (finding,) = [one for one in findings(moving()) if not one.status]
+    assert (str(finding.reason), finding.field) == ("NodeNotFound", "spec.queryRetrieve.moveDestinations.nodes[pacs]")
+    silent = changed(node(aeTitle="PACS", allowedSources=["192.0.2.9/32"]), "metadata.name", "pacs")
+    assert faults(findings(moving(), nodes=[node(), silent])) == ["NodeHasNoHost"]
+
+
+def test_two_move_destinations_with_one_title_cannot_be_told_apart() -> None:
+    both = changed(moving(), "spec.queryRetrieve.moveDestinations.nodes.1", {"name": "pacs-2"})
+    alike = [node(), pacs(), pacs("pacs-2", host="other.example")]
+    assert faults(findings(both, nodes=alike)) == ["MoveDestinationsAlike"]
+    assert faults(findings(both, nodes=[node(), pacs(), pacs("pacs-2", "PACS2")])) == []
+
+
+@pytest.mark.parametrize("host", ["ct-to-cloud", "ct-to-cloud.default.svc", "203.0.113.7"])
+def test_the_gateway_itself_is_no_move_destination(host: str) -> None:
+    itself = changed(moving(), "status", {"endpoints": [{"listener": "dicom", "address": "203.0.113.7", "port": 104}]})
+    assert faults(findings(itself, nodes=[node(), pacs(title="CTGATE", host=host)])) == ["MoveDestinationIsGateway"]
+    assert faults(findings(itself, nodes=[node(), pacs(host=host)])) == [], "another title is another application"
+    assert faults(findings(itself, nodes=[node(), pacs(title="CTGATE")])) == [], "a gateway may call itself as its PACS"

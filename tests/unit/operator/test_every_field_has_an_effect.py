@@ -53,6 +53,12 @@ BASES: dict[str, Json] = {
             },
         ],
         acknowledge={"when": "OnDelivered", "destinations": [ARCHIVE]},
+        queryRetrieve={
+            "listeners": ["dicom"],
+            "clients": {"nodes": [{"name": "ct-1"}], "selector": {"matchLabels": {"site": "x"}}},
+            "archives": [{**ARCHIVE}],
+            "moveDestinations": {"nodes": [{"name": "ct-1"}], "selector": {"matchLabels": {"site": "x"}}},
+        },
         gateway={
             "service": {"ports": [{"listener": "dicom", "port": 104}]},
             "spool": {"encryption": {"keySecretRef": {"name": "spool-key", "key": "keys"}}},
@@ -103,6 +109,11 @@ OTHER: dict[str, Any] = {
     "spec.acknowledge.when": "OnSpooled",
     # A window's name tells it from others in its list.
     "spec.destinations.0.bandwidth.windows.0.name": None,
+    "spec.queryRetrieve.clients.selector.matchLabels": {"site": "north"},
+    "spec.queryRetrieve.moveDestinations.selector.matchLabels": {"site": "north"},
+    # There is one kind so far.
+    "spec.queryRetrieve.archives.0.kind": None,
+    "spec.defaultCharacterSet": "ISO_IR 100",
     "spec.allowedSources": ["198.51.100.0/24"],
     "spec.url": "http://archive.example/",
     "spec.auth.type": "None",
@@ -191,7 +202,9 @@ def base_of(kind: str, path: str) -> Json:
     return changed(BASES[kind], "spec.auth", auth(TYPES[member])) if member in TYPES else BASES[kind]
 
 
-OTHER_NODE = changed(changed(node(), "metadata.name", "ct-2"), "spec.aeTitle", "CT2")
+OTHER_NODE = changed(
+    changed(changed(node(), "metadata.name", "ct-2"), "spec.aeTitle", "CT2"), "spec.host", "ct-2.example"
+)
 
 
 @pytest.mark.parametrize("kind, path, schema", fields(), ids=[f"{kind} {path}" for kind, path, _ in fields()])
