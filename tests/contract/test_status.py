@@ -17,6 +17,7 @@ from dicomroute_client.documents.status import (
     ConfigurationDocument,
     DeliveriesDocument,
     DestinationDocument,
+    FailingArchiveDocument,
     FindingDocument,
     InstancesDocument,
     LastErrorDocument,
@@ -102,6 +103,9 @@ def test_every_number_and_sentence_arrives() -> None:
                 probe=PROBE,
             )
         ],
+        failing_archives=[
+            FailingArchiveDocument(kind="CloudTarget", name="cloud", reason="TimedOut", message="m", since=NOW)
+        ],
         spool=SpoolDocument(used_bytes=1, capacity_bytes=2, watermark_bytes=3, fill_bytes_per_second=4),
         unmounted_secrets=["archive/password"],
     )
@@ -125,6 +129,10 @@ def test_every_number_and_sentence_arrives() -> None:
     assert LastErrorDocument.model_fields.keys() <= type(destination.last_error).model_fields.keys()
     assert (destination.paused_reason, destination.paused_time) == ("Forbidden", "2026-01-02T03:04:05Z")
     assert status.oldest_owed_time == "2026-01-02T03:04:05Z"
+    (unreachable,) = [one for one in status.conditions if one.type == "ArchiveUnreachable"]
+    assert unreachable.message.startswith(
+        "CloudTarget cloud has not answered queries since 2026-01-02T03:04:05Z: TimedOut (m)"
+    )
     said = said_of("r", ["archive"], seen.pods, 1.0)["archive"].destinations[0]
     assert said.credential_expires_time == NOW
     assert (said.reachable, said.authenticated, said.ready) == (PROBE.reachable, PROBE.authenticated, PROBE.ready)

@@ -165,6 +165,23 @@ def test_an_archive_that_stalls_ends_in_time_and_the_spool_answers(
     association.release()
 
 
+def test_an_archive_that_does_not_answer_is_told_until_it_does(
+    lone: Callable[..., LoneGateway], serve: Callable[..., ArchiveServer], tmp_path: Path, files: list[Path]
+) -> None:
+    server = serve(files[:20])
+    gateway = lone(tmp_path, over(server.url))
+    assert gateway.status()["failingArchives"] == []
+    association = associate(gateway.port)
+    server.play.statuses = [403] * 5
+    assert find(association, STUDIES)[0] == [CANNOT]
+    (failing,) = gateway.status()["failingArchives"]
+    assert (failing["kind"], failing["name"]) == ("CloudTarget", "cloud-0")
+    assert failing["reason"]
+    association.release()
+    server.play.statuses = []
+    gateway.process.wait_until(lambda: gateway.status()["failingArchives"] == [], "it is not asked again")
+
+
 def test_two_archives_that_stall_end_in_the_time_of_one_and_a_third_answers(
     lone: Callable[..., LoneGateway], serve: Callable[..., ArchiveServer], tmp_path: Path, files: list[Path]
 ) -> None:

@@ -233,6 +233,20 @@ def test_conditions_that_are_there_only_while_true() -> None:
     assert not any(one.type == "DeliveryStalled" for one in status(fresh).conditions)
 
 
+def test_an_archive_that_does_not_answer_is_told_while_it_does_not() -> None:
+    failing = {"kind": "CloudTarget", "name": "cloud", "reason": "TimedOut", "message": "no page in 20 s"}
+    since = "2026-01-02T03:00:00Z"
+    found = status(
+        seen(report(failingArchives=[{**failing, "since": since, **more} for more in ({}, {"name": "other"})]))
+    )
+    assert reason(found, "ArchiveUnreachable") == ("True", "ArchiveFailing")
+    assert of(found, "ArchiveUnreachable").message == (
+        f"CloudTarget cloud has not answered queries since {since}: TimedOut (no page in 20 s); it is asked again "
+        "until it does (and 1 more)"
+    )
+    assert not any(one.type == "ArchiveUnreachable" for one in status(seen(report())).conditions)
+
+
 @pytest.mark.parametrize(
     ("used", "rate", "before", "expected"),
     [

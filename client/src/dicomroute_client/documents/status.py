@@ -156,6 +156,16 @@ class SpoolDocument(Document):
     unencrypted: int = 0
 
 
+class FailingArchiveDocument(Document):
+    """An archive of queryRetrieve that did not answer when it was asked last; it is asked again until it does."""
+
+    kind: str
+    name: str
+    reason: str
+    message: str
+    since: datetime
+
+
 class StatusDocument(Document):
     """What `/api/v1/status` answers."""
 
@@ -173,6 +183,7 @@ class StatusDocument(Document):
     deliveries: DeliveriesDocument | None = None
     oldest_owed_time: datetime | None = None
     destinations: list[DestinationDocument] = Field(default=[])
+    failing_archives: list[FailingArchiveDocument] = Field(default=[])
     spool: SpoolDocument | None = None
     unmounted_secrets: list[str] = Field(default=[])
     """Files (SECRET/KEY, ConfigMap-NAME/KEY) that destinations or the spool need and that are not mounted."""

@@ -11,6 +11,7 @@ from dicomroute_client.documents.status import (
     ConfigurationDocument,
     DeliveriesDocument,
     DestinationDocument,
+    FailingArchiveDocument,
     FindingDocument,
     InstancesDocument,
     LastErrorDocument,
@@ -31,6 +32,7 @@ from dicomroute_gateway.dimse.counts import CountsSnapshot
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.probes.findings import Finding, Findings
 from dicomroute_gateway.probes.steps import Probed
+from dicomroute_gateway.query.watched import Failing
 from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
 from dicomroute_gateway.spool.records import DeliveryState
 from dicomroute_gateway.spool.views import Snapshot
@@ -69,6 +71,7 @@ class Observation:
     keys: Keys = NO_KEYS
     credential_ends: Mapping[str, float] = field(default_factory=dict)
     """When the credential of a destination (KIND/NAME) ends, in seconds since 1970, where it says so."""
+    failing_archives: Sequence[Failing] = ()
 
 
 def key_findings(keys: Keys, instances_by_key: Mapping[str, int]) -> list[tuple[str, str, str]]:
@@ -123,6 +126,16 @@ def status_document(seen: Observation) -> StatusDocument:
         deliveries=_sum(destinations, snapshot.held_instances) if snapshot else None,
         oldest_owed_time=_time(snapshot.oldest_owed_time) if snapshot and snapshot.oldest_owed_time else None,
         destinations=destinations,
+        failing_archives=[
+            FailingArchiveDocument(
+                kind=one.archive.partition("/")[0],
+                name=one.archive.partition("/")[2],
+                reason=one.reason,
+                message=one.message,
+                since=_time(one.since),
+            )
+            for one in seen.failing_archives
+        ],
         spool=SpoolDocument(
             used_bytes=snapshot.level.used,
             capacity_bytes=snapshot.level.capacity,

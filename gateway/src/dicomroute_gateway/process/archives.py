@@ -7,6 +7,7 @@ from dicomroute_gateway.configuration.model import CloudTargetDestination, Confi
 from dicomroute_gateway.query.archive import Archive
 from dicomroute_gateway.query.cloud_target import CloudTargetArchive
 from dicomroute_gateway.query.loop import QueryLoop
+from dicomroute_gateway.query.watched import ArchiveHealth, ArchiveWatch, Failing, WatchedArchive
 from dicomroute_gateway.spool.fetched import FetchedFiles
 
 
@@ -19,14 +20,23 @@ class Archives:
         self._files = files
         self._loop = QueryLoop()
         self._archives: dict[str, CloudTargetArchive] = {}
+        self._health = ArchiveHealth()
+        self._watch = ArchiveWatch(self, self._health)
 
     def __call__(self) -> Sequence[Archive]:
         """Return those of the configuration in force, as they are configured now, the preferred one first."""
         found = self._configuration().query_retrieve
-        return [self._archive(one) for one in found.archives] if found is not None else []
+        listed = found.archives if found is not None else []
+        return [WatchedArchive(self._archive(one), self._health) for one in listed]
+
+    def failing(self) -> list[Failing]:
+        """Return the archives that did not answer when they were asked last."""
+        found = self._configuration().query_retrieve
+        return self._health.failing([str(one.key) for one in found.archives] if found is not None else [])
 
     def close(self) -> None:
         """End all connections. Nothing is asked any more."""
+        self._watch.close()
         self._loop.close(*(one.close() for one in self._archives.values()))
 
     def _archive(self, settings: CloudTargetDestination) -> CloudTargetArchive:

@@ -192,6 +192,7 @@ class Gateway:
             activity=_activity(self._opened) if self._opened else {},
             fill_bytes_per_second=self._fill_rate.bytes_per_second,
             credential_ends=self._credential_ends,
+            failing_archives=self._opened.querying.failing_archives() if self._opened and active else [],
             unmounted_secrets=self._watching.unmounted(active.configuration) if active else [],
         )
 

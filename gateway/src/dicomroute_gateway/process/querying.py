@@ -12,6 +12,7 @@ from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.query.find import FindService
 from dicomroute_gateway.query.retrieve import Means, RetrieveService
 from dicomroute_gateway.query.spool_archive import SpoolArchive
+from dicomroute_gateway.query.watched import Failing
 from dicomroute_gateway.spool.fetched import FetchedFiles, forget
 from dicomroute_gateway.spool.spool import Spool
 
@@ -50,6 +51,10 @@ class Querying:
         )
         self.retrieve = RetrieveService(configuration, means)
         self._catalogue.start()
+
+    def failing_archives(self) -> list[Failing]:
+        """Return the archives that did not answer when they were asked last."""
+        return self._archives.failing()
 
     def end(self) -> None:
         """End what is under way: the gateway shuts down."""

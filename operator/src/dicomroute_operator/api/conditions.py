@@ -248,6 +248,16 @@ class Held(Reason):
     )
 
 
+class ArchiveUnreachable(Reason):
+    """An archive of queryRetrieve does not answer. Present only while true."""
+
+    ARCHIVE_FAILING = (
+        "ArchiveFailing",
+        "An archive did not answer a query, or refused it; the message has its fault. Others and the spool still "
+        "answer. The archive is asked again until it answers.",
+    )
+
+
 class OpenToAnywhere(Reason):
     """Everybody who reaches the load balancer may try to associate. Present only while true."""
 
@@ -309,6 +319,7 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (SpoolPressure, ("DicomRoute",)),
     (DeliveryStalled, ("DicomRoute",)),
     (Held, ("DicomRoute",)),
+    (ArchiveUnreachable, ("DicomRoute",)),
     (OpenToAnywhere, ("DicomRoute",)),
     (QueriesInClear, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
@@ -317,6 +328,15 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
 """Every condition type with the kinds that carry it."""
 
 NEGATIVE: frozenset[type[Reason]] = frozenset(
-    (SpoolPressure, DeliveryStalled, Held, OpenToAnywhere, QueriesInClear, CredentialsInClear, CredentialsExpiring)
+    (
+        SpoolPressure,
+        DeliveryStalled,
+        Held,
+        ArchiveUnreachable,
+        OpenToAnywhere,
+        QueriesInClear,
+        CredentialsInClear,
+        CredentialsExpiring,
+    )
 )
 """Condition types that are present only while they are True, and then say that something is wrong."""

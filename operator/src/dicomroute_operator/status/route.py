@@ -8,6 +8,7 @@ from dicomroute_client.documents.document import text_of
 from dicomroute_client.documents.status import DestinationDocument, SpoolDocument, StatusDocument
 from dicomroute_operator.api.conditions import (
     Accepted,
+    ArchiveUnreachable,
     CredentialsExpiring,
     DeliveryStalled,
     Held,
@@ -165,13 +166,16 @@ def _of_reports(
         *_pressure(reports, under_pressure),
         *_stalled(reports, recent, now),
         *_held(route, reports),
+        *_unreachable(reports),
         *expiring([one for report in reports for one in report.destinations], now),
     ]
 
 
 def _kept(previous: DicomRouteStatus) -> list[Condition]:
     """Return what was wrong when somebody last reported: silence does not make it good."""
-    names = {reasons.__name__ for reasons in (SpoolPressure, DeliveryStalled, Held, CredentialsExpiring)}
+    names = {
+        reasons.__name__ for reasons in (SpoolPressure, DeliveryStalled, Held, ArchiveUnreachable, CredentialsExpiring)
+    }
     return [one for one in previous.conditions if one.type in names]
 
 
@@ -263,6 +267,19 @@ def _held(route: DicomRoute, reports: Sequence[StatusDocument]) -> list[Conditio
     where = f"--route {route.metadata.name} -n {route.metadata.namespace}"
     message = f"{held} deliveries or instances are held: `dicomroute queue list {where} --in Held` says why"
     return [condition(Held.DELIVERIES_HELD, True, message)]
+
+
+def _unreachable(reports: Sequence[StatusDocument]) -> list[Condition]:
+    failing = {(one.kind, one.name): one for report in reports for one in report.failing_archives}
+    if not failing:
+        return []
+    first, *rest = [one for _, one in sorted(failing.items())]
+    more = f" (and {len(rest)} more)" if rest else ""
+    message = (
+        f"{first.kind} {first.name} has not answered queries since {text_of(first.since)}: {first.reason}"
+        f"{_sentence(first.message)}; it is asked again until it does{more}"
+    )
+    return [condition(ArchiveUnreachable.ARCHIVE_FAILING, True, message)]
 
 
 def _endpoints(route: DicomRoute, seen: RouteSeen) -> list[Endpoint]:
