@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from dicomroute_gateway.configuration.recipe import AS_IT_CAME
 from dicomroute_gateway.dimse.propose import Syntaxes
 from dicomroute_gateway.prepare.parcel import Parcel
-from dicomroute_gateway.prepare.preparing import AS_IT_CAME, Preparing, other_forms
+from dicomroute_gateway.prepare.preparing import Preparing, other_forms
 from dicomroute_gateway.spool.fetched import FetchedFiles, remove
 from dicomroute_gateway.spool.part10 import head_length
 
