@@ -200,6 +200,13 @@ def test_instances_of_several_studies_are_listed_by_their_uids_alone(opened: Ope
     )
 
 
+def test_where_only_studies_are_searched_within_a_request_without_one_is_refused(opened: Open) -> None:
+    one, server = opened("AWS")
+    with pytest.raises(ArchiveRefused):
+        listed(one, Scope(Level.IMAGE, "", (), (), (instance_uid(1, 1, 1),)))
+    assert server.paths == []
+
+
 def fetched(
     one: CloudTargetArchive, folder: Path, references: list[InstanceReference], timeout_seconds: float = 5
 ) -> tuple[dict[str, Fetched], dict[str, str]]:

@@ -194,7 +194,7 @@ def test_who_is_no_client_may_not_retrieve(tmp_path: Path, lone: Callable[..., L
     documents[0] = changed(documents[0], "spec.callingAETitles", ["CT2"])
     documents[-1] = changed(documents[-1], "spec.listeners.0.sources", {"policy": "Any"})
     gateway = lone(tmp_path, documents)
-    client = Client(gateway.port)
+    client = Client(gateway.port, storage=BOTH)
     for answers in (client.move(identifier("STUDY", StudyInstanceUID="1.2")), client.get(identifier("STUDY"))):
         assert answers.statuses == [NOT_AUTHORIZED]
     client.release()
@@ -406,6 +406,14 @@ def test_too_many_at_once_are_told_to_ask_again(
     for one in (first, second):
         one.release()
     receiver.close()
+
+
+def test_who_gets_without_a_storage_context_is_told_so(gateway: LoneGateway) -> None:
+    one = Client(gateway.port)
+    answers = one.get(identifier("STUDY", StudyInstanceUID=study_uid(1)))
+    assert answers.statuses == [CANNOT]
+    assert "SCP role" in answers.comment
+    one.release()
 
 
 def test_each_retrieval_leaves_a_record_and_is_counted(tmp_path: Path, lone: Callable[..., LoneGateway]) -> None:

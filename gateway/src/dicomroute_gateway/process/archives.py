@@ -1,5 +1,6 @@
 """The archives that the configuration names, each with the connections that it keeps."""
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ class Archives:
         self._configuration = configuration
         self._secrets = secrets
         self._files = files
-        self._loop = QueryLoop()
+        self._lock = threading.Lock()
+        self._loop: QueryLoop | None = None
         self._archives: dict[str, CloudTargetArchive] = {}
         self._health = ArchiveHealth()
         self._watch = ArchiveWatch(self, self._health)
@@ -37,15 +39,16 @@ class Archives:
     def close(self) -> None:
         """End all connections. Nothing is asked any more."""
         self._watch.close()
-        self._loop.close(*(one.close() for one in self._archives.values()))
+        if self._loop is not None:
+            self._loop.close(*(one.close() for one in self._archives.values()))
 
     def _archive(self, settings: CloudTargetDestination) -> CloudTargetArchive:
         name = str(settings.key)
-        kept = self._archives.get(name)
-        if kept is None:
-            made = CloudTargetArchive(
-                name, settings, self._secrets, self._loop, self._files, required=settings.required
-            )
-            kept = self._archives.setdefault(name, made)
-        kept.configure(settings, required=settings.required)
+        with self._lock:
+            self._loop = self._loop or QueryLoop()
+            kept = self._archives.get(name)
+            if kept is None:
+                kept = CloudTargetArchive(name, settings, self._secrets, self._loop, self._files)
+                self._archives[name] = kept
+            kept.configure(settings, required=settings.required)
         return kept

@@ -90,6 +90,10 @@ class CloudTargetArchive:
 
     def instances(self, scope: Scope, check: Check, timeout_seconds: float) -> Iterator[Sequence[InstanceReference]]:
         """Yield the instances in a scope page by page; see Archive.instances."""
+        is_relational = SEARCHING[self._origin.provider].is_relational
+        if not is_relational and not scope.study_instance_uids and not scope.patient_id:
+            sentence = f"{self.name}: it lists instances within a study alone, and the request names none"
+            raise ArchiveRefused("NotRelational", sentence)
         listing = Listing(self.matches, self._remember, check, timeout_seconds)
         given: set[str] = set()
         for page in listing.pages(scope):

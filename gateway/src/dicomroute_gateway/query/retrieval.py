@@ -343,6 +343,8 @@ class Get(_Retrieval):
         attended = _Attended(responder, self._tally, settings.pending_interval_seconds)
         gathering = self._gathering(settings, scope, attended)
         takes = responder.takes()
+        if not takes:
+            raise _Refused(Status.CANNOT_PERFORM, "no storage context was proposed with the SCP role")
         means = self._service.means
         made = Forms(means.preparing, means.files, folder)
 
