@@ -136,6 +136,27 @@ DELIVERIES = [
     panel("Held by the configuration", "none", (highest("dicomroute_destination_held", DESTINATION), _DESTINATION)),
 ]  # fmt: skip
 
+QUERIES = [
+    panel("Queries answered", "ops",
+          (rate("dicomroute_queries_total", "namespace, route, status"), "{{route}} {{status}}"),
+          description="Final status of PS3.4 C.4.1: 0000 success, A700 too many, C000 an archive did not answer."),
+    panel("C-FIND: from the first byte to the end", "s",
+          (quantile(0.5, "dicomroute_query_seconds", ROUTE), f"p50 {_ROUTE}"),
+          (quantile(0.99, "dicomroute_query_seconds", ROUTE), f"p99 {_ROUTE}")),
+    panel("Matches told", "ops", (rate("dicomroute_query_matches_total", ROUTE), _ROUTE)),
+    panel("Retrievals answered", "ops",
+          (rate("dicomroute_retrievals_total", "namespace, route, action, status"), "{{route}} {{action}} {{status}}"),
+          description="Final status of PS3.4 C.4.2 and C.4.3: 0000 everything, B000 some failed, A7xx nothing."),
+    panel("C-MOVE and C-GET: from the first byte to the end", "s",
+          (quantile(0.5, "dicomroute_retrieval_seconds", ROUTE), f"p50 {_ROUTE}"),
+          (quantile(0.99, "dicomroute_retrieval_seconds", ROUTE), f"p99 {_ROUTE}")),
+    panel("Instances retrieved", "ops",
+          (rate("dicomroute_retrieved_instances_total", "namespace, route, outcome"), "{{route}} {{outcome}}")),
+    panel("Archives that did not answer", "ops",
+          (rate("dicomroute_archive_failures_total", "namespace, route, archive, reason"),
+           "{{route}} {{archive}} {{reason}}")),
+]  # fmt: skip
+
 _OPERATOR = 'job="dicomroute-operator"'
 OPERATOR = [
     panel("Operators that hold the Lease", "none", ("sum(dicomroute_operator_leader)", "leader"), kind="stat"),
@@ -154,7 +175,13 @@ OPERATOR = [
           ("count by (version) (dicomroute_operator_build_info)", "operator {{version}}"), kind="stat"),
 ]  # fmt: skip
 
-ROWS = [("Receiving", RECEIVING), ("Spool", SPOOL), ("Deliveries by destination", DELIVERIES), ("Operator", OPERATOR)]
+ROWS = [
+    ("Receiving", RECEIVING),
+    ("Spool", SPOOL),
+    ("Deliveries by destination", DELIVERIES),
+    ("Queries and retrievals", QUERIES),
+    ("Operator", OPERATOR),
+]
 
 
 def placed(rows: Sequence[tuple[str, Sequence[Json]]]) -> Iterator[Json]:

@@ -14,6 +14,7 @@ from studies import CT, MR, instance, instance_uid, series_uid, study_uid
 
 from dicomroute_gateway.decoded import Attributes, Element, Level
 from dicomroute_gateway.query.archive import (
+    ArchiveIncapable,
     ArchiveRefused,
     ArchiveUnreachable,
     Cancelled,
@@ -202,7 +203,7 @@ def test_instances_of_several_studies_are_listed_by_their_uids_alone(opened: Ope
 
 def test_where_only_studies_are_searched_within_a_request_without_one_is_refused(opened: Open) -> None:
     one, server = opened("AWS")
-    with pytest.raises(ArchiveRefused):
+    with pytest.raises(ArchiveIncapable):
         listed(one, Scope(Level.IMAGE, "", (), (), (instance_uid(1, 1, 1),)))
     assert server.paths == []
 

@@ -10,7 +10,8 @@ from metrics import types
 from pdus import data_set
 from peer import Aborted, Answered, Peer, Rejected, new_uid
 from prometheus_client import generate_latest
-from routes import local_node, local_route, to
+from querying import MODELS, find
+from retrieving import MOVE, Client, cloud_route, identifier
 
 from dicomroute_operator.handlers.health import Vitals, metrics_registry
 
@@ -24,8 +25,12 @@ Families = dict[str, tuple[str, frozenset[str]]]
 
 
 def gateway_exposition(folder: Path, lone: Callable[..., LoneGateway]) -> str:
-    """Return the metrics of a gateway that has received, refused and failed to deliver."""
-    gateway = lone(folder, [local_node(), to("http://127.0.0.1:9/dicom-web"), local_route()])
+    """Return the metrics of a gateway that has received, refused, failed to deliver, and was asked in vain."""
+    gateway = lone(folder, cloud_route("http://127.0.0.1:9/dicom-web", port=9))
+    client = Client(gateway.port, models=(MODELS["S"], MOVE["S"]))
+    assert find(client.association, identifier("STUDY", StudyInstanceUID=""))[0] == [0xC000]
+    assert client.move(identifier("STUDY", StudyInstanceUID="1.2")).statuses[-1] == 0xA701
+    client.release()
     peer = Peer(gateway.port).associated()
     uid = new_uid()
     assert peer.store(data_set(uid), uid) == Answered(0)

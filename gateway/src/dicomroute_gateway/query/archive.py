@@ -33,6 +33,10 @@ class ArchiveRefused(ArchiveFailed):
     """It answered that it does not do what it was asked: credentials, rights, a request that it does not take."""
 
 
+class ArchiveIncapable(ArchiveFailed):
+    """It answers no request of this kind, however it is: that says nothing against it."""
+
+
 class TooMany(ArchiveFailed):
     """There are more candidates than may be looked at; the request is to be narrowed."""
 

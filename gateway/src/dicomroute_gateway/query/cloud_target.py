@@ -17,6 +17,7 @@ from dicomroute_gateway.dicomweb.wado import Into, Patience
 from dicomroute_gateway.spool.fetched import FetchedFiles
 
 from .archive import (
+    ArchiveIncapable,
     ArchiveRefused,
     ArchiveUnreachable,
     Check,
@@ -93,7 +94,7 @@ class CloudTargetArchive:
         is_relational = SEARCHING[self._origin.provider].is_relational
         if not is_relational and not scope.study_instance_uids and not scope.patient_id:
             sentence = f"{self.name}: it lists instances within a study alone, and the request names none"
-            raise ArchiveRefused("NotRelational", sentence)
+            raise ArchiveIncapable("NotRelational", sentence)
         listing = Listing(self.matches, self._remember, check, timeout_seconds)
         given: set[str] = set()
         for page in listing.pages(scope):

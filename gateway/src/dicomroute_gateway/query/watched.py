@@ -15,6 +15,7 @@ from dicomroute_gateway.decoded import Attributes, Element, Level
 from .archive import (
     Archive,
     ArchiveFailed,
+    ArchiveIncapable,
     Check,
     Fetched,
     InstanceReference,
@@ -105,7 +106,7 @@ class WatchedArchive:
             for page in pages:
                 self._health.answered(self.name)
                 yield page
-        except TooMany:
+        except (ArchiveIncapable, TooMany):
             self._health.answered(self.name)
             raise
         except ArchiveFailed as error:
