@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pydicom
 from corpus import FILES, uid_of
 from orthanc import PASSWORD, Orthanc
 from processes import Process
@@ -71,3 +72,36 @@ def test_the_example_of_a_pacs_and_a_cloud_brings_a_study_to_both(root: Path, tm
         assert gateway.stop() == 0
         cloud.stop()
         pacs.stop()
+
+
+def test_the_example_of_queries_finds_a_study_before_and_after_it_is_in_the_cloud(root: Path, tmp_path: Path) -> None:
+    """A workstation that speaks DIMSE alone finds it in the spool, then in the cloud, and moves it to itself."""
+    example = root / "examples" / "query-retrieve"
+    workstation = StoreSCP(tmp_path / "workstation", "-aet", "WORKSTATION", port=11105)
+    cloud = Orthanc(tmp_path / "cloud", port=8044)
+    cloud.stop()
+    gateway = Process([DICOMROUTE, "run", "-f", example, "--state", tmp_path / "state"], tmp_path / "run.log", cwd=root)
+    study = str(pydicom.dcmread(FILES / "CT_small.dcm").StudyInstanceUID)
+    asks = ["-S", "-aet", "WORKSTATION", "-aec", "ARCHIVE", "-k", "QueryRetrieveLevel=STUDY"]
+
+    def found() -> str:
+        command = ["findscu", "-v", *asks, "-k", "StudyInstanceUID", "-k", "PatientName=compressed*"]
+        said = subprocess.run([*command, "127.0.0.1", "11115"], capture_output=True, text=True, check=False, timeout=60)
+        return said.stdout + said.stderr
+
+    try:
+        gateway.wait_until(lambda: '"event": "ready"' in gateway.tail(), "the route is not ready")
+        assert storescu(11114, [FILES / "CT_small.dcm"]) == 0
+        said = found()
+        assert study in said, "the spool has it"
+        assert "Success" not in said, "the cloud was asked and is not there: that is not all"
+        cloud.start()
+        gateway.wait_until(lambda: cloud.count() == 1, "the study is not in the cloud")
+        gateway.wait_until(lambda: "(Success)" in found() and study in found(), "it is not found in the cloud")
+        move = ["movescu", *asks, "-aem", "WORKSTATION", "-k", f"StudyInstanceUID={study}", "127.0.0.1", "11115"]
+        subprocess.run(move, check=True, capture_output=True, timeout=60)
+        assert workstation.data_sets().keys() == {uid_of(FILES / "CT_small.dcm")}
+    finally:
+        assert gateway.stop() == 0
+        cloud.stop()
+        workstation.stop()

@@ -40,7 +40,7 @@ NAMES: Sequence[tuple[str | list[str], str]] = (
     ("GB18030", "Wang^XiaoDong=王^小东="),
     ("ISO_IR 192", "Żółć^Ñandú=王^小東=ワン"),
 )
-"""Names with the character sets that they are written in: eleven of them."""
+"""Names with the character sets that they are written in: twelve of them."""
 
 
 def make_files(folder: Path) -> list[Path]:
