@@ -62,6 +62,6 @@ class MessageResponder:
 
     def stored(self, seconds: float) -> int | None:
         """Await its response."""
-        status, is_cancelled = self._association.operations.stored(seconds)
+        status, is_cancelled = self._association.operations.stored(seconds, self._command.message_id)
         self._message.is_cancelled = self._message.is_cancelled or is_cancelled
         return status

@@ -59,8 +59,8 @@ class StoreOperations:
             send_all(self._wire, encode_abort(0, AbortReason.NOT_SPECIFIED), timeout_seconds=0)
             raise PeerGone(f"a data set could not be read in the midst of its message: {error}") from error
 
-    def stored(self, seconds: float) -> tuple[int | None, bool]:
-        """Return the status of the response, None when there is none in that time, and whether the peer cancels.
+    def stored(self, seconds: float, message_id: int | None) -> tuple[int | None, bool]:
+        """Return the status of the response, None when there is none in that time, and whether a message is cancelled.
 
         Raises PeerGone, ProtocolViolation.
         """
@@ -69,7 +69,7 @@ class StoreOperations:
         while True:
             pdu = self._stream.peek()
             if pdu is None:
-                if self._stream.buffered > MAX_COMMAND_BYTES:
+                if self._stream.buffered >= MAX_COMMAND_BYTES:
                     raise ProtocolViolation(AbortReason.INVALID_PARAMETER, "a PDU of more than 64 KiB within a C-GET")
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -85,7 +85,7 @@ class StoreOperations:
                 return None, True
             if isinstance(said, int):
                 self._stream.pass_over(length)
-                is_cancelled = True
+                is_cancelled = is_cancelled or said == message_id
                 continue
             return self._response(), is_cancelled
 
