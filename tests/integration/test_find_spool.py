@@ -290,3 +290,33 @@ def test_more_matches_than_are_told_end_in_a_refusal_after_them(
     assert comment == "more than 5 matches: narrow it"
     assert len({str(one.StudyInstanceUID) for one in answers}) == 5
     association.release()
+
+
+def test_a_gateway_that_was_killed_finds_what_it_found(
+    lone: Callable[..., LoneGateway], tmp_path: Path, files: list[Path], stored: list[Dataset]
+) -> None:
+    """Killed while its catalogue was being written, deleted while it runs: nothing that was acknowledged is missing."""
+    first = lone(tmp_path, holding_route())
+    assert dcmsend(first.port, files[:60]) == 0
+    association = associate(first.port)
+    assert find(association, keys("STUDY", StudyInstanceUID=""))[0][-1] == SUCCESS
+    association.abort()
+    assert dcmsend(first.port, files[60:]) == 0
+    first.kill()
+    second = lone(tmp_path, holding_route())
+    association = associate(second.port)
+    assert differences(QUERIES[0], ask(association, QUERIES[0])[1], stored) == []
+    for file in (tmp_path / "spool").glob("catalogue.sqlite*"):
+        file.unlink()
+
+    def finds_all() -> bool:
+        statuses, answers, comment = ask(association, QUERIES[0])
+        if statuses[-1] != SUCCESS:
+            assert (statuses[-1], comment[:22]) == (0xA700, "the index of the spool")
+            return False
+        return differences(QUERIES[0], answers, stored) == []
+
+    second.process.wait_until(lambda: len(second.events("catalogue.lost")) == 1, "it is not missed")
+    second.process.wait_until(finds_all, "it is not made again")
+    association.release()
+    second.wait_for(owed=len(files))

@@ -59,7 +59,8 @@ class Catalogue:
         self._changed = threading.Event()
         self._closing = threading.Event()
         self._is_rebuilt = False
-        self._try_at = 0.0
+        self._try_at = self._check_at = 0.0
+        """When, by the monotonic clock, an index is made again, and when it is looked whether its file is there."""
         self._thread = threading.Thread(target=self._work, name="catalogue", daemon=True)
 
     def start(self) -> None:
@@ -146,19 +147,20 @@ class Catalogue:
             self._forget()
         elif self._spool.is_loaded and not self._is_fit() and time.monotonic() >= self._try_at:
             self._rebuild()
-        elif not self._changed.wait(_CHECK_SECONDS):
-            if self._index is not None:
-                self._index.check()
-        elif self._index is None or not (self._going or self._are_due()):
-            self._closing.wait(_LOOK_SECONDS)
-        else:
-            self._changed.clear()
+        elif self._index is not None and (self._going or self._are_due()):
             while not self._closing.is_set() and (self._going or self._are_due()):
                 begin = time.monotonic()
                 self._take_some(self._index)
                 self._rest(time.monotonic() - begin)
-            if self._coming:
-                self._changed.set()
+        else:
+            if self._index is not None and time.monotonic() >= self._check_at:
+                self._check_at = time.monotonic() + _CHECK_SECONDS
+                self._index.check()
+            if self._coming or self._index is None:
+                self._closing.wait(_LOOK_SECONDS)
+            else:
+                self._changed.clear()
+                self._changed.wait(_CHECK_SECONDS)
 
     def _are_due(self) -> bool:
         """Return whether instances that came are to be read now."""
