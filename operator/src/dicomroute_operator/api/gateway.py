@@ -171,11 +171,6 @@ class Spool(Model):
             json_schema_extra={
                 "x-kubernetes-validations": [
                     {
-                        "rule": f"!self.matches(r'{PATTERN}') || !oldSelf.matches(r'{PATTERN}') || "
-                        "quantity(self).compareTo(quantity(oldSelf)) >= 0",
-                        "message": "a volume cannot shrink: keep the size or make it larger",
-                    },
-                    {
                         "rule": f"self.matches(r'{PATTERN}') && quantity(self).compareTo(quantity('1Mi')) >= 0",
                         "message": "write an amount of bytes of at least 1Mi, with its unit, such as 50Gi",
                     },
@@ -183,7 +178,11 @@ class Spool(Model):
             },
             max_length=32,
         ),
-    ] = Field(default="50Gi", description="Size of the volume, such as 50Gi. It can grow, never shrink.")
+    ] = Field(
+        default="50Gi",
+        description="Size of the volume, such as 50Gi. It can grow, and never be less than what the claim has: "
+        "status.claims. Where the claim cannot grow, its size is the way back.",
+    )
     storage_class_name: (
         Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(_IS_NAME_OR_EMPTY))] | None
     ) = Field(

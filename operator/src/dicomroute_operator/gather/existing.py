@@ -42,10 +42,15 @@ def claim_templates_of(stateful_set: Object | None) -> tuple[Mapping[str, Any], 
 
 
 def image_of(stateful_set: Object | None) -> str:
-    """Return the image that a StatefulSet runs, or nothing without one."""
+    """Return the image that was asked for a StatefulSet, or nothing without one.
+
+    A webhook that knows mirrors may run another in its place. A release that did not write down what it asked for left
+    the image alone.
+    """
     if stateful_set is None:
         return ""
-    return str(stateful_set["spec"]["template"]["spec"]["containers"][0]["image"])
+    asked = stateful_set["metadata"].get("annotations", {}).get(names.IMAGE_ANNOTATION)
+    return str(asked or stateful_set["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
 def is_rolled_out(stateful_set: Object | None) -> bool:

@@ -12,6 +12,7 @@ import structlog
 
 from dicomroute_operator.api.meta import API_VERSION
 from dicomroute_operator.kube.client import ApiError, Client, Object
+from dicomroute_operator.kube.events import Recorder
 from dicomroute_operator.kube.followers import Followers
 from dicomroute_operator.kube.informer import Informer
 from dicomroute_operator.kube.lease import DURATION_SECONDS, RENEW_SECONDS, Lease
@@ -71,11 +72,12 @@ class Operator:
         self._settings = settings
         self._world = World()
         self._queue: Queue[Key] = Queue(self._reconcile, _WORKERS)
+        recorder = Recorder(client)
         self._routes = RouteReconciler(
-            client, self._world, settings.route, self._enqueue, self._queue.later, self._is_selected
+            client, recorder, self._world, settings.route, self._enqueue, self._queue.later, self._is_selected
         )
         self._peers = PeerReconciler(
-            client, self._world, self._queue.later, settings.route.render.defaults.machine_identities
+            client, recorder, self._world, self._queue.later, settings.route.render.defaults.machine_identities
         )
         self._poller = Poller(self._world, settings.route.admin_key, self._enqueue)
         self._lease = Lease(client, settings.namespace, settings.lease, settings.identity)

@@ -3,10 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -21,18 +20,19 @@ from dicomroute_operator.gateways.credential import admin_credential
 from dicomroute_operator.gather.existing import (
     claim_templates_of,
     claims_of,
+    image_of,
     rivals_of,
 )
 from dicomroute_operator.gather.route import gather_route
 from dicomroute_operator.kube.client import ApiError, Client
+from dicomroute_operator.kube.events import Recorder
 from dicomroute_operator.kube.plan import object_hash, plan, with_hash
-from dicomroute_operator.kube.resources import CLAIM, CONFIG_MAP, OWN, POD, SERVICE, STATEFUL_SET, resource_of
+from dicomroute_operator.kube.resources import CLAIM, CONFIG_MAP, OWN, POD, SERVICE, STATEFUL_SET
 from dicomroute_operator.render import names
 from dicomroute_operator.render.gateway_configuration import (
     configuration_data,
     configuration_hash,
     configuration_text,
-    is_own,
 )
 from dicomroute_operator.render.objects import RouteObjects
 from dicomroute_operator.render.route import render_route
@@ -41,7 +41,10 @@ from dicomroute_operator.status.observed import RouteSeen
 from dicomroute_operator.status.route import route_status
 from dicomroute_operator.status.target import Said, said_of
 
-from .last_good import without_removed
+from .applying import Applying, Refusal
+from .child_events import ChildEvents
+from .frozen import check_readable
+from .last_good import last_accepted, without_removed
 from .publish import publish
 from .queue import ReconcileError
 from .turns import Turns
@@ -71,6 +74,7 @@ class RouteReconciler:
     def __init__(
         self,
         client: Client,
+        recorder: Recorder,
         world: World,
         settings: RouteSettings,
         enqueue: Callable[[Key], Awaitable[None]],
@@ -83,6 +87,9 @@ class RouteReconciler:
         self._enqueue = enqueue
         self._ask_later = ask_later
         self._turns = Turns(world, settings.render.gateway_image, settings.max_concurrent_rollouts, is_selected)
+        self._recorder = recorder
+        self._applying = Applying(client)
+        self._child_events = ChildEvents(client)
         self._secret_written: dict[str, float] = {}
         """When the admin Secret of each route, by UID, was last written, on the monotonic clock."""
         self._said: dict[Key, dict[str, Said]] = {}
@@ -91,10 +98,13 @@ class RouteReconciler:
     async def reconcile(self, key: Key) -> None:
         """Reconcile the route with this key; one that is gone needs nothing: its objects go with it."""
         route = self._world.routes.get(key)
+        if route is None and key in self._world.unreadable:
+            await check_readable(self._client, self._world, key)
         try:
             if route is None or route.metadata.deletion_timestamp is not None:
                 self._turns.leave(key)
                 self._said.pop(key, None)
+                self._applying.forget(key.namespace, key.name)
             else:
                 await self._reconcile(key, route)
         finally:
@@ -102,7 +112,7 @@ class RouteReconciler:
                 await self._enqueue(other)
 
     async def _reconcile(self, key: Key, route: DicomRoute) -> None:
-        self._check_readable(key)
+        await check_readable(self._client, self._world, key)
         inputs = await self._gather(key, route)
         findings = check_route(inputs)
         credential = admin_credential(route.metadata.uid, self._settings.admin_key)
@@ -112,8 +122,11 @@ class RouteReconciler:
         error = ""
         try:
             if accepted:
-                text = configuration_text(dict(objects.configuration))
-                await self._write(key, inputs, objects)
+                refused = await self._write(key, inputs, objects)
+                self._turns.wrote(key, refused=any(one.kind == STATEFUL_SET.kind for one in refused))
+                error = _told(refused)
+                is_told = not any(one.kind == CONFIG_MAP.kind for one in refused)
+                text = configuration_text(dict(objects.configuration)) if is_told else self._live_configuration(key)
             else:
                 self._turns.leave(key)
                 findings = [one for one in findings if not (one.type == Accepted.__name__ and one.status)]
@@ -129,22 +142,17 @@ class RouteReconciler:
             pods=self._world.pods(key),
             service=self._world.child(SERVICE, key.namespace, names.service(key.name)),
             claims=self._world.claims(key),
+            stateful_set=self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name)),
             configuration_hash=configuration_hash(text) if text else "",
             apply_error=error,
         )
+        seen, again = await self._child_events.told(seen, _unready_since(route), datetime.now(UTC))
+        if again:
+            self._ask_later(key, again)
         await self._report(key, route, route_status(route, findings, seen, datetime.now(UTC)))
         await self._tell_targets(key, inputs, seen)
         if error:
             raise ReconcileError(error)
-
-    def _check_readable(self, key: Key) -> None:
-        """Leave everything as it is when something near the route is newer than this operator understands.
-
-        Taken as absent it would be removed from the gateway. Raises ReconcileError.
-        """
-        for one in self._world.unreadable:
-            if one.namespace == key.namespace and (one == key or one.kind != "DicomRoute"):
-                raise ReconcileError(f"{one} is newer than this operator understands: upgrade the operator")
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -179,40 +187,54 @@ class RouteReconciler:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    async def _write(self, key: Key, inputs: RouteInputs, objects: RouteObjects) -> None:
-        """Write what differs: what pods need before the pods, what is no longer wanted at the end."""
-        secret_hash = object_hash(objects.admin_secret)
+    async def _write(self, key: Key, inputs: RouteInputs, objects: RouteObjects) -> list[Refusal]:
+        """Write what differs: what pods need before the pods, what is no longer wanted at the end.
+
+        Return what was refused. It stops nothing else but the first pod of a route, which needs what comes before it.
+        """
+        refused: list[Refusal] = []
         live = {(one["kind"], one["metadata"]["name"]): one for one in self._world.children_of(key)}
+        stateful_set = live.get(("StatefulSet", names.gateway(key.name)))
         marks = {
-            names.ADMIN_SECRET_ANNOTATION: secret_hash,
+            names.ADMIN_SECRET_ANNOTATION: await self._write_secret(key, inputs.route, objects, stateful_set, refused),
             names.GENERATION_ANNOTATION: str(inputs.route.metadata.generation),
+            names.IMAGE_ANNOTATION: image_of(objects.stateful_set),
         }
         wanted = [
             _annotated(one, marks) if one is objects.stateful_set else one
             for one in objects.manifests()
             if one is not objects.admin_secret
         ]
-        todo = plan(wanted, list(live.values()), names.APPLIED_ANNOTATION)
-        if self._secret_is_due(key, inputs.route, secret_hash):
-            log.info("apply", key=str(key), kind="Secret", name=objects.admin_secret["metadata"]["name"])
-            await asyncio.to_thread(self._client.apply, objects.admin_secret)
-            self._secret_written[inputs.route.metadata.uid] = time.monotonic()
-        stateful_set = live.get(("StatefulSet", names.gateway(key.name)))
+        todo = plan(wanted, list(live.values()), names.APPLIED_ANNOTATION, self._applying.is_settled)
         for manifest in todo.apply:
-            if manifest["kind"] == "StatefulSet" and _waits_its_turn(inputs, stateful_set):
+            if manifest["kind"] == "StatefulSet" and (
+                _waits_its_turn(inputs, stateful_set) or (stateful_set is None and _need_others(refused))
+            ):
                 continue
-            log.info("apply", key=str(key), kind=manifest["kind"], name=manifest["metadata"]["name"])
             # What is not the route's is not taken over, whatever its name; what is, is brought back by force.
             is_own = (manifest["kind"], manifest["metadata"]["name"]) in live or manifest["kind"] == CLAIM.kind
-            write = self._client.bring_back if is_own else partial(self._client.apply, force=False)
-            await asyncio.to_thread(write, manifest)
+            refused += filter(None, [await self._applying.apply(manifest, is_own=is_own)])
         mounted = _mounted(stateful_set)
         for old in todo.delete:
-            meta = old["metadata"]
-            if old["kind"] == CONFIG_MAP.kind and meta["name"] in mounted:
+            if old["kind"] == CONFIG_MAP.kind and old["metadata"]["name"] in mounted:
                 continue  # pods of an older image still read it
-            log.info("delete", key=str(key), kind=old["kind"], name=meta["name"])
-            await asyncio.to_thread(self._client.delete, resource_of(old), meta["namespace"], meta["name"], meta["uid"])
+            refused += filter(None, [await self._applying.delete(old)])
+        return refused
+
+    async def _write_secret(
+        self, key: Key, route: DicomRoute, objects: RouteObjects, stateful_set: Object | None, refused: list[Refusal]
+    ) -> str:
+        """Write the admin Secret where that is due; return the hash of the one that the pods can have now."""
+        wanted = object_hash(objects.admin_secret)
+        if not self._secret_is_due(key, route, wanted):
+            return wanted
+        refusal = await self._applying.apply(objects.admin_secret, is_own=True)
+        if refusal is None:
+            self._secret_written[route.metadata.uid] = time.monotonic()
+            return wanted
+        refused.append(refusal)
+        annotations = stateful_set["metadata"].get("annotations", {}) if stateful_set is not None else {}
+        return str(annotations.get(names.ADMIN_SECRET_ANNOTATION, ""))
 
     def _secret_is_due(self, key: Key, route: DicomRoute, wanted: str) -> bool:
         """Whether the admin Secret has to be written: it is not what pods were made for, or one misses it.
@@ -243,27 +265,31 @@ class RouteReconciler:
     async def _keep_last_good(self, key: Key, inputs: RouteInputs, objects: RouteObjects, mac_key: str) -> str:
         """Take what was removed out of the configuration that goes on; return its text, or nothing without one.
 
-        What somebody else wrote stays as it is: the gateway does not believe it, and goes on with what it had.
+        What somebody else wrote stays as it is: the gateway does not believe it, and goes on with what it had. What was
+        accepted is put aside before anything is taken out of it, and goes when a manifest is accepted again.
         """
         live = self._world.child(CONFIG_MAP, key.namespace, names.configuration(key.name))
         text = self._live_configuration(key)
         if live is None or not text:
             return ""
-        accepted = live["data"].get(names.ACCEPTED_KEY) or text
-        present = [one for one in (names.CONFIGURATION_KEY, names.ACCEPTED_KEY) if one in live["data"]]
-        is_signed = all(is_own(mac_key, live["data"], one) for one in present)
-        has_macs = any(f"{one}{names.MAC_SUFFIX}" in live["data"] for one in present)
-        if not is_signed and (has_macs or self._has_secret(key, object_hash(objects.admin_secret))):
+        aside = self._world.child(CONFIG_MAP, key.namespace, names.accepted(key.name))
+        found = last_accepted(mac_key, live["data"], aside["data"] if aside is not None else {})
+        if not found.is_own and (found.has_macs or self._has_secret(key, object_hash(objects.admin_secret))):
             log.warning("configuration.forged", key=str(key), name=live["metadata"]["name"])
             return text
         try:
-            kept = configuration_text(without_removed(json.loads(accepted), inputs))
+            kept = configuration_text(without_removed(json.loads(found.text), inputs))
         except (ValueError, KeyError, TypeError):
             return text  # somebody's hand was in it; the gateway keeps what it last understood
-        data = configuration_data(mac_key, **{names.CONFIGURATION_KEY: kept, names.ACCEPTED_KEY: accepted})
-        if kept != text or not is_signed:
-            manifest = {**objects.config_map, "data": data}
-            log.info("apply", key=str(key), kind="ConfigMap", name=manifest["metadata"]["name"])
+        if kept == text and found.is_own:
+            return kept
+        names_and_texts = [(names.configuration(key.name), {names.CONFIGURATION_KEY: kept})]
+        if kept != found.text:
+            names_and_texts.insert(0, (names.accepted(key.name), {names.ACCEPTED_KEY: found.text}))
+        for name, texts in names_and_texts:
+            meta = {**objects.config_map["metadata"], "name": name}
+            manifest = {**objects.config_map, "metadata": meta, "data": configuration_data(mac_key, **texts)}
+            log.info("apply", key=str(key), kind="ConfigMap", name=name)
             await asyncio.to_thread(self._client.apply, with_hash(manifest, names.APPLIED_ANNOTATION))
         return kept
 
@@ -299,7 +325,7 @@ class RouteReconciler:
             },
         }
         before = route.status.conditions if route.status is not None else []
-        await publish(self._client, about, status, before)
+        await publish(self._client, self._recorder, about, status, before)
         current = self._world.routes.get(key)
         if current is not None and current.metadata.uid == route.metadata.uid:
             self._world.routes[key] = current.model_copy(update={"status": status})
@@ -312,6 +338,13 @@ class RouteReconciler:
         for name, said in now.items():
             if before.get(name) != said:
                 await self._enqueue(Key("CloudTarget", key.namespace, name))
+
+
+def _unready_since(route: DicomRoute) -> str:
+    """Return since when a route is not Ready, as its status says; what was told before has nothing to do with it."""
+    conditions = route.status.conditions if route.status is not None else []
+    found = next((one for one in conditions if one.type == "Ready" and one.status != "True"), None)
+    return found.last_transition_time if found is not None else ""
 
 
 def _too_large(route: DicomRoute, objects: RouteObjects) -> list[Finding]:
@@ -330,6 +363,17 @@ def _annotated(manifest: Object, annotations: dict[str, str]) -> Object:
 def _is_creating(pod: Object) -> bool:
     statuses = pod.get("status", {}).get("containerStatuses", [])
     return any((one.get("state", {}).get("waiting") or {}).get("reason") == "ContainerCreating" for one in statuses)
+
+
+def _need_others(refused: Sequence[Refusal]) -> bool:
+    """Whether a first pod cannot be without what was refused: it would be open to more than it should, or not start."""
+    return any(one.kind not in (SERVICE.kind, CLAIM.kind) for one in refused)
+
+
+def _told(refused: Sequence[Refusal]) -> str:
+    """Return the sentence of the condition on what was refused; all else is as the manifest says."""
+    shown = "; ".join(str(one) for one in refused[:3])
+    return shown + (f" (and {len(refused) - 3} more)" if len(refused) > 3 else "")
 
 
 def _waits_its_turn(inputs: RouteInputs, live: Object | None) -> bool:

@@ -27,6 +27,8 @@ class Turns:
         self._is_selected = is_selected
         self._rolling: set[Key] = set()
         """Routes that were let, and whose StatefulSet does not show it yet."""
+        self._refused: set[Key] = set()
+        """Routes whose StatefulSet the API server did not take when it was last written."""
 
     def image(self, key: Key, route: DicomRoute) -> str:
         """Return the image that the route has to keep for now, or nothing when it may take the one it should have."""
@@ -46,6 +48,14 @@ class Turns:
         """Take a route out of it: it is gone, or cannot be changed."""
         self._rolling.discard(key)
 
+    def wrote(self, key: Key, *, refused: bool) -> None:
+        """Note how writing a route's StatefulSet ended: one that is refused cannot take an image."""
+        if refused:
+            self._refused.add(key)
+            self.leave(key)
+        else:
+            self._refused.discard(key)
+
     def next_after(self, key: Key) -> frozenset[Key]:
         """Return the routes that may take the image now and have not been asked to, but for this one."""
         waiting = self._may_take() - self._rolling - {key}
@@ -54,8 +64,8 @@ class Turns:
     def _may_take(self) -> frozenset[Key]:
         """Return the routes that may run the default image now.
 
-        Those that are not accepted, or whose objects the API server refuses, are out of it: they cannot take an image,
-        and must not keep the others from it.
+        Those that are not accepted, or whose StatefulSet the API server refuses, are out of it: they cannot take an
+        image, and must not keep the others from it.
         """
         images = {}
         for key, route in self._world.routes.items():
@@ -63,7 +73,7 @@ class Turns:
             if route.spec.gateway.image or live is None or not self._is_selected(key):
                 continue
             rolling = key in self._rolling
-            if not rolling and not _can_change(route):
+            if not rolling and (key in self._refused or not _is_accepted(route)):
                 continue
             images[key] = RouteImage(self._default if rolling else image_of(live), is_rolled_out(live) and not rolling)
         return may_take(self._default, images, self._max_concurrent)
@@ -72,9 +82,7 @@ class Turns:
         return self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
 
 
-def _can_change(route: DicomRoute) -> bool:
-    """Whether the operator can change a route's objects, as far as its status says."""
+def _is_accepted(route: DicomRoute) -> bool:
+    """Whether a route is accepted, as far as its status says: what is not is not changed."""
     conditions = route.status.conditions if route.status is not None else []
-    return not any(
-        (one.type == "Accepted" and one.status == "False") or one.reason == "ApplyFailed" for one in conditions
-    )
+    return not any(one.type == "Accepted" and one.status == "False" for one in conditions)

@@ -106,12 +106,19 @@ def _namespace(name: str) -> Manifest:
 
 
 def pod_disruption_budget(route: DicomRoute) -> Manifest:
-    """Return the budget: one pod may always go, as a minimum of one would keep its node from being drained."""
+    """Return the budget: one pod may always go, as a minimum of one would keep its node from being drained.
+
+    So may one that does not work: it keeps nothing up, and its spool stays.
+    """
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": metadata(route, names.gateway(route.metadata.name)),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {names.ROUTE_LABEL: route.metadata.name}}},
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": {names.ROUTE_LABEL: route.metadata.name}},
+        },
     }
 
 
