@@ -125,7 +125,10 @@ def test_a_claim_that_is_deleted_under_a_gateway_that_owes_is_an_alarm(
 ) -> None:
     namespace.apply(ct, archive_target, small_route(mode="HoldDeliveries"))
     namespace.wait_ready()
-    assert [one.get("status") for one in send(namespace.endpoint(), make_corpus(tmp_path / "study", 1))] == [0]
+    assert [
+        one.get("status")
+        for one in send(namespace.endpoint(), make_corpus(tmp_path / "study", 1, ("examples_overlay.dcm",)))
+    ] == [0]
     namespace.wait_instances(owed=1)
     namespace.kubectl("delete", "pvc", CLAIM, "--wait=false")
     message = namespace.wait_condition("SpoolAtRisk", "True", "ClaimTerminating")["message"]
@@ -160,7 +163,7 @@ def test_a_load_balancer_without_an_address_is_said(
     assert namespace.endpoint() == ("203.0.113.201", 104)
 
 
-def _stranger(type: str, nodePort: int | None = None, **spec: object) -> Json:  # noqa: A002, N803
+def _stranger(type: str, nodePort: int | None = None, **spec: object) -> Json:
     port: Json = {"name": "p", "port": 80}
     port |= {"nodePort": nodePort} if nodePort else {}
     return {

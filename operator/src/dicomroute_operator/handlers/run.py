@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from dicomroute_operator.reconcile.route import RouteReconciler, RouteSettings
 from dicomroute_operator.reconcile.world import Key, World
 from dicomroute_operator.render import names
 
-from .health import Vitals, ready_of, serving_health
+from .health import Vitals, ready_of, risk_of, serving_health
 from .watch import kopf_registry, kopf_settings
 
 _RESYNC_SECONDS: Final = 600
@@ -139,6 +140,12 @@ class Operator:
                 for key, route in self._world.routes.items()
                 if self._is_selected(key)
             },
+            at_risk={
+                (key.namespace, key.name): reason
+                for key, route in self._world.routes.items()
+                if self._is_selected(key) and (reason := risk_of(route))
+            },
+            without_route=Counter(one["metadata"]["namespace"] for one in self._world.claims_without_route()),
         )
 
     # -- start -----------------------------------------------------------------------------------------------

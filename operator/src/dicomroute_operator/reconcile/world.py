@@ -261,6 +261,12 @@ class World:
         """Return the claims that carry the label of a route."""
         return tuple(self.children[CLAIM].of(key.namespace, key.name))
 
+    def claims_without_route(self) -> list[Object]:
+        """Return the claims of spools whose route is gone; what they hold nobody delivers."""
+        claims = self.children[CLAIM].all() if CLAIM in self.children else []
+        keys = ((claim, self.key_of_child(claim)) for claim in claims)
+        return [one for one, key in keys if key is not None and key not in self.routes and key not in self.unreadable]
+
     def key_of_child(self, child: Object) -> Key | None:
         """Return the route that a child is labelled for."""
         meta = child["metadata"]
