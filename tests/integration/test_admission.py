@@ -42,6 +42,10 @@ def test_the_api_server_judges_a_change(control_plane: ControlPlane, transition:
     created = control_plane.apply(before, "dicomroutes", dry_run=False)
     assert created.code == 201, created.message
     try:
+        if transition.claims:
+            told = changed(created.body, "status", {"claims": list(transition.claims)})
+            created = control_plane.request("PUT", f"{_path(before)}/status", told)
+            assert created.code == 200, created.message
         after = changed(created.body, transition.path, transition.after)
         answer = control_plane.replace(after, "dicomroutes")
     finally:

@@ -743,13 +743,24 @@ class Transition:
     before: Any
     after: Any
     refused: str = ""
+    claims: tuple[Json, ...] = ()
+    """What the status says of claims."""
 
+
+GROWN: Json = {"name": "spool-ct-gw-0", "state": "Bound", "requested": "10Gi", "capacity": "9Gi"}
+PENDING: Json = {"name": "spool-ct-gw-0", "state": "Pending", "requested": "10Gi"}
 
 TRANSITIONS: list[Transition] = [
     Transition("spec.gateway.spool.size", "10Gi", "10Gi"),
     Transition("spec.gateway.spool.size", "10Gi", "10241Mi"),
     Transition("spec.gateway.spool.size", "10Gi", "10239Mi", "a volume cannot shrink"),
+    Transition("spec.gateway.spool.size", "10Gi", "9Gi", claims=(GROWN,)),
+    Transition("spec.gateway.spool.size", "10Gi", "9215Mi", "as status.claims says", (GROWN,)),
+    Transition("spec.gateway.spool.size", "10Gi", "1Gi", claims=(PENDING,)),
     Transition("spec.gateway.spool.storageClassName", "fast", "fast"),
     Transition("spec.gateway.spool.storageClassName", "fast", "slow", "storageClassName cannot change"),
     Transition("spec.gateway.spool.storageClassName", "fast", REMOVED, "storageClassName cannot change"),
+    Transition("spec.gateway.spool.storageClassName", "fats", "fast", claims=(PENDING,)),
+    Transition("spec.gateway.spool.storageClassName", "fats", REMOVED, claims=(PENDING,)),
+    Transition("spec.gateway.spool.storageClassName", "fats", "fast", "cannot change", (GROWN,)),
 ]

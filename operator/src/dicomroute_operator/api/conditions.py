@@ -120,6 +120,11 @@ class Programmed(Reason):
         "ApplyFailed",
         "The API server refused an object of the route; the message is its own. It is tried again.",
     )
+    SPOOL_CLASS_CHANGED = (
+        "SpoolClassChanged",
+        "The claim of the spool was made for another storage class and has no volume: delete it and the StatefulSet, "
+        "which are made anew. Nothing is lost.",
+    )
     LISTENERS_INVALID = ("ListenersInvalid", "The gateway cannot use the listeners and goes on with the last ones.")
     RULE_INVALID = (
         "RuleInvalid",

@@ -154,17 +154,6 @@ class SpoolEncryption(Model):
 class Spool(Model):
     """The volume that keeps what the gateway has accepted and still owes."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "has(self.storageClassName) == has(oldSelf.storageClassName) && "
-                "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-                "storageClassName cannot change: the claim of the spool exists; make a new route and let this one "
-                "run empty",
-            )
-        )
-    )
-
     size: Annotated[
         str,
         Field(
@@ -188,7 +177,7 @@ class Spool(Model):
     ) = Field(
         default=None,
         description="Storage class of the volume. Absent: the cluster's default. What is acknowledged is as safe as "
-        "this class makes it. Cannot change.",
+        "this class makes it. Cannot change once the claim has a volume.",
     )
     high_watermark_percent: int = Field(
         default=90,

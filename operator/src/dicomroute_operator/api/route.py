@@ -158,6 +158,15 @@ class DicomRoute(Model):
             "quantity(self.spec.gateway.spool.size).compareTo(quantity(c.capacity)) >= 0)",
             "a volume cannot shrink: gateway.spool.size is at least what its claim has, as status.claims says",
         ),
+        (
+            "(has(self.spec.gateway) && has(self.spec.gateway.spool) && has(self.spec.gateway.spool.storageClassName) "
+            "? self.spec.gateway.spool.storageClassName : '') == (has(oldSelf.spec.gateway) && "
+            "has(oldSelf.spec.gateway.spool) && has(oldSelf.spec.gateway.spool.storageClassName) ? "
+            "oldSelf.spec.gateway.spool.storageClassName : '') || has(self.status) && has(self.status.claims) && "
+            "self.status.claims.size() > 0 && !self.status.claims.exists(c, has(c.capacity))",
+            "gateway.spool.storageClassName cannot change: the claim of the spool has a volume; make a new route and "
+            "let this one run empty",
+        ),
     )
 
     metadata: OwnerMeta

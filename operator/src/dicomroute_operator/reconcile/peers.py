@@ -51,7 +51,8 @@ class PeerReconciler:
                 await self._publish(key, node, DicomNodeStatus(observed_generation=generation, conditions=conditions))
         else:
             target = self._world.targets.get(key)
-            if target is not None:
+            # Of a target that routes of another operator use, that one hears.
+            if target is not None and not self._world.of_another & self._world.users.get(key, set()):
                 said = [self._said(route, key, now) for route in self._world.runs(key)]
                 findings = check_target(target, self._machine_identities)
                 await self._publish(key, target, target_status(target, findings, said, now))

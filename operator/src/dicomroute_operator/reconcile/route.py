@@ -26,7 +26,7 @@ from dicomroute_operator.gather.existing import (
 from dicomroute_operator.gather.route import gather_route
 from dicomroute_operator.kube.client import ApiError, Client
 from dicomroute_operator.kube.events import Recorder
-from dicomroute_operator.kube.plan import object_hash, plan, with_hash
+from dicomroute_operator.kube.plan import plan, with_hash
 from dicomroute_operator.kube.resources import CLAIM, CONFIG_MAP, OWN, POD, SERVICE, STATEFUL_SET
 from dicomroute_operator.render import names
 from dicomroute_operator.render.gateway_configuration import (
@@ -41,10 +41,12 @@ from dicomroute_operator.status.observed import RouteSeen
 from dicomroute_operator.status.route import route_status
 from dicomroute_operator.status.target import Said, said_of
 
+from .admin_secret import AdminSecrets
 from .applying import Applying, Refusal
 from .child_events import ChildEvents
 from .frozen import check_readable
 from .last_good import last_accepted, without_removed
+from .ownership import Move, Ownership
 from .publish import publish
 from .queue import ReconcileError
 from .turns import Turns
@@ -52,7 +54,6 @@ from .world import Key, World
 
 _MAX_CONFIGURATION_BYTES: Final = 1_000_000
 """A ConfigMap holds 1 MiB with all that belongs to it."""
-_SECRET_AGAIN_SECONDS: Final = 15
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,8 @@ class RouteSettings:
 
     render: RenderSettings
     admin_key: bytes
+    operator: str
+    """The name of this operator: its namespace and Lease."""
     max_concurrent_rollouts: int = 1
 
 
@@ -90,8 +93,8 @@ class RouteReconciler:
         self._recorder = recorder
         self._applying = Applying(client)
         self._child_events = ChildEvents(client)
-        self._secret_written: dict[str, float] = {}
-        """When the admin Secret of each route, by UID, was last written, on the monotonic clock."""
+        self._ownership = Ownership(settings.operator)
+        self._admin_secrets = AdminSecrets(world, self._applying, ask_later)
         self._said: dict[Key, dict[str, Said]] = {}
         """What the gateways of each route said of its targets when these were last told."""
 
@@ -105,11 +108,40 @@ class RouteReconciler:
                 self._turns.leave(key)
                 self._said.pop(key, None)
                 self._applying.forget(key.namespace, key.name)
-            else:
+                self._ownership.forget(key)
+                self._world.of_another.discard(key)
+            elif not await self._stands_back(key, route):
                 await self._reconcile(key, route)
         finally:
             for other in self._turns.next_after(key):
                 await self._enqueue(other)
+
+    async def _stands_back(self, key: Key, route: DicomRoute) -> bool:
+        """Whether another operator looks after the route; say so on it and in the log."""
+        live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
+        named = live["metadata"].get("annotations", {}).get(names.OPERATOR_ANNOTATION, "") if live is not None else ""
+        move, again = self._ownership.move(key, named, time.monotonic())
+        if again:
+            self._ask_later(key, again)
+        if move is Move.CLAIM:
+            log.info("route.claimed", key=str(key), of=named)
+            patch = {"metadata": {"annotations": {names.OPERATOR_ANNOTATION: self._settings.operator}}}
+            await asyncio.to_thread(self._client.merge, STATEFUL_SET, key.namespace, names.gateway(key.name), patch)
+        if move is Move.WORK:
+            self._world.of_another.discard(key)
+        elif key not in self._world.of_another:
+            self._turns.leave(key)
+            self._world.of_another.add(key)
+            log.warning("route.of_another_operator", key=str(key), operator=named)
+            message = (
+                f"the operator {self._settings.operator} leaves this route alone, as the operator {named} looks after "
+                "it. When that one is gone it takes over within ten minutes; until then, let one of them watch other "
+                "namespaces"
+            )
+            about = _about(key, route)
+            now = datetime.now(UTC)
+            await asyncio.to_thread(self._recorder.record, about, "OfAnotherOperator", message, warning=True, now=now)
+        return move is not Move.WORK
 
     async def _reconcile(self, key: Key, route: DicomRoute) -> None:
         await check_readable(self._client, self._world, key)
@@ -196,8 +228,11 @@ class RouteReconciler:
         live = {(one["kind"], one["metadata"]["name"]): one for one in self._world.children_of(key)}
         stateful_set = live.get(("StatefulSet", names.gateway(key.name)))
         marks = {
-            names.ADMIN_SECRET_ANNOTATION: await self._write_secret(key, inputs.route, objects, stateful_set, refused),
+            names.ADMIN_SECRET_ANNOTATION: await self._admin_secrets.write(
+                key, inputs.route, objects.admin_secret, refused
+            ),
             names.GENERATION_ANNOTATION: str(inputs.route.metadata.generation),
+            names.OPERATOR_ANNOTATION: self._settings.operator,
             names.IMAGE_ANNOTATION: image_of(objects.stateful_set),
         }
         wanted = [
@@ -221,47 +256,6 @@ class RouteReconciler:
             refused += filter(None, [await self._applying.delete(old)])
         return refused
 
-    async def _write_secret(
-        self, key: Key, route: DicomRoute, objects: RouteObjects, stateful_set: Object | None, refused: list[Refusal]
-    ) -> str:
-        """Write the admin Secret where that is due; return the hash of the one that the pods can have now."""
-        wanted = object_hash(objects.admin_secret)
-        if not self._secret_is_due(key, route, wanted):
-            return wanted
-        refusal = await self._applying.apply(objects.admin_secret, is_own=True)
-        if refusal is None:
-            self._secret_written[route.metadata.uid] = time.monotonic()
-            return wanted
-        refused.append(refusal)
-        annotations = stateful_set["metadata"].get("annotations", {}) if stateful_set is not None else {}
-        return str(annotations.get(names.ADMIN_SECRET_ANNOTATION, ""))
-
-    def _secret_is_due(self, key: Key, route: DicomRoute, wanted: str) -> bool:
-        """Whether the admin Secret has to be written: it is not what pods were made for, or one misses it.
-
-        The operator may not read Secrets; a deleted one shows when a pod cannot start for want of it, or when a
-        gateway does not know its token.
-        """
-        if not self._has_secret(key, wanted):
-            return True
-        if not any(self._may_miss_secret(key, pod.pod) for pod in self._world.pods(key)):
-            return False
-        written = self._secret_written.get(route.metadata.uid, float("-inf"))
-        wait = written + _SECRET_AGAIN_SECONDS - time.monotonic()
-        if wait > 0:  # every pod is being created for a moment: look again when it should have been
-            self._ask_later(key, wait)
-        return wait <= 0
-
-    def _has_secret(self, key: Key, wanted: str) -> bool:
-        """Whether the gateway was last made for the admin Secret with this hash."""
-        live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
-        annotations = live["metadata"].get("annotations", {}) if live is not None else {}
-        return annotations.get(names.ADMIN_SECRET_ANNOTATION) == wanted
-
-    def _may_miss_secret(self, key: Key, pod: Object) -> bool:
-        reported = self._world.reports.get((key.namespace, pod["metadata"]["uid"]))
-        return _is_creating(pod) or (reported is not None and reported.unauthorized)
-
     async def _keep_last_good(self, key: Key, inputs: RouteInputs, objects: RouteObjects, mac_key: str) -> str:
         """Take what was removed out of the configuration that goes on; return its text, or nothing without one.
 
@@ -274,7 +268,7 @@ class RouteReconciler:
             return ""
         aside = self._world.child(CONFIG_MAP, key.namespace, names.accepted(key.name))
         found = last_accepted(mac_key, live["data"], aside["data"] if aside is not None else {})
-        if not found.is_own and (found.has_macs or self._has_secret(key, object_hash(objects.admin_secret))):
+        if not found.is_own and (found.has_macs or self._admin_secrets.is_made_for(key, objects.admin_secret)):
             log.warning("configuration.forged", key=str(key), name=live["metadata"]["name"])
             return text
         try:
@@ -315,15 +309,7 @@ class RouteReconciler:
         """Write the status when it has changed, and an Event for each condition that did."""
         if status == route.status:
             return
-        about = {
-            "apiVersion": OWN["DicomRoute"].api_version,
-            "kind": "DicomRoute",
-            "metadata": {
-                "name": key.name,
-                "namespace": key.namespace,
-                "uid": route.metadata.uid,
-            },
-        }
+        about = _about(key, route)
         before = route.status.conditions if route.status is not None else []
         await publish(self._client, self._recorder, about, status, before)
         current = self._world.routes.get(key)
@@ -338,6 +324,12 @@ class RouteReconciler:
         for name, said in now.items():
             if before.get(name) != said:
                 await self._enqueue(Key("CloudTarget", key.namespace, name))
+
+
+def _about(key: Key, route: DicomRoute) -> Object:
+    """Return what an Event or a status says of whom it is about."""
+    meta = {"name": key.name, "namespace": key.namespace, "uid": route.metadata.uid}
+    return {"apiVersion": OWN["DicomRoute"].api_version, "kind": "DicomRoute", "metadata": meta}
 
 
 def _unready_since(route: DicomRoute) -> str:
@@ -358,11 +350,6 @@ def _too_large(route: DicomRoute, objects: RouteObjects) -> list[Finding]:
 def _annotated(manifest: Object, annotations: dict[str, str]) -> Object:
     meta = manifest["metadata"]
     return {**manifest, "metadata": {**meta, "annotations": {**meta.get("annotations", {}), **annotations}}}
-
-
-def _is_creating(pod: Object) -> bool:
-    statuses = pod.get("status", {}).get("containerStatuses", [])
-    return any((one.get("state", {}).get("waiting") or {}).get("reason") == "ContainerCreating" for one in statuses)
 
 
 def _need_others(refused: Sequence[Refusal]) -> bool:

@@ -85,6 +85,8 @@ class World:
     """Objects that are there and newer than this operator understands, as they are."""
     users: dict[Key, set[Key]] = field(default_factory=dict)
     """The routes that name a target, by its key; the target may not be there."""
+    of_another: set[Key] = field(default_factory=set)
+    """Routes that another operator looks after."""
     _gone: dict[str, None] = field(default_factory=dict)
     """The UIDs that were deleted last: a list that began before cannot bring them back."""
 

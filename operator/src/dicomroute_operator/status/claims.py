@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from dicomroute_operator.api.conditions import SpoolAtRisk, SpoolResizing
+from dicomroute_operator.api.conditions import Programmed, SpoolAtRisk, SpoolResizing
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.route import DicomRoute
@@ -30,6 +30,26 @@ def claim_conditions(route: DicomRoute, seen: RouteSeen, owed: int | None) -> li
     """Return what is wrong with the claims; `owed` instances are on them, None: nobody knows."""
     found = [*_at_risk(route, seen, owed), *_resizing(route, seen)]
     return list({one.type: one for one in reversed(found)}.values())  # the first of each type
+
+
+def class_changed(route: DicomRoute, seen: RouteSeen) -> Condition | None:
+    """Return what to do where the class of a spool was mistyped: what a StatefulSet says of its claims never changes.
+
+    The operator may delete neither StatefulSets nor claims, which hold what was acknowledged.
+    """
+    wanted, name = route.spec.gateway.spool.storage_class_name, route.metadata.name
+    templates = seen.stateful_set["spec"].get("volumeClaimTemplates", []) if seen.stateful_set is not None else []
+    made_for = next((one["spec"].get("storageClassName") for one in templates), None)
+    if wanted is None or not templates or made_for == wanted:
+        return None
+    if any(claim.get("status", {}).get("capacity") for claim in seen.claims):
+        return None  # a claim that was adopted stays of the class that it has
+    message = (
+        f"the claim was made for the storage class {made_for}, has no volume, and cannot change: "
+        f"`kubectl -n {route.metadata.namespace} delete statefulset/{names.gateway(name)} pvc/{names.claim(name, 0)}` "
+        f"has both made anew with {wanted}; nothing is lost"
+    )
+    return condition(Programmed.SPOOL_CLASS_CHANGED, False, message)
 
 
 def _status(route: DicomRoute, claim: Claim, used: set[str]) -> ClaimStatus:

@@ -30,7 +30,7 @@ from dicomroute_operator.api.route_status import (
 )
 from dicomroute_operator.checks.finding import Finding
 
-from .claims import claim_conditions, claim_statuses
+from .claims import claim_conditions, claim_statuses, class_changed
 from .conditions import condition, first_of_each_type, settle
 from .expiring import expiring, seconds_since
 from .observed import PodSeen, RouteSeen
@@ -55,7 +55,8 @@ def route_status(route: DicomRoute, findings: Sequence[Finding], seen: RouteSeen
     numbers = _numbers(reports, previous)
     conditions = [
         *first_of_each_type(findings),
-        programmed(seen, accepted, route.spec.gateway.replicas, now.timestamp()),
+        (class_changed(route, seen) if accepted else None)
+        or programmed(seen, accepted, route.spec.gateway.replicas, now.timestamp()),
         ready(seen, route.spec.gateway.replicas, now.timestamp()),
         *(_of_reports(route, reports, previous, now) if reports else _kept(previous)),
         *claim_conditions(route, seen, numbers["instances"].owed if numbers["instances"] is not None else None),
