@@ -4,7 +4,7 @@
     nobody, itself            works
     another, for 30 s         stands back, and says so
     another, after that       writes its own name there, and nothing else
-    itself, 15 s later        works: the other is gone
+    itself, 30 s later        works: the other is gone
     another, again            stands back for ten minutes more: it is alive
 
 One that is replaced while it works writes its name again, as it does with all that others change. Of two that began at
@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import Final
 
 WAIT_SECONDS: Final = 30
-ANSWER_SECONDS: Final = 15
+ANSWER_SECONDS: Final = 30
 AGAIN_SECONDS: Final = 600
 _MOST_RETURNS: Final = 3
 _PEACE_SECONDS: Final = 600

@@ -26,7 +26,7 @@ from dicomroute_operator.gather.existing import (
 from dicomroute_operator.gather.route import gather_route
 from dicomroute_operator.kube.client import ApiError, Client
 from dicomroute_operator.kube.events import Recorder
-from dicomroute_operator.kube.plan import plan, with_hash
+from dicomroute_operator.kube.plan import object_hash, plan, with_hash
 from dicomroute_operator.kube.resources import CLAIM, CONFIG_MAP, OWN, POD, SERVICE, STATEFUL_SET
 from dicomroute_operator.render import names
 from dicomroute_operator.render.gateway_configuration import (
@@ -49,6 +49,7 @@ from .last_good import last_accepted, without_removed
 from .ownership import Move, Ownership
 from .publish import publish
 from .queue import ReconcileError
+from .rollout import replaces_pods
 from .turns import Turns
 from .world import Key, World
 
@@ -234,6 +235,7 @@ class RouteReconciler:
             names.GENERATION_ANNOTATION: str(inputs.route.metadata.generation),
             names.OPERATOR_ANNOTATION: self._settings.operator,
             names.IMAGE_ANNOTATION: image_of(objects.stateful_set),
+            names.TEMPLATE_ANNOTATION: object_hash(objects.stateful_set["spec"]["template"]),
         }
         wanted = [
             _annotated(one, marks) if one is objects.stateful_set else one
@@ -241,9 +243,12 @@ class RouteReconciler:
             if one is not objects.admin_secret
         ]
         todo = plan(wanted, list(live.values()), names.APPLIED_ANNOTATION, self._applying.is_settled)
+        if not any(one["kind"] == STATEFUL_SET.kind for one in todo.apply):
+            self._turns.is_current(key)
         for manifest in todo.apply:
-            if manifest["kind"] == "StatefulSet" and (
-                _waits_its_turn(inputs, stateful_set) or (stateful_set is None and _need_others(refused))
+            if manifest["kind"] == STATEFUL_SET.kind and (
+                self._waits_its_turn(key, inputs, stateful_set, manifest)
+                or (stateful_set is None and _need_others(refused))
             ):
                 continue
             # What is not the route's is not taken over, whatever its name; what is, is brought back by force.
@@ -255,6 +260,22 @@ class RouteReconciler:
                 continue  # pods of an older image still read it
             refused += filter(None, [await self._applying.delete(old)])
         return refused
+
+    def _waits_its_turn(self, key: Key, inputs: RouteInputs, live: Object | None, wanted: Object) -> bool:
+        """Whether a StatefulSet would replace its pods because of the operator alone, and may not do so yet.
+
+        A change of the route itself is its owner's to time, and rolls at once; a new default image waits all the same.
+        """
+        if live is None:
+            return False
+        told = live["metadata"].get("annotations", {}).get(names.GENERATION_ANNOTATION)
+        is_of_operator = told in (None, str(inputs.route.metadata.generation))
+        if is_of_operator and inputs.existing.image:
+            return True
+        if not replaces_pods(live, wanted, self._applying.is_settled(live, wanted)):
+            self._turns.is_current(key)
+            return False
+        return is_of_operator and not self._turns.may_roll(key)
 
     async def _keep_last_good(self, key: Key, inputs: RouteInputs, objects: RouteObjects, mac_key: str) -> str:
         """Take what was removed out of the configuration that goes on; return its text, or nothing without one.
@@ -361,14 +382,6 @@ def _told(refused: Sequence[Refusal]) -> str:
     """Return the sentence of the condition on what was refused; all else is as the manifest says."""
     shown = "; ".join(str(one) for one in refused[:3])
     return shown + (f" (and {len(refused) - 3} more)" if len(refused) > 3 else "")
-
-
-def _waits_its_turn(inputs: RouteInputs, live: Object | None) -> bool:
-    """Whether a StatefulSet differs by the operator's version alone, and its route is not to be rolled yet."""
-    if live is None or not inputs.existing.image:
-        return False
-    told = live["metadata"].get("annotations", {}).get(names.GENERATION_ANNOTATION)
-    return told in (None, str(inputs.route.metadata.generation))
 
 
 def _mounted(stateful_set: Object | None) -> set[str]:

@@ -31,6 +31,8 @@ ADMIN_SECRET_ANNOTATION: Final = "dicomroute.dev/admin-secret"  # noqa: S105
 """On the StatefulSet: the hash of the admin Secret, which the operator may write and not read."""
 GENERATION_ANNOTATION: Final = "dicomroute.dev/generation"
 """On the StatefulSet: the generation of the route that it was last applied for."""
+TEMPLATE_ANNOTATION: Final = "dicomroute.dev/template"
+"""On the StatefulSet: the hash of the pods that were asked for."""
 OPERATOR_ANNOTATION: Final = "dicomroute.dev/operator"
 """On the StatefulSet: the operator that looks after the route, as its namespace and Lease."""
 IMAGE_ANNOTATION: Final = "dicomroute.dev/image"
