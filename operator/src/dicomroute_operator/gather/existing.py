@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dicomroute_operator.api.inputs import Claim, exclusive
+from dicomroute_operator.api.inputs import Claim, exclusive, may_share_address
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.render import names
 
@@ -70,7 +70,12 @@ def rivals_of(route: DicomRoute, routes: Iterable[DicomRoute]) -> dict[str, str]
     if not exclusive(route):
         return {}
     older = sorted((one for one in routes if _age(one) < _age(route)), key=_age, reverse=True)
-    return {claim: f"{one.metadata.namespace}/{one.metadata.name}" for one in older for _, claim in exclusive(one)}
+    return {
+        claim: f"{one.metadata.namespace}/{one.metadata.name}"
+        for one in older
+        for _, claim in exclusive(one)
+        if not (claim.startswith("address ") and may_share_address(route, one))
+    }
 
 
 def _age(route: DicomRoute) -> tuple[str, str, str]:

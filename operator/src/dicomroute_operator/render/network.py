@@ -53,6 +53,12 @@ def service(inputs: RouteInputs) -> Manifest:
         spec["loadBalancerSourceRanges"] = ranges
     if wanted.load_balancer_ip:
         spec["loadBalancerIP"] = wanted.load_balancer_ip
+    if wanted.load_balancer_class is not None:
+        spec["loadBalancerClass"] = wanted.load_balancer_class
+    if wanted.allocate_load_balancer_node_ports is not None:
+        spec["allocateLoadBalancerNodePorts"] = wanted.allocate_load_balancer_node_ports
+    if wanted.ip_family_policy is not None:
+        spec["ipFamilyPolicy"] = str(wanted.ip_family_policy)
     meta = metadata(route, names.service(route.metadata.name))
     if wanted.annotations:
         meta["annotations"] = dict(wanted.annotations)

@@ -298,7 +298,7 @@ def _endpoints(seen: RouteSeen) -> list[Endpoint]:
     elif node_ports:
         addresses = sorted({str(pod.pod["status"]["hostIP"]) for pod in seen.pods if _host(pod)})
     elif spec.get("clusterIP"):
-        addresses = [str(spec["clusterIP"])]
+        addresses = [str(one) for one in spec.get("clusterIPs") or [spec["clusterIP"]]]
     return [
         Endpoint(listener=port["name"], address=address, port=port["nodePort"] if node_ports else port["port"])
         for port in spec.get("ports", [])
