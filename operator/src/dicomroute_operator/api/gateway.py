@@ -403,7 +403,7 @@ class TemplateSpec(Model):
         Annotated[list[TopologySpreadConstraint], Field(max_length=8, json_schema_extra=ATOMIC)] | None
     ) = Field(
         default=None,
-        description="How the pods are spread over zones or nodes, with those of other routes. Absent: as the cluster does.",
+        description="How the pods are spread over zones or nodes, with those of other routes. Absent: as it comes.",
     )
     host_aliases: Annotated[list[HostAlias], Field(max_length=64, json_schema_extra=keyed_by("ip"))] | None = Field(
         default=None, description="Names of addresses that no DNS knows: hospitals' PACS often have none. Absent: none."
