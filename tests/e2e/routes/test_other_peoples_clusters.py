@@ -75,6 +75,17 @@ def test_a_node_port_of_a_stranger_stops_the_service_alone(
     namespace.wait_condition("Programmed", "True")
     assert namespace.condition("Stalled") == {}
 
+    # Paused, what is changed waits, and what somebody deletes stays deleted.
+    namespace.kubectl("annotate", "dicomroute", "ct-to-cloud", "dicomroute.dev/paused=true")
+    namespace.wait_condition("Paused", "True")
+    namespace.kubectl("delete", "poddisruptionbudget", "ct-to-cloud-gw")
+    namespace.apply(changed(wanted, "spec.gateway.replicas", 1))
+    namespace.wait_condition("Programmed", "False", "Paused")
+    assert namespace.get("poddisruptionbudget", "ct-to-cloud-gw") is None
+    namespace.kubectl("annotate", "dicomroute", "ct-to-cloud", "dicomroute.dev/paused-")
+    namespace.wait_ready()
+    assert namespace.condition("Paused") == {}
+
 
 def test_a_spool_that_cannot_grow_goes_back_to_what_its_claim_has(
     namespace: Namespace, fixed_class: str, archive_target: Json, ct: Json, small_route: Callable[..., Json]

@@ -252,6 +252,21 @@ def test_claims_are_as_they_are() -> None:
     assert not any(one.type == "SpoolAtRisk" for one in found.conditions), "nothing is owed"
 
 
+def test_a_paused_route_says_so_and_what_waits_for_the_end_of_that() -> None:
+    document = changed(
+        changed(route(), "metadata.generation", 7), "metadata.annotations", {"dicomroute.dev/paused": "true"}
+    )
+    model = DicomRoute.model_validate(document)
+    told = changed(STATEFUL_SET, "metadata.annotations", {"dicomroute.dev/generation": "7"})
+    found = route_status(model, (GOOD,), seen(stateful_set=told), NOW)
+    assert reason(found, "Paused") == ("True", "PausedByAnnotation")
+    assert reason(found, "Programmed") == ("True", "Programmed")
+    older = changed(STATEFUL_SET, "metadata.annotations", {"dicomroute.dev/generation": "6"})
+    found = route_status(model, (GOOD,), seen(stateful_set=older), NOW)
+    assert reason(found, "Programmed") == ("False", "Paused")
+    assert reason(found, "Stalled") == ("True", "NotInEffect")
+
+
 def test_machines_are_told_when_the_newest_manifest_is_not_in_effect() -> None:
     found = status(seen(), BAD)
     assert reason(found, "Stalled") == ("True", "NotInEffect")

@@ -120,6 +120,7 @@ class Programmed(Reason):
         "ApplyFailed",
         "The API server refused an object of the route; the message is its own. It is tried again.",
     )
+    PAUSED = ("Paused", "The route is paused, and this version of its manifest waits for the end of that.")
     SPOOL_CLASS_CHANGED = (
         "SpoolClassChanged",
         "The claim of the spool was made for another storage class and has no volume: delete it and the StatefulSet, "
@@ -328,6 +329,16 @@ class CredentialsExpiring(Reason):
     )
 
 
+class Paused(Reason):
+    """The operator leaves the route's objects as they are. Present only while true."""
+
+    PAUSED_BY_ANNOTATION = (
+        "PausedByAnnotation",
+        "The annotation dicomroute.dev/paused is true: what is changed or deleted of the route's objects stays so, and "
+        "the manifest counts when the annotation goes. The status is kept up meanwhile.",
+    )
+
+
 class Stalled(Reason):
     """The newest version of the manifest is not in effect, and waiting does not help. Present only while true.
 
@@ -372,6 +383,7 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (OpenToAnywhere, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
     (CredentialsExpiring, ("DicomRoute", "CloudTarget")),
+    (Paused, ("DicomRoute",)),
     (Stalled, ("DicomRoute", "DicomNode", "CloudTarget")),
     (Reconciling, ("DicomRoute",)),
 )
@@ -388,6 +400,7 @@ NEGATIVE: frozenset[type[Reason]] = frozenset(
         OpenToAnywhere,
         CredentialsInClear,
         CredentialsExpiring,
+        Paused,
         Stalled,
         Reconciling,
     )

@@ -38,6 +38,7 @@ from dicomroute_operator.render.objects import RouteObjects
 from dicomroute_operator.render.route import render_route
 from dicomroute_operator.render.settings import RenderSettings
 from dicomroute_operator.status.observed import RouteSeen
+from dicomroute_operator.status.paused import is_paused
 from dicomroute_operator.status.route import route_status
 from dicomroute_operator.status.target import Said, said_of
 
@@ -154,7 +155,10 @@ class RouteReconciler:
         accepted = all(one.status for one in findings if one.type == Accepted.__name__)
         error = ""
         try:
-            if accepted:
+            if is_paused(route):
+                self._turns.leave(key)
+                text = self._live_configuration(key)
+            elif accepted:
                 refused = await self._write(key, inputs, objects)
                 self._turns.wrote(key, refused=any(one.kind == STATEFUL_SET.kind for one in refused))
                 error = _told(refused)

@@ -25,6 +25,8 @@ MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "dicomroute-operator"
 """The operator: the value of the label, and the field manager of all that it applies."""
 
+PAUSED_ANNOTATION: Final = "dicomroute.dev/paused"
+"""On a route, with the value true: its objects stay as they are."""
 APPLIED_ANNOTATION: Final = "dicomroute.dev/applied"
 """On every child: the hash of what was applied, so that a field that is no longer wanted is noticed."""
 ADMIN_SECRET_ANNOTATION: Final = "dicomroute.dev/admin-secret"  # noqa: S105

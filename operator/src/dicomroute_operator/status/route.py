@@ -34,6 +34,7 @@ from .claims import claim_conditions, claim_statuses, class_changed
 from .conditions import condition, first_of_each_type, settle
 from .expiring import expiring, seconds_since
 from .observed import PodSeen, RouteSeen
+from .paused import not_programmed, paused
 from .pods import is_awaited, is_stale, ready
 from .progress import with_progress
 from .troubles import lacks_address
@@ -55,12 +56,14 @@ def route_status(route: DicomRoute, findings: Sequence[Finding], seen: RouteSeen
     numbers = _numbers(reports, previous)
     conditions = [
         *first_of_each_type(findings),
-        (class_changed(route, seen) if accepted else None)
+        not_programmed(route, seen)
+        or (class_changed(route, seen) if accepted else None)
         or programmed(seen, accepted, route.spec.gateway.replicas, now.timestamp()),
         ready(seen, route.spec.gateway.replicas, now.timestamp()),
         *(_of_reports(route, reports, previous, now) if reports else _kept(previous)),
         *claim_conditions(route, seen, numbers["instances"].owed if numbers["instances"] is not None else None),
         *_without_address(seen),
+        *paused(route),
     ]
     if any(is_awaited(pod, now.timestamp()) for pod in seen.pods):
         conditions = [_as_before(one, previous, route.metadata.generation) for one in conditions]
