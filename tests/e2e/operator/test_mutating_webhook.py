@@ -127,7 +127,7 @@ def test_what_a_webhook_rewrites_is_settled_and_a_roll_out_goes_on(
     wait_until(is_quiet, "the operator goes on writing", 60)
     before = len(audited())
     namespace.apply(*(changed(small_route(), "metadata.name", name) for name in ROUTES))
-    namespace.kubectl("label", "dicomnode", "ct-1", "site=x")  # the routes are looked at again
+    namespace.kubectl("label", "--overwrite", "dicomnode", "ct-1", "site=south")  # the routes are looked at again
     assert not [one for one in written_since(before) if one[1] == "statefulsets"]
 
     install({**images, "gateway": newer})

@@ -61,7 +61,7 @@ def transitions(before: Sequence[Condition], after: Sequence[Condition]) -> list
     found += [
         (f"{one.type}Ended", f"no longer: {one.message}", False)
         for one in old.values()
-        if one.type in _NEGATIVE and _is_bad(one)
+        if one.type in _NEGATIVE and _is_bad(one) and one.reason not in _QUIET
     ]
     return list(dict.fromkeys(found))  # what several conditions say alike is told once
 

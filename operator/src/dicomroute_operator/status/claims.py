@@ -46,7 +46,8 @@ def class_changed(route: DicomRoute, seen: RouteSeen) -> Condition | None:
         return None  # a claim that was adopted stays of the class that it has
     message = (
         f"the claim was made for the storage class {made_for}, has no volume, and cannot change: "
-        f"`kubectl -n {route.metadata.namespace} delete statefulset/{names.gateway(name)} pvc/{names.claim(name, 0)}` "
+        f"`kubectl -n {route.metadata.namespace} delete --wait=false statefulset/{names.gateway(name)} "
+        f"pvc/{names.claim(name, 0)}` "
         f"has both made anew with {wanted}; nothing is lost"
     )
     return condition(Programmed.SPOOL_CLASS_CHANGED, False, message)
