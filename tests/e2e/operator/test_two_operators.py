@@ -1,4 +1,4 @@
-"""Two operators watch one namespace: the second leaves the first one's routes alone, says so, and follows it."""
+"""Two operators watch one namespace: the second leaves the first one's routes alone, says so, and is handed them."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from cluster import OPERATOR_NAMESPACE, ROOT, Cluster, Namespace, built_images, 
 SECOND = "dicomroute-second"
 
 
-def test_the_second_stands_back_until_the_first_is_gone(
+def test_the_second_stands_back_until_it_is_handed_the_route(
     cluster: Cluster, namespace: Namespace, archive_target: Json, ct: Json, small_route: Callable[..., Json]
 ) -> None:
     namespace.apply(ct, archive_target, small_route())
@@ -28,8 +28,9 @@ def test_the_second_stands_back_until_the_first_is_gone(
         assert (namespace.pod()["metadata"]["uid"], _version(namespace)) == (pod, secret)
 
         cluster.helm("uninstall", "dicomroute", "-n", OPERATOR_NAMESPACE, "--wait")
-        cluster.kubectl("rollout", "restart", "deployment/second-dicomroute", "-n", SECOND)  # or wait for ten minutes
-        namespace.wait(lambda: _version(namespace) != secret, "the second does not take over", 180)
+        # Handed over at once, as docs/clusters.md says; by itself the second would ask again in ten minutes.
+        namespace.kubectl("annotate", "statefulset", "ct-to-cloud-gw", "dicomroute.dev/operator-")
+        namespace.wait(lambda: _version(namespace) != secret, "the second does not take over")
         namespace.wait_ready()
         assert _operator(namespace) == f"{SECOND}/second-dicomroute"
     finally:
