@@ -8,6 +8,7 @@ from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.gather.existing import image_of, is_rolled_out
 from dicomroute_operator.kube.resources import STATEFUL_SET
 from dicomroute_operator.render import names
+from dicomroute_operator.status.paused import is_paused
 
 from .rollout import RouteVersion, may_take
 from .world import Key, Object, World
@@ -101,8 +102,7 @@ class Turns:
     def _may_take(self) -> frozenset[Key]:
         """Return the routes whose pods may be those of today.
 
-        Those that are not accepted, or whose StatefulSet the API server refuses, are out of it: they cannot take an
-        image, and must not keep the others from it.
+        Those that cannot be changed are out of it, and must not keep the others from it.
         """
         routes = {}
         for key, route in self._world.routes.items():
@@ -111,12 +111,16 @@ class Turns:
                 continue
             if route.spec.gateway.image and not rolling and not behind:
                 continue  # it has an image of its own, and nothing else is to change
-            if not rolling and (key in self._refused or not _is_accepted(route)):
+            if not rolling and self._is_out(key, route):
                 continue
             has_image = bool(route.spec.gateway.image) or image_of(live) == self._default
             is_ready = is_rolled_out(live) and not rolling
             routes[key] = RouteVersion(rolling or (has_image and not behind), is_ready)
         return may_take(routes, self._max_concurrent)
+
+    def _is_out(self, key: Key, route: DicomRoute) -> bool:
+        """Whether the operator cannot or may not change a route."""
+        return key in self._refused or key in self._world.of_another or is_paused(route) or not _is_accepted(route)
 
     def _stateful_set(self, key: Key) -> Object | None:
         return self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
