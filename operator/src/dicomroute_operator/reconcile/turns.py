@@ -120,7 +120,13 @@ class Turns:
 
     def _is_out(self, key: Key, route: DicomRoute) -> bool:
         """Whether the operator cannot or may not change a route."""
-        return key in self._refused or key in self._world.of_another or is_paused(route) or not _is_accepted(route)
+        return (
+            key in self._refused
+            or key in self._world.of_another
+            or self._world.blocker(key) is not None
+            or is_paused(route)
+            or not _is_accepted(route)
+        )
 
     def _stateful_set(self, key: Key) -> Object | None:
         return self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
