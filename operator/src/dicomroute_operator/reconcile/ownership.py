@@ -2,7 +2,7 @@
 
     the StatefulSet names     this operator
     nobody, itself            works
-    another, for 30 s         stands back, and says so
+    another, for 10 s         stands back, and says so
     another, after that       writes its own name there, and nothing else
     itself, 30 s later        works: the other is gone
     another, again            stands back for ten minutes more: it is alive
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-WAIT_SECONDS: Final = 30
+WAIT_SECONDS: Final = 10
 ANSWER_SECONDS: Final = 30
 AGAIN_SECONDS: Final = 600
 _MOST_RETURNS: Final = 3
