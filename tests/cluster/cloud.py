@@ -19,23 +19,35 @@ Object = dict[str, Any]
 class Cloud:
     """Looks at the claims, volumes and Services again and again, and does what is missing."""
 
-    def __init__(self, api: kubernetes.client.CoreV1Api, volumes: Path, balancers: list[str], node: str) -> None:
+    def __init__(
+        self,
+        api: kubernetes.client.CoreV1Api,
+        storage: kubernetes.client.StorageV1Api,
+        volumes: Path,
+        balancers: list[str],
+        node: str,
+    ) -> None:
         self.api = api
+        self.storage = storage
         self.volumes = volumes
         self.balancers = balancers
         self.node = node
 
     def look(self) -> None:
+        classes = {
+            one.metadata.name for one in self.storage.list_storage_class().items if one.provisioner == PROVISIONER
+        }
         volumes = {one.metadata.name: one for one in self.api.list_persistent_volume().items}
         for claim in self.api.list_persistent_volume_claim_for_all_namespaces().items:
             name = f"pvc-{claim.metadata.uid}"
             chosen = (claim.metadata.annotations or {}).get("volume.kubernetes.io/selected-node")
-            if claim.spec.storage_class_name == "local" and chosen and name not in volumes:
+            if claim.spec.storage_class_name in classes and chosen and name not in volumes:
                 self.provision(claim, name)
             elif name in volumes and claim.status.capacity:
                 self.grow(claim, volumes[name])
         for name, volume in volumes.items():
-            if volume.status.phase == "Released":
+            ours = (volume.metadata.annotations or {}).get("pv.kubernetes.io/provisioned-by") == PROVISIONER
+            if ours and volume.status.phase == "Released":
                 self.delete(name)
         self.give_addresses()
 
@@ -54,7 +66,7 @@ class Cloud:
                     "capacity": {"storage": size},
                     "accessModes": claim.spec.access_modes,
                     "persistentVolumeReclaimPolicy": "Delete",
-                    "storageClassName": "local",
+                    "storageClassName": claim.spec.storage_class_name,
                     "local": {"path": str(folder)},
                     "claimRef": {
                         "apiVersion": "v1",
@@ -155,7 +167,8 @@ def main() -> None:
     arguments = parser.parse_args()
     kubernetes.config.load_kube_config(arguments.kubeconfig)
     balancers = [str(one) for one in arguments.balancer_range.hosts()]
-    cloud = Cloud(kubernetes.client.CoreV1Api(), arguments.volumes, balancers, arguments.node)
+    storage = kubernetes.client.StorageV1Api()
+    cloud = Cloud(kubernetes.client.CoreV1Api(), storage, arguments.volumes, balancers, arguments.node)
     while True:
         try:
             cloud.look()

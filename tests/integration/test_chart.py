@@ -74,6 +74,18 @@ def test_contradictions_and_mistakes_are_refused(
     assert sentence in done.stderr
 
 
+def test_rights_are_somebody_elses_to_give_where_the_chart_is_told_so(helm: Path) -> None:
+    rendered = list(documents(template(helm, "--set", "rbac.create=false,rbac.aggregate=false").stdout))
+    assert not [one for one in rendered if one["kind"].endswith(("Role", "RoleBinding"))]
+    assert [one["metadata"]["name"] for one in rendered if one["kind"] == "ServiceAccount"] == ["dicomroute"]
+
+
+def test_a_key_that_each_rendering_makes_anew_comes_with_a_warning(helm: Path) -> None:
+    sentence = "# WARNING: this was rendered without a cluster"
+    assert sentence in template(helm).stdout
+    assert sentence not in template(helm, "--set", "adminKey.existingSecret=platform-key").stdout
+
+
 def test_the_chart_brings_the_crds_and_keeps_them(helm: Path) -> None:
     rendered = [one for one in documents(template(helm).stdout) if one["kind"] == "CustomResourceDefinition"]
     for one in rendered:

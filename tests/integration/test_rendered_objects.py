@@ -52,7 +52,7 @@ def test_the_pods_keep_the_restricted_pod_security_standard(
         "kind": "Pod",
         "metadata": {**template["metadata"], "name": "pod"},
         # The classes and the claim are another's business; what is judged is what the pod may do.
-        "spec": {key: value for key, value in template["spec"].items() if key != "priorityClassName"},
+        "spec": {key: value for key, value in template["spec"].items() if not key.endswith("ClassName")},
     }
     pod["spec"]["volumes"] = [*pod["spec"]["volumes"], {"name": "spool", "emptyDir": {}}]
     answer = control_plane.request("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)

@@ -143,6 +143,9 @@ def test_every_object_that_is_rendered_may_be_written_again_and_removed(plane: C
             assert answer.code in (200, 201), f"{name}: {answer.message}"
     again = changed(objects()["ConfigMap/ct-gw-v1"], "data", {"v1.json": "{}"})
     assert apply(plane, again, OPERATOR).code == 200
+    aside = changed(again, "metadata.name", "ct-gw-accepted")
+    assert apply(plane, aside, OPERATOR).code == 201
+    assert plane.request("DELETE", f"{path_of(aside)}/ct-gw-accepted", user=OPERATOR).code == 200
     for name in ("ConfigMap/ct-gw-v1", "NetworkPolicy/ct-gw"):
         document = objects()[name]
         answer = plane.request("DELETE", f"{path_of(document)}/{document['metadata']['name']}", user=OPERATOR)

@@ -50,7 +50,8 @@ def gateway_exposition(folder: Path, lone: Callable[..., LoneGateway]) -> str:
 def operator_exposition() -> str:
     """Return the metrics of an operator with one route."""
     ready = {("radiology", "ct"): (True, "Ready")}
-    vitals = Vitals(True, True, 1, 0, 1, 1, 2, 1, 0.5, ready)
+    at_risk = {("radiology", "ct"): "ClaimTerminating"}
+    vitals = Vitals(True, True, 1, 0, 1, 1, 2, 1, 0.5, ready, at_risk, {"radiology": 1})
     return generate_latest(metrics_registry(lambda: vitals)).decode()
 
 

@@ -52,6 +52,7 @@ class LoneGateway:
         env: Mapping[str, str] | None = None,
         wait: bool = True,
         log_level: str = "warning",
+        further: Sequence[str] = (),
     ) -> None:
         self.port, self._admin = free_port(), free_port()
         self.folder = folder
@@ -60,6 +61,7 @@ class LoneGateway:
         if spool is not None:
             arguments.append(f"--spool={spool}")
         arguments += [f"--listen=dicom={self.port}", f"--admin-port={self._admin}", f"--log-level={log_level}"]
+        arguments += further
         self.process = Process(
             [*prefix, sys.executable, *program, *arguments], folder / "gateway.log", env={**os.environ, **(env or {})}
         )

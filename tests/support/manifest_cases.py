@@ -270,6 +270,46 @@ CASES: list[Case] = [
     *_table("DicomNode", "spec.tls", [], [{"serverName": "a b"}, {"serverName": "-a"}], "write a DNS name"),
     *_table("DicomRoute", f"{LISTENER}.maxAssociationsPerCaller", [1, 1000], [0], "1"),
     *_table("DicomRoute", "spec.gateway.service.loadBalancerSources", ["Nodes", "Anywhere"], ["Nobody"], "Anywhere"),
+    *_table("DicomRoute", "spec.gateway.service.ipFamilyPolicy", ["PreferDualStack"], ["Both"], "RequireDualStack"),
+    *_table(
+        "DicomRoute",
+        "spec.gateway.service",
+        [{"loadBalancerClass": "metallb.io/metallb"}, {"loadBalancerClass": "internal"}],
+        [{"loadBalancerClass": "a b"}, {"loadBalancerClass": "/a"}],
+        "a load balancer class is a name",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec.gateway.service",
+        [{"allocateLoadBalancerNodePorts": False}],
+        [{"type": "NodePort", "loadBalancerClass": "a"}, {"type": "ClusterIP", "allocateLoadBalancerNodePorts": True}],
+        "need type LoadBalancer",
+    ),
+    Case(
+        "DicomRoute",
+        "spec.gateway.service",
+        {"allocateLoadBalancerNodePorts": False, "ports": [{"listener": "dicom", "port": 104, "nodePort": 30104}]},
+        "a nodePort has no effect",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec.gateway.podTemplate.spec",
+        [
+            {"hostAliases": [{"ip": "2001:db8::9", "hostnames": ["pacs.example"]}]},
+            {"dnsConfig": {"nameservers": ["192.0.2.53"]}},
+            {"topologySpreadConstraints": [{"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]},
+            {"runtimeClassName": "gvisor"},
+        ],
+        [{"hostAliases": [{"ip": "pacs", "hostnames": ["a"]}]}, {"dnsConfig": {"nameservers": ["dns.example"]}}],
+        "write an IP address",
+    ),
+    Case(
+        "DicomRoute",
+        "spec.gateway.podTemplate.spec.topologySpreadConstraints",
+        [{"topologyKey": "zone", "whenUnsatisfiable": "Never"}],
+        "DoNotSchedule",
+    ),
+    Case("DicomRoute", "spec.gateway.podTemplate.spec.runtimeClassName", "G Visor", "a name has lower case"),
     *_table("DicomRoute", f"{LISTENER}.maxPDUBytes", [4096, 1048576], [4095], "4096"),
     Case("DicomRoute", f"{LISTENER}.maxPDUBytes", 1048577, "1048576"),
     *_table("DicomRoute", f"{LISTENER}.acseTimeoutSeconds", [1, 300], [301], "300"),
@@ -766,13 +806,24 @@ class Transition:
     before: Any
     after: Any
     refused: str = ""
+    claims: tuple[Json, ...] = ()
+    """What the status says of claims."""
 
+
+GROWN: Json = {"name": "spool-ct-gw-0", "state": "Bound", "requested": "10Gi", "capacity": "9Gi"}
+PENDING: Json = {"name": "spool-ct-gw-0", "state": "Pending", "requested": "10Gi"}
 
 TRANSITIONS: list[Transition] = [
     Transition("spec.gateway.spool.size", "10Gi", "10Gi"),
     Transition("spec.gateway.spool.size", "10Gi", "10241Mi"),
     Transition("spec.gateway.spool.size", "10Gi", "10239Mi", "a volume cannot shrink"),
+    Transition("spec.gateway.spool.size", "10Gi", "9Gi", claims=(GROWN,)),
+    Transition("spec.gateway.spool.size", "10Gi", "9215Mi", "as status.claims says", (GROWN,)),
+    Transition("spec.gateway.spool.size", "10Gi", "1Gi", claims=(PENDING,)),
     Transition("spec.gateway.spool.storageClassName", "fast", "fast"),
     Transition("spec.gateway.spool.storageClassName", "fast", "slow", "storageClassName cannot change"),
     Transition("spec.gateway.spool.storageClassName", "fast", REMOVED, "storageClassName cannot change"),
+    Transition("spec.gateway.spool.storageClassName", "fats", "fast", claims=(PENDING,)),
+    Transition("spec.gateway.spool.storageClassName", "fats", REMOVED, claims=(PENDING,)),
+    Transition("spec.gateway.spool.storageClassName", "fats", "fast", "cannot change", (GROWN,)),
 ]

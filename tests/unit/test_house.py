@@ -5,7 +5,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from dicomroute_gateway.configuration.load import configuration_schema
+from dicomroute_operator.api.conditions import CONDITIONS
 from dicomroute_operator.api.generate import generated
 
 
@@ -47,6 +50,27 @@ def test_every_claim_of_the_security_page_names_the_tests_that_show_it(root: Pat
     table = page[page.index("| what holds |") : page.index("## What is not enforced")]
     rows = [row for row in table.splitlines()[2:] if row.startswith("|")]
     assert len(rows) >= 20
+    _check_that_tests_exist(root, rows)
+
+
+@pytest.mark.parametrize("name", ["capability-levels.md", "clusters.md"])
+def test_every_claim_on_clusters_names_the_tests_that_show_it(root: Path, name: str) -> None:
+    page = (root / "docs" / name).read_text()
+    rows = [row for row in page.splitlines() if row.startswith("|") and "---" not in row and "shown by" not in row]
+    assert len(rows) >= 8
+    _check_that_tests_exist(root, rows)
+
+
+def test_the_reasons_of_the_page_on_clusters_are_declared(root: Path) -> None:
+    page = (root / "docs" / "clusters.md").read_text()
+    declared = {(kind.declared_type(), str(one)) for kind, _ in CONDITIONS for one in kind}
+    rows = re.findall(r"^\| [^|]+ \| `(\w+)` \| ([^|]+) \|", page, re.MULTILINE)
+    assert len(rows) >= 15
+    for condition, reasons in rows:
+        assert {(condition, one) for one in re.findall(r"`(\w+)`", reasons)} <= declared
+
+
+def _check_that_tests_exist(root: Path, rows: list[str]) -> None:
     for row in rows:
         shown = row.rstrip("| ").rpartition("| ")[2]
         named = re.findall(r"`([^`:]+)::(\w+)`", shown)

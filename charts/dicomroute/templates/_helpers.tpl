@@ -22,6 +22,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: dicomroute
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "dicomroute.serviceAccount" -}}
@@ -47,7 +50,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- default (printf "%s-admin-key" (include "dicomroute.fullname" .)) .Values.adminKey.existingSecret -}}
 {{- end -}}
 
-{{- /* What the operator may do in the namespaces that it looks after. Secrets: write, never read. */ -}}
+{{- /*
+What the operator may do in the namespaces that it looks after. Secrets: write, never read. It deletes ConfigMaps and
+NetworkPolicies alone; who may not delete the others may not become their owner again after `--cascade=orphan`, where the
+cluster looks at that (OwnerReferencesPermissionEnforcement, as OpenShift does).
+*/ -}}
 {{- define "dicomroute.rules" -}}
 - apiGroups: [dicomroute.dev]
   resources: [dicomroutes, dicomnodes, cloudtargets]
@@ -57,10 +64,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [patch]
 - apiGroups: [apps]
   resources: [statefulsets]
-  verbs: [list, watch, create, patch]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [services, serviceaccounts]
-  verbs: [list, watch, create, patch]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [list, watch, create, patch, delete]
@@ -69,7 +76,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [list, watch, create, patch]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, list, watch, patch]
@@ -78,10 +85,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [list, watch, patch]
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [create, patch]
+  verbs: [create, patch, delete]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [list, create, patch]
 {{- end -}}
 
 {{- define "dicomroute.gatewayDefaults" -}}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import __version__, log
 from .configuration.load import configuration_schema
+from .dimse.listener import every_address
 from .process.gateway import Gateway, Settings
 
 
@@ -31,7 +32,7 @@ def main() -> None:
         secrets=arguments.secrets,
         spool=arguments.spool,
         admin_token=arguments.admin_token,
-        bind=arguments.bind,
+        bind=arguments.bind or every_address(),
         ports=dict(arguments.listen),
         admin_port=arguments.admin_port,
         health_port=arguments.health_port,
@@ -77,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--spool", type=Path, default=Path("/var/lib/dicomroute/spool"))
     parser.add_argument("--admin-token", type=Path, default=Path("/etc/dicomroute/admin/token"))
-    parser.add_argument("--bind", default="0.0.0.0", help="address to listen on")
+    parser.add_argument(
+        "--bind", default="", help="address to listen on; the default is every one, of IPv6 and of IPv4"
+    )
     parser.add_argument(
         "--listen",
         action="append",

@@ -37,6 +37,7 @@ def main() -> None:
                 gateway_image=arguments.gateway_image, operator_namespace=namespace, defaults=defaults
             ),
             admin_key=admin_key,
+            operator=f"{namespace}/{arguments.lease}",
             max_concurrent_rollouts=arguments.max_concurrent_rollouts,
         ),
         namespace=namespace,

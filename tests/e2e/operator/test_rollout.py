@@ -65,6 +65,22 @@ def test_a_new_default_image_rolls_one_route_at_a_time(
     assert max(at_once) == 1
     assert image_of(routes, "pinned") == images["gateway"]
 
+    # Any other default that replaces pods goes the same way, for routes with an image of their own too.
+    install({**images, "gateway": newer}, "--set", "gateway.podLabels.team=pacs")
+    everyone = (*ROUTES, "pinned")
+    labelled: list[int] = []
+
+    def has_label() -> bool:
+        sets = [routes.get("statefulset", f"{name}-gw") or {} for name in everyone]
+        news = [one for one in sets if one["spec"]["template"]["metadata"]["labels"].get("team") == "pacs"]
+        labelled.append(sum(one["status"].get("readyReplicas", 0) == 0 for one in news))
+        return len(news) == len(everyone)
+
+    routes.wait(has_label, "not every route has the label")
+    for name in everyone:
+        routes.wait_ready(name)
+    assert max(labelled) == 1
+
 
 def test_an_image_that_there_is_not_stops_at_the_first_route_until_one_is_named_that_there_is(
     cluster: Cluster, routes: Namespace, images: dict[str, str]

@@ -40,6 +40,9 @@ def test_a_study_arrives_byte_for_byte(
     for file in files:
         assert data_set_bytes(stored[uid_of(file)]) == data_set_bytes(file.read_bytes())
 
+    # What docs/gitops.md lets Argo CD compare: what the API server would make of the manifests with what is there.
+    assert cluster.kubectl("diff", "--server-side", "--field-manager=argocd-controller", "-f", str(QUICKSTART)) == ""
+
     table = cluster.kubectl("get", "dicomroutes", "-n", "radiology")
     assert table.splitlines()[0].split() == [
         "NAME",

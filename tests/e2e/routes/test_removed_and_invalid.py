@@ -60,6 +60,8 @@ def test_removed_sources_and_targets_and_invalid_changes(
     namespace.wait(is_rejected, "MR1 is let in")
     assert [one["status"] for one in send(endpoint, files[2:3])] == [0]
     namespace.wait_instances(owed=0, deliveredTotal=3 + let_in)
+    assert _texts(namespace, "ct-to-cloud-gw-v1") == {"v1.json"}, "one configuration has the room of its ConfigMap"
+    assert _texts(namespace, "ct-to-cloud-gw-accepted") == {"accepted.json"}
     namespace.kubectl("delete", "cloudtarget", "archive")
 
     def is_held() -> bool:
@@ -69,5 +71,12 @@ def test_removed_sources_and_targets_and_invalid_changes(
     namespace.wait(is_held, "what is for a deleted target is not held", 60)
     namespace.apply(archive_target, changed(route, "spec.listeners.0.sources.nodes", [{"name": "ct-1"}]))
     namespace.wait_condition("Accepted", "True")
+    namespace.wait(lambda: _texts(namespace, "ct-to-cloud-gw-accepted") == set(), "what was put aside stays")
     namespace.wait_instances(owed=0)
     assert namespace.instances()["deliveredTotal"] == namespace.instances()["receivedTotal"]
+
+
+def _texts(namespace: Namespace, config_map: str) -> set[str]:
+    """Return the keys of a ConfigMap but for MACs; none without it."""
+    found = namespace.get("configmap", config_map) or {"data": {}}
+    return {key for key in found["data"] if not key.endswith(".mac")}

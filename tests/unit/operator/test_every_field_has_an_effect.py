@@ -25,6 +25,12 @@ ARCHIVE = {"kind": "CloudTarget", "name": "archive"}
 CT1 = {"kind": "DicomNode", "name": "ct-1"}
 TOLERATION = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}
 
+FURTHER: Json = {
+    "topologySpreadConstraints": [{"topologyKey": "zone"}],
+    "hostAliases": [{"ip": "192.0.2.9", "hostnames": ["pacs.example"]}],
+    "dnsConfig": {"nameservers": ["192.0.2.53"], "searches": ["a.example"], "options": [{"name": "a", "value": "b"}]},
+}
+
 BASES: dict[str, Json] = {
     "DicomRoute": route(
         listeners=[
@@ -62,7 +68,7 @@ BASES: dict[str, Json] = {
         gateway={
             "service": {"ports": [{"listener": "dicom", "port": 104}]},
             "spool": {"encryption": {"keySecretRef": {"name": "spool-key", "key": "keys"}}},
-            "podTemplate": {"spec": {"tolerations": [TOLERATION], "imagePullSecrets": [{"name": "pull"}]}},
+            "podTemplate": {"spec": {"tolerations": [TOLERATION], "imagePullSecrets": [{"name": "pull"}], **FURTHER}},
         },
     ),
     "DicomNode": node(
@@ -95,6 +101,12 @@ OTHER: dict[str, Any] = {
     "spec.listeners.0.sources.policy": "Any",
     "spec.listeners.0.tls.clientCABundleRef.kind": "Secret",
     "spec.gateway.service.loadBalancerIP": "203.0.113.7",
+    "spec.gateway.podTemplate.spec.topologySpreadConstraints.0.whenUnsatisfiable": "DoNotSchedule",
+    "spec.gateway.podTemplate.spec.topologySpreadConstraints.0.labelSelector": {"matchLabels": {"a": "b"}},
+    "spec.gateway.podTemplate.spec.hostAliases.0.hostnames": ["other.example"],
+    "spec.gateway.podTemplate.spec.dnsConfig.nameservers": ["192.0.2.54"],
+    "spec.gateway.podTemplate.spec.dnsConfig.searches": ["b.example"],
+    "spec.gateway.service.allocateLoadBalancerNodePorts": False,
     "spec.gateway.spool.size": "60Gi",
     "spec.gateway.podTemplate.spec.tolerations.0.operator": "Exists",
     "spec.gateway.podTemplate.spec.tolerations.0.effect": "NoSchedule",

@@ -11,8 +11,12 @@ from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.gather.route import gather_route
-from dicomroute_operator.reconcile.last_good import without_removed
-from dicomroute_operator.render.gateway_configuration import gateway_configuration
+from dicomroute_operator.reconcile.last_good import last_accepted, without_removed
+from dicomroute_operator.render.gateway_configuration import (
+    configuration_data,
+    configuration_text,
+    gateway_configuration,
+)
 
 OTHER = changed(node(aeTitle="MR1", anyAddress=True), "metadata.name", "mr-1")
 TO_PACS = [{"kind": "DicomNode", "name": "archive", "required": False, "callingAETitle": "TOPACS"}]
@@ -80,3 +84,23 @@ def test_a_node_as_a_destination_is_as_it_is_now_and_gone_when_it_is_gone() -> N
     moved = without_removed(accepted, with_pacs(host="192.0.2.10"))["destinations"][1]
     assert (moved["host"], moved["callingAETitle"], moved["required"]) == ("192.0.2.10", "TOPACS", False)
     assert [one["kind"] for one in without_removed(accepted, with_pacs())["destinations"]] == ["CloudTarget"]
+
+
+KEY = "a key"
+
+
+def stored(generation: int, key: str, mac_key: str = KEY) -> dict[str, str]:
+    text = configuration_text({**ACCEPTED, "generation": generation})
+    return configuration_data(mac_key, **{key: text})
+
+
+def test_what_was_put_aside_counts_while_the_gateway_reads_what_was_made_of_it() -> None:
+    live, aside = stored(3, "v1.json"), stored(3, "accepted.json")
+    both = last_accepted(KEY, live, aside)
+    assert (both.text, both.is_own) == (aside["accepted.json"], True)
+    assert last_accepted(KEY, stored(4, "v1.json"), aside).text == stored(4, "v1.json")["v1.json"]
+    assert last_accepted(KEY, live, {}).text == live["v1.json"]
+    assert not last_accepted(KEY, live, stored(3, "accepted.json", "another")).is_own
+    earlier = {**stored(3, "v1.json"), **stored(2, "accepted.json")}
+    assert last_accepted(KEY, earlier, {}).text == earlier["accepted.json"], "as an earlier release kept it"
+    assert last_accepted(KEY, {"v1.json": "{"}, {"accepted.json": "{"}).text == "{"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dicomroute_operator.kube.plan import covers, is_as_wanted, plan, with_hash
+from dicomroute_operator.kube.plan import as_answered, covers, is_as_wanted, plan, with_hash
 
 MARK = "example.com/applied"
 
@@ -77,3 +77,19 @@ def test_live_fields_cover_wanted_ones(there: Any, wanted: Any, same: bool) -> N
 
 def test_an_absent_object_is_not_as_wanted() -> None:
     assert not is_as_wanted(None, manifest())
+
+
+def test_what_a_webhook_makes_of_an_object_is_as_applied_until_somebody_changes_that() -> None:
+    wanted = manifest(containers=[{"name": "gateway", "image": "gateway:1"}], args=["--one"], empty={})
+    mirrored = live(wanted)
+    mirrored["spec"]["containers"] = [
+        {"name": "gateway", "image": "mirror.example/gateway:1"},
+        {"name": "sidecar", "image": "theirs"},
+    ]
+    mirrored["spec"]["args"] = ["--one", "--theirs"]
+    del mirrored["spec"]["empty"]
+    answer = as_answered(mirrored, with_hash(wanted, MARK))
+    assert plan([wanted], [mirrored], MARK).apply != (), "nobody remembers what was answered"
+    assert plan([wanted], [mirrored], MARK, lambda _live, _wanted: answer).apply == ()
+    mirrored["spec"]["containers"][0]["image"] = "somebody:1"
+    assert plan([wanted], [mirrored], MARK, lambda _live, _wanted: answer).apply != ()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_status import status_document
-from manifests import changed, route
+from manifests import Json, changed, route
 
 from dicomroute_client.documents.status import StatusDocument
 from dicomroute_operator.api.conditions import Accepted, Ready
@@ -27,6 +27,7 @@ POD: dict[str, Any] = {
     "metadata": {"name": "ct-to-cloud-gw-0"},
     "status": {"hostIP": "192.0.2.1", "conditions": [READY]},
 }
+STATEFUL_SET: dict[str, Any] = {"metadata": {"name": "ct-to-cloud-gw", "uid": "set"}, "spec": {"replicas": 1}}
 SERVICE: dict[str, Any] = {
     "spec": {"clusterIP": "203.0.113.9", "ports": [{"name": "dicom", "port": 104, "nodePort": 30104}]},
     "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.200"}, {"hostname": "lb.example"}]}},
@@ -88,7 +89,8 @@ def test_a_route_that_works() -> None:
     ],
 )
 def test_endpoints_are_where_modalities_connect(service: dict[str, Any], addresses: list[tuple[str, int]]) -> None:
-    found = status(seen(), gateway={"service": service})
+    there = changed(SERVICE, "spec", {**SERVICE["spec"], **service})
+    found = status(seen(service=there), gateway={"service": {"type": "ClusterIP"}})  # that was refused
     assert [(one.address, one.port) for one in found.endpoints] == addresses
 
 
@@ -175,6 +177,110 @@ def test_why_a_route_is_not_ready(what: RouteSeen, expected: tuple[str, str]) ->
 
 def test_no_replicas_is_a_reason_of_its_own() -> None:
     assert reason(status(seen(pods=()), gateway={"replicas": 0}), "Ready") == ("False", "ScaledToZero")
+
+
+def test_a_pod_that_nobody_wants_any_more_receives_as_long_as_it_is_there() -> None:
+    refused = "Service ct-to-cloud-dicom: provided port is already allocated"
+    found = status(seen(apply_error=refused, stateful_set=STATEFUL_SET), gateway={"replicas": 0})
+    assert reason(found, "Ready") == ("True", "Ready")
+    assert reason(found, "Programmed") == ("False", "ApplyFailed")
+    found = status(seen(stateful_set=STATEFUL_SET), gateway={"replicas": 0})
+    assert reason(found, "Programmed") == ("False", "Pending")
+
+
+def test_what_the_cluster_says_of_an_object_is_the_reason() -> None:
+    quota = "FailedCreate: pods is forbidden: exceeded quota"
+    found = status(seen(pods=(), stateful_set=STATEFUL_SET, sentences={"set": quota}))
+    assert reason(found, "Ready") == ("False", "PodRefused")
+    assert quota in of(found, "Ready").message
+    starting = changed(POD, "metadata.uid", "pod")
+    mount = "FailedMount: MountVolume.SetUp failed"
+    found = status(seen(pods=(PodSeen(starting),), sentences={"pod": mount}))
+    assert reason(found, "Ready") == ("False", "VolumeNotMounted")
+    assert mount in of(found, "Ready").message
+    pulls = "Pulling: Pulling image gateway:1"
+    found = status(seen(pods=(PodSeen(starting),), sentences={"pod": pulls}))
+    assert reason(found, "Ready") == ("False", "Starting")
+    assert pulls in of(found, "Ready").message
+    service = {"metadata": {"name": "s", "uid": "s"}, "spec": {"type": "LoadBalancer"}}
+    found = status(seen(service=service, sentences={"s": "AllocationFailed: no address left"}))
+    assert reason(found, "AddressPending") == ("True", "NoLoadBalancerAddress")
+    assert "no address left" in of(found, "AddressPending").message
+
+
+def claim(size: str = "50Gi", capacity: str = "50Gi", name: str = "spool-ct-to-cloud-gw-0", **meta: Any) -> Json:
+    status = {"phase": "Bound", "capacity": {"storage": capacity}} if capacity else {"phase": "Pending"}
+    labels = {"dicomroute.dev/route": "ct-to-cloud", "dicomroute.dev/route-uid": ""}
+    return {
+        "metadata": {"name": name, "labels": labels, **meta},
+        "spec": {"resources": {"requests": {"storage": size}}, "storageClassName": "local"},
+        "status": status,
+    }
+
+
+def told(told_type: str) -> Json:
+    found = claim("60Gi")
+    return changed(found, "status.conditions", [{"type": told_type, "message": "the storage's own words"}])
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "type_", "expected", "words"),
+    [
+        (claim(deletionTimestamp="2026-01-02T03:00:00Z"), "", "SpoolAtRisk", "ClaimTerminating", "1 instances"),
+        (changed(claim(), "status.phase", "Lost"), "", "SpoolAtRisk", "ClaimLost", "has lost its volume"),
+        (claim(name="spool-ct-to-cloud-gw-1"), "", "SpoolAtRisk", "ClaimLeftOver", "gw-1"),
+        (claim("60Gi"), "", "SpoolResizing", "ResizePending", "asks for 60Gi and its volume has 50Gi"),
+        (told("FileSystemResizePending"), "", "SpoolResizing", "FileSystemResizePending", "restart"),
+        (told("ControllerResizeError"), "", "SpoolResizing", "ResizeFailed", "the storage's own words"),
+        (claim("40Gi", "40Gi"), "refused", "SpoolResizing", "CannotGrow", "stays at 40Gi"),
+    ],
+)
+def test_what_is_wrong_with_a_claim(what: Json, error: str, type_: str, expected: str, words: str) -> None:
+    found = status(seen(claims=(what,), apply_error=error))
+    assert reason(found, type_) == ("True", expected)
+    assert words in of(found, type_).message
+
+
+def test_claims_are_as_they_are() -> None:
+    ending = claim(name="spool-ct-to-cloud-gw-0", deletionTimestamp="2026-01-02T03:00:00Z")
+    others = changed(claim("60Gi", "", "spool-ct-to-cloud-gw-1"), "metadata.labels", {})
+    found = status(seen(report(instances={"owed": 0}), claims=(others, ending)))
+    assert [(one.name[-1], one.state, one.requested, one.capacity, one.left_over) for one in found.claims] == [
+        ("0", "Terminating", "50Gi", "50Gi", False),
+        ("1", "Pending", "60Gi", None, True),
+    ]
+    assert not any(one.type == "SpoolAtRisk" for one in found.conditions), "nothing is owed"
+
+
+def test_a_paused_route_says_so_and_what_waits_for_the_end_of_that() -> None:
+    document = changed(
+        changed(route(), "metadata.generation", 7), "metadata.annotations", {"dicomroute.dev/paused": "true"}
+    )
+    model = DicomRoute.model_validate(document)
+    told = changed(STATEFUL_SET, "metadata.annotations", {"dicomroute.dev/generation": "7"})
+    found = route_status(model, (GOOD,), seen(stateful_set=told), NOW)
+    assert reason(found, "Paused") == ("True", "PausedByAnnotation")
+    assert reason(found, "Programmed") == ("True", "Programmed")
+    older = changed(STATEFUL_SET, "metadata.annotations", {"dicomroute.dev/generation": "6"})
+    found = route_status(model, (GOOD,), seen(stateful_set=older), NOW)
+    assert reason(found, "Programmed") == ("False", "Paused")
+    assert reason(found, "Stalled") == ("True", "NotInEffect")
+
+
+def test_machines_are_told_when_the_newest_manifest_is_not_in_effect() -> None:
+    found = status(seen(), BAD)
+    assert reason(found, "Stalled") == ("True", "NotInEffect")
+    assert "the older route has it" in of(found, "Stalled").message
+    assert reason(found, "Ready") == ("True", "Ready")
+    assert of(found, "Ready").message.count("is not in effect: Accepted is False, Conflicted") == 1
+    again = status(seen(pods=(PodSeen(running("03:03:00")),)), BAD, before=found)
+    assert of(again, "Ready").message == of(found, "Ready").message
+    starting = status(seen(report(ready=False)))
+    assert reason(starting, "Reconciling") == ("True", "Progressing")
+    broken = status(
+        seen(report(ready=False, problems=[{"section": "spool", "reason": "SpoolCorrupt", "message": "m"}]))
+    )
+    assert {one.type for one in broken.conditions} == {"Accepted", "Programmed", "Ready"}
 
 
 @pytest.mark.parametrize(

@@ -105,11 +105,21 @@ def test_what_a_list_did_not_have_is_gone_unless_it_came_meanwhile() -> None:
 def test_what_cannot_be_read_is_remembered_and_not_taken_as_absent() -> None:
     world = full_world()
     newer = changed(target(), "spec.auth", {"type": "Quantum"})
-    assert world.observe("CloudTarget", body(newer, 2), deleted=False) == set()
-    assert world.unreadable == {TARGET}
+    other = changed(changed(route(), "metadata.name", "other"), "spec.rules.0.destinations.0.name", "elsewhere")
+    other = changed(other, "spec.listeners.0.sources", {"selector": {"matchLabels": {"site": "south"}}})
+    untouched = Key("DicomRoute", "default", "other")
+    world.observe("DicomRoute", body(other, uid="other"), deleted=False)
+    assert world.observe("CloudTarget", body(newer, 2), deleted=False) == {TARGET, ROUTE}
+    assert world.unreadable.keys() == {TARGET}
     assert TARGET in world.targets, "what it was before goes on"
-    world.observe("CloudTarget", body(target(), 3), deleted=False)
-    assert world.unreadable == set()
+    assert (world.blocker(ROUTE), world.blocker(untouched)) == (TARGET, None)
+    assert world.observe("CloudTarget", body(newer, 3), deleted=False) == set(), "the same but for its status"
+    unknown = changed(node(), "spec.port", "a name")
+    seen = world.observe("DicomNode", body(unknown, 4, labels={"site": "south"}), deleted=False)
+    assert seen == {NODE, ROUTE, untouched}
+    assert world.blocker(untouched) == NODE
+    assert world.observe("CloudTarget", body(target(), 5), deleted=False) == {TARGET, ROUTE}
+    assert world.unreadable.keys() == {NODE}
 
 
 @given(st.permutations([1, 2, 3, 4, 5]))

@@ -69,7 +69,9 @@ class Door:
     def open(self, bind: str, port: int) -> int:
         """Listen, and return the port. Raises OSError."""
         family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-        self._socket = socket.create_server((bind, port), family=family, backlog=_BACKLOG)
+        self._socket = socket.create_server(
+            (bind, port), family=family, backlog=_BACKLOG, dualstack_ipv6=bind == "::" and socket.has_dualstack_ipv6()
+        )
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._accept)
         self._look()

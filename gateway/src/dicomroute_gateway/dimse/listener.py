@@ -370,6 +370,18 @@ def _listen(name: str, bind: str, port: int) -> socket.socket:
     return listening
 
 
+def every_address() -> str:
+    """Return the address that stands for all of this machine: `::`, with IPv4 in it, or that of IPv4 alone."""
+    if not socket.has_dualstack_ipv6():
+        return "0.0.0.0"
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:  # a kernel that was told to have no IPv6
+        return "0.0.0.0"
+    return "::"
+
+
 def _plain_address(text: str) -> IPv4Address | IPv6Address:
     """Return the peer's address; an IPv4 address that came through an IPv6 socket is an IPv4 address."""
     address = ip_address(text.partition("%")[0])

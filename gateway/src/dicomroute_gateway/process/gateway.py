@@ -62,7 +62,7 @@ class Settings:
     secrets: Path
     spool: Path
     admin_token: Path
-    bind: str = "0.0.0.0"
+    bind: str
     ports: Mapping[str, int] = field(default_factory=dict)
     admin_bind: str | None = None
     admin_port: int | None = None

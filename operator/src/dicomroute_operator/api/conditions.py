@@ -140,6 +140,12 @@ class Programmed(Reason):
         "ApplyFailed",
         "The API server refused an object of the route; the message is its own. It is tried again.",
     )
+    PAUSED = ("Paused", "The route is paused, and this version of its manifest waits for the end of that.")
+    SPOOL_CLASS_CHANGED = (
+        "SpoolClassChanged",
+        "The claim of the spool was made for another storage class and has no volume: delete it and the StatefulSet, "
+        "which are made anew. Nothing is lost.",
+    )
     LISTENERS_INVALID = ("ListenersInvalid", "The gateway cannot use the listeners and goes on with the last ones.")
     RULE_INVALID = (
         "RuleInvalid",
@@ -167,9 +173,17 @@ class Ready(Reason):
     SCALED_TO_ZERO = ("ScaledToZero", "gateway.replicas is 0: nothing is received or delivered; the spool stays.")
     NOT_ACCEPTED = ("NotAccepted", "The manifest is not accepted and the route never ran: see Accepted.")
     STATUS_STALE = ("StatusStale", "A pod could not be asked for 30 seconds, so that nothing is known of it.")
-    POD_MISSING = ("PodMissing", "There is no pod yet: the events of the StatefulSet say why.")
+    POD_MISSING = ("PodMissing", "There is no pod yet.")
+    POD_REFUSED = (
+        "PodRefused",
+        "The cluster refuses to make the pod, because of a quota, a policy or a webhook: the message is its own.",
+    )
     UNSCHEDULABLE = ("Unschedulable", "No node takes the pod: the message of the scheduler says why.")
-    VOLUME_PENDING = ("VolumePending", "The claim of the spool has no volume: the events of the claim say why.")
+    VOLUME_PENDING = ("VolumePending", "The claim of the spool has no volume: the message says why.")
+    VOLUME_NOT_MOUNTED = (
+        "VolumeNotMounted",
+        "The node cannot give the pod its spool, a Secret or a ConfigMap: the message is the node's own.",
+    )
     IMAGE_UNAVAILABLE = ("ImageUnavailable", "The image of the gateway cannot be pulled: correct its name or secret.")
     CONTAINER_FAILING = ("ContainerFailing", "The gateway ends by itself again and again: its log says why.")
     STARTING = ("Starting", "The pod is starting.")
@@ -219,6 +233,53 @@ class SpoolPressure(Reason):
         "AboveWatermark",
         "Senders are answered 0xA700, out of resources, and try again later: mend the destinations that hold the "
         "spool full, or let it grow with gateway.spool.size.",
+    )
+
+
+class SpoolAtRisk(Reason):
+    """A claim of the spool is in danger, or nobody's. Present only while true."""
+
+    CLAIM_TERMINATING = (
+        "ClaimTerminating",
+        "The claim of the spool is being deleted while instances are owed, and its volume goes with the next end of "
+        "its pod: keep the volume and let the route deliver. See docs/runbooks/spool-claim.md.",
+    )
+    CLAIM_LOST = (
+        "ClaimLost",
+        "The volume of the spool is gone, and with it what was not yet delivered: restore it, or delete the claim. See "
+        "docs/runbooks/spool-claim.md.",
+    )
+    CLAIM_LEFT_OVER = (
+        "ClaimLeftOver",
+        "A claim belongs to a pod that the route no longer has, and may hold instances: see "
+        "docs/runbooks/spool-claim.md.",
+    )
+
+
+class SpoolResizing(Reason):
+    """The volume of the spool does not have the size that the manifest says. Present only while true."""
+
+    RESIZE_PENDING = ("ResizePending", "The storage is to grow the volume: some do so only while no pod uses it.")
+    FILE_SYSTEM_RESIZE_PENDING = (
+        "FileSystemResizePending",
+        "The volume has grown, and its file system grows when the pod starts next: restart it.",
+    )
+    RESIZE_FAILED = ("ResizeFailed", "The storage could not grow the volume: the message is its own. It tries again.")
+    CANNOT_GROW = (
+        "CannotGrow",
+        "The storage class does not let the claim grow: set gateway.spool.size back to what the claim has. All else of "
+        "the manifest is in effect.",
+    )
+
+
+class AddressPending(Reason):
+    """Modalities have no address to connect to. Present only while true."""
+
+    NO_LOAD_BALANCER_ADDRESS = (
+        "NoLoadBalancerAddress",
+        "Nothing has given the Service an address: the cluster has no load balancers, none of the class is free, or "
+        "the address that is asked for is taken. The message has the cluster's own sentence. Another "
+        "gateway.service.type needs none.",
     )
 
 
@@ -308,6 +369,43 @@ class CredentialsExpiring(Reason):
     )
 
 
+class Paused(Reason):
+    """The operator leaves the route's objects as they are. Present only while true."""
+
+    PAUSED_BY_ANNOTATION = (
+        "PausedByAnnotation",
+        "The annotation dicomroute.dev/paused is true: what is changed or deleted of the route's objects stays so, and "
+        "the manifest counts when the annotation goes. The status is kept up meanwhile.",
+    )
+
+
+class Stalled(Reason):
+    """The newest version of the manifest is not in effect, and waiting does not help. Present only while true.
+
+    A word of kstatus, which Helm, Flux and others understand.
+    """
+
+    NOT_IN_EFFECT = (
+        "NotInEffect",
+        "The newest version of the manifest is not in effect, or not all of it: Accepted or Programmed says why. What "
+        "was in effect goes on.",
+    )
+    NEWER_THAN_OPERATOR = (
+        "NewerThanOperator",
+        "The object, or one that it names, is newer than this operator understands, and stays as it is: upgrade the "
+        "operator.",
+    )
+
+
+class Reconciling(Reason):
+    """The newest version of the manifest is on its way. Present only while true.
+
+    A word of kstatus, which Helm, Flux and others understand.
+    """
+
+    PROGRESSING = ("Progressing", "Pods are starting, or have not taken over the newest version yet.")
+
+
 CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (Accepted, ("DicomRoute", "DicomNode", "CloudTarget")),
     (ResolvedRefs, ("DicomRoute",)),
@@ -317,6 +415,9 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (Authenticated, ("CloudTarget",)),
     (TargetReady, ("CloudTarget",)),
     (SpoolPressure, ("DicomRoute",)),
+    (SpoolAtRisk, ("DicomRoute",)),
+    (SpoolResizing, ("DicomRoute",)),
+    (AddressPending, ("DicomRoute",)),
     (DeliveryStalled, ("DicomRoute",)),
     (Held, ("DicomRoute",)),
     (ArchiveUnreachable, ("DicomRoute",)),
@@ -324,12 +425,18 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (QueriesInClear, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
     (CredentialsExpiring, ("DicomRoute", "CloudTarget")),
+    (Paused, ("DicomRoute",)),
+    (Stalled, ("DicomRoute", "DicomNode", "CloudTarget")),
+    (Reconciling, ("DicomRoute",)),
 )
 """Every condition type with the kinds that carry it."""
 
 NEGATIVE: frozenset[type[Reason]] = frozenset(
     (
         SpoolPressure,
+        SpoolAtRisk,
+        SpoolResizing,
+        AddressPending,
         DeliveryStalled,
         Held,
         ArchiveUnreachable,
@@ -337,6 +444,9 @@ NEGATIVE: frozenset[type[Reason]] = frozenset(
         QueriesInClear,
         CredentialsInClear,
         CredentialsExpiring,
+        Paused,
+        Stalled,
+        Reconciling,
     )
 )
 """Condition types that are present only while they are True, and then say that something is wrong."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from .meta import ATOMIC, Model, ObjectName, SecretKeyReference, Text, keyed_by, rules
+from .meta import ATOMIC, SET, Model, ObjectName, SecretKeyReference, Text, keyed_by, rules
 from .quantity import PATTERN
 
 ResourceAmount = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 32})]
@@ -75,6 +75,14 @@ class LoadBalancerSources(StrEnum):
     ANYWHERE = "Anywhere"
 
 
+class IPFamilyPolicy(StrEnum):
+    """How many families of addresses a Service has."""
+
+    SINGLE_STACK = "SingleStack"
+    PREFER_DUAL_STACK = "PreferDualStack"
+    REQUIRE_DUAL_STACK = "RequireDualStack"
+
+
 class Service(Model):
     """The Service that modalities connect to. Changed without a restart."""
 
@@ -83,6 +91,16 @@ class Service(Model):
             (
                 "self.type == 'LoadBalancer' || !has(self.loadBalancerIP) || self.loadBalancerIP == ''",
                 "loadBalancerIP needs type LoadBalancer",
+            ),
+            (
+                "self.type == 'LoadBalancer' || !has(self.loadBalancerClass) && "
+                "!has(self.allocateLoadBalancerNodePorts)",
+                "loadBalancerClass and allocateLoadBalancerNodePorts need type LoadBalancer",
+            ),
+            (
+                "!has(self.allocateLoadBalancerNodePorts) || self.allocateLoadBalancerNodePorts || !has(self.ports) || "
+                "self.ports.all(p, !has(p.nodePort))",
+                "a nodePort has no effect with allocateLoadBalancerNodePorts: false: remove one of them",
             ),
             (
                 "!has(self.ports) || self.ports.all(p, self.ports.exists_one(q, q.port == p.port))",
@@ -125,6 +143,37 @@ class Service(Model):
             ),
         ),
     ] = Field(default="", alias="loadBalancerIP", description="Address to ask of the load balancer. Empty: any.")
+    load_balancer_class: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=253,
+                json_schema_extra=rules(
+                    (
+                        r"self.matches(r'^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}"
+                        r"[A-Za-z0-9])?$')",
+                        "a load balancer class is a name with an optional DNS prefix, such as metallb.io/metallb",
+                    )
+                ),
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Which of the cluster's load balancers gives the address. Absent: its default. The API server lets "
+        "it change with the type alone.",
+    )
+    allocate_load_balancer_node_ports: bool | None = Field(
+        default=None,
+        description="Whether a load balancer also has a port of every node. Absent: as the cluster does by default, "
+        "which is true. False for load balancers that reach pods by themselves.",
+    )
+    ip_family_policy: IPFamilyPolicy | None = Field(
+        default=None,
+        description="SingleStack, PreferDualStack or RequireDualStack: whether the Service has an address of IPv4, of "
+        "IPv6, or of both. Absent: as the cluster does by default, which is one.",
+    )
     ports: Annotated[list[ServicePort], Field(max_length=16, json_schema_extra=keyed_by("listener"))] = Field(
         default=[], description="Ports of the Service by listener. A listener that is absent has its own port."
     )
@@ -154,27 +203,11 @@ class SpoolEncryption(Model):
 class Spool(Model):
     """The volume that keeps what the gateway has accepted and still owes."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "has(self.storageClassName) == has(oldSelf.storageClassName) && "
-                "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-                "storageClassName cannot change: the claim of the spool exists; make a new route and let this one "
-                "run empty",
-            )
-        )
-    )
-
     size: Annotated[
         str,
         Field(
             json_schema_extra={
                 "x-kubernetes-validations": [
-                    {
-                        "rule": f"!self.matches(r'{PATTERN}') || !oldSelf.matches(r'{PATTERN}') || "
-                        "quantity(self).compareTo(quantity(oldSelf)) >= 0",
-                        "message": "a volume cannot shrink: keep the size or make it larger",
-                    },
                     {
                         "rule": f"self.matches(r'{PATTERN}') && quantity(self).compareTo(quantity('1Mi')) >= 0",
                         "message": "write an amount of bytes of at least 1Mi, with its unit, such as 50Gi",
@@ -183,13 +216,17 @@ class Spool(Model):
             },
             max_length=32,
         ),
-    ] = Field(default="50Gi", description="Size of the volume, such as 50Gi. It can grow, never shrink.")
+    ] = Field(
+        default="50Gi",
+        description="Size of the volume, such as 50Gi. It can grow, and never be less than what the claim has: "
+        "status.claims. Where the claim cannot grow, its size is the way back.",
+    )
     storage_class_name: (
         Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(_IS_NAME_OR_EMPTY))] | None
     ) = Field(
         default=None,
         description="Storage class of the volume. Absent: the cluster's default. What is acknowledged is as safe as "
-        "this class makes it. Cannot change.",
+        "this class makes it. Cannot change once the claim has a volume.",
     )
     high_watermark_percent: int = Field(
         default=90,
@@ -283,6 +320,10 @@ class PullSecret(Model):
     name: ObjectName = Field(description="Name of the Secret.")
 
 
+HostName = Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(_IS_NAME_OR_EMPTY))]
+NameServer = Annotated[
+    str, Field(max_length=45, json_schema_extra=rules(("isIP(self)", "write an IP address, such as 192.0.2.53")))
+]
 Opaque = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
 
 
@@ -292,6 +333,54 @@ class Affinity(Model):
     node_affinity: Opaque = Field(default={}, description="Node affinity as in core/v1.")
     pod_affinity: Opaque = Field(default={}, description="Pod affinity as in core/v1.")
     pod_anti_affinity: Opaque = Field(default={}, description="Pod anti-affinity as in core/v1.")
+
+
+class HostAlias(Model):
+    """Names of an address that no DNS knows, as in core/v1."""
+
+    ip: Annotated[
+        str, Field(max_length=45, json_schema_extra=rules(("isIP(self)", "write an IP address, such as 192.0.2.7")))
+    ] = Field(description="The address, such as that of a PACS.")
+    hostnames: Annotated[list[HostName], Field(min_length=1, max_length=16, json_schema_extra=SET)] = Field(
+        description="The names that mean it."
+    )
+
+
+class DNSOption(Model):
+    """An option of the resolver, as in core/v1."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name of the option, such as ndots.")
+    value: Annotated[str, Field(max_length=63)] = Field(default="", description="Its value, if it has one.")
+
+
+class DNSConfig(Model):
+    """Where the pods look up names beside the cluster's DNS, as in core/v1."""
+
+    nameservers: Annotated[list[NameServer], Field(max_length=3, json_schema_extra=ATOMIC)] = Field(
+        default=[], description="Addresses of name servers."
+    )
+    searches: Annotated[list[HostName], Field(max_length=32, json_schema_extra=ATOMIC)] = Field(
+        default=[], description="Domains that are added to short names."
+    )
+    options: Annotated[list[DNSOption], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
+        default=[], description="Options of the resolver."
+    )
+
+
+class TopologySpreadConstraint(Model):
+    """How pods are spread over zones or nodes, as in core/v1. Of a route there is one: choose the pods of several."""
+
+    max_skew: int = Field(default=1, ge=1, le=1000, description="By how many pods two domains may differ.")
+    topology_key: Annotated[str, Field(min_length=1, max_length=317)] = Field(
+        description="Label of nodes whose values are the domains, such as topology.kubernetes.io/zone."
+    )
+    when_unsatisfiable: Annotated[
+        str, Field(json_schema_extra={"enum": ["DoNotSchedule", "ScheduleAnyway"]}, max_length=14)
+    ] = Field(default="ScheduleAnyway", description="DoNotSchedule or ScheduleAnyway.")
+    label_selector: Opaque = Field(
+        default={},
+        description="Which pods are counted, as in core/v1. Empty: the gateways of the namespace.",
+    )
 
 
 class TemplateSpec(Model):
@@ -309,6 +398,24 @@ class TemplateSpec(Model):
     )
     image_pull_secrets: Annotated[list[PullSecret], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
         default=[], description="Secrets with which the image is pulled."
+    )
+    topology_spread_constraints: (
+        Annotated[list[TopologySpreadConstraint], Field(max_length=8, json_schema_extra=ATOMIC)] | None
+    ) = Field(
+        default=None,
+        description="How the pods are spread over zones or nodes, with those of other routes. Absent: as it comes.",
+    )
+    host_aliases: Annotated[list[HostAlias], Field(max_length=64, json_schema_extra=keyed_by("ip"))] | None = Field(
+        default=None, description="Names of addresses that no DNS knows: hospitals' PACS often have none. Absent: none."
+    )
+    dns_config: DNSConfig | None = Field(
+        default=None, description="Where names are looked up beside the cluster's DNS. Absent: there alone."
+    )
+    runtime_class_name: (
+        Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(_IS_NAME_OR_EMPTY))] | None
+    ) = Field(
+        default=None,
+        description="Runtime class of the pods, such as one with a kernel of its own. Absent: the default.",
     )
 
 

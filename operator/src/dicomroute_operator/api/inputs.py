@@ -163,3 +163,24 @@ def exclusive(route: DicomRoute) -> list[tuple[str, str]]:
     if service.load_balancer_ip:
         found.append(("spec.gateway.service.loadBalancerIP", f"address {service.load_balancer_ip}"))
     return found
+
+
+SHARING_ANNOTATIONS = (
+    "metallb.io/allow-shared-ip",
+    "metallb.universe.tf/allow-shared-ip",
+    "lbipam.cilium.io/sharing-key",
+    "kube-vip.io/allow-shared-ip",
+)
+"""Annotations by which load balancers let Services with the same value have one address, on different ports."""
+
+
+def may_share_address(one: DicomRoute, other: DicomRoute) -> bool:
+    """Return whether the load balancer lets two routes have one address: by one key, on ports of their own."""
+    services = (one.spec.gateway.service, other.spec.gateway.service)
+    keys = [{(name, s.annotations[name]) for name in SHARING_ANNOTATIONS if s.annotations.get(name)} for s in services]
+    return bool(keys[0] & keys[1]) and not _published(one) & _published(other)
+
+
+def _published(route: DicomRoute) -> set[int]:
+    given = {port.listener: port.port for port in route.spec.gateway.service.ports}
+    return {given.get(listener.name, listener.port) for listener in route.spec.listeners}

@@ -9,6 +9,7 @@ from .delivery import Acknowledge, Destination, DestinationSettings, Ledger, Ret
 from .gateway import Gateway
 from .listener import Listener
 from .meta import ATOMIC, Model, OwnerMeta, keyed_by, rules
+from .quantity import PATTERN
 from .query import QueryRetrieve
 from .route_status import DicomRouteStatus
 from .transform import TransformStep
@@ -155,7 +156,27 @@ class DicomRoute(Model):
             r"self.metadata.name.matches(r'^[a-z]([-a-z0-9]*[a-z0-9])?$')",
             f"the name of a route has at most {MAX_NAME_CHARACTERS} lower case letters, digits and '-', and begins "
             "with a letter: other objects are named after it",
-        )
+        ),
+        (
+            "!has(self.spec.gateway) || !has(self.spec.gateway.spool) || !has(self.spec.gateway.spool.size) || "
+            "!has(oldSelf.spec.gateway) || !has(oldSelf.spec.gateway.spool) || !has(oldSelf.spec.gateway.spool.size) "
+            f"|| !self.spec.gateway.spool.size.matches(r'{PATTERN}') || "
+            f"!oldSelf.spec.gateway.spool.size.matches(r'{PATTERN}') || "
+            "quantity(self.spec.gateway.spool.size).compareTo(quantity(oldSelf.spec.gateway.spool.size)) >= 0 || "
+            "has(self.status) && has(self.status.claims) && self.status.claims.size() > 0 && "
+            "self.status.claims.all(c, !has(c.capacity) || "
+            "quantity(self.spec.gateway.spool.size).compareTo(quantity(c.capacity)) >= 0)",
+            "a volume cannot shrink: gateway.spool.size is at least what its claim has, as status.claims says",
+        ),
+        (
+            "(has(self.spec.gateway) && has(self.spec.gateway.spool) && has(self.spec.gateway.spool.storageClassName) "
+            "? self.spec.gateway.spool.storageClassName : '') == (has(oldSelf.spec.gateway) && "
+            "has(oldSelf.spec.gateway.spool) && has(oldSelf.spec.gateway.spool.storageClassName) ? "
+            "oldSelf.spec.gateway.spool.storageClassName : '') || has(self.status) && has(self.status.claims) && "
+            "self.status.claims.size() > 0 && !self.status.claims.exists(c, has(c.capacity))",
+            "gateway.spool.storageClassName cannot change: the claim of the spool has a volume; make a new route and "
+            "let this one run empty",
+        ),
     )
 
     metadata: OwnerMeta

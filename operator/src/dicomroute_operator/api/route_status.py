@@ -1,5 +1,6 @@
 """The status of a DicomRoute: its conditions, its endpoints, and what it has received, owes and has delivered."""
 
+from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
@@ -77,6 +78,36 @@ class DestinationStatus(Deliveries):
     )
 
 
+class ClaimState(StrEnum):
+    """How a claim stands."""
+
+    PENDING = "Pending"
+    BOUND = "Bound"
+    LOST = "Lost"
+    TERMINATING = "Terminating"
+
+
+Amount = Annotated[str, Field(max_length=32)]
+
+
+class ClaimStatus(Model):
+    """The claim of a spool, as it is."""
+
+    name: Name = Field(description="Name of the PersistentVolumeClaim.")
+    state: ClaimState = Field(
+        description="Pending: it has no volume yet. Bound. Lost: its volume is gone. Terminating: it is being deleted, "
+        "and its volume goes with the pod that has it."
+    )
+    requested: Amount = Field(description="The size that it asks for.")
+    capacity: Amount | None = Field(default=None, description="The size that its volume has; absent without one.")
+    storage_class_name: Name | None = Field(default=None, description="The storage class that it asks for.")
+    left_over: bool = Field(
+        default=False,
+        description="Whether no pod of the route uses it: its pod is gone by scaling, or it is of a deleted route of "
+        "this name.",
+    )
+
+
 class DicomRouteStatus(Model):
     """How a route stands."""
 
@@ -86,6 +117,9 @@ class DicomRouteStatus(Model):
     conditions: Conditions = Field(default=[], description="How the route stands: see docs/conditions.md.")
     endpoints: Annotated[list[Endpoint], Field(max_length=64, json_schema_extra=keyed_by("listener", "address"))] = (
         Field(default=[], description="Where modalities connect.")
+    )
+    claims: Annotated[list[ClaimStatus], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
+        default=[], description="The claims that carry the route's label, those of its pods first."
     )
     instances: Instances | None = Field(default=None, description="Instances by outcome.")
     deliveries: Deliveries | None = Field(default=None, description="Deliveries by state.")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dicomroute_operator.api.inputs import Claim, exclusive
+from dicomroute_operator.api.inputs import Claim, exclusive, may_share_address
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.render import names
 
@@ -42,10 +42,15 @@ def claim_templates_of(stateful_set: Object | None) -> tuple[Mapping[str, Any], 
 
 
 def image_of(stateful_set: Object | None) -> str:
-    """Return the image that a StatefulSet runs, or nothing without one."""
+    """Return the image that was asked for a StatefulSet, or nothing without one.
+
+    A webhook that knows mirrors may run another in its place. A release that did not write down what it asked for left
+    the image alone.
+    """
     if stateful_set is None:
         return ""
-    return str(stateful_set["spec"]["template"]["spec"]["containers"][0]["image"])
+    asked = stateful_set["metadata"].get("annotations", {}).get(names.IMAGE_ANNOTATION)
+    return str(asked or stateful_set["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
 def is_rolled_out(stateful_set: Object | None) -> bool:
@@ -65,7 +70,12 @@ def rivals_of(route: DicomRoute, routes: Iterable[DicomRoute]) -> dict[str, str]
     if not exclusive(route):
         return {}
     older = sorted((one for one in routes if _age(one) < _age(route)), key=_age, reverse=True)
-    return {claim: f"{one.metadata.namespace}/{one.metadata.name}" for one in older for _, claim in exclusive(one)}
+    return {
+        claim: f"{one.metadata.namespace}/{one.metadata.name}"
+        for one in older
+        for _, claim in exclusive(one)
+        if not (claim.startswith("address ") and may_share_address(route, one))
+    }
 
 
 def _age(route: DicomRoute) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from dicomroute_operator import __version__
+from dicomroute_operator.api.conditions import SpoolAtRisk
 from dicomroute_operator.api.route import DicomRoute
 
 from .bounded import BoundedConnections, one_request
@@ -32,6 +33,10 @@ class Vitals:
     """Since the API server was last heard of by the informer that has waited longest."""
     ready: Mapping[tuple[str, str], tuple[bool, str]] = field(default_factory=dict)
     """The condition Ready of each route, by namespace and name: whether it is True, and its reason."""
+    at_risk: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The reason of SpoolAtRisk of each route that has this condition."""
+    without_route: Mapping[str, int] = field(default_factory=dict)
+    """How many claims of spools each namespace has whose route is gone."""
 
 
 def ready_of(route: DicomRoute) -> tuple[bool, str]:
@@ -39,6 +44,12 @@ def ready_of(route: DicomRoute) -> tuple[bool, str]:
     conditions = route.status.conditions if route.status is not None else []
     found = next((one for one in conditions if one.type == "Ready"), None)
     return (found.status == "True", found.reason) if found is not None else (False, "")
+
+
+def risk_of(route: DicomRoute) -> str:
+    """Return the reason of the condition SpoolAtRisk of a route; "" while there is none."""
+    conditions = route.status.conditions if route.status is not None else []
+    return next((one.reason for one in conditions if one.type == SpoolAtRisk.declared_type()), "")
 
 
 class _VitalsCollector(Collector):
@@ -61,6 +72,19 @@ class _VitalsCollector(Collector):
         for (namespace, route), (is_ready, reason) in seen.ready.items():
             ready.add_metric([namespace, route, reason], float(is_ready))
         yield ready
+        labels = ["route_namespace", "route", "reason"]
+        at_risk = GaugeMetricFamily(
+            f"{name}_route_spool_at_risk", "1 for a route whose condition SpoolAtRisk is True", labels=labels
+        )
+        for (namespace, route), reason in seen.at_risk.items():
+            at_risk.add_metric([namespace, route, reason], 1)
+        yield at_risk
+        spools = GaugeMetricFamily(
+            f"{name}_spools_without_route", "Claims of spools whose route is gone", labels=["route_namespace"]
+        )
+        for namespace, count in seen.without_route.items():
+            spools.add_metric([namespace], count)
+        yield spools
         yield GaugeMetricFamily(f"{name}_queue_length", "Objects that wait for or are under work", seen.queue_length)
         yield GaugeMetricFamily(
             f"{name}_watch_silence_seconds", "Since the API server was last heard of", seen.silent_seconds

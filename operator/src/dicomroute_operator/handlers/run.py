@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import structlog
 
 from dicomroute_operator.api.meta import API_VERSION
 from dicomroute_operator.kube.client import ApiError, Client, Object
+from dicomroute_operator.kube.events import Recorder
 from dicomroute_operator.kube.followers import Followers
 from dicomroute_operator.kube.informer import Informer
 from dicomroute_operator.kube.lease import DURATION_SECONDS, RENEW_SECONDS, Lease
@@ -23,7 +25,7 @@ from dicomroute_operator.reconcile.route import RouteReconciler, RouteSettings
 from dicomroute_operator.reconcile.world import Key, World
 from dicomroute_operator.render import names
 
-from .health import Vitals, ready_of, serving_health
+from .health import Vitals, ready_of, risk_of, serving_health
 from .watch import kopf_registry, kopf_settings
 
 _RESYNC_SECONDS: Final = 600
@@ -71,11 +73,12 @@ class Operator:
         self._settings = settings
         self._world = World()
         self._queue: Queue[Key] = Queue(self._reconcile, _WORKERS)
+        recorder = Recorder(client)
         self._routes = RouteReconciler(
-            client, self._world, settings.route, self._enqueue, self._queue.later, self._is_selected
+            client, recorder, self._world, settings.route, self._enqueue, self._queue.later, self._is_selected
         )
         self._peers = PeerReconciler(
-            client, self._world, self._queue.later, settings.route.render.defaults.machine_identities
+            client, recorder, self._world, self._queue.later, settings.route.render.defaults.machine_identities
         )
         self._poller = Poller(self._world, settings.route.admin_key, self._enqueue)
         self._lease = Lease(client, settings.namespace, settings.lease, settings.identity)
@@ -137,6 +140,12 @@ class Operator:
                 for key, route in self._world.routes.items()
                 if self._is_selected(key)
             },
+            at_risk={
+                (key.namespace, key.name): reason
+                for key, route in self._world.routes.items()
+                if self._is_selected(key) and (reason := risk_of(route))
+            },
+            without_route=Counter(one["metadata"]["namespace"] for one in self._world.claims_without_route()),
         )
 
     # -- start -----------------------------------------------------------------------------------------------

@@ -74,10 +74,13 @@ class Client:
                 return None
             raise
 
-    def list(self, resource: Resource, namespace: str | None, selector: str = "") -> tuple[list[Object], str]:
-        """Return the objects with these labels and the version of the list. Raises ApiError."""
+    def list(
+        self, resource: Resource, namespace: str | None, selector: str = "", fields: str = ""
+    ) -> tuple[list[Object], str]:
+        """Return the objects with these labels and fields, and the version of the list. Raises ApiError."""
         objects: list[Object] = []
         query: Query = [("limit", 500)] + ([("labelSelector", selector)] if selector else [])
+        query += [("fieldSelector", fields)] if fields else []
         following: Query = []
         while True:
             answer = self._request("GET", resource.path(namespace), query=query + following)

@@ -5,12 +5,13 @@
     not wanted        -           delete         delete                  delete
 
 "As applied" is read from the annotation with the hash of what was applied, and from the wanted fields themselves: they
-are all there with the wanted values. Fields that others have added stay out of it.
+are all there with the wanted values, or with those that the API server answered when just that was applied: a webhook
+may have changed them. Fields that others have added stay out of it.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,13 +28,29 @@ class Plan:
     delete: tuple[Object, ...]
 
 
-def plan(wanted: Iterable[Object], live: Sequence[Object], annotation: str) -> Plan:
-    """Return what has to be written. `annotation` is the name of the one with the hash."""
+def plan(
+    wanted: Iterable[Object],
+    live: Sequence[Object],
+    annotation: str,
+    answered: Callable[[Object, Object], Object | None] = lambda _live, _wanted: None,
+) -> Plan:
+    """Return what has to be written. `annotation` is the name of the one with the hash.
+
+    `answered` is asked for what the API server last made of an object that is wanted (`as_answered`), None: nothing.
+    """
     by_key = {_key(one): one for one in live}
     marked = [with_hash(one, annotation) for one in wanted]
     kept = {_key(one) for one in marked}
+
+    def is_settled(one: Object) -> bool:
+        found = by_key.get(_key(one))
+        if found is None or is_as_wanted(found, one):
+            return found is not None
+        answer = answered(found, one)
+        return answer is not None and covers(found, answer)
+
     return Plan(
-        apply=tuple(one for one in marked if not is_as_wanted(by_key.get(_key(one)), one)),
+        apply=tuple(one for one in marked if not is_settled(one)),
         delete=tuple(one for key, one in by_key.items() if key not in kept),
     )
 
@@ -55,6 +72,16 @@ def is_as_wanted(live: Object | None, wanted: Object) -> bool:
     return live is not None and covers(live, wanted)
 
 
+def as_answered(answer: Any, wanted: Any) -> Any:
+    """Return the wanted fields of an object with the values that it has after it was applied."""
+    if isinstance(wanted, Mapping) and isinstance(answer, Mapping):
+        return {key: as_answered(answer.get(key), value) for key, value in wanted.items()}
+    if _is_named(wanted) and isinstance(answer, list):
+        found = {one["name"]: one for one in answer if isinstance(one, Mapping) and "name" in one}
+        return [as_answered(found[one["name"]], one) for one in wanted if one["name"] in found]
+    return answer
+
+
 def covers(live: Any, wanted: Any) -> bool:
     """Whether every wanted field is there with its value; further fields and further named list items may be."""
     if isinstance(wanted, Mapping):
@@ -65,11 +92,17 @@ def covers(live: Any, wanted: Any) -> bool:
         found = live or []
         if not isinstance(found, list):
             return False
-        if wanted and all(isinstance(one, Mapping) and "name" in one for one in wanted):
+        if _is_named(wanted):
             named = {one["name"]: one for one in found if isinstance(one, Mapping) and "name" in one}
             return all(covers(named.get(one["name"]), one) for one in wanted)
         return len(found) == len(wanted) and all(map(covers, found, wanted))
     return bool(live == wanted) or _same_quantity(live, wanted)
+
+
+def _is_named(wanted: Any) -> bool:
+    return (
+        isinstance(wanted, list) and bool(wanted) and all(isinstance(one, Mapping) and "name" in one for one in wanted)
+    )
 
 
 def _same_quantity(live: Any, wanted: Any) -> bool:

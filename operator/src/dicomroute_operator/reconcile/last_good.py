@@ -1,16 +1,59 @@
 """What goes on while a manifest is not accepted: the last configuration that was, without what was removed. Pure."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dicomroute_operator.api.delivery import Destination
 from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.render import names
 from dicomroute_operator.render.gateway_configuration import (
     SETTINGS,
     caller,
     destination_settings,
+    is_own,
     query_retrieve,
     rendered_destination,
 )
+
+
+@dataclass(frozen=True)
+class LastAccepted:
+    """The configuration that was last accepted: whether all of it is the operator's own, and whether it has MACs."""
+
+    text: str
+    is_own: bool
+    has_macs: bool
+
+
+def last_accepted(mac_key: str, live: Mapping[str, str], aside: Mapping[str, str]) -> LastAccepted:
+    """Return what was last accepted, from the data of the ConfigMap that gateways read and of the one put aside.
+
+    What was put aside counts while it is of the same generation as what gateways read, which was made of it: otherwise
+    a newer one was accepted since, and the other is about to be removed.
+    """
+    text = live.get(names.CONFIGURATION_KEY, "")
+    stored = [(live, names.CONFIGURATION_KEY)]
+    if names.ACCEPTED_KEY in live:  # as an earlier release kept it
+        text = live[names.ACCEPTED_KEY] or text
+        stored.append((live, names.ACCEPTED_KEY))
+    elif _generation(kept := aside.get(names.ACCEPTED_KEY, "")) == _generation(text) is not None:
+        text = kept
+        stored.append((aside, names.ACCEPTED_KEY))
+    return LastAccepted(
+        text=text,
+        is_own=all(is_own(mac_key, data, name) for data, name in stored),
+        has_macs=any(f"{name}{names.MAC_SUFFIX}" in data for data, name in stored),
+    )
+
+
+def _generation(text: str) -> int | None:
+    try:
+        generation = json.loads(text)["generation"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return generation if isinstance(generation, int) else None
 
 
 def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, Any]:

@@ -9,11 +9,14 @@ from dicomroute_operator.api.target import CloudTarget, CloudTargetStatus
 from dicomroute_operator.checks.node import check_node
 from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.kube.client import Client
+from dicomroute_operator.kube.events import Recorder
 from dicomroute_operator.kube.resources import OWN
 from dicomroute_operator.status.conditions import first_of_each_type, settle
 from dicomroute_operator.status.pods import STALE_SECONDS
+from dicomroute_operator.status.progress import with_progress
 from dicomroute_operator.status.target import Said, said_of, silent_seconds, target_status
 
+from .frozen import check_readable
 from .publish import publish
 from .world import Key, World
 
@@ -24,28 +27,32 @@ class PeerReconciler:
     def __init__(
         self,
         client: Client,
+        recorder: Recorder,
         world: World,
         ask_later: Callable[[Key, float], None],
         machine_identities: Collection[str],
     ) -> None:
         self._machine_identities = machine_identities
         self._client = client
+        self._recorder = recorder
         self._world = world
         self._ask_later = ask_later
 
     async def reconcile(self, key: Key) -> None:
         """Write the status of the node or target with this key, if it has changed."""
+        await check_readable(self._client, self._world, key)
         now = datetime.now(UTC)
         if key.kind == "DicomNode":
             node = self._world.nodes.get(key)
             if node is not None:
                 before = node.status.conditions if node.status is not None else []
                 generation, stamp = node.metadata.generation, now.strftime("%Y-%m-%dT%H:%M:%SZ")
-                conditions = settle(first_of_each_type(check_node(node)), before, generation, stamp)
+                conditions = settle(with_progress(first_of_each_type(check_node(node))), before, generation, stamp)
                 await self._publish(key, node, DicomNodeStatus(observed_generation=generation, conditions=conditions))
         else:
             target = self._world.targets.get(key)
-            if target is not None:
+            # Of a target that routes of another operator use, that one hears.
+            if target is not None and not self._world.of_another & self._world.users.get(key, set()):
                 said = [self._said(route, key, now) for route in self._world.runs(key)]
                 findings = check_target(target, self._machine_identities)
                 await self._publish(key, target, target_status(target, findings, said, now))
@@ -70,7 +77,8 @@ class PeerReconciler:
             "kind": key.kind,
             "metadata": {"name": key.name, "namespace": key.namespace, "uid": one.metadata.uid},
         }
-        await publish(self._client, about, status, one.status.conditions if one.status is not None else [])
+        before = one.status.conditions if one.status is not None else []
+        await publish(self._client, self._recorder, about, status, before)
         store = self._world.store(key.kind)
         current = store.get(key)
         if current is not None and current.metadata.uid == one.metadata.uid:

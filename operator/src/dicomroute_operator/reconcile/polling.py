@@ -81,7 +81,9 @@ class Poller:
         for pod in self._world.children[POD].all():
             key = self._world.key_of_child(pod)
             address = pod.get("status", {}).get("podIP")
-            if key is not None and address and _is_running(pod) and self._world.owns_pod(key, pod):
+            if key is None or key in self._world.of_another:
+                continue
+            if address and _is_running(pod) and self._world.owns_pod(key, pod):
                 found[pod["metadata"]["uid"]] = (key, address)
         return found
 

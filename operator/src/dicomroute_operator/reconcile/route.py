@@ -3,10 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -21,35 +20,42 @@ from dicomroute_operator.gateways.credential import admin_credential
 from dicomroute_operator.gather.existing import (
     claim_templates_of,
     claims_of,
+    image_of,
     rivals_of,
 )
 from dicomroute_operator.gather.route import gather_route
 from dicomroute_operator.kube.client import ApiError, Client
+from dicomroute_operator.kube.events import Recorder
 from dicomroute_operator.kube.plan import object_hash, plan, with_hash
-from dicomroute_operator.kube.resources import CLAIM, CONFIG_MAP, OWN, POD, SERVICE, STATEFUL_SET, resource_of
+from dicomroute_operator.kube.resources import CLAIM, CONFIG_MAP, OWN, POD, SERVICE, STATEFUL_SET
 from dicomroute_operator.render import names
 from dicomroute_operator.render.gateway_configuration import (
     configuration_data,
     configuration_hash,
     configuration_text,
-    is_own,
 )
 from dicomroute_operator.render.objects import RouteObjects
 from dicomroute_operator.render.route import render_route
 from dicomroute_operator.render.settings import RenderSettings
 from dicomroute_operator.status.observed import RouteSeen
+from dicomroute_operator.status.paused import is_paused
 from dicomroute_operator.status.route import route_status
 from dicomroute_operator.status.target import Said, said_of
 
-from .last_good import without_removed
+from .admin_secret import AdminSecrets
+from .applying import Applying, Refusal
+from .child_events import ChildEvents
+from .frozen import check_readable
+from .last_good import last_accepted, without_removed
+from .ownership import Move, Ownership
 from .publish import publish
 from .queue import ReconcileError
+from .rollout import replaces_pods
 from .turns import Turns
 from .world import Key, World
 
 _MAX_CONFIGURATION_BYTES: Final = 1_000_000
 """A ConfigMap holds 1 MiB with all that belongs to it."""
-_SECRET_AGAIN_SECONDS: Final = 15
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +68,8 @@ class RouteSettings:
 
     render: RenderSettings
     admin_key: bytes
+    operator: str
+    """The name of this operator: its namespace and Lease."""
     max_concurrent_rollouts: int = 1
 
 
@@ -71,6 +79,7 @@ class RouteReconciler:
     def __init__(
         self,
         client: Client,
+        recorder: Recorder,
         world: World,
         settings: RouteSettings,
         enqueue: Callable[[Key], Awaitable[None]],
@@ -83,26 +92,61 @@ class RouteReconciler:
         self._enqueue = enqueue
         self._ask_later = ask_later
         self._turns = Turns(world, settings.render.gateway_image, settings.max_concurrent_rollouts, is_selected)
-        self._secret_written: dict[str, float] = {}
-        """When the admin Secret of each route, by UID, was last written, on the monotonic clock."""
+        self._recorder = recorder
+        self._applying = Applying(client)
+        self._child_events = ChildEvents(client)
+        self._ownership = Ownership(settings.operator)
+        self._admin_secrets = AdminSecrets(world, self._applying, ask_later)
         self._said: dict[Key, dict[str, Said]] = {}
         """What the gateways of each route said of its targets when these were last told."""
 
     async def reconcile(self, key: Key) -> None:
         """Reconcile the route with this key; one that is gone needs nothing: its objects go with it."""
         route = self._world.routes.get(key)
+        if route is None and key in self._world.unreadable:
+            await check_readable(self._client, self._world, key)
         try:
             if route is None or route.metadata.deletion_timestamp is not None:
                 self._turns.leave(key)
                 self._said.pop(key, None)
-            else:
+                self._applying.forget(key.namespace, key.name)
+                self._ownership.forget(key)
+                self._world.of_another.discard(key)
+            elif not await self._stands_back(key, route):
                 await self._reconcile(key, route)
         finally:
             for other in self._turns.next_after(key):
                 await self._enqueue(other)
 
+    async def _stands_back(self, key: Key, route: DicomRoute) -> bool:
+        """Whether another operator looks after the route; say so on it and in the log."""
+        live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
+        named = live["metadata"].get("annotations", {}).get(names.OPERATOR_ANNOTATION, "") if live is not None else ""
+        move, again = self._ownership.move(key, named, time.monotonic())
+        if again:
+            self._ask_later(key, again)
+        if move is Move.CLAIM:
+            log.info("route.claimed", key=str(key), of=named)
+            patch = {"metadata": {"annotations": {names.OPERATOR_ANNOTATION: self._settings.operator}}}
+            await asyncio.to_thread(self._client.merge, STATEFUL_SET, key.namespace, names.gateway(key.name), patch)
+        if move is Move.WORK:
+            self._world.of_another.discard(key)
+        elif key not in self._world.of_another:
+            self._turns.leave(key)
+            self._world.of_another.add(key)
+            log.warning("route.of_another_operator", key=str(key), operator=named)
+            message = (
+                f"the operator {self._settings.operator} leaves this route alone, as the operator {named} looks after "
+                "it. When that one is gone it takes over within ten minutes; until then, let one of them watch other "
+                "namespaces"
+            )
+            about = _about(key, route)
+            now = datetime.now(UTC)
+            await asyncio.to_thread(self._recorder.record, about, "OfAnotherOperator", message, warning=True, now=now)
+        return move is not Move.WORK
+
     async def _reconcile(self, key: Key, route: DicomRoute) -> None:
-        self._check_readable(key)
+        await check_readable(self._client, self._world, key)
         inputs = await self._gather(key, route)
         findings = check_route(inputs)
         credential = admin_credential(route.metadata.uid, self._settings.admin_key)
@@ -111,9 +155,15 @@ class RouteReconciler:
         accepted = all(one.status for one in findings if one.type == Accepted.__name__)
         error = ""
         try:
-            if accepted:
-                text = configuration_text(dict(objects.configuration))
-                await self._write(key, inputs, objects)
+            if is_paused(route):
+                self._turns.leave(key)
+                text = self._live_configuration(key)
+            elif accepted:
+                refused = await self._write(key, inputs, objects)
+                self._turns.wrote(key, refused=any(one.kind == STATEFUL_SET.kind for one in refused))
+                error = _told(refused)
+                is_told = not any(one.kind == CONFIG_MAP.kind for one in refused)
+                text = configuration_text(dict(objects.configuration)) if is_told else self._live_configuration(key)
             else:
                 self._turns.leave(key)
                 findings = [one for one in findings if not (one.type == Accepted.__name__ and one.status)]
@@ -129,22 +179,17 @@ class RouteReconciler:
             pods=self._world.pods(key),
             service=self._world.child(SERVICE, key.namespace, names.service(key.name)),
             claims=self._world.claims(key),
+            stateful_set=self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name)),
             configuration_hash=configuration_hash(text) if text else "",
             apply_error=error,
         )
+        seen, again = await self._child_events.told(seen, _unready_since(route), datetime.now(UTC))
+        if again:
+            self._ask_later(key, again)
         await self._report(key, route, route_status(route, findings, seen, datetime.now(UTC)))
         await self._tell_targets(key, inputs, seen)
         if error:
             raise ReconcileError(error)
-
-    def _check_readable(self, key: Key) -> None:
-        """Leave everything as it is when something near the route is newer than this operator understands.
-
-        Taken as absent it would be removed from the gateway. Raises ReconcileError.
-        """
-        for one in self._world.unreadable:
-            if one.namespace == key.namespace and (one == key or one.kind != "DicomRoute"):
-                raise ReconcileError(f"{one} is newer than this operator understands: upgrade the operator")
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -179,91 +224,91 @@ class RouteReconciler:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    async def _write(self, key: Key, inputs: RouteInputs, objects: RouteObjects) -> None:
-        """Write what differs: what pods need before the pods, what is no longer wanted at the end."""
-        secret_hash = object_hash(objects.admin_secret)
+    async def _write(self, key: Key, inputs: RouteInputs, objects: RouteObjects) -> list[Refusal]:
+        """Write what differs: what pods need before the pods, what is no longer wanted at the end.
+
+        Return what was refused. It stops nothing else but the first pod of a route, which needs what comes before it.
+        """
+        refused: list[Refusal] = []
         live = {(one["kind"], one["metadata"]["name"]): one for one in self._world.children_of(key)}
+        stateful_set = live.get(("StatefulSet", names.gateway(key.name)))
         marks = {
-            names.ADMIN_SECRET_ANNOTATION: secret_hash,
+            names.ADMIN_SECRET_ANNOTATION: await self._admin_secrets.write(
+                key, inputs.route, objects.admin_secret, refused
+            ),
             names.GENERATION_ANNOTATION: str(inputs.route.metadata.generation),
+            names.OPERATOR_ANNOTATION: self._settings.operator,
+            names.IMAGE_ANNOTATION: image_of(objects.stateful_set),
+            names.TEMPLATE_ANNOTATION: object_hash(objects.stateful_set["spec"]["template"]),
         }
         wanted = [
             _annotated(one, marks) if one is objects.stateful_set else one
             for one in objects.manifests()
             if one is not objects.admin_secret
         ]
-        todo = plan(wanted, list(live.values()), names.APPLIED_ANNOTATION)
-        if self._secret_is_due(key, inputs.route, secret_hash):
-            log.info("apply", key=str(key), kind="Secret", name=objects.admin_secret["metadata"]["name"])
-            await asyncio.to_thread(self._client.apply, objects.admin_secret)
-            self._secret_written[inputs.route.metadata.uid] = time.monotonic()
-        stateful_set = live.get(("StatefulSet", names.gateway(key.name)))
+        todo = plan(wanted, list(live.values()), names.APPLIED_ANNOTATION, self._applying.is_settled)
+        if not any(one["kind"] == STATEFUL_SET.kind for one in todo.apply):
+            self._turns.is_current(key)
         for manifest in todo.apply:
-            if manifest["kind"] == "StatefulSet" and _waits_its_turn(inputs, stateful_set):
+            if manifest["kind"] == STATEFUL_SET.kind and (
+                self._waits_its_turn(key, inputs, stateful_set, manifest)
+                or (stateful_set is None and _need_others(refused))
+            ):
                 continue
-            log.info("apply", key=str(key), kind=manifest["kind"], name=manifest["metadata"]["name"])
             # What is not the route's is not taken over, whatever its name; what is, is brought back by force.
             is_own = (manifest["kind"], manifest["metadata"]["name"]) in live or manifest["kind"] == CLAIM.kind
-            write = self._client.bring_back if is_own else partial(self._client.apply, force=False)
-            await asyncio.to_thread(write, manifest)
+            refused += filter(None, [await self._applying.apply(manifest, is_own=is_own)])
         mounted = _mounted(stateful_set)
         for old in todo.delete:
-            meta = old["metadata"]
-            if old["kind"] == CONFIG_MAP.kind and meta["name"] in mounted:
+            if old["kind"] == CONFIG_MAP.kind and old["metadata"]["name"] in mounted:
                 continue  # pods of an older image still read it
-            log.info("delete", key=str(key), kind=old["kind"], name=meta["name"])
-            await asyncio.to_thread(self._client.delete, resource_of(old), meta["namespace"], meta["name"], meta["uid"])
+            refused += filter(None, [await self._applying.delete(old)])
+        return refused
 
-    def _secret_is_due(self, key: Key, route: DicomRoute, wanted: str) -> bool:
-        """Whether the admin Secret has to be written: it is not what pods were made for, or one misses it.
+    def _waits_its_turn(self, key: Key, inputs: RouteInputs, live: Object | None, wanted: Object) -> bool:
+        """Whether a StatefulSet would replace its pods because of the operator alone, and may not do so yet.
 
-        The operator may not read Secrets; a deleted one shows when a pod cannot start for want of it, or when a
-        gateway does not know its token.
+        A change of the route itself is its owner's to time, and rolls at once; a new default image waits all the same.
         """
-        if not self._has_secret(key, wanted):
-            return True
-        if not any(self._may_miss_secret(key, pod.pod) for pod in self._world.pods(key)):
+        if live is None:
             return False
-        written = self._secret_written.get(route.metadata.uid, float("-inf"))
-        wait = written + _SECRET_AGAIN_SECONDS - time.monotonic()
-        if wait > 0:  # every pod is being created for a moment: look again when it should have been
-            self._ask_later(key, wait)
-        return wait <= 0
-
-    def _has_secret(self, key: Key, wanted: str) -> bool:
-        """Whether the gateway was last made for the admin Secret with this hash."""
-        live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
-        annotations = live["metadata"].get("annotations", {}) if live is not None else {}
-        return annotations.get(names.ADMIN_SECRET_ANNOTATION) == wanted
-
-    def _may_miss_secret(self, key: Key, pod: Object) -> bool:
-        reported = self._world.reports.get((key.namespace, pod["metadata"]["uid"]))
-        return _is_creating(pod) or (reported is not None and reported.unauthorized)
+        told = live["metadata"].get("annotations", {}).get(names.GENERATION_ANNOTATION)
+        is_of_operator = told in (None, str(inputs.route.metadata.generation))
+        if is_of_operator and inputs.existing.image:
+            return True
+        if not replaces_pods(live, wanted, self._applying.is_settled(live, wanted)):
+            self._turns.is_current(key)
+            return False
+        return is_of_operator and not self._turns.may_roll(key)
 
     async def _keep_last_good(self, key: Key, inputs: RouteInputs, objects: RouteObjects, mac_key: str) -> str:
         """Take what was removed out of the configuration that goes on; return its text, or nothing without one.
 
-        What somebody else wrote stays as it is: the gateway does not believe it, and goes on with what it had.
+        What somebody else wrote stays as it is: the gateway does not believe it, and goes on with what it had. What was
+        accepted is put aside before anything is taken out of it, and goes when a manifest is accepted again.
         """
         live = self._world.child(CONFIG_MAP, key.namespace, names.configuration(key.name))
         text = self._live_configuration(key)
         if live is None or not text:
             return ""
-        accepted = live["data"].get(names.ACCEPTED_KEY) or text
-        present = [one for one in (names.CONFIGURATION_KEY, names.ACCEPTED_KEY) if one in live["data"]]
-        is_signed = all(is_own(mac_key, live["data"], one) for one in present)
-        has_macs = any(f"{one}{names.MAC_SUFFIX}" in live["data"] for one in present)
-        if not is_signed and (has_macs or self._has_secret(key, object_hash(objects.admin_secret))):
+        aside = self._world.child(CONFIG_MAP, key.namespace, names.accepted(key.name))
+        found = last_accepted(mac_key, live["data"], aside["data"] if aside is not None else {})
+        if not found.is_own and (found.has_macs or self._admin_secrets.is_made_for(key, objects.admin_secret)):
             log.warning("configuration.forged", key=str(key), name=live["metadata"]["name"])
             return text
         try:
-            kept = configuration_text(without_removed(json.loads(accepted), inputs))
+            kept = configuration_text(without_removed(json.loads(found.text), inputs))
         except (ValueError, KeyError, TypeError):
             return text  # somebody's hand was in it; the gateway keeps what it last understood
-        data = configuration_data(mac_key, **{names.CONFIGURATION_KEY: kept, names.ACCEPTED_KEY: accepted})
-        if kept != text or not is_signed:
-            manifest = {**objects.config_map, "data": data}
-            log.info("apply", key=str(key), kind="ConfigMap", name=manifest["metadata"]["name"])
+        if kept == text and found.is_own:
+            return kept
+        names_and_texts = [(names.configuration(key.name), {names.CONFIGURATION_KEY: kept})]
+        if kept != found.text:
+            names_and_texts.insert(0, (names.accepted(key.name), {names.ACCEPTED_KEY: found.text}))
+        for name, texts in names_and_texts:
+            meta = {**objects.config_map["metadata"], "name": name}
+            manifest = {**objects.config_map, "metadata": meta, "data": configuration_data(mac_key, **texts)}
+            log.info("apply", key=str(key), kind="ConfigMap", name=name)
             await asyncio.to_thread(self._client.apply, with_hash(manifest, names.APPLIED_ANNOTATION))
         return kept
 
@@ -289,17 +334,9 @@ class RouteReconciler:
         """Write the status when it has changed, and an Event for each condition that did."""
         if status == route.status:
             return
-        about = {
-            "apiVersion": OWN["DicomRoute"].api_version,
-            "kind": "DicomRoute",
-            "metadata": {
-                "name": key.name,
-                "namespace": key.namespace,
-                "uid": route.metadata.uid,
-            },
-        }
+        about = _about(key, route)
         before = route.status.conditions if route.status is not None else []
-        await publish(self._client, about, status, before)
+        await publish(self._client, self._recorder, about, status, before)
         current = self._world.routes.get(key)
         if current is not None and current.metadata.uid == route.metadata.uid:
             self._world.routes[key] = current.model_copy(update={"status": status})
@@ -312,6 +349,19 @@ class RouteReconciler:
         for name, said in now.items():
             if before.get(name) != said:
                 await self._enqueue(Key("CloudTarget", key.namespace, name))
+
+
+def _about(key: Key, route: DicomRoute) -> Object:
+    """Return what an Event or a status says of whom it is about."""
+    meta = {"name": key.name, "namespace": key.namespace, "uid": route.metadata.uid}
+    return {"apiVersion": OWN["DicomRoute"].api_version, "kind": "DicomRoute", "metadata": meta}
+
+
+def _unready_since(route: DicomRoute) -> str:
+    """Return since when a route is not Ready, as its status says; what was told before has nothing to do with it."""
+    conditions = route.status.conditions if route.status is not None else []
+    found = next((one for one in conditions if one.type == "Ready" and one.status != "True"), None)
+    return found.last_transition_time if found is not None else ""
 
 
 def _too_large(route: DicomRoute, objects: RouteObjects) -> list[Finding]:
@@ -327,17 +377,15 @@ def _annotated(manifest: Object, annotations: dict[str, str]) -> Object:
     return {**manifest, "metadata": {**meta, "annotations": {**meta.get("annotations", {}), **annotations}}}
 
 
-def _is_creating(pod: Object) -> bool:
-    statuses = pod.get("status", {}).get("containerStatuses", [])
-    return any((one.get("state", {}).get("waiting") or {}).get("reason") == "ContainerCreating" for one in statuses)
+def _need_others(refused: Sequence[Refusal]) -> bool:
+    """Whether a first pod cannot be without what was refused: it would be open to more than it should, or not start."""
+    return any(one.kind not in (SERVICE.kind, CLAIM.kind) for one in refused)
 
 
-def _waits_its_turn(inputs: RouteInputs, live: Object | None) -> bool:
-    """Whether a StatefulSet differs by the operator's version alone, and its route is not to be rolled yet."""
-    if live is None or not inputs.existing.image:
-        return False
-    told = live["metadata"].get("annotations", {}).get(names.GENERATION_ANNOTATION)
-    return told in (None, str(inputs.route.metadata.generation))
+def _told(refused: Sequence[Refusal]) -> str:
+    """Return the sentence of the condition on what was refused; all else is as the manifest says."""
+    shown = "; ".join(str(one) for one in refused[:3])
+    return shown + (f" (and {len(refused) - 3} more)" if len(refused) > 3 else "")
 
 
 def _mounted(stateful_set: Object | None) -> set[str]:

@@ -81,10 +81,12 @@ class World:
     reports: dict[tuple[str, str], Reported] = field(default_factory=dict)
     """By namespace and UID of the pod."""
     versions: dict[Key, Version] = field(default_factory=dict)
-    unreadable: set[Key] = field(default_factory=set)
-    """Objects that are there and newer than this operator understands."""
+    unreadable: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
+    """Objects that are there and newer than this operator understands, as they are."""
     users: dict[Key, set[Key]] = field(default_factory=dict)
     """The routes that name a target, by its key; the target may not be there."""
+    of_another: set[Key] = field(default_factory=set)
+    """Routes that another operator looks after."""
     _gone: dict[str, None] = field(default_factory=dict)
     """The UIDs that were deleted last: a list that began before cannot bring them back."""
 
@@ -106,9 +108,10 @@ class World:
             while len(self._gone) > _REMEMBERED:
                 self._gone.pop(next(iter(self._gone)))
             self.versions.pop(key, None)
-            self.unreadable.discard(key)
+            blocked = self._blocked_by(key)
+            self.unreadable.pop(key, None)
             store.pop(key, None)
-            return {key} | self._concerned(key, before, None) | self._used_otherwise(key, before, None)
+            return {key} | blocked | self._concerned(key, before, None) | self._used_otherwise(key, before, None)
         self.versions[key] = version
         model = model_of(kind)
         assert model is not None
@@ -116,13 +119,42 @@ class World:
             after = model.model_validate(body)
         except ValidationError as error:
             log.error("object.unreadable", key=str(key), error=str(error))
-            self.unreadable.add(key)
-            return set()
-        self.unreadable.discard(key)
+            is_news = not _same_but_status(self.unreadable.get(key), body)
+            self.unreadable[key] = body
+            return {key} | self._blocked_by(key) if is_news else set()
+        blocked = self._blocked_by(key)
+        was_unreadable = self.unreadable.pop(key, None) is not None
         store[key] = after
+        if was_unreadable:
+            return {key} | blocked | self._concerned(key, before, after) | self._used_otherwise(key, before, after)
         if before is not None and _same_but_status(before, after):
             return set()
         return {key} | self._concerned(key, before, after) | self._used_otherwise(key, before, after)
+
+    def blocker(self, route_key: Key) -> Key | None:
+        """Return what keeps a route as it is: it, or an object that it names or selects, is too new to be understood.
+
+        Taken as absent such an object would be removed from the gateway.
+        """
+        return next((key for key in sorted(self.unreadable) if self._blocks(key, route_key)), None)
+
+    def _blocked_by(self, key: Key) -> set[Key]:
+        return {one for one in self.routes if self._blocks(key, one)} if key in self.unreadable else set()
+
+    def _blocks(self, key: Key, route_key: Key) -> bool:
+        """Whether an object that is too new concerns a route."""
+        route = self.routes.get(route_key)
+        if key == route_key or route is None or key.namespace != route_key.namespace:
+            return key == route_key
+        if any((one.kind, one.name) == (key.kind, key.name) for one in RouteInputs(route).destinations()):
+            return True
+        if key.kind != "DicomNode":
+            return False
+        labels = self.unreadable[key]["metadata"].get("labels", {}).items()
+        sources = [listener.sources for listener in route.spec.listeners]
+        return any(reference.name == key.name for one in sources for reference in one.nodes) or any(
+            one.selector is not None and one.selector.match_labels.items() <= labels for one in sources
+        )
 
     def _used_otherwise(self, key: Key, before: Any, after: Any) -> set[Key]:
         """Keep up who uses which target; return the targets that a route has begun or ceased to use."""
@@ -231,6 +263,12 @@ class World:
         """Return the claims that carry the label of a route."""
         return tuple(self.children[CLAIM].of(key.namespace, key.name))
 
+    def claims_without_route(self) -> list[Object]:
+        """Return the claims of spools whose route is gone; what they hold nobody delivers."""
+        claims = self.children[CLAIM].all() if CLAIM in self.children else []
+        keys = ((claim, self.key_of_child(claim)) for claim in claims)
+        return [one for one, key in keys if key is not None and key not in self.routes and key not in self.unreadable]
+
     def key_of_child(self, child: Object) -> Key | None:
         """Return the route that a child is labelled for."""
         meta = child["metadata"]
@@ -264,4 +302,6 @@ def _is_controlled_by(child: Object, uid: str) -> bool:
 
 
 def _same_but_status(before: Any, after: Any) -> bool:
+    if isinstance(after, Mapping):
+        return before is not None and before["metadata"].get("generation") == after["metadata"].get("generation")
     return bool(before.spec == after.spec and before.metadata == after.metadata)

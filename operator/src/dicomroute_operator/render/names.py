@@ -5,7 +5,8 @@ from typing import Final
 CONFIGURATION_VERSION: Final = 1
 CONFIGURATION_KEY: Final = f"v{CONFIGURATION_VERSION}.json"
 ACCEPTED_KEY: Final = "accepted.json"
-"""Beside it while the manifest is not accepted: what was last accepted, before anything was taken out of it."""
+"""While the manifest is not accepted: what was last accepted, before anything was taken out of it. An earlier release
+kept it beside the configuration, where two large ones had no room."""
 
 MAC_SUFFIX: Final = ".mac"
 """Behind the key of a configuration: its MAC, by which the gateway knows that the operator wrote it."""
@@ -24,12 +25,20 @@ MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "dicomroute-operator"
 """The operator: the value of the label, and the field manager of all that it applies."""
 
+PAUSED_ANNOTATION: Final = "dicomroute.dev/paused"
+"""On a route, with the value true: its objects stay as they are."""
 APPLIED_ANNOTATION: Final = "dicomroute.dev/applied"
 """On every child: the hash of what was applied, so that a field that is no longer wanted is noticed."""
 ADMIN_SECRET_ANNOTATION: Final = "dicomroute.dev/admin-secret"  # noqa: S105
 """On the StatefulSet: the hash of the admin Secret, which the operator may write and not read."""
 GENERATION_ANNOTATION: Final = "dicomroute.dev/generation"
 """On the StatefulSet: the generation of the route that it was last applied for."""
+TEMPLATE_ANNOTATION: Final = "dicomroute.dev/template"
+"""On the StatefulSet: the hash of the pods that were asked for."""
+OPERATOR_ANNOTATION: Final = "dicomroute.dev/operator"
+"""On the StatefulSet: the operator that looks after the route, as its namespace and Lease."""
+IMAGE_ANNOTATION: Final = "dicomroute.dev/image"
+"""On the StatefulSet: the image that was asked for; a webhook may have made another of it."""
 IDENTITY_ANNOTATION: Final = "dicomroute.dev/identity"
 """On pods whose service account is annotated with a cloud's identity: webhooks read that when a pod is created."""
 CONFIGURATION_ANNOTATION: Final = "dicomroute.dev/configuration"
@@ -44,6 +53,11 @@ def gateway(route: str) -> str:
 def configuration(route: str) -> str:
     """Return the name of the ConfigMap: a new schema version is a new object, so that old pods keep theirs."""
     return f"{route}-gw-v{CONFIGURATION_VERSION}"
+
+
+def accepted(route: str) -> str:
+    """Return the name of the ConfigMap with the configuration that was last accepted, while another goes on."""
+    return f"{route}-gw-accepted"
 
 
 def service(route: str) -> str:

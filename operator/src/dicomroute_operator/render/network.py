@@ -53,6 +53,12 @@ def service(inputs: RouteInputs) -> Manifest:
         spec["loadBalancerSourceRanges"] = ranges
     if wanted.load_balancer_ip:
         spec["loadBalancerIP"] = wanted.load_balancer_ip
+    if wanted.load_balancer_class is not None:
+        spec["loadBalancerClass"] = wanted.load_balancer_class
+    if wanted.allocate_load_balancer_node_ports is not None:
+        spec["allocateLoadBalancerNodePorts"] = wanted.allocate_load_balancer_node_ports
+    if wanted.ip_family_policy is not None:
+        spec["ipFamilyPolicy"] = str(wanted.ip_family_policy)
     meta = metadata(route, names.service(route.metadata.name))
     if wanted.annotations:
         meta["annotations"] = dict(wanted.annotations)
@@ -106,12 +112,19 @@ def _namespace(name: str) -> Manifest:
 
 
 def pod_disruption_budget(route: DicomRoute) -> Manifest:
-    """Return the budget: one pod may always go, as a minimum of one would keep its node from being drained."""
+    """Return the budget: one pod may always go, as a minimum of one would keep its node from being drained.
+
+    So may one that does not work: it keeps nothing up, and its spool stays.
+    """
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": metadata(route, names.gateway(route.metadata.name)),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {names.ROUTE_LABEL: route.metadata.name}}},
+        "spec": {
+            "maxUnavailable": 1,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchLabels": {names.ROUTE_LABEL: route.metadata.name}},
+        },
     }
 
 

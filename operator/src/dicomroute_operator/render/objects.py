@@ -12,6 +12,9 @@ from . import names
 Manifest = dict[str, Any]
 """A Kubernetes object as it is applied."""
 
+GATEWAY = "dicomroute-gateway"
+"""The label app.kubernetes.io/name of all gateways."""
+
 
 @dataclass(frozen=True)
 class RouteObjects:
@@ -60,7 +63,7 @@ class AdminCredential:
 def labels(route: DicomRoute) -> dict[str, str]:
     """Return the labels of every object of a route; none of them ever changes, as selectors hold them."""
     return {
-        "app.kubernetes.io/name": "dicomroute-gateway",
+        "app.kubernetes.io/name": GATEWAY,
         "app.kubernetes.io/instance": route.metadata.name,
         names.MANAGED_BY_LABEL: names.MANAGER,
         names.ROUTE_LABEL: route.metadata.name,

@@ -7,11 +7,12 @@ from typing import Any
 from dicomroute_operator.api import identity
 from dicomroute_operator.api.gateway import TemplateSpec
 from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.meta import Model
 from dicomroute_operator.api.route import DicomRoute
 
 from . import names
 from .claims import claim_templates
-from .objects import Manifest, labels, metadata
+from .objects import GATEWAY, Manifest, labels, metadata
 from .settings import GatewayDefaults, RenderSettings
 
 _GRACE_SECONDS = 10
@@ -191,8 +192,23 @@ def _template_spec(spec: TemplateSpec) -> Manifest:
             "affinity": _without_empty(spec.affinity.model_dump(by_alias=True)),
             "priorityClassName": spec.priority_class_name,
             "imagePullSecrets": [{"name": one.name} for one in spec.image_pull_secrets],
+            "topologySpreadConstraints": [
+                {"labelSelector": {"matchLabels": {"app.kubernetes.io/name": GATEWAY}}, **_document(one)}
+                for one in spec.topology_spread_constraints or ()
+            ],
+            "hostAliases": [_document(one) for one in spec.host_aliases or ()],
+            "dnsConfig": _document(spec.dns_config) if spec.dns_config is not None else None,
+            "runtimeClassName": spec.runtime_class_name,
         }
     )
+
+
+def _document(one: Model) -> Manifest:
+    """Return a part of a pod's spec that is said as in core/v1, without what is empty."""
+    document = _without_empty(one.model_dump(by_alias=True))
+    if "options" in document:
+        document["options"] = [_without_empty(option) for option in document["options"]]
+    return document
 
 
 def _without_empty(document: dict[str, Any]) -> Manifest:

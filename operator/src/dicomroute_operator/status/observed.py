@@ -1,6 +1,7 @@
 """What was seen of a route in the cluster at one moment."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dicomroute_client.documents.status import StatusDocument
@@ -22,7 +23,11 @@ class PodSeen:
 
 @dataclass(frozen=True)
 class RouteSeen:
-    """A route's objects as they are. `apply_error` is the sentence of the API server that refused one."""
+    """A route's objects as they are.
+
+    `apply_error` has the sentences of the API server on those that it refused, `sentences` what the cluster's newest
+    Events say of those that something is wrong with, by UID.
+    """
 
     pods: tuple[PodSeen, ...]
     service: dict[str, Any] | None
@@ -30,3 +35,15 @@ class RouteSeen:
     configuration_hash: str
     """Of the configuration that the pods should report; empty when there is none yet."""
     apply_error: str = ""
+    stateful_set: dict[str, Any] | None = None
+    sentences: Mapping[str, str] = field(default_factory=dict)
+
+    def sentence_of(self, one: dict[str, Any]) -> str:
+        """Return what the cluster says of an object, as the end of a sentence."""
+        found = self.sentences.get(one["metadata"].get("uid", ""), "")
+        return f": {found}" if found else ""
+
+    @property
+    def replicas(self) -> int:
+        """How many pods the StatefulSet that is there is to have."""
+        return int(self.stateful_set["spec"].get("replicas", 1)) if self.stateful_set is not None else 0

@@ -28,19 +28,33 @@ _REASONS: Final = {
 
 
 def ready(seen: RouteSeen, replicas: int, now: float) -> Condition:
-    """Return the condition Ready of a route that wants this many pods."""
-    if replicas == 0:
+    """Return the condition Ready of a route that wants this many pods, from those that there are.
+
+    A pod that nobody wants any more receives as long as it is there.
+    """
+    if replicas == 0 and seen.replicas == 0 and not seen.pods:
         return condition(Ready.SCALED_TO_ZERO, False, Ready.SCALED_TO_ZERO.meaning)
-    if not seen.configuration_hash:
+    if not seen.configuration_hash and not seen.apply_error:
         return condition(Ready.NOT_ACCEPTED, False, "the route has never been accepted: see the condition Accepted")
     for pod in seen.pods:
-        for fault in _faults(pod, now):
+        for fault in _faults(pod, seen, now):
             return fault
-    if len(seen.pods) < replicas:
-        pending = [claim["metadata"]["name"] for claim in seen.claims if _phase(claim) == "Lost"]
-        why = f"; the claim {pending[0]} has lost its volume" if pending else ""
-        return condition(Ready.POD_MISSING, False, f"the StatefulSet has made no pod yet{why}: its events say why")
+    if len(seen.pods) < max(replicas, seen.replicas):
+        return _missing(seen)
     return condition(Ready.READY, True, "the listeners are open and what arrives is kept")
+
+
+def _missing(seen: RouteSeen) -> Condition:
+    """Return why there is no pod: what the controller of the StatefulSet says, or what was refused before it."""
+    if seen.stateful_set is None:
+        why = "was refused: see Programmed" if seen.apply_error else "is not there yet"
+        return condition(Ready.POD_MISSING, False, f"there is no pod, as the StatefulSet {why}")
+    lost = next((one["metadata"]["name"] for one in seen.claims if _phase(one) == "Lost"), None)
+    if lost is not None:
+        return condition(Ready.POD_MISSING, False, f"there is no pod yet; the claim {lost} has lost its volume")
+    if why := seen.sentence_of(seen.stateful_set):
+        return condition(Ready.POD_REFUSED, False, f"the cluster makes no pod{why}")
+    return condition(Ready.POD_MISSING, False, "the StatefulSet has made no pod yet")
 
 
 def is_stale(pod: PodSeen, now: float) -> bool:
@@ -55,12 +69,13 @@ def is_awaited(pod: PodSeen, now: float) -> bool:
     return pod.report is None and not is_stale(pod, now) and since is not None and now - since > STALE_SECONDS
 
 
-def _faults(seen: PodSeen, now: float) -> Iterator[Condition]:
+def _faults(seen: PodSeen, route: RouteSeen, now: float) -> Iterator[Condition]:
     pod, name = seen.pod, seen.pod["metadata"]["name"]
     if pod["metadata"].get("deletionTimestamp"):
         yield condition(Ready.TERMINATING, False, f"pod {name} is ending; another follows")
-    yield from _unscheduled(pod, name)
+    yield from _unscheduled(pod, name, route)
     yield from _container(pod, name)
+    yield from _not_started(pod, name, route)
     if is_stale(seen, now):
         last = f": {seen.error}" if seen.error else ""
         yield condition(Ready.STATUS_STALE, None, f"pod {name} could not be asked for {STALE_SECONDS} s{last}")
@@ -77,17 +92,29 @@ def _faults(seen: PodSeen, now: float) -> Iterator[Condition]:
         yield condition(Ready.STARTING, False, f"pod {name} is not behind its Service yet")
 
 
-def _unscheduled(pod: dict[str, Any], name: str) -> Iterator[Condition]:
+def _unscheduled(pod: dict[str, Any], name: str, route: RouteSeen) -> Iterator[Condition]:
     for one in pod.get("status", {}).get("conditions", []):
         # Not a SchedulerError: that is a collision of writers, and the scheduler tries again at once.
         if one.get("type") == "PodScheduled" and one.get("reason") == "Unschedulable":
             message = one.get("message", "")
             volume = "PersistentVolumeClaim" in message or "persistent volume" in message.lower()
+            pending = next((one for one in route.claims if _phase(one) == "Pending"), None)
+            why = route.sentence_of(pending) if pending is not None and volume else ""
             yield condition(
                 Ready.VOLUME_PENDING if volume else Ready.UNSCHEDULABLE,
                 False,
-                f"pod {name}: {message or 'no node takes it'}",
+                f"pod {name}: {message or 'no node takes it'}"
+                + (f"; claim {pending['metadata']['name']}{why}" if pending is not None and why else ""),
             )
+
+
+def _not_started(pod: dict[str, Any], name: str, route: RouteSeen) -> Iterator[Condition]:
+    """A node that is at work on a pod says in Events alone what it waits for."""
+    why = route.sentence_of(pod)
+    if any(word in why for word in ("FailedMount", "FailedAttachVolume", "FailedMapVolume")):
+        yield condition(Ready.VOLUME_NOT_MOUNTED, False, f"pod {name}{why}")
+    elif why:
+        yield condition(Ready.STARTING, False, f"pod {name} is starting{why}")
 
 
 def _container(pod: dict[str, Any], name: str) -> Iterator[Condition]:

@@ -8,6 +8,7 @@ from dicomroute_client.documents.document import text_of
 from dicomroute_client.documents.status import DestinationDocument, SpoolDocument, StatusDocument
 from dicomroute_operator.api.conditions import (
     Accepted,
+    AddressPending,
     ArchiveUnreachable,
     CredentialsExpiring,
     DeliveryStalled,
@@ -30,10 +31,14 @@ from dicomroute_operator.api.route_status import (
 )
 from dicomroute_operator.checks.finding import Finding
 
+from .claims import claim_conditions, claim_statuses, class_changed
 from .conditions import condition, first_of_each_type, settle
 from .expiring import expiring, seconds_since
 from .observed import PodSeen, RouteSeen
+from .paused import not_programmed, paused
 from .pods import is_awaited, is_stale, ready
+from .progress import with_progress
+from .troubles import lacks_address
 
 STALLED_SECONDS: Final = 120
 _FINDINGS: Final = {
@@ -49,22 +54,28 @@ def route_status(route: DicomRoute, findings: Sequence[Finding], seen: RouteSeen
     reports = [pod.report for pod in seen.pods if pod.report is not None]
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     accepted = all(finding.status for finding in findings if finding.type == Accepted.__name__)
+    numbers = _numbers(reports, previous)
     conditions = [
         *first_of_each_type(findings),
-        programmed(seen, accepted, route.spec.gateway.replicas, now.timestamp()),
+        not_programmed(route, seen)
+        or (class_changed(route, seen) if accepted else None)
+        or programmed(seen, accepted, route.spec.gateway.replicas, now.timestamp()),
         ready(seen, route.spec.gateway.replicas, now.timestamp()),
         *(_of_reports(route, reports, previous, now) if reports else _kept(previous)),
+        *claim_conditions(route, seen, numbers["instances"].owed if numbers["instances"] is not None else None),
+        *_without_address(seen),
+        *paused(route),
     ]
     if any(is_awaited(pod, now.timestamp()) for pod in seen.pods):
         conditions = [_as_before(one, previous, route.metadata.generation) for one in conditions]
     if not reports:
         conditions = [_still_missing(one, previous) for one in conditions]
-    numbers = _numbers(reports, previous)
     moved = numbers != {name: getattr(previous, name) for name in numbers}
     return DicomRouteStatus(
         observed_generation=route.metadata.generation,
-        conditions=settle(conditions, previous.conditions, route.metadata.generation, stamp),
-        endpoints=_endpoints(route, seen),
+        conditions=settle(with_progress(conditions), previous.conditions, route.metadata.generation, stamp),
+        endpoints=_endpoints(seen),
+        claims=claim_statuses(route, seen),
         observed_time=stamp if moved else previous.observed_time,
         **numbers,
     )
@@ -83,6 +94,9 @@ def programmed(seen: RouteSeen, accepted: bool, replicas: int, now: float) -> Co
             return fault
     if len(seen.pods) < replicas:
         return condition(Programmed.PENDING, False, "there is no pod yet that could report")
+    if len(seen.pods) > replicas:
+        name = seen.pods[-1].pod["metadata"]["name"]
+        return condition(Programmed.PENDING, False, f"pod {name}, which is no longer wanted, is still there")
     return condition(Programmed.PROGRAMMED, True, "every pod works by this version of the manifest")
 
 
@@ -282,21 +296,29 @@ def _unreachable(reports: Sequence[StatusDocument]) -> list[Condition]:
     return [condition(ArchiveUnreachable.ARCHIVE_FAILING, True, message)]
 
 
-def _endpoints(route: DicomRoute, seen: RouteSeen) -> list[Endpoint]:
+def _without_address(seen: RouteSeen) -> list[Condition]:
+    if seen.service is None or not lacks_address(seen.service):
+        return []
+    name, why = seen.service["metadata"]["name"], seen.sentence_of(seen.service)
+    message = f"nothing has given the Service {name} an address yet{why or ', and its Events do not say why'}"
+    return [condition(AddressPending.NO_LOAD_BALANCER_ADDRESS, True, message)]
+
+
+def _endpoints(seen: RouteSeen) -> list[Endpoint]:
     """Return where modalities connect: what the cloud gave, the nodes that run pods, or the cluster address."""
     if seen.service is None:
         return []
     spec, status = seen.service.get("spec", {}), seen.service.get("status", {})
-    kind = route.spec.gateway.service.type
+    kind = spec.get("type", ServiceType.CLUSTER_IP)
     addresses: list[str] = []
-    node_ports = kind is ServiceType.NODE_PORT
-    if kind is ServiceType.LOAD_BALANCER:
+    node_ports = kind == ServiceType.NODE_PORT
+    if kind == ServiceType.LOAD_BALANCER:
         given = status.get("loadBalancer", {}).get("ingress") or []
         addresses = [str(one.get("ip") or one.get("hostname")) for one in given]
     elif node_ports:
         addresses = sorted({str(pod.pod["status"]["hostIP"]) for pod in seen.pods if _host(pod)})
     elif spec.get("clusterIP"):
-        addresses = [str(spec["clusterIP"])]
+        addresses = [str(one) for one in spec.get("clusterIPs") or [spec["clusterIP"]]]
     return [
         Endpoint(listener=port["name"], address=address, port=port["nodePort"] if node_ports else port["port"])
         for port in spec.get("ports", [])

@@ -18,6 +18,7 @@ from .conditions import condition, first_of_each_type, settle
 from .expiring import expiring, seconds_since
 from .observed import PodSeen
 from .pods import STALE_SECONDS, is_stale
+from .progress import with_progress
 
 _WORST_FIRST: Final = ("False", "Unknown", "True")
 
@@ -90,7 +91,8 @@ def target_status(
     else:
         conditions += [one for one in before if one.type == CredentialsExpiring.declared_type()]
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return CloudTargetStatus(observed_generation=generation, conditions=settle(conditions, before, generation, stamp))
+    settled = settle(with_progress(conditions), before, generation, stamp)
+    return CloudTargetStatus(observed_generation=generation, conditions=settled)
 
 
 def _condition(
