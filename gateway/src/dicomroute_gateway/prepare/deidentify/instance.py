@@ -1,4 +1,4 @@
-"""De-identifies one instance: what it is about, what becomes of it as a whole, then its data set, then the last look."""
+"""De-identifies one instance: what it is about, what becomes of it, its data set, and the last look at what was made."""
 
 import io
 from collections.abc import Callable, Iterator
