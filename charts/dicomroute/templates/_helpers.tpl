@@ -50,10 +50,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- /* What the operator may do in the namespaces that it looks after. Secrets: write, never read. */ -}}
 {{- define "dicomroute.rules" -}}
 - apiGroups: [dicomroute.dev]
-  resources: [dicomroutes, dicomnodes, cloudtargets]
+  resources: [dicomroutes, dicomnodes, cloudtargets, deidentificationprofiles]
   verbs: [list, watch]
 - apiGroups: [dicomroute.dev]
-  resources: [dicomroutes/status, dicomnodes/status, cloudtargets/status]
+  resources: [dicomroutes/status, dicomnodes/status, cloudtargets/status, deidentificationprofiles/status]
   verbs: [patch]
 - apiGroups: [apps]
   resources: [statefulsets]

@@ -248,18 +248,6 @@ def top_level(
     return found, None
 
 
-def element_header(encoding: Encoding, tag: int, vr: str, size: int) -> bytes:
-    """Return what precedes a value of `size` bytes, in little endian (PS3.5 7.1)."""
-    group, element = tag >> 16, tag & 0xFFFF
-    if not encoding.is_explicit:
-        return struct.pack("<HHI", group, element, size)
-    if vr in SHORT_VRS and size > 0xFFFF:
-        vr = "UN"  # whose length has four bytes (PS3.5 6.2.2 note 3)
-    if vr in SHORT_VRS:
-        return struct.pack("<HH2sH", group, element, vr.encode(), size)
-    return struct.pack("<HH2sHI", group, element, vr.encode(), 0, size)
-
-
 def _vr(tag: int, is_signed: bool) -> str:
     """Return the VR of an element with a known length; `is_signed` is what Pixel Representation says of its pixels."""
     group, element = tag >> 16, tag & 0xFFFF

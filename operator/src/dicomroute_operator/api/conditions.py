@@ -269,7 +269,7 @@ class CredentialsExpiring(Reason):
 
 
 CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
-    (Accepted, ("DicomRoute", "DicomNode", "CloudTarget")),
+    (Accepted, ("DicomRoute", "DicomNode", "CloudTarget", "DeidentificationProfile")),
     (ResolvedRefs, ("DicomRoute",)),
     (Programmed, ("DicomRoute",)),
     (Ready, ("DicomRoute",)),

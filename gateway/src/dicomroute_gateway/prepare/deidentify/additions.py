@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dicomroute_gateway.prepare.elements import EXPLICIT, ITEM, SEQUENCE_END, UNDEFINED, element_header
+from dicomroute_gateway.prepare.elements import EXPLICIT, ITEM, SEQUENCE_END, UNDEFINED, header_of
 
 from .plan import Plan
 from .table import CODES, EDITION, Option
@@ -32,7 +32,7 @@ def additions(plan: Plan, *, masks: bool) -> dict[int, bytes]:
 
 def _element(tag: int, vr: str, value: bytes) -> bytes:
     value = padded(vr, value)
-    return element_header(EXPLICIT, tag, vr, len(value)) + value
+    return header_of(tag, vr, len(value), EXPLICIT) + value
 
 
 def _sequence(tag: int, codes: list[tuple[str, str]]) -> bytes:
@@ -44,7 +44,7 @@ def _sequence(tag: int, codes: list[tuple[str, str]]) -> bytes:
         )
         for value, meaning in codes
     )
-    return element_header(EXPLICIT, tag, "SQ", UNDEFINED) + items + _delimiter(SEQUENCE_END, 0)
+    return header_of(tag, "SQ", UNDEFINED, EXPLICIT) + items + _delimiter(SEQUENCE_END, 0)
 
 
 def _item(content: bytes) -> bytes:

@@ -17,7 +17,7 @@ from dicomroute_gateway.prepare.elements import (
     SEQUENCE_END,
     UNDEFINED,
     Elements,
-    element_header,
+    header_of,
 )
 
 from .additions import additions
@@ -159,7 +159,7 @@ class Writing:
         if self._written > _MOST_BYTES:
             raise Withheld(Reason.CANNOT_BE_READ, "its values are longer together than can be looked at")
         self.residue.written(vr, value)
-        self._out += element_header(EXPLICIT, tag, vr, len(value)) + value
+        self._out += header_of(tag, vr, len(value), EXPLICIT) + value
 
     def _sequence(self, tag: int, vr: str, size: int) -> None:
         """Go into a sequence that stays, beyond one that does not."""
@@ -170,13 +170,13 @@ class Writing:
             return
         if action is Action.EMPTY:
             self._drop(tag, vr, size)
-            self._out += element_header(EXPLICIT, tag, "SQ", 0)
+            self._out += header_of(tag, "SQ", 0, EXPLICIT)
             return
         if vr == "UN" and size != UNDEFINED:
             self._elements.enter_unknown(size)
         else:
             self._elements.enter(tag, vr, size)
-        self._out += element_header(EXPLICIT, tag, "SQ", UNDEFINED)
+        self._out += header_of(tag, "SQ", UNDEFINED, EXPLICIT)
         self._levels.append(Level(f"{tag:08X}", True, level.is_dummy or action is Action.DUMMY))
 
     def _private(self, tag: int, vr: str, size: int) -> None:
@@ -234,7 +234,7 @@ class Writing:
         if size != UNDEFINED:
             if self._frames is not None:
                 raise Withheld(Reason.CANNOT_BE_READ, "its pixels are not encapsulated")
-            self._out += element_header(EXPLICIT, tag, vr, size)
+            self._out += header_of(tag, vr, size, EXPLICIT)
             yield self._taken()
             blocks = self._elements.blocks(size)
             masks = self._masks()
@@ -242,7 +242,7 @@ class Writing:
             return
         if self._frames is None or self._regions:
             raise Withheld(Reason.CANNOT_BE_READ, "its pixels are encapsulated in a native transfer syntax")
-        self._out += element_header(EXPLICIT, tag, "OB", UNDEFINED)
+        self._out += header_of(tag, "OB", UNDEFINED, EXPLICIT)
         if self._frames is Frames.RLE:
             while (length := self._elements.fragment()) is not None:
                 self._out += struct.pack("<HHI", 0xFFFE, 0xE000, length)

@@ -1,4 +1,4 @@
-"""De-identifies one instance: what it is about, what becomes of it, its data set, and the last look at what was made."""
+"""De-identifies one instance: what it is about, what becomes of it, its data set, and a last look at all of it."""
 
 import io
 from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import Final
 
 from dicomroute_gateway.configuration.profile import AttributeAction, Profile, UnlistedText
 
-from .pseudonyms import Pseudonyms
+from .pseudonyms import Noted, Pseudonyms
 from .table import Option, Table, table
 
 PATIENT_ID: Final = 0x00100020
@@ -138,8 +138,11 @@ class Plan:
         return self._by_rule[tag]
 
 
-def resolve(profile: Profile, key: bytes) -> Plan:
-    """Return the plan of a profile. Raises ValueError for options that exclude each other, and for a short key."""
+def resolve(profile: Profile, key: bytes, noted: Noted | None = None) -> Plan:
+    """Return the plan of a profile; pseudonyms are noted in `noted`.
+
+    Raises ValueError for options that exclude each other, and for a short key.
+    """
     options = frozenset(Option(one) for one in profile.options)
     if {Option.RETAIN_FULL_DATES, Option.RETAIN_MODIFIED_DATES} <= options:
         raise ValueError("RetainFullDates and RetainModifiedDates exclude each other: choose one")
@@ -155,7 +158,7 @@ def resolve(profile: Profile, key: bytes) -> Plan:
         options,
         found,
         entries,
-        Pseudonyms(key),
+        Pseudonyms(key, noted),
         frozenset(token.casefold() for token in profile.allowed_tokens),
         tuple(
             (re.compile("".join("[0-9A-F]" if one == "x" else one for one in tag)), _OF_RULES[rule.action])

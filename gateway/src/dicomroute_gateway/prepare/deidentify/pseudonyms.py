@@ -7,6 +7,7 @@ the key, and after every restart; with another key nothing is in common.
 import base64
 import hashlib
 import hmac
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -18,13 +19,25 @@ _DICOM_ROOT: Final = "1.2.840.10008."
 _MOST_UID_CHARACTERS: Final = 64
 
 
-class Pseudonyms:
-    """Makes pseudonyms with one key. Raises ValueError for a key of less than 32 bytes."""
+@dataclass(slots=True)
+class Noted:
+    """Which pseudonym stands for what: the most secret thing that there is here, and kept only on request."""
 
-    def __init__(self, key: bytes) -> None:
+    uids: dict[str, str] = field(default_factory=dict)
+    patient_ids: dict[bytes, str] = field(default_factory=dict)
+
+
+class Pseudonyms:
+    """Makes pseudonyms with one key, and notes them in a `noted` if there is one.
+
+    Raises ValueError for a key of less than 32 bytes.
+    """
+
+    def __init__(self, key: bytes, noted: Noted | None = None) -> None:
         if len(key) < LEAST_KEY_BYTES:
             raise ValueError(f"the key has {len(key)} bytes: it needs at least {LEAST_KEY_BYTES}")
         self._key = key
+        self._noted = noted
         self._uid = lru_cache(4096)(self._new_uid)
 
     def uid(self, uid: str) -> str:
@@ -38,12 +51,17 @@ class Pseudonyms:
         number = int.from_bytes(self._digest(b"uid", uid.encode("latin-1", "replace"))[:16], "big")
         number = number & ~(0xF << 76) | 0x8 << 76
         number = number & ~(0x3 << 62) | 0x2 << 62
+        if self._noted is not None:
+            self._noted.uids[uid] = f"2.25.{number}"
         return f"2.25.{number}"
 
     def patient_id(self, issuer: bytes, patient_id: bytes, prefix: str) -> str:
         """Return the Patient ID in the place of one; `prefix` and 16 characters of base32 (RFC 4648)."""
         digest = self._digest(b"patient", issuer, patient_id)
-        return prefix + base64.b32encode(digest[:_ID_BYTES]).decode()
+        pseudonym = prefix + base64.b32encode(digest[:_ID_BYTES]).decode()
+        if self._noted is not None:
+            self._noted.patient_ids[patient_id] = pseudonym
+        return pseudonym
 
     def shift_days(self, issuer: bytes, patient_id: bytes) -> int:
         """Return by how many days all dates of a patient move: -365 to -1."""
