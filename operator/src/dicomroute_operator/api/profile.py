@@ -64,7 +64,7 @@ class ConfigMapKeyReference(Model):
     """A key of a ConfigMap of the same namespace."""
 
     name: ObjectName = Field(description="Name of the ConfigMap.")
-    key: Key = Field(description="Key in it.")
+    key: Key = Field(description="Key in the ConfigMap.")
 
 
 class PatientIDSource(StrEnum):
