@@ -91,9 +91,7 @@ def _original_uid(instance: Instance, result: bytes) -> bytes:
 
 
 def _date(instance: Instance, result: bytes) -> bytes:
-    return _put(0x00080025, "DA", next(text for text in instance.dates.values() if len(text) == 8).encode())(
-        instance, result
-    )
+    return _put(0x00080025, "DA", next(iter(instance.dates.values()))[:8].encode())(instance, result)
 
 
 DEFECTS: dict[str, Defect] = {
