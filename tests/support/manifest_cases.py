@@ -67,7 +67,7 @@ def _object(action: str, **fields: Any) -> Json:
     return {"name": "a", "action": action, **fields}
 
 
-REGION = {"x": 0, "y": 0, "width": 10, "height": 10}
+REGION = {"left": 0, "top": 0, "width": 10, "height": 10}
 ARCHIVE = {"kind": "CloudTarget", "name": "archive"}
 
 

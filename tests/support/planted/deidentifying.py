@@ -15,7 +15,7 @@ MASKS = ObjectRule(
     name="text",
     sop_class_uids=[STORAGE + one for one in SHOWN],
     action=ObjectAction.MASK,
-    regions=[Region(x=0, y=0, width=20, height=1)],
+    regions=[Region(left=0, top=0, width=20, height=1)],
 )
 
 

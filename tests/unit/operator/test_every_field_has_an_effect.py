@@ -70,7 +70,7 @@ BASES: dict[str, Json] = {
                 "name": "screens",
                 "sopClassUIDs": ["1.2.840.10008.5.1.4.1.1.7"],
                 "action": "Mask",
-                "regions": [{"x": 0, "y": 0, "width": 10, "height": 10}],
+                "regions": [{"left": 0, "top": 0, "width": 10, "height": 10}],
             }
         ],
     ),

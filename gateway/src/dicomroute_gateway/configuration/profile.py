@@ -41,8 +41,8 @@ class AttributeRule(Section):
 class Region(Section):
     """A rectangle of pixels; the first column and the first row are 0."""
 
-    x: int = Field(ge=0)
-    y: int = Field(ge=0)
+    left: int = Field(ge=0)
+    top: int = Field(ge=0)
     width: int = Field(ge=1)
     height: int = Field(ge=1)
 

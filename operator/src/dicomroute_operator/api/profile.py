@@ -148,8 +148,8 @@ class AttributeRule(Model):
 class Region(Model):
     """A rectangle of pixels to blacken, in every frame."""
 
-    x: int = Field(ge=0, le=65535, description="Its first column, counted from 0.")
-    y: int = Field(ge=0, le=65535, description="Its first row, counted from 0.")
+    left: int = Field(ge=0, le=65535, description="Its first column, counted from 0.")
+    top: int = Field(ge=0, le=65535, description="Its first row, counted from 0.")
     width: int = Field(ge=1, le=65536, description="How many columns it has.")
     height: int = Field(ge=1, le=65536, description="How many rows it has.")
 

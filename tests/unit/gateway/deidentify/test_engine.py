@@ -180,7 +180,7 @@ def test_a_profile_on_hold_passes_nothing() -> None:
 def test_a_region_is_black_in_every_frame_and_nothing_else_is(bits: int, samples: int) -> None:
     size = bits // 8 * samples
     frame = bytes(range(1, 6 * 4 * size + 1))
-    regions = [Region(x=1, y=2, width=3, height=10)]
+    regions = [Region(left=1, top=2, width=3, height=10)]
     elements = [*image(frame * 2, 4, 6, bits, samples), (0x00280008, "IS", b"2")]
     found = made(*elements, sop_class=US, objects=rule(ObjectAction.MASK, regions=regions))
     expected = bytearray(frame)

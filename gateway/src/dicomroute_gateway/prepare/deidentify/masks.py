@@ -56,8 +56,8 @@ class Masks:
         step = self.sample_bytes if self.is_planar else self.sample_bytes * self.samples
         black = _BLACK.get(self.photometric, (0,) * self.samples)
         for region in self.regions:
-            left, right = min(region.x, self.columns), min(region.x + region.width, self.columns)
-            top, bottom = min(region.y, self.rows), min(region.y + region.height, self.rows)
+            left, right = min(region.left, self.columns), min(region.left + region.width, self.columns)
+            top, bottom = min(region.top, self.rows), min(region.top + region.height, self.rows)
             if left >= right:
                 continue
             for plane in range(planes):

@@ -113,8 +113,8 @@ def _outside(subject: Subject, rule: str) -> list[Region]:
         at = 0
         for left, _, right, _ in sorted(one for one in inner if one[1] <= top and one[3] >= bottom):
             if left > at:
-                found.append(Region(x=at, y=top, width=left - at, height=bottom - top))
+                found.append(Region(left=at, top=top, width=left - at, height=bottom - top))
             at = max(at, right)
         if at < columns:
-            found.append(Region(x=at, y=top, width=columns - at, height=bottom - top))
+            found.append(Region(left=at, top=top, width=columns - at, height=bottom - top))
     return found
