@@ -14,7 +14,7 @@ from planted.corpus import DOCUMENTS, REPORTS, STORAGE, Instance, Planter
 from planted.defects import DEFECTS
 from planted.deidentifying import made_of, plan_of, result_of
 
-from dicomroute_gateway.prepare.deidentify.table import Option
+from dicomroute_gateway.configuration.profile import Option
 from dicomroute_gateway.prepare.deidentify.withheld import Reason, Withheld
 
 COPIES = int(os.environ.get("DICOMROUTE_DEID_COPIES", "2"))

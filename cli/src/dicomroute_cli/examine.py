@@ -24,6 +24,7 @@ from .manifests.world import Key, World
 _KINDS_NOT_FOUND: Final[Mapping[Reason, str]] = {
     ResolvedRefs.NODE_NOT_FOUND: "DicomNode",
     ResolvedRefs.TARGET_NOT_FOUND: "CloudTarget",
+    ResolvedRefs.PROFILE_NOT_FOUND: "DeidentificationProfile",
 }
 
 
@@ -32,7 +33,12 @@ def inputs_of(world: World, key: Key) -> RouteInputs:
     secrets = {where: frozenset(values) for where, values in world.secrets.items()}
     config_maps = {where: frozenset(values) for where, values in world.config_maps.items()}
     return gather_route(
-        world.routes[key], world.nodes.values(), world.targets.values(), secrets, config_maps=config_maps
+        world.routes[key],
+        world.nodes.values(),
+        world.targets.values(),
+        secrets,
+        config_maps=config_maps,
+        profiles=world.profiles.values(),
     )
 
 

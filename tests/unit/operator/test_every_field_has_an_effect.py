@@ -42,7 +42,13 @@ BASES: dict[str, Json] = {
                 },
             }
         ],
-        rules=[{"name": "everything", "destinations": [ARCHIVE, {**ARCHIVE, "name": "research"}, CT1]}],
+        rules=[
+            {
+                "name": "everything",
+                "destinations": [ARCHIVE, {**ARCHIVE, "name": "research"}, CT1],
+                "deidentify": {"name": "research"},
+            }
+        ],
         destinations=[
             {
                 **CT1,
@@ -195,7 +201,8 @@ def effects(documents: dict[str, Json]) -> Any:
         [DicomNode.model_validate(documents["DicomNode"]), DicomNode.model_validate(OTHER_NODE)],
         [a_target],
         {("default", "archive"): frozenset(["password"])},
-        Existing(claims=(Claim(f"spool-{a_route.metadata.name}-gw-0", "a deleted route", "1Gi"),)),
+        existing=Existing(claims=(Claim(f"spool-{a_route.metadata.name}-gw-0", "a deleted route", "1Gi"),)),
+        profiles=[a_profile],
     )
     return (
         list(render_route(inputs, SETTINGS, CREDENTIAL).manifests()),

@@ -1,13 +1,29 @@
 """How instances are de-identified: a profile of PS3.15 annex E, as the gateway is told it."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .section import Section
 
 TAG_PATTERN = r"^[0-9A-Fx]{8}$"
+
+
+class Option(StrEnum):
+    """The options of PS3.15 E.3, but Clean Recognizable Visual Features, which nothing here can do."""
+
+    CLEAN_PIXEL_DATA = "CleanPixelData"
+    CLEAN_GRAPHICS = "CleanGraphics"
+    CLEAN_STRUCTURED_CONTENT = "CleanStructuredContent"
+    CLEAN_DESCRIPTORS = "CleanDescriptors"
+    RETAIN_FULL_DATES = "RetainFullDates"
+    RETAIN_MODIFIED_DATES = "RetainModifiedDates"
+    RETAIN_PATIENT_CHARACTERISTICS = "RetainPatientCharacteristics"
+    RETAIN_DEVICE_IDENTITY = "RetainDeviceIdentity"
+    RETAIN_UIDS = "RetainUIDs"
+    RETAIN_SAFE_PRIVATE = "RetainSafePrivate"
+    RETAIN_INSTITUTION_IDENTITY = "RetainInstitutionIdentity"
 
 
 class UnlistedText(StrEnum):
@@ -72,12 +88,12 @@ class ObjectRule(Section):
 
 
 class Profile(Section):
-    """A profile. `options` are those of PS3.15 E.3, by the names of `prepare.deidentify.table.Option`."""
+    """A profile. A rule whose profile is missing has one that is on hold in its place."""
 
     namespace: str
     name: str
     edition: Literal["2026c"]
-    options: list[str] = Field(default=[])
+    options: list[Option] = Field(default=[])
     patient_id_prefix: str = ""
     keep_weekdays: bool = False
     unlisted_text: UnlistedText = UnlistedText.DUMMY
@@ -85,3 +101,9 @@ class Profile(Section):
     rules: list[AttributeRule] = Field(default=[])
     objects: list[ObjectRule] = Field(default=[])
     hold: bool = False
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_dates(self) -> Self:
+        if {Option.RETAIN_FULL_DATES, Option.RETAIN_MODIFIED_DATES} <= set(self.options):
+            raise ValueError("RetainFullDates and RetainModifiedDates exclude each other: choose one")
+        return self

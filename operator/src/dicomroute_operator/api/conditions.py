@@ -79,6 +79,11 @@ class ResolvedRefs(Reason):
         "TargetNotFound",
         "A rule names a CloudTarget that does not exist: create it, or correct the name. Its deliveries are Held.",
     )
+    PROFILE_NOT_FOUND = (
+        "ProfileNotFound",
+        "A rule names a DeidentificationProfile that does not exist: create it, or correct the name. What the rule "
+        "takes is Held.",
+    )
     NODE_HAS_NO_HOST = (
         "NodeHasNoHost",
         "A rule names a DicomNode as a destination that says not where it is called: give it a host. Its deliveries "

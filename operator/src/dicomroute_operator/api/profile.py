@@ -259,6 +259,12 @@ class DeidentificationProfileSpec(Model):
         return files
 
 
+class ProfileReference(Model):
+    """A DeidentificationProfile of the same namespace."""
+
+    name: ObjectName = Field(description="Name of the DeidentificationProfile.")
+
+
 class DeidentificationProfileStatus(Model):
     """What the operator says of a profile."""
 

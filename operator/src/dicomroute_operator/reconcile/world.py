@@ -182,6 +182,9 @@ class World:
                 continue
             inputs = RouteInputs(route)
             concerned = any((one.kind, one.name) == (key.kind, key.name) for one in inputs.destinations())
+            if key.kind == "DeidentificationProfile":
+                named = (rule.deidentify for rule in route.spec.rules)
+                concerned |= any(one is not None and one.name == key.name for one in named)
             if key.kind == "DicomNode":
                 concerned |= any(_admits(route, node) for node in versions)
             if concerned:

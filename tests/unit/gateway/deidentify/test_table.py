@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dicomroute_gateway.configuration.profile import Profile
+from dicomroute_gateway.configuration.profile import Option, Profile
 from dicomroute_gateway.prepare.deidentify.plan import Action, resolve
-from dicomroute_gateway.prepare.deidentify.table import Option, table
+from dicomroute_gateway.prepare.deidentify.table import table
 
 ROOT = Path(__file__).parents[4]
 SECOND = json.loads((ROOT / "tests/golden/deidentification/second_source.json").read_text())["rows"]

@@ -2,10 +2,11 @@
 
 from typing import Final
 
+from dicomroute_gateway.configuration.profile import Option
 from dicomroute_gateway.prepare.elements import EXPLICIT, ITEM, SEQUENCE_END, UNDEFINED, header_of
 
 from .plan import Plan
-from .table import CODES, EDITION, Option
+from .table import CODES, EDITION
 from .values import padded
 
 _BASIC: Final = ("113100", "Basic Application Confidentiality Profile")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from dicomroute_gateway.configuration.profile import UnlistedText
+from dicomroute_gateway.configuration.profile import Option, UnlistedText
 from dicomroute_gateway.prepare.elements import dictionary_vr
 from dicomroute_gateway.rules.character_sets import decode_text
 
@@ -12,7 +12,6 @@ from .dates import aged, shifted
 from .level import Level
 from .plan import TECHNICAL, Action, Plan
 from .subject import Subject
-from .table import Option
 from .values import DATES, DUMMY_TEXT, TEXT, dummy, is_proper, without_text
 
 _CODE_VALUE: Final = 0x00080100

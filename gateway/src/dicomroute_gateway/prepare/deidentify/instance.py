@@ -24,7 +24,6 @@ from .plan import Plan
 from .pseudonyms import is_uid
 from .subject import read_subject
 from .syntaxes import FRAMES
-from .table import Option
 from .withheld import Reason, Withheld
 
 _READ = {EXPLICIT_VR_LITTLE_ENDIAN: EXPLICIT, IMPLICIT_VR_LITTLE_ENDIAN: IMPLICIT}
@@ -77,8 +76,7 @@ def deidentify(
     else:
         elements = Elements(*_opened(open_data_set, length, transfer_syntax_uid))
     writing = Writing(elements, plan, subject, target, regions)
-    if Option.RETAIN_UIDS not in plan.options:
-        instance, series, study = (plan.pseudonyms.uid(uid) if uid else "" for uid in (instance, series, study))
+    instance, series, study = (plan.new_uid(uid) for uid in (instance, series, study))
     return Deidentified(subject.text(0x00080016), instance, series, study, target, _checked(writing))
 
 

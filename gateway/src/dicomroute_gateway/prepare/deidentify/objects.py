@@ -8,11 +8,10 @@ import itertools
 from collections.abc import Collection
 from typing import Final
 
-from dicomroute_gateway.configuration.profile import ObjectAction, ObjectRule, Region
+from dicomroute_gateway.configuration.profile import ObjectAction, ObjectRule, Option, Region
 
 from .plan import Plan
 from .subject import Subject
-from .table import Option
 from .withheld import Reason, Withheld
 
 _ROOT: Final = "1.2.840.10008.5.1.4.1.1."

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-from dicomroute_gateway.configuration.profile import AttributeAction, Profile, UnlistedText
+from dicomroute_gateway.configuration.profile import AttributeAction, Option, Profile, UnlistedText
 
 from .pseudonyms import Noted, Pseudonyms
-from .table import Option, Table, table
+from .table import Table, table
 
 PATIENT_ID: Final = 0x00100020
 PATIENT_NAME: Final = 0x00100010
@@ -117,6 +117,10 @@ class Plan:
     _rules: tuple[tuple[re.Pattern[str], Action], ...]
     _by_rule: dict[int, Action | None] = field(default_factory=dict, repr=False)
 
+    def new_uid(self, uid: str) -> str:
+        """Return the UID in the place of one, itself where UIDs are retained."""
+        return uid if Option.RETAIN_UIDS in self.options or not uid else self.pseudonyms.uid(uid)
+
     @property
     def removes_unlisted_dates(self) -> bool:
         """Whether no option keeps dates."""
@@ -141,11 +145,9 @@ class Plan:
 def resolve(profile: Profile, key: bytes, noted: Noted | None = None) -> Plan:
     """Return the plan of a profile; pseudonyms are noted in `noted`.
 
-    Raises ValueError for options that exclude each other, and for a short key.
+    Raises ValueError for a short key.
     """
-    options = frozenset(Option(one) for one in profile.options)
-    if {Option.RETAIN_FULL_DATES, Option.RETAIN_MODIFIED_DATES} <= options:
-        raise ValueError("RetainFullDates and RetainModifiedDates exclude each other: choose one")
+    options = frozenset(profile.options)
     found = table()
     entries = {tag: _entry(row.action, row.options, options) for tag, row in found.rows.items()}
     keeps_uids = Action.KEEP if Option.RETAIN_UIDS in options else None

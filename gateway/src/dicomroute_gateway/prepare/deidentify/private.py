@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
+from dicomroute_gateway.configuration.profile import Option
+
 from .plan import Plan
-from .table import Option
 from .values import is_proper
 
 _MOST_VALUE_BYTES: Final = 1 << 16

@@ -9,11 +9,11 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from dicomroute_gateway.configuration.profile import Option
 from dicomroute_gateway.rules.character_sets import decode_text
 
 from .plan import Plan
 from .subject import Subject
-from .table import Option
 from .values import BINARY, DATES
 from .withheld import Reason, Withheld
 

@@ -7,28 +7,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from dicomroute_gateway.configuration.profile import Option
+
 EDITION: Final = "2026c"
-
-
-class Option(StrEnum):
-    """The options of PS3.15 E.3, but Clean Recognizable Visual Features, which nothing here can do."""
-
-    CLEAN_PIXEL_DATA = "CleanPixelData"
-    CLEAN_GRAPHICS = "CleanGraphics"
-    CLEAN_STRUCTURED_CONTENT = "CleanStructuredContent"
-    CLEAN_DESCRIPTORS = "CleanDescriptors"
-    RETAIN_FULL_DATES = "RetainFullDates"
-    RETAIN_MODIFIED_DATES = "RetainModifiedDates"
-    RETAIN_PATIENT_CHARACTERISTICS = "RetainPatientCharacteristics"
-    RETAIN_DEVICE_IDENTITY = "RetainDeviceIdentity"
-    RETAIN_UIDS = "RetainUIDs"
-    RETAIN_SAFE_PRIVATE = "RetainSafePrivate"
-    RETAIN_INSTITUTION_IDENTITY = "RetainInstitutionIdentity"
 
 
 CODES: Final = {
