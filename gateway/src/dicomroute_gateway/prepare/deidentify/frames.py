@@ -18,8 +18,8 @@ _SOS: Final = 0xDA
 _ALONE: Final = frozenset((0x01, *range(0xD0, 0xD8)))
 _COLOUR: Final = ((0xE0, b"JFIF\0", 16), (0xEE, b"Adobe", 14), (0xE8, b"mrfx", 9))
 """Marker, identifier and length in bytes of APPn segments without room for anything else."""
-_MARKER: Final = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
-_MARKER_LS: Final = re.compile(rb"\xff+[\x80-\xfe]", re.DOTALL)
+_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_MARKER_LS: Final = re.compile(rb"\xff[\x80-\xfe]", re.DOTALL)
 """Within coded data: in JPEG-LS a bit 0 follows each 0xFF (ISO/IEC 14495-1 A.1)."""
 _JPEG_LS: Final = 0xF7
 _SOT: Final = 0x90
