@@ -519,6 +519,7 @@ def test_a_warning_in_place_of_a_refusal() -> None:
     }
     assert {name for name, action in actions.items() if action == ["Warn"]} == {
         "dicomroute-writers-cloudtargets",
+        "dicomroute-writers-deidentificationprofiles",
         "dicomroute-writers-dicomnodes",
         "dicomroute-writers-dicomroutes",
     }

@@ -59,8 +59,8 @@ class Delivering:
         self._target = {"kind": "CloudTarget", "name": "archive", "url": server.url, "auth": {"type": "None"}, **target}
         self._content_attempts = content_attempts
         self.spool = Spool(folder / "spool", 1 << 40, 90)
-        self.preparing = Preparing(self.spool)
         self._secrets = folder / "secrets"
+        self.preparing = Preparing(self.spool, self._secrets)
         self._offered: list[int] = []
         self.worker = self._new_worker()
 

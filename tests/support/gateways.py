@@ -15,6 +15,7 @@ from processes import Process
 
 from dicomroute_cli.examine import inputs_of
 from dicomroute_cli.manifests.world import load_world
+from dicomroute_cli.supervise import mounted_files
 from dicomroute_operator.render.gateway_configuration import configuration_text, gateway_configuration
 
 
@@ -25,8 +26,13 @@ def prepare(folder: Path, documents: Sequence[Json]) -> list[str]:
     world = load_world([folder / "manifests.yaml"])
     assert world.findings == []
     (key,) = world.routes
+    inputs = inputs_of(world, key)
+    for name, values in mounted_files(world, inputs).items():
+        (folder / "secrets" / name).mkdir(exist_ok=True)
+        for key_, value in values.items():
+            (folder / "secrets" / name / key_).write_bytes(value)
     configuration = folder / "configuration.json.new"
-    configuration.write_text(configuration_text(gateway_configuration(inputs_of(world, key))))
+    configuration.write_text(configuration_text(gateway_configuration(inputs)))
     configuration.rename(folder / "configuration.json")
     (folder / "token").write_text("an-example-token")
     return [

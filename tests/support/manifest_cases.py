@@ -63,6 +63,15 @@ def _window(**fields: Any) -> Json:
     return {"name": "day", "start": "07:00", "end": "19:00", "maxBytesPerSecond": 2048, **fields}
 
 
+def _attributes(*tags: str) -> Json:
+    return {"name": "a", "tags": list(tags), "action": "Keep"}
+
+
+def _object(action: str, **fields: Any) -> Json:
+    return {"name": "a", "action": action, **fields}
+
+
+REGION = {"left": 0, "top": 0, "width": 10, "height": 10}
 ARCHIVE = {"kind": "CloudTarget", "name": "archive"}
 
 
@@ -787,6 +796,47 @@ CASES: list[Case] = [
     Case("CloudTarget", "spec.answers", {"duplicateReasons": [7, 7]}, "7"),
     Case("CloudTarget", "spec", _azure(answers={"permanentReasons": [1]}), "answers is for provider Generic"),
     *_table("CloudTarget", "spec.accepts", ["Any", "DeidentifiedOnly"], ["All"], "DeidentifiedOnly"),
+    # How instances are de-identified.
+    *_table("DeidentificationProfile", "spec.edition", ["2026c"], ["2023e"], "2026c"),
+    Case("DeidentificationProfile", "spec.keySecretRef", REMOVED, "keySecretRef"),
+    *_table(
+        "DeidentificationProfile",
+        "spec.options",
+        [[], ["RetainUIDs", "RetainFullDates"]],
+        [["RetainAll"]],
+        "RetainUIDs",
+    ),
+    Case("DeidentificationProfile", "spec.options", ["RetainFullDates", "RetainModifiedDates"], "exclude each other"),
+    Case("DeidentificationProfile", "spec.options", ["CleanRecognizableVisualFeatures"], "faces are not removed"),
+    Case("DeidentificationProfile", "spec.options", ["CleanDescriptors"], "allowedTokensRef"),
+    *_table("DeidentificationProfile", "spec.patientID.prefix", ["", "STUDY-1."], ["A B", "Ä"], "a prefix has"),
+    Case("DeidentificationProfile", "spec.patientID.prefix", "x" * 17, "16"),
+    *_table("DeidentificationProfile", "spec.patientID.source", ["Hash"], ["Table"], "Hash"),
+    *_table("DeidentificationProfile", "spec.unlistedText", ["Dummy", "Remove", "Keep"], ["Ignore"], "Dummy"),
+    *_table(
+        "DeidentificationProfile",
+        "spec.rules",
+        [[_attributes("0008103E")], [_attributes("0018xxxx", "00081030")]],
+        [[_attributes("0008,103E")], [_attributes("0008103e")]],
+        "8",
+    ),
+    Case("DeidentificationProfile", "spec.rules", [_attributes("00191023")], "RetainSafePrivate"),
+    Case("DeidentificationProfile", "spec.rules", [_attributes("0008103E"), _attributes("0008103E")], "a"),
+    Case("DeidentificationProfile", "spec.rules", [{**_attributes("0008103E"), "action": "Encrypt"}], "Keep"),
+    *_table(
+        "DeidentificationProfile",
+        "spec.objects",
+        [
+            [_object("Pass")],
+            [_object("Quarantine", modalities=["US"])],
+            [_object("Mask", regions=[REGION])],
+            [_object("Mask", outsideUltrasoundRegions=True)],
+        ],
+        [[_object("Mask")], [_object("Mask", regions=[])]],
+        "Mask needs regions",
+    ),
+    Case("DeidentificationProfile", "spec.objects", [_object("Pass", regions=[REGION])], "action: Mask alone"),
+    Case("DeidentificationProfile", "spec.objects", [_object("Mask", regions=[{**REGION, "width": 0}])], "1"),
     # What is missing or unknown.
     Case("CloudTarget", "spec.auth", REMOVED, "auth"),
     Case("CloudTarget", "spec.url", REMOVED, "url"),

@@ -7,7 +7,12 @@ from typing import Any
 Json = dict[str, Any]
 
 API_VERSION = "dicomroute.dev/v1alpha1"
-PLURALS = {"DicomRoute": "dicomroutes", "DicomNode": "dicomnodes", "CloudTarget": "cloudtargets"}
+PLURALS = {
+    "DicomRoute": "dicomroutes",
+    "DicomNode": "dicomnodes",
+    "CloudTarget": "cloudtargets",
+    "DeidentificationProfile": "deidentificationprofiles",
+}
 
 
 def route(**spec: Any) -> Json:
@@ -46,6 +51,16 @@ def target(**spec: Any) -> Json:
     }
 
 
+def profile(**spec: Any) -> Json:
+    """Return a small DeidentificationProfile; `spec` replaces fields of its spec."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "DeidentificationProfile",
+        "metadata": {"name": "research"},
+        "spec": {"edition": "2026c", "keySecretRef": {"name": "research", "key": "key"}, **spec},
+    }
+
+
 def tls_secret(name: str, certificate: Path, key: Path) -> Json:
     """Return a Secret with a certificate and its key, as cert-manager writes it."""
     data = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
@@ -59,7 +74,7 @@ def ca_bundle(name: str, pem: str) -> tuple[Json, Json]:
     return document, {"kind": "ConfigMap", "name": name, "key": "ca.crt"}
 
 
-BASES = {"DicomRoute": route, "DicomNode": node, "CloudTarget": target}
+BASES = {"DicomRoute": route, "DicomNode": node, "CloudTarget": target, "DeidentificationProfile": profile}
 
 
 class _Removed:

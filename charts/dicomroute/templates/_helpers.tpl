@@ -57,10 +57,10 @@ cluster looks at that (OwnerReferencesPermissionEnforcement, as OpenShift does).
 */ -}}
 {{- define "dicomroute.rules" -}}
 - apiGroups: [dicomroute.dev]
-  resources: [dicomroutes, dicomnodes, cloudtargets]
+  resources: [dicomroutes, dicomnodes, cloudtargets, deidentificationprofiles]
   verbs: [list, watch]
 - apiGroups: [dicomroute.dev]
-  resources: [dicomroutes/status, dicomnodes/status, cloudtargets/status]
+  resources: [dicomroutes/status, dicomnodes/status, cloudtargets/status, deidentificationprofiles/status]
   verbs: [patch]
 - apiGroups: [apps]
   resources: [statefulsets]

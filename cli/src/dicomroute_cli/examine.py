@@ -24,6 +24,7 @@ from .manifests.world import Key, World
 _KINDS_NOT_FOUND: Final[Mapping[Reason, str]] = {
     ResolvedRefs.NODE_NOT_FOUND: "DicomNode",
     ResolvedRefs.TARGET_NOT_FOUND: "CloudTarget",
+    ResolvedRefs.PROFILE_NOT_FOUND: "DeidentificationProfile",
 }
 
 
@@ -32,7 +33,12 @@ def inputs_of(world: World, key: Key) -> RouteInputs:
     secrets = {where: frozenset(values) for where, values in world.secrets.items()}
     config_maps = {where: frozenset(values) for where, values in world.config_maps.items()}
     return gather_route(
-        world.routes[key], world.nodes.values(), world.targets.values(), secrets, config_maps=config_maps
+        world.routes[key],
+        world.nodes.values(),
+        world.targets.values(),
+        secrets,
+        config_maps=config_maps,
+        profiles=world.profiles.values(),
     )
 
 
@@ -55,7 +61,7 @@ def _rule_findings(world: World, key: Key) -> list[Finding]:
     file = world.file_of(key[0], "DicomRoute", key[1])
     findings = []
     for rule in route.spec.rules:
-        for field, check in _parts(rule):
+        for field, check in _parts(rule, inputs_of(world, key)):
             try:
                 check()
             except ExpressionError as error:
@@ -64,11 +70,11 @@ def _rule_findings(world: World, key: Key) -> list[Finding]:
     return findings
 
 
-def _parts(rule: Rule) -> Iterator[tuple[str, Callable[[], object]]]:
+def _parts(rule: Rule, inputs: RouteInputs) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield the fields of a rule that the gateway compiles, each with what raises ExpressionError where it cannot."""
     if rule.when:
         yield "when", partial(compile_expression, rule.when)
-    for step in steps(rule):
+    for step in steps(rule, inputs):
         for index, change in enumerate(step.get("changes", ())):
             one = Transform(changes=(Change.model_validate(change),))
             yield f"transform[{index}]", partial(compile_transform, one)

@@ -14,6 +14,7 @@ _MODULES: Final = {
     "validate": "validate",
     "run": "run",
     "explain": "explain",
+    "deidentify": "deidentify",
     "salvage": "salvage",
     "refused": "refused",
     "ledger": "ledger",

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from pydicom.datadict import keyword_for_tag
 
-from dicomroute_gateway.configuration.recipe import Recipe, Transcode, Transform
+from dicomroute_gateway.configuration.recipe import Deidentify, Recipe, Transcode, Transform
 from dicomroute_gateway.prepare.elements import EXPLICIT, IMPLICIT
 from dicomroute_gateway.prepare.failures import TranscodingFailed, TreatmentFailed
 from dicomroute_gateway.prepare.places import places
@@ -49,6 +49,9 @@ def differences(instance: InstanceFile, recipe: Recipe, came: Came) -> list[dict
                     after = _copy(transform(source, compile_transform(step), came))
                 case Transcode():
                     pass  # no value changes
+                case Deidentify():
+                    name = step.profile.name
+                    return f"de-identified by profile {name}: `dicomroute deidentify --profile {name}` shows the result"
         return list(_compared(_elements(before, syntax), _elements(after, syntax)))
     except (TranscodingFailed, TreatmentFailed) as error:
         return str(error)

@@ -49,7 +49,9 @@ def queue(spool: Spool, tmp_path: Path) -> Queue:
     configuration = load(text, compile_rules).configuration
     active = Active(configuration, compile_rules(configuration.rules))
     return Queue(
-        spool, Deliverer(spool, Preparing(spool), lambda: configuration, _no_transport, Measures()), lambda: active
+        spool,
+        Deliverer(spool, Preparing(spool, Path()), lambda: configuration, _no_transport, Measures()),
+        lambda: active,
     )
 
 

@@ -78,9 +78,10 @@ def test_the_health_of_a_target(scripts: dict[str, str], document: dict[str, Any
     assert health(scripts["CloudTarget"], document)[0] == expected
 
 
-def test_the_health_of_a_node(scripts: dict[str, str]) -> None:
-    assert health(scripts["DicomNode"], written((Accepted.ACCEPTED, True)))[0] == "Healthy"
-    assert health(scripts["DicomNode"], {"metadata": {"generation": 1}})[0] == "Progressing"
+@pytest.mark.parametrize("kind", ["DicomNode", "DeidentificationProfile"])
+def test_the_health_of_what_routes_name(scripts: dict[str, str], kind: str) -> None:
+    assert health(scripts[kind], written((Accepted.ACCEPTED, True)))[0] == "Healthy"
+    assert health(scripts[kind], {"metadata": {"generation": 1}})[0] == "Progressing"
 
 
 def test_every_kind_has_its_script(scripts: dict[str, str]) -> None:

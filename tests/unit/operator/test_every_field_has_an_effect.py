@@ -4,17 +4,20 @@ from typing import Any
 
 import pytest
 from auths import MEMBERS, auth
-from manifests import Json, changed, node, route, target
+from manifests import Json, changed, node, profile, route, target
 
 from dicomroute_operator.api.crd import RESOURCES, open_api_schema
 from dicomroute_operator.api.inputs import Claim, Existing
 from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.profile import DeidentificationProfile
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
+from dicomroute_operator.checks.profile import check_profile
 from dicomroute_operator.checks.route import check_route
 from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.gather.route import gather_route
 from dicomroute_operator.render.objects import AdminCredential
+from dicomroute_operator.render.profile import render_profile
 from dicomroute_operator.render.route import render_route
 from dicomroute_operator.render.settings import RenderSettings
 
@@ -45,7 +48,13 @@ BASES: dict[str, Json] = {
                 },
             }
         ],
-        rules=[{"name": "everything", "destinations": [ARCHIVE, {**ARCHIVE, "name": "research"}, CT1]}],
+        rules=[
+            {
+                "name": "everything",
+                "destinations": [ARCHIVE, {**ARCHIVE, "name": "research"}, CT1],
+                "deidentify": {"name": "research"},
+            }
+        ],
         destinations=[
             {
                 **CT1,
@@ -70,6 +79,18 @@ BASES: dict[str, Json] = {
             "spool": {"encryption": {"keySecretRef": {"name": "spool-key", "key": "keys"}}},
             "podTemplate": {"spec": {"tolerations": [TOLERATION], "imagePullSecrets": [{"name": "pull"}], **FURTHER}},
         },
+    ),
+    "DeidentificationProfile": profile(
+        allowedTokensRef={"name": "words", "key": "words"},
+        rules=[{"name": "keep-protocol", "tags": ["00181030"], "action": "Keep"}],
+        objects=[
+            {
+                "name": "screens",
+                "sopClassUIDs": ["1.2.840.10008.5.1.4.1.1.7"],
+                "action": "Mask",
+                "regions": [{"left": 0, "top": 0, "width": 10, "height": 10}],
+            }
+        ],
     ),
     "DicomNode": node(
         aeTitle="CT1",
@@ -140,6 +161,12 @@ OTHER: dict[str, Any] = {
     "spec.host": "ct-2.example",
     "spec.rules.0.transform.0.set.vr": "LO",
     "spec.rules.0.transform.0.replace.vr": "LO",
+    # There is one edition, and one source of pseudonyms.
+    "spec.edition": None,
+    "spec.patientID.source": None,
+    "spec.options": ["RetainUIDs"],
+    "spec.rules.0.tags": ["0008103E"],
+    "spec.rules.0.action": "Remove",
 }
 
 
@@ -191,17 +218,22 @@ def other_value(path: str, schema: Json) -> Any:
 def effects(documents: dict[str, Json]) -> Any:
     a_route = DicomRoute.model_validate(documents["DicomRoute"])
     a_target = CloudTarget.model_validate(documents["CloudTarget"])
+    a_profile = DeidentificationProfile.model_validate(documents["DeidentificationProfile"])
     inputs = gather_route(
         a_route,
         [DicomNode.model_validate(documents["DicomNode"]), DicomNode.model_validate(OTHER_NODE)],
         [a_target],
         {("default", "archive"): frozenset(["password"])},
-        Existing(claims=(Claim(f"spool-{a_route.metadata.name}-gw-0", "a deleted route", "1Gi"),)),
+        existing=Existing(claims=(Claim(f"spool-{a_route.metadata.name}-gw-0", "a deleted route", "1Gi"),)),
+        profiles=[a_profile],
     )
     return (
         list(render_route(inputs, SETTINGS, CREDENTIAL).manifests()),
         check_route(inputs),
         check_target(a_target),
+        render_profile(a_profile),
+        check_profile(a_profile),
+        a_profile.spec.files,
     )
 
 

@@ -29,10 +29,16 @@ def validate(filename: Manifests, output: Output = Format.TABLE) -> None:
     else:
         for one in findings:
             print(f"{'' if one.is_error else 'warning: '}{one}")
-    if not errors and not (world.routes or world.nodes or world.targets):
-        raise Failure("there is nothing to validate: no DicomRoute, DicomNode or CloudTarget", 2)
+    counts = (
+        (world.routes, "DicomRoute"),
+        (world.nodes, "DicomNode"),
+        (world.targets, "CloudTarget"),
+        (world.profiles, "DeidentificationProfile"),
+    )
+    if not errors and not any(found for found, _ in counts):
+        raise Failure("there is nothing to validate: no DicomRoute, DicomNode, CloudTarget or profile", 2)
     if errors:
         raise Failure(f"{len(errors)} finding{'s' if len(errors) > 1 else ''}", 2)
     if output is Format.TABLE:
-        counts = ((world.routes, "DicomRoute"), (world.nodes, "DicomNode"), (world.targets, "CloudTarget"))
-        print("valid: " + ", ".join(f"{len(found)} {kind}" for found, kind in counts))
+        shown = counts if world.profiles else counts[:3]
+        print("valid: " + ", ".join(f"{len(found)} {kind}" for found, kind in shown))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dicomroute_operator.api.crd import model_of, open_api_schema
+from dicomroute_operator.api.crd import RESOURCES, Kind, model_of, open_api_schema
 from dicomroute_operator.api.meta import API_VERSION, GROUP, rules
 from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.profile import DeidentificationProfile
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 
@@ -66,6 +67,7 @@ class World:
     routes: dict[Key, DicomRoute] = field(default_factory=dict)
     nodes: dict[Key, DicomNode] = field(default_factory=dict)
     targets: dict[Key, CloudTarget] = field(default_factory=dict)
+    profiles: dict[Key, DeidentificationProfile] = field(default_factory=dict)
     secrets: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
     config_maps: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
     invalid: set[tuple[str, str, str]] = field(default_factory=set)
@@ -102,10 +104,11 @@ def _take_resource(world: World, document: Document) -> None:
     version = document.data.get("apiVersion", "(no apiVersion)")
     if version != API_VERSION or model is None:
         what = f"{version} {document.kind}"
-        message = f"there is no {what}: use {API_VERSION} with the kind DicomRoute, DicomNode or CloudTarget"
+        *kinds, last = [one.model.kind for one in RESOURCES]
+        message = f"there is no {what}: use {API_VERSION} with the kind {', '.join(kinds)} or {last}"
         world.findings.append(Finding(document.file, document.name, "kind", message))
         return
-    assert issubclass(model, DicomRoute | DicomNode | CloudTarget)
+    assert issubclass(model, DicomRoute | DicomNode | CloudTarget | DeidentificationProfile)
     data, errors = checked(model, document.data)
     if errors:
         world.findings += [Finding(document.file, document.name, where, what) for where, what in errors]
@@ -124,11 +127,11 @@ def _take_resource(world: World, document: Document) -> None:
             world.nodes[key] = resource
         case CloudTarget():
             world.targets[key] = resource
+        case DeidentificationProfile():
+            world.profiles[key] = resource
 
 
-def checked(
-    model: type[DicomRoute] | type[DicomNode] | type[CloudTarget], data: dict[str, Any]
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def checked(model: Kind, data: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Return an object with the defaults of its schema, and the field and sentence of everything that is wrong."""
     schema = open_api_schema(model)
     schema["properties"]["metadata"] = _METADATA_SCHEMA

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
+from .profile import Profile
 from .section import Section
 
 
@@ -59,7 +60,19 @@ class Transform(Section):
     changes: tuple[Change, ...]
 
 
-Step = Annotated[Transcode | Transform, Field(discriminator="step")]
+class Deidentify(Section):
+    """The same instance de-identified (PS3.15 annex E); files are SECRET/KEY and ConfigMap-NAME/KEY.
+
+    `allowed_tokens_file` has the words that cleaning keeps, "" where the profile names none.
+    """
+
+    step: Literal["Deidentify"] = "Deidentify"
+    profile: Profile
+    key_file: str
+    allowed_tokens_file: str = ""
+
+
+Step = Annotated[Transcode | Transform | Deidentify, Field(discriminator="step")]
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,11 @@ class Recipe:
     def id(self) -> str:
         """The first 64 bits of the SHA-256 of its canonical form, in hexadecimal; "" without a step."""
         return hashlib.sha256(self.form).hexdigest()[:16] if self.steps else ""
+
+    @property
+    def deidentifies(self) -> bool:
+        """Whether what it makes is de-identified."""
+        return any(isinstance(step, Deidentify) for step in self.steps)
 
 
 AS_IT_CAME: Final = Recipe()

@@ -15,6 +15,18 @@ def waits_for_a_person(reason: str) -> bool:
     return reason not in ("", OUTSIDE_WINDOW)
 
 
+def takes_deidentified_only(destination: str, configuration: Configuration) -> bool:
+    """Return whether a destination (KIND/NAME) is sent what a de-identifying recipe has made and nothing else."""
+    known = next((d for d in configuration.destinations if str(d.key) == destination), None)
+    return isinstance(known, CloudTargetDestination) and known.accepts is Accepts.DEIDENTIFIED_ONLY
+
+
+def _is_deidentified_for(destination: str, configuration: Configuration) -> bool:
+    """Return whether every rule that names a destination de-identifies what it takes."""
+    rules = [rule for rule in configuration.rules.rules if destination in map(str, rule.destinations)]
+    return bool(rules) and all(rule.recipe.deidentifies for rule in rules)
+
+
 def held(destination: str, configuration: Configuration, now: float) -> str:
     """Return why deliveries to `destination` (KIND/NAME) are held, or "" when they are made.
 
@@ -26,6 +38,6 @@ def held(destination: str, configuration: Configuration, now: float) -> str:
     known = next((d for d in configuration.destinations if str(d.key) == destination), None)
     if known is None:
         return NO_SUCH_DESTINATION
-    if isinstance(known, CloudTargetDestination) and known.accepts is Accepts.DEIDENTIFIED_ONLY:
+    if takes_deidentified_only(destination, configuration) and not _is_deidentified_for(destination, configuration):
         return NOT_DEIDENTIFIED
     return OUTSIDE_WINDOW if bytes_per_second(known.bandwidth, now) == 0 else ""

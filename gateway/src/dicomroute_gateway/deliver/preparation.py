@@ -12,6 +12,7 @@ from dicomroute_gateway.prepare.failures import DecoderDied, TranscodingFailed, 
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
 
+from .holding import NOT_DEIDENTIFIED
 from .outcome import Outcome, Verdict
 from .transport import Due, Item
 
@@ -29,8 +30,11 @@ class Unprepared:
     sentence: str
 
 
-async def prepare(preparing: Preparing, due: Due) -> Item | Unprepared:
-    """Return a delivery with the parcel that is sent; the parcel of a treated one is whole and safe by then."""
+async def prepare(preparing: Preparing, due: Due, *, deidentified_only: bool = False) -> Item | Unprepared:
+    """Return a delivery with the parcel that is sent; the parcel of a treated one is whole and safe by then.
+
+    With `deidentified_only` what no de-identifying recipe has made is withheld, whatever was promised before.
+    """
     recipe = due.delivery.recipe
     try:
         if recipe:
@@ -42,6 +46,9 @@ async def prepare(preparing: Preparing, due: Due) -> Item | Unprepared:
         return _withheld(error)
     except Exception as error:
         return unprepared(error)
+    if deidentified_only and not parcel.recipe.deidentifies:
+        sentence = "it was accepted before its destination was to get de-identified instances alone, and is not one"
+        return Unprepared(Outcome(Verdict.WITHHELD, NOT_DEIDENTIFIED), sentence)
     fault = parcel.file.fault()
     return unprepared(fault) if fault is not None else Item(due.received, due.delivery, parcel)
 

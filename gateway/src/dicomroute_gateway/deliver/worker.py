@@ -29,7 +29,7 @@ from dicomroute_gateway.spool.views import Owed
 from .attempt import CONTENT, after, apart, may_be_its_own
 from .backoff import SOON_ATTEMPTS, full_jitter, soon
 from .delivery_log import log_attempted, names_of
-from .holding import held
+from .holding import held, takes_deidentified_only
 from .judging import Judge, Judgement
 from .line import Line, Turn
 from .outcome import Outcome, Verdict
@@ -313,7 +313,8 @@ class Worker:
         self._changed.set()
 
     async def _send(self, batch: list[Due]) -> AsyncGenerator[Sent]:
-        prepared = [await prepare(self._preparing, due) for due in batch]
+        strict = takes_deidentified_only(self.destination, self._configuration())
+        prepared = [await prepare(self._preparing, due, deidentified_only=strict) for due in batch]
         items = [one for one in prepared if isinstance(one, Item)]
         if faults := {index: one for index, one in enumerate(prepared) if isinstance(one, Unprepared)}:
             sentence = next(iter(faults.values())).sentence

@@ -162,7 +162,21 @@ class Elements:
 
     def value(self, size: int) -> bytes:
         """Read a value whole."""
-        return b"".join(self.blocks(size))
+        if size > BLOCK_BYTES:
+            return b"".join(self.blocks(size))
+        self.offset += size
+        value = self._file.read(size)
+        if len(value) < size:
+            raise TranscodingFailed("a value is cut off")
+        return value
+
+    def discard(self, size: int) -> None:
+        """Read beyond a value, of a file that may not be sought in."""
+        if size <= BLOCK_BYTES:
+            self.value(size)
+            return
+        for _ in self.blocks(size):
+            pass
 
     def blocks(self, size: int) -> Iterator[bytes]:
         """Read a value block by block."""
@@ -179,16 +193,29 @@ class Elements:
         self.offset += size
         self._file.seek(size, io.SEEK_CUR)
 
+    def enter_unknown(self, size: int) -> None:
+        """Go into a value of VR UN with a length that is a sequence (PS3.5 6.2.2 note 2)."""
+        end = self.offset + size
+        outer = self._levels[-1]
+        if outer.end is not None and end > outer.end:
+            raise TranscodingFailed("an element reaches beyond what holds it")
+        self._levels.append(Level(True, end, IMPLICIT, outer.is_signed, outer.bits_allocated))
+
+    def fragment(self) -> int | None:
+        """Return the length of the next item of encapsulated Pixel Data, None at its end (PS3.5 A.4)."""
+        header = self._file.read(8)
+        length: int
+        group, element, length = struct.unpack("<HHI", header) if len(header) == 8 else (0, 0, 0)
+        tag, self.offset = group << 16 | element, self.offset + 8
+        if tag == SEQUENCE_END:
+            return None
+        if tag != ITEM:
+            raise TranscodingFailed("something but a fragment in its pixels")
+        return length
+
     def skip_fragments(self) -> None:
         """Go beyond the items of encapsulated Pixel Data (PS3.5 A.4)."""
-        while True:
-            header = self._file.read(8)
-            group, element, length = struct.unpack("<HHI", header) if len(header) == 8 else (0, 0, 0)
-            tag, self.offset = group << 16 | element, self.offset + 8
-            if tag == SEQUENCE_END:
-                return
-            if tag != ITEM:
-                raise TranscodingFailed("something but a fragment in its pixels")
+        while (length := self.fragment()) is not None:
             self.skip(length)
 
 
@@ -226,7 +253,7 @@ def _vr(tag: int, is_signed: bool) -> str:
     group, element = tag >> 16, tag & 0xFFFF
     if group % 2:
         return "LO" if 0x10 <= element <= 0xFF else "UN"
-    vr = _dictionary_vr(tag)
+    vr = dictionary_vr(tag)
     if " or " not in vr:
         return vr
     if "OW" in vr:
@@ -235,7 +262,8 @@ def _vr(tag: int, is_signed: bool) -> str:
 
 
 @cache
-def _dictionary_vr(tag: int) -> str:
+def dictionary_vr(tag: int) -> str:
+    """Return the VR of an attribute in the data dictionary (PS3.6 6), UN of one that is not in it."""
     try:
         return dictionary_VR(tag)
     except KeyError:

@@ -3,16 +3,25 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Final
 
-from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Recipe, Step, Transcode, Transform
+from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Deidentify, Recipe, Step, Transcode, Transform
 from dicomroute_gateway.rules.changes import compile_transform
-from dicomroute_gateway.spool.part10 import file_head, head_length
+from dicomroute_gateway.spool.content import StoredFile
+from dicomroute_gateway.spool.part10 import PREAMBLE, file_head, head_length
 from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
 
 from .decoders import Decoders
 from .decompress import DECODED, decompress
+from .deidentify.instance import deidentify
+from .deidentify.withheld import Withheld
+from .elements import EXPLICIT, Elements
+from .failures import TreatmentFailed
 from .parcel import Parcel
+from .plans import Plans
 from .transcode import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -23,12 +32,16 @@ from .transcode import (
 )
 from .transform import Came, Source, transform
 
+_TRANSFER_SYNTAX_UID: Final = 0x00020010
+_MOST_HEAD_BYTES: Final = 1024
+
 
 class Preparing:
     """Makes what is sent of what came. Safe to use from several threads."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, secrets: Path) -> None:
         self._spool = spool
+        self._plans = Plans(secrets)
         self._decoders = Decoders()
 
     def parcel(self, received: Received) -> Parcel:
@@ -56,6 +69,8 @@ class Preparing:
                     parcel = self.in_syntax(received, parcel, step.transfer_syntax_uid)
                 case Transform():
                     parcel = self._transformed(received, parcel, step)
+                case Deidentify():
+                    parcel = self._deidentified(received, parcel, step)
         return parcel
 
     def _transformed(self, received: Received, parcel: Parcel, step: Transform) -> Parcel:
@@ -77,6 +92,36 @@ class Preparing:
                 yield from transform(source, compile_transform(step), came)
 
         return self._made(received, parcel, step, make)
+
+    def _deidentified(self, received: Received, parcel: Parcel, step: Deidentify) -> Parcel:
+        """Return a parcel with another identity. Raises as `treated` does."""
+        plan = self._plans.plan(step)
+
+        def make() -> Iterator[bytes]:
+            head = parcel.file.length - parcel.length
+            with parcel.file.open() as content:
+                try:
+                    data_set = partial(content.stream, head)
+                    made = deidentify(data_set, parcel.length, parcel.transfer_syntax_uid, plan, self._decoders)
+                    yield file_head(made.sop_class_uid, made.sop_instance_uid, made.transfer_syntax_uid)
+                    yield from made.pieces
+                except Withheld as error:
+                    raise TreatmentFailed(error.reason, str(error)) from error
+
+        recipe = Recipe((*parcel.recipe.steps, step))
+        file = self._spool.derived(received, recipe, make)
+        sop_instance_uid, syntax = plan.new_uid(parcel.sop_instance_uid), _syntax_of(file)
+        head = head_length(parcel.sop_class_uid, sop_instance_uid, syntax)
+        return Parcel(
+            recipe,
+            parcel.sop_class_uid,
+            sop_instance_uid,
+            plan.new_uid(parcel.series_instance_uid),
+            plan.new_uid(parcel.study_instance_uid),
+            syntax,
+            file.length - head,
+            file,
+        )
 
     def _made(self, received: Received, parcel: Parcel, step: Step, make: Callable[[], Iterator[bytes]]) -> Parcel:
         """Return what one more step makes of a parcel, in the same transfer syntax; `make` yields the file."""
@@ -106,6 +151,19 @@ class Preparing:
                 yield from decompress(data_set, parcel.length, source, transfer_syntax_uid, self._decoders)
             else:
                 yield from transcode(data_set(), parcel.length, source, transfer_syntax_uid)
+
+
+def _syntax_of(file: StoredFile) -> str:
+    """Return the transfer syntax that the meta information of a file names. Raises Unreadable."""
+    with file.open() as content:
+        head = content.read_at(0, min(file.length, _MOST_HEAD_BYTES))
+    elements = Elements(BytesIO(head[len(PREAMBLE) :]), None, EXPLICIT)
+    while (found := elements.header()) is not None:
+        tag, _, size = found
+        value = elements.value(size)
+        if tag == _TRANSFER_SYNTAX_UID:
+            return value.rstrip(b"\0").decode("ascii")
+    raise AssertionError("every file that is made here says its transfer syntax")
 
 
 def other_forms(transfer_syntax_uid: str) -> tuple[str, ...]:

@@ -250,7 +250,7 @@ class Gateway:
             return None
         self._problems.solved("spool")
         tokens = TokenCache()
-        preparing = Preparing(spool)
+        preparing = Preparing(spool, settings.secrets)
         transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts)
         deliverer = Deliverer(spool, preparing, following.configuration, transports.to, self._measures)
         deliverer.start()

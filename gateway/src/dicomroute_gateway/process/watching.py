@@ -11,6 +11,7 @@ from dicomroute_gateway.configuration.model import (
     DicomNodeDestination,
     EncryptionMode,
 )
+from dicomroute_gateway.configuration.recipe import Deidentify
 from dicomroute_gateway.dicomweb.credentials.expiry import expires_time
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys, load_keys
 
@@ -67,7 +68,7 @@ class Watching:
 
 
 def secret_files(configuration: Configuration) -> list[str]:
-    """Return the mounted files (SECRET/KEY, ConfigMap-NAME/KEY) that listeners, destinations and the spool use."""
+    """Return the mounted files (SECRET/KEY, ConfigMap-NAME/KEY) that listeners, rules, destinations and spool use."""
     targets = (one for one in configuration.destinations if isinstance(one, CloudTargetDestination))
     files = {file for target in targets for file in target.files}
     archives = configuration.query_retrieve.archives if configuration.query_retrieve is not None else []
@@ -76,6 +77,8 @@ def secret_files(configuration: Configuration) -> list[str]:
     nodes += configuration.query_retrieve.move_destinations if configuration.query_retrieve is not None else []
     files.update(file for one in nodes if one.tls is not None for file in one.tls.files)
     files.update(file for one in configuration.listeners if one.tls is not None for file in one.tls.files)
+    steps = (step for rule in configuration.rules.rules for step in rule.steps if isinstance(step, Deidentify))
+    files.update(file for step in steps for file in step.files)
     if configuration.spool.encryption is not None:
         files.add(configuration.spool.encryption.key_file)
     return sorted(files)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _STREAM_BYTES: Final = 1 << 16
 UNREADABLE: Final = "SpoolUnreadable"
 RECIPE_MISSING: Final = "RecipeMissing"
-FAULTS_OF_THE_SPOOL: Final = frozenset((UNREADABLE, KEY_MISSING, RECIPE_MISSING))
+TREATMENT_KEY_MISSING: Final = "TreatmentKeyMissing"
+FAULTS_OF_THE_SPOOL: Final = frozenset((UNREADABLE, KEY_MISSING, RECIPE_MISSING, TREATMENT_KEY_MISSING))
 
 
 class Unreadable(Exception):

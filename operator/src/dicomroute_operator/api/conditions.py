@@ -99,6 +99,11 @@ class ResolvedRefs(Reason):
         "A rule or queryRetrieve names a CloudTarget that does not exist: create it, or correct the name. Its "
         "deliveries are Held; as an archive it is not asked.",
     )
+    PROFILE_NOT_FOUND = (
+        "ProfileNotFound",
+        "A rule names a DeidentificationProfile that does not exist: create it, or correct the name. What the rule "
+        "takes is Held.",
+    )
     NODE_HAS_NO_HOST = (
         "NodeHasNoHost",
         "A rule names a DicomNode as a destination that says not where it is called: give it a host. Its deliveries "
@@ -407,7 +412,7 @@ class Reconciling(Reason):
 
 
 CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
-    (Accepted, ("DicomRoute", "DicomNode", "CloudTarget")),
+    (Accepted, ("DicomRoute", "DicomNode", "CloudTarget", "DeidentificationProfile")),
     (ResolvedRefs, ("DicomRoute",)),
     (Programmed, ("DicomRoute",)),
     (Ready, ("DicomRoute",)),
@@ -426,7 +431,7 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (CredentialsInClear, ("CloudTarget",)),
     (CredentialsExpiring, ("DicomRoute", "CloudTarget")),
     (Paused, ("DicomRoute",)),
-    (Stalled, ("DicomRoute", "DicomNode", "CloudTarget")),
+    (Stalled, ("DicomRoute", "DicomNode", "CloudTarget", "DeidentificationProfile")),
     (Reconciling, ("DicomRoute",)),
 )
 """Every condition type with the kinds that carry it."""

@@ -5,10 +5,14 @@ from typing import Any, Final
 
 from .meta import CATEGORY, GROUP, VERSION, Model
 from .node import DicomNode
+from .profile import DeidentificationProfile
 from .route import DicomRoute
 from .target import CloudTarget
 
 Json = dict[str, Any]
+
+
+Kind = type[DicomRoute] | type[DicomNode] | type[CloudTarget] | type[DeidentificationProfile]
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Column:
 class Resource:
     """A kind, and how kubectl names and shows it."""
 
-    model: type[DicomRoute] | type[DicomNode] | type[CloudTarget]
+    model: Kind
     plural: str
     short_name: str
     columns: tuple[Column, ...]
@@ -78,6 +82,17 @@ RESOURCES: Final = (
             _AGE,
         ),
     ),
+    Resource(
+        DeidentificationProfile,
+        "deidentificationprofiles",
+        "dprofile",
+        (
+            Column("Edition", "string", ".spec.edition", "Edition of PS3.15."),
+            Column("Options", "string", ".spec.options", "Options beside the Basic Profile."),
+            Column("Hold", "boolean", ".spec.hold", "Whether it withholds everything."),
+            _AGE,
+        ),
+    ),
 )
 
 
@@ -118,7 +133,7 @@ def crd(resource: Resource) -> Json:
     }
 
 
-def open_api_schema(model: type[DicomRoute] | type[DicomNode] | type[CloudTarget]) -> Json:
+def open_api_schema(model: Kind) -> Json:
     """Return the structural schema of a kind, with spec required and its top-level rules."""
     document = model.model_json_schema(by_alias=True)
     schema: Json = _structural(document, document.get("$defs", {}))

@@ -9,6 +9,7 @@ from .files import files_of
 from .listener import Listener, NodeSelector, SourcePolicy
 from .meta import NodeReference
 from .node import DicomNode
+from .profile import DeidentificationProfile
 from .route import DicomRoute
 from .target import CloudTarget
 
@@ -60,6 +61,7 @@ class RouteInputs:
     route: DicomRoute
     nodes: Mapping[str, DicomNode] = field(default_factory=dict)
     targets: Mapping[str, CloudTarget] = field(default_factory=dict)
+    profiles: Mapping[str, DeidentificationProfile] = field(default_factory=dict)
     secrets: Mapping[str, frozenset[str]] | None = None
     config_maps: Mapping[str, frozenset[str]] | None = None
     existing: Existing = field(default_factory=Existing)
@@ -142,6 +144,12 @@ class RouteInputs:
             where = f"spec.listeners[{listener.name}].tls"
             for one in files_of(listener.tls, where):
                 found.append(NeededFile(f"listener {listener.name}", one.field, one.kind, one.name, one.key))
+        named = dict.fromkeys(rule.deidentify.name for rule in self.route.spec.rules if rule.deidentify is not None)
+        for profile in (self.profiles[name] for name in named if name in self.profiles):
+            who = f"DeidentificationProfile {profile.metadata.name}"
+            for one in profile.spec.files:
+                field_ = f"DeidentificationProfile/{profile.metadata.name}: spec.{one.field}"
+                found.append(NeededFile(who, field_, one.kind, one.name, one.key))
         for destination in self.called():
             target, node = self.target_of(destination), self.node_of(destination)
             needed = target.files() if target is not None else files_of(node.spec.tls, "spec.tls") if node else ()

@@ -9,7 +9,17 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 CATEGORY = "dicom"
 
-_ACRONYMS = {"ae": "AE", "pdu": "PDU", "ip": "IP", "id": "ID", "url": "URL", "arn": "ARN", "ca": "CA", "dns": "DNS"}
+_ACRONYMS = {
+    "ae": "AE",
+    "pdu": "PDU",
+    "ip": "IP",
+    "id": "ID",
+    "url": "URL",
+    "uids": "UIDs",
+    "arn": "ARN",
+    "ca": "CA",
+    "dns": "DNS",
+}
 
 
 def field_name(name: str) -> str:

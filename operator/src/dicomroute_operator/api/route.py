@@ -9,6 +9,7 @@ from .delivery import Acknowledge, Destination, DestinationSettings, Ledger, Ret
 from .gateway import Gateway
 from .listener import Listener
 from .meta import ATOMIC, Model, OwnerMeta, keyed_by, rules
+from .profile import ProfileReference
 from .quantity import PATTERN
 from .query import QueryRetrieve
 from .route_status import DicomRouteStatus
@@ -69,6 +70,11 @@ class Rule(Model):
         default=[],
         description="Changes of attributes on the way to these destinations, in their order. Others get the instance "
         "as it came. A transform is no de-identification: it changes what it names and leaves everything else.",
+    )
+    deidentify: ProfileReference | None = Field(
+        default=None,
+        description="How the instances are de-identified for these destinations, after transform. What the profile "
+        "withholds is Held with its reason. Another profile, or a changed one, applies to all that waits.",
     )
 
 

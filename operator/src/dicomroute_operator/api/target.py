@@ -231,8 +231,9 @@ class CloudTargetSpec(Model):
     )
     accepts: Accepts = Field(
         default=Accepts.ANY,
-        description="What the target may be sent. DeidentifiedOnly: until something is de-identified, its deliveries "
-        "are Held with the reason NotDeidentified. Changed without a restart.",
+        description="What the target may be sent. DeidentifiedOnly: what rules de-identify and nothing else. While a "
+        "rule sends to it without deidentify, its deliveries are Held with the reason NotDeidentified. Changed without "
+        "a restart.",
     )
 
 

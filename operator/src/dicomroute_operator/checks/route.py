@@ -136,13 +136,17 @@ def conflicting_treatment(inputs: RouteInputs) -> Iterator[Finding]:
         return
     for one, other in combinations(spec.rules, 2):
         shared = [named for named in other.destinations if named in one.destinations]
-        if shared and one.transform != other.transform and not (one.when and other.when):
+        if (
+            shared
+            and (one.transform, one.deidentify) != (other.transform, other.deidentify)
+            and not (one.when and other.when)
+        ):
             yield _fault(
                 inputs,
                 Accepted.CONFLICTING_TREATMENT,
                 f"spec.rules[{other.name}].destinations",
                 f"rules {one.name} and {other.name} both send to {shared[0].kind} {shared[0].name}, with different "
-                "transforms: remove it from one of them, or give both the same",
+                "transforms or profiles: remove it from one of them, or give both the same",
             )
             return
 
@@ -219,6 +223,19 @@ def no_node_selected(inputs: RouteInputs) -> Iterator[Finding]:
 def target_not_found(inputs: RouteInputs) -> Iterator[Finding]:
     """Every target that a rule names exists."""
     yield from _not_found(inputs, DestinationKind.CLOUD_TARGET, ResolvedRefs.TARGET_NOT_FOUND)
+
+
+def profile_not_found(inputs: RouteInputs) -> Iterator[Finding]:
+    """Every profile that a rule names exists; without it nothing of what the rule takes is sent."""
+    for rule in inputs.route.spec.rules:
+        if rule.deidentify is not None and rule.deidentify.name not in inputs.profiles:
+            yield _fault(
+                inputs,
+                ResolvedRefs.PROFILE_NOT_FOUND,
+                f"spec.rules[{rule.name}].deidentify[{rule.deidentify.name}]",
+                f"there is no DeidentificationProfile {rule.deidentify.name} in the namespace: create it, or correct "
+                "the name; what the rule takes is Held until then",
+            )
 
 
 def node_has_no_host(inputs: RouteInputs) -> Iterator[Finding]:
@@ -337,6 +354,7 @@ RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
     query_client_not_found,
     archive_not_found,
     move_destination_not_found,
+    profile_not_found,
     node_has_no_host,
     file_missing,  # a target that does not exist needs no Secret yet
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from dicomroute_operator.api.inputs import Existing, RouteInputs
 from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.profile import DeidentificationProfile
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 
@@ -18,6 +19,7 @@ def gather_route(
     secrets: Keys | None = None,
     existing: Existing | None = None,
     config_maps: Keys | None = None,
+    profiles: Iterable[DeidentificationProfile] = (),
 ) -> RouteInputs:
     """Return the inputs of a route: of all objects those of its namespace.
 
@@ -28,6 +30,7 @@ def gather_route(
         route=route,
         nodes={n.metadata.name: n for n in nodes if n.metadata.namespace == namespace},
         targets={t.metadata.name: t for t in targets if t.metadata.namespace == namespace},
+        profiles={p.metadata.name: p for p in profiles if p.metadata.namespace == namespace},
         secrets=_within(namespace, secrets),
         config_maps=_within(namespace, config_maps),
         existing=existing or Existing(),

@@ -1,12 +1,16 @@
-"""Reconciles nodes and targets: nothing is made of them, but their status says how they stand."""
+"""Reconciles nodes, targets and profiles: nothing is made of them, but their status says how they stand."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.node import DicomNode, DicomNodeStatus
+from dicomroute_operator.api.profile import DeidentificationProfile, DeidentificationProfileStatus
 from dicomroute_operator.api.target import CloudTarget, CloudTargetStatus
+from dicomroute_operator.checks.finding import Finding
 from dicomroute_operator.checks.node import check_node
+from dicomroute_operator.checks.profile import check_profile
 from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.kube.client import Client
 from dicomroute_operator.kube.events import Recorder
@@ -45,10 +49,14 @@ class PeerReconciler:
         if key.kind == "DicomNode":
             node = self._world.nodes.get(key)
             if node is not None:
-                before = node.status.conditions if node.status is not None else []
-                generation, stamp = node.metadata.generation, now.strftime("%Y-%m-%dT%H:%M:%SZ")
-                conditions = settle(with_progress(first_of_each_type(check_node(node))), before, generation, stamp)
+                generation, conditions = _settled(node, check_node(node), now)
                 await self._publish(key, node, DicomNodeStatus(observed_generation=generation, conditions=conditions))
+        elif key.kind == "DeidentificationProfile":
+            profile = self._world.profiles.get(key)
+            if profile is not None:
+                generation, conditions = _settled(profile, check_profile(profile), now)
+                status = DeidentificationProfileStatus(observed_generation=generation, conditions=conditions)
+                await self._publish(key, profile, status)
         else:
             target = self._world.targets.get(key)
             # Of a target that routes of another operator use, that one hears.
@@ -68,7 +76,10 @@ class PeerReconciler:
         return replace(said, is_stale=silent > STALE_SECONDS)
 
     async def _publish(
-        self, key: Key, one: DicomNode | CloudTarget, status: DicomNodeStatus | CloudTargetStatus
+        self,
+        key: Key,
+        one: DicomNode | CloudTarget | DeidentificationProfile,
+        status: DicomNodeStatus | CloudTargetStatus | DeidentificationProfileStatus,
     ) -> None:
         if status == one.status or one.metadata.deletion_timestamp is not None:
             return
@@ -83,3 +94,12 @@ class PeerReconciler:
         current = store.get(key)
         if current is not None and current.metadata.uid == one.metadata.uid:
             store[key] = current.model_copy(update={"status": status})
+
+
+def _settled(
+    one: DicomNode | DeidentificationProfile, findings: list[Finding], now: datetime
+) -> tuple[int, list[Condition]]:
+    """Return the generation that conditions speak of, and the conditions."""
+    before = one.status.conditions if one.status is not None else []
+    generation, stamp = one.metadata.generation, now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return generation, settle(with_progress(first_of_each_type(findings)), before, generation, stamp)

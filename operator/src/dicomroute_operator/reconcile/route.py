@@ -203,7 +203,13 @@ class RouteReconciler:
             rivals=rivals_of(route, self._world.routes.values()),
             unmounted=frozenset(name for report in reports for name in report.unmounted_secrets),
         )
-        return gather_route(route, self._world.nodes.values(), self._world.targets.values(), existing=existing)
+        return gather_route(
+            route,
+            self._world.nodes.values(),
+            self._world.targets.values(),
+            existing=existing,
+            profiles=self._world.profiles.values(),
+        )
 
     async def _claims(self, key: Key, route: DicomRoute, stateful_set: Object | None) -> list[Object]:
         """Return the claims that the route would use; before it has pods also those without our label."""

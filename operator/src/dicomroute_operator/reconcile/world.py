@@ -13,6 +13,7 @@ from dicomroute_client.documents.status import StatusDocument
 from dicomroute_operator.api.crd import model_of
 from dicomroute_operator.api.inputs import RouteInputs, exclusive
 from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.profile import DeidentificationProfile
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.kube.followers import Children
@@ -77,6 +78,7 @@ class World:
     routes: dict[Key, DicomRoute] = field(default_factory=dict)
     nodes: dict[Key, DicomNode] = field(default_factory=dict)
     targets: dict[Key, CloudTarget] = field(default_factory=dict)
+    profiles: dict[Key, DeidentificationProfile] = field(default_factory=dict)
     children: Mapping[Resource, Children] = field(default_factory=dict)
     reports: dict[tuple[str, str], Reported] = field(default_factory=dict)
     """By namespace and UID of the pod."""
@@ -197,6 +199,7 @@ class World:
             "DicomRoute": self.routes,
             "DicomNode": self.nodes,
             "CloudTarget": self.targets,
+            "DeidentificationProfile": self.profiles,
         }
         return stores[kind]
 
@@ -211,6 +214,9 @@ class World:
                 continue
             inputs = RouteInputs(route)
             concerned = any((one.kind, one.name) == (key.kind, key.name) for one in inputs.called())
+            if key.kind == "DeidentificationProfile":
+                named = (rule.deidentify for rule in route.spec.rules)
+                concerned |= any(one is not None and one.name == key.name for one in named)
             if key.kind == "DicomNode":
                 concerned |= any(_admits(route, node) for node in versions)
             if concerned:

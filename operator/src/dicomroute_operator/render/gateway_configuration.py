@@ -42,7 +42,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
         "rules": {
             "matching": str(spec.rule_matching),
             "unmatched": str(spec.unmatched),
-            "rules": [_rule(rule) for rule in spec.rules],
+            "rules": [_rule(rule, inputs) for rule in spec.rules],
         },
         "destinations": [
             found | destination_settings(route, destination)
@@ -67,14 +67,15 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
     }
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
+def _rule(rule: Rule, inputs: RouteInputs) -> dict[str, Any]:
     """Return a rule as the gateway has it; what it prepares is only said of one that prepares something."""
     found = {
         "name": rule.name,
         "when": rule.when,
         "destinations": [{"kind": str(d.kind), "name": d.name} for d in rule.destinations],
     }
-    return {**found, "steps": steps(rule)} if rule.transform else found
+    prepared = steps(rule, inputs)
+    return {**found, "steps": prepared} if prepared else found
 
 
 def configuration_text(configuration: dict[str, Any]) -> str:

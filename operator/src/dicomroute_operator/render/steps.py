@@ -2,15 +2,39 @@
 
 from typing import Any
 
+from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.route import Rule
 from dicomroute_operator.api.transform import GivenAttribute, TransformStep
 
+from . import names
+from .profile import render_profile
 
-def steps(rule: Rule) -> list[dict[str, Any]]:
+
+def steps(rule: Rule, inputs: RouteInputs) -> list[dict[str, Any]]:
     """Return the steps of a rule, none where its destinations get what came as it came."""
-    if not rule.transform:
-        return []
-    return [{"step": "Transform", "changes": [_change(step) for step in rule.transform]}]
+    found: list[dict[str, Any]] = []
+    if rule.transform:
+        found.append({"step": "Transform", "changes": [_change(step) for step in rule.transform]})
+    if rule.deidentify is not None:
+        found.append(_deidentify(rule.deidentify.name, inputs))
+    return found
+
+
+def _deidentify(name: str, inputs: RouteInputs) -> dict[str, Any]:
+    """Return the step of a profile; one that is not there lets nothing pass."""
+    profile = inputs.profiles.get(name)
+    if profile is None:
+        missing = {"namespace": inputs.route.metadata.namespace, "name": name, "edition": "2026c", "hold": True}
+        return {"step": "Deidentify", "profile": missing, "keyFile": ""}
+    key, tokens = profile.spec.key_secret_ref, profile.spec.allowed_tokens_ref
+    step = {
+        "step": "Deidentify",
+        "profile": render_profile(profile),
+        "keyFile": names.mounted_file("Secret", key.name, key.key),
+    }
+    if tokens is not None:
+        step["allowedTokensFile"] = names.mounted_file("ConfigMap", tokens.name, tokens.key)
+    return step
 
 
 def _change(step: TransformStep) -> dict[str, Any]:

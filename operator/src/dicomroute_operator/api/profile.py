@@ -1,0 +1,284 @@
+"""DeidentificationProfile: how instances are de-identified, by PS3.15 annex E."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from .files import FileReference, files_of
+from .meta import ATOMIC, SET, Conditions, Key, Model, ObjectName, OwnerMeta, SecretKeyReference, keyed_by, rules
+
+
+class Edition(StrEnum):
+    """The editions of PS3.15 whose table is here."""
+
+    E_2026C = "2026c"
+
+
+class Option(StrEnum):
+    """The options of PS3.15 E.3."""
+
+    CLEAN_PIXEL_DATA = "CleanPixelData"
+    CLEAN_RECOGNIZABLE_VISUAL_FEATURES = "CleanRecognizableVisualFeatures"
+    CLEAN_GRAPHICS = "CleanGraphics"
+    CLEAN_STRUCTURED_CONTENT = "CleanStructuredContent"
+    CLEAN_DESCRIPTORS = "CleanDescriptors"
+    RETAIN_FULL_DATES = "RetainFullDates"
+    RETAIN_MODIFIED_DATES = "RetainModifiedDates"
+    RETAIN_PATIENT_CHARACTERISTICS = "RetainPatientCharacteristics"
+    RETAIN_DEVICE_IDENTITY = "RetainDeviceIdentity"
+    RETAIN_UIDS = "RetainUIDs"
+    RETAIN_SAFE_PRIVATE = "RetainSafePrivate"
+    RETAIN_INSTITUTION_IDENTITY = "RetainInstitutionIdentity"
+
+
+class UnlistedText(StrEnum):
+    """What becomes of text in attributes that table E.1-1 has no row for."""
+
+    DUMMY = "Dummy"
+    REMOVE = "Remove"
+    KEEP = "Keep"
+
+
+class AttributeAction(StrEnum):
+    """What a rule does with an attribute."""
+
+    KEEP = "Keep"
+    REMOVE = "Remove"
+    EMPTY = "Empty"
+    DUMMY = "Dummy"
+    REPLACE_UID = "ReplaceUID"
+    SHIFT_DATE = "ShiftDate"
+    CLEAN = "Clean"
+
+
+class ObjectAction(StrEnum):
+    """What becomes of an instance as a whole."""
+
+    PASS = "Pass"  # noqa: S105
+    MASK = "Mask"
+    QUARANTINE = "Quarantine"
+
+
+class ConfigMapKeyReference(Model):
+    """A key of a ConfigMap of the same namespace."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: Key = Field(description="Key in the ConfigMap.")
+
+
+class PatientIDSource(StrEnum):
+    """Where pseudonyms of patients come from."""
+
+    HASH = "Hash"
+
+
+class PatientIDs(Model):
+    """What stands in the place of Patient ID (0010,0020) and Patient's Name (0010,0010)."""
+
+    source: PatientIDSource = Field(
+        default=PatientIDSource.HASH,
+        description="Hash: 16 characters made of issuer and Patient ID with the key. The same patient has the same one "
+        "in every gateway with the key.",
+    )
+    prefix: Annotated[
+        str,
+        Field(
+            max_length=16,
+            json_schema_extra=rules(
+                (r"self.matches(r'^[-A-Za-z0-9_.]*$')", "a prefix has letters, digits, '-', '_' and '.' alone")
+            ),
+        ),
+    ] = Field(default="", description="What pseudonyms begin with, such as the name of a study.")
+
+
+class Dates(Model):
+    """How dates are shifted with the option RetainModifiedDates: by one number of days for a patient, up to a year."""
+
+    keep_weekdays: bool = Field(
+        default=False, description="Shift by whole weeks, so that a Monday stays a Monday. There are 53 shifts then."
+    )
+
+
+TagPattern = Annotated[
+    str,
+    Field(
+        min_length=8,
+        max_length=8,
+        json_schema_extra=rules(
+            (
+                r"self.matches(r'^[0-9A-Fx]{8}$')",
+                "write a tag as eight hexadecimal digits in capitals, such as 0008103E; x stands for any digit",
+            ),
+            (
+                r"!self.matches(r'^...[13579BDF]')",
+                "private attributes are kept by RetainSafePrivate alone: write the tag of an even group",
+            ),
+        ),
+    ),
+]
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        json_schema_extra=rules(
+            (
+                r"self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+                "a name has lower case letters, digits and '-', and begins and ends with a letter or digit",
+            )
+        ),
+    ),
+]
+
+
+class AttributeRule(Model):
+    """Attributes, and what becomes of them in place of what the table says."""
+
+    name: Name = Field(description="Name of the rule.")
+    tags: Annotated[list[TagPattern], Field(min_length=1, max_length=256, json_schema_extra=SET)] = Field(
+        description="The attributes, at all depths, such as 0008103E or 0018xxxx."
+    )
+    action: AttributeAction = Field(
+        description="Keep, Remove, Empty, Dummy, ReplaceUID, ShiftDate (by the patient's days), Clean (allowed tokens "
+        "stay). Names of persons and the Patient ID are never kept."
+    )
+
+
+class Region(Model):
+    """A rectangle of pixels to blacken, in every frame."""
+
+    left: int = Field(ge=0, le=65535, description="Its first column, counted from 0.")
+    top: int = Field(ge=0, le=65535, description="Its first row, counted from 0.")
+    width: int = Field(ge=1, le=65536, description="How many columns it has.")
+    height: int = Field(ge=1, le=65536, description="How many rows it has.")
+
+
+Values = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=64, json_schema_extra=SET)
+]
+
+
+class ObjectRule(Model):
+    """Instances by what they are, and what becomes of them. A condition that is absent always holds."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.action != 'Mask' || has(self.regions) && size(self.regions) > 0 || "
+                "has(self.outsideUltrasoundRegions) && self.outsideUltrasoundRegions",
+                "Mask needs regions, or outsideUltrasoundRegions: true",
+            ),
+            (
+                "self.action == 'Mask' || !(has(self.regions) && size(self.regions) > 0) && "
+                "!(has(self.outsideUltrasoundRegions) && self.outsideUltrasoundRegions)",
+                "regions and outsideUltrasoundRegions have an effect with action: Mask alone: remove them",
+            ),
+        )
+    )
+
+    name: Name = Field(description="Name of the rule.")
+    sop_class_uids: Values = Field(default=[], description="SOP Class UIDs (0008,0016).")
+    modalities: Values = Field(default=[], description="Values of Modality (0008,0060).")
+    manufacturers: Values = Field(default=[], description="Values of Manufacturer (0008,0070), whole.")
+    models: Values = Field(default=[], description="Values of Manufacturer's Model Name (0008,1090), whole.")
+    image_types: Values = Field(default=[], description="Values of Image Type (0008,0008), any of which fits.")
+    rows: int = Field(default=0, ge=0, le=65535, description="Rows (0028,0010). 0: any.")
+    columns: int = Field(default=0, ge=0, le=65535, description="Columns (0028,0011). 0: any.")
+    action: ObjectAction = Field(
+        description="Pass: its pixels or documents are as they came, all attributes are de-identified. Mask: regions "
+        "are blackened, compressed pixels are decoded for it. Quarantine: it is withheld."
+    )
+    regions: Annotated[list[Region], Field(max_length=64, json_schema_extra=ATOMIC)] = Field(
+        default=[], description="What Mask blackens."
+    )
+    outside_ultrasound_regions: bool = Field(
+        default=False,
+        description="Mask blackens all but the regions that Sequence of Ultrasound Regions (0018,6011) names. An "
+        "instance without them is withheld.",
+    )
+
+
+class DeidentificationProfileSpec(Model):
+    """How instances are de-identified."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.options) || !('RetainFullDates' in self.options && 'RetainModifiedDates' in self.options)",
+                "RetainFullDates and RetainModifiedDates exclude each other: choose one",
+            ),
+            (
+                "!has(self.options) || !('CleanRecognizableVisualFeatures' in self.options)",
+                "faces are not removed from images here, so CleanRecognizableVisualFeatures cannot be claimed: remove "
+                "it",
+            ),
+            (
+                "!has(self.options) || !('CleanDescriptors' in self.options) || has(self.allowedTokensRef)",
+                "CleanDescriptors keeps allowed words of descriptions: name their list in allowedTokensRef",
+            ),
+        )
+    )
+
+    edition: Edition = Field(description="The edition of PS3.15 whose table E.1-1 is applied.")
+    options: Annotated[list[Option], Field(max_length=12, json_schema_extra=SET)] = Field(
+        default=[],
+        description="Options of PS3.15 E.3 beside the Basic Profile. Without a Retain…Dates option dates are removed.",
+    )
+    key_secret_ref: SecretKeyReference = Field(
+        description="The key that makes UIDs, pseudonyms and shifts: at least 32 random bytes in base64. Whoever has "
+        "it can tell which patient a pseudonym is. Another key makes other pseudonyms of the same patients."
+    )
+    patient_id: PatientIDs = Field(default=PatientIDs(), description="Pseudonyms of patients.")
+    dates: Dates = Field(default=Dates(), description="How dates are shifted.")
+    unlisted_text: UnlistedText = Field(
+        default=UnlistedText.DUMMY,
+        description="What becomes of text in attributes without a row in the table, but for a list of technical ones "
+        "(docs/deidentification.md). Keep: it stays unless one of the patient's identifiers is found in it.",
+    )
+    allowed_tokens_ref: ConfigMapKeyReference | None = Field(
+        default=None,
+        description="The words that Clean keeps, in the value of a ConfigMap's key, with spaces or lines between.",
+    )
+    rules: Annotated[list[AttributeRule], Field(max_length=256, json_schema_extra=keyed_by("name"))] = Field(
+        default=[], description="Exceptions for attributes. The first rule that names one counts, before the table."
+    )
+    objects: Annotated[list[ObjectRule], Field(max_length=256, json_schema_extra=keyed_by("name"))] = Field(
+        default=[],
+        description="Exceptions for instances that may carry names in pixels, sound or documents, which are withheld "
+        "otherwise. The first rule that fits counts.",
+    )
+    hold: bool = Field(default=False, description="Withhold everything that uses this profile, at once.")
+
+    @property
+    def files(self) -> list[FileReference]:
+        """The keys of Secrets and ConfigMaps that it names."""
+        files = list(files_of(self.key_secret_ref, "keySecretRef"))
+        if (tokens := self.allowed_tokens_ref) is not None:
+            files.append(FileReference("ConfigMap", tokens.name, tokens.key, "allowedTokensRef"))
+        return files
+
+
+class ProfileReference(Model):
+    """A DeidentificationProfile of the same namespace."""
+
+    name: ObjectName = Field(description="Name of the DeidentificationProfile.")
+
+
+class DeidentificationProfileStatus(Model):
+    """What the operator says of a profile."""
+
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="The metadata.generation that this status speaks of."
+    )
+    conditions: Conditions = Field(default=[], description="How the profile stands: see docs/conditions.md.")
+
+
+class DeidentificationProfile(Model):
+    """How instances are de-identified: the Basic Profile of PS3.15 annex E, its options, and a site's exceptions."""
+
+    kind: ClassVar[str] = "DeidentificationProfile"
+
+    metadata: OwnerMeta
+    spec: DeidentificationProfileSpec = Field(description="How instances are de-identified.")
+    status: DeidentificationProfileStatus | None = Field(default=None, description="What the operator found.")

@@ -1,0 +1,1 @@
+"""Instances with planted identifiers, and a checker that knows where each of them was."""
