@@ -112,7 +112,7 @@ def test_every_level_is_retrieved_whole_and_byte_for_byte(
 ) -> None:
     answers = client.move(wanted, model=model) if verb == "move" else client.get(wanted, model=model)
     assert answers.final == (SUCCESS, (None, len(uids), 0, 0))
-    assert set(answers.statuses[:-1]) == {PENDING}
+    assert set(answers.statuses[:-1]) <= {PENDING}
     assert answers.failed == []
     to = receiver if verb == "move" else client
     assert to.uids() == sorted(uids)
@@ -140,7 +140,7 @@ def test_the_counts_go_down_and_up(gateway: LoneGateway, client: Client, receive
     assert len(pending) >= 3
     assert all(remaining and remaining > 0 for remaining, *_ in pending)
     assert [counts[1] for counts in pending] == sorted(counts[1] or 0 for counts in pending)
-    assert answers.times[1] - answers.times[0] < 1
+    assert answers.times[1] - answers.times[0] < 2
     assert answers.longest_pause < 2
 
 
