@@ -1,15 +1,18 @@
 """C-FIND over what the spool holds: every query finds what the oracle computes from the files, and tells it right."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 from find_oracle import QUERIES, ROOT, FindQuery, differences, expected, make_files, read
 from gateways import LoneGateway
+from manifests import tls_secret
 from pydicom.dataset import Dataset
 from querying import ask, associate, find, findscu, holding_route, keys, query_retrieve, without_queries
 from routes import local_node
-from running import dcmsend
+from running import Running, dcmsend
 
 PENDING, PENDING_WARNING, SUCCESS, CANCEL = 0xFF00, 0xFF01, 0x0000, 0xFE00
 
@@ -320,3 +323,31 @@ def test_a_gateway_that_was_killed_finds_what_it_found(
     second.process.wait_until(finds_all, "it is not made again")
     association.release()
     second.wait_for(owed=len(files))
+
+
+def test_a_listener_for_queries_that_speaks_tls(
+    run: Callable[..., Running], tmp_path: Path, files: list[Path], stored: list[Dataset]
+) -> None:
+    """Matches and a C-CANCEL pass over TLS as they do without: findscu of DCMTK and pynetdicom ask."""
+    servers = Authority(tmp_path / "servers", "servers")
+    secret = tls_secret("gateway-tls", *servers.issue("127.0.0.1", "localhost"))
+    tls = {"certificateRef": {"name": "gateway-tls"}, "clientCertificates": "Ignored"}
+    sources = {"nodes": [{"name": "ct-1"}]}
+    listeners = [
+        {"name": "dicom", "port": 11112, "aeTitles": ["CTGATE"], "sources": sources},
+        {"name": "query", "port": 11113, "aeTitles": ["CTGATE"], "sources": sources, "tls": tls},
+    ]
+    running = run(*holding_route(secret, query=query_retrieve(listeners=["query"]), listeners=listeners))
+    ports = {one["name"]: int(one["port"]) for one in running.status()["listeners"]}
+    assert dcmsend(ports["dicom"], files) == 0
+    options = ["+tla", "+cf", str(servers.file)]
+    answers, said = findscu(
+        ports["query"], tmp_path / "answers", "QueryRetrieveLevel=STUDY", "StudyInstanceUID", "PatientName=ALDER*",
+        options=options,
+    )  # fmt: skip
+    wanted = expected(FindQuery("STUDY", {"PatientName": "ALDER*"}), stored)
+    assert {(str(one.StudyInstanceUID),) for one in answers} == set(wanted), said
+    context = ssl.create_default_context(cafile=str(servers.file))
+    association = associate(ports["query"], tls_args=(context, "127.0.0.1"))
+    assert differences(QUERIES[0], ask(association, QUERIES[0])[1], stored) == []
+    association.release()

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -175,6 +176,16 @@ def test_what_is_none_ends_the_association_and_nothing_else(
     assert client.uids() == [instance_uid(1, 1, 1), instance_uid(1, 1, 2)]
     client.release()
     assert not list(Path(gateway.folder / "spool" / "fetched").glob("*"))
+
+
+def test_the_first_thing_that_is_said_is_that_it_goes_on(gateway: LoneGateway) -> None:
+    begun = time.monotonic()
+    getting = Getting(gateway.port)
+    context_id, numbers = next(getting.messages())
+    assert (context_id, numbers[0x0100], numbers[0x0900]) == (GET_CONTEXT, 0x8010, 0xFF00)
+    assert numbers[0x1020] >= 1
+    assert time.monotonic() - begun < 1
+    getting.close()
 
 
 def test_a_cancel_in_the_midst_leaves_the_rest(gateway: LoneGateway) -> None:

@@ -16,7 +16,7 @@ from manifests import ca_bundle, changed, tls_secret
 from orthanc import Orthanc
 from ports import free_port
 from pydicom import dcmread
-from retrieving import CT, EXPLICIT, GET, IMPLICIT, MOVE, MR, Client, Receiver, dcmtk, identifier, moving_route
+from retrieving import CT, EXPLICIT, GET, IMPLICIT, MOVE, MR, Answers, Client, Receiver, dcmtk, identifier, moving_route
 from routes import pacs
 from running import Running, dcmsend
 from storescp import StoreSCP
@@ -112,7 +112,7 @@ def test_every_level_is_retrieved_whole_and_byte_for_byte(
 ) -> None:
     answers = client.move(wanted, model=model) if verb == "move" else client.get(wanted, model=model)
     assert answers.final == (SUCCESS, (None, len(uids), 0, 0))
-    assert set(answers.statuses[:-1]) == {PENDING}
+    assert set(answers.statuses[:-1]) <= {PENDING}
     assert answers.failed == []
     to = receiver if verb == "move" else client
     assert to.uids() == sorted(uids)
@@ -140,7 +140,7 @@ def test_the_counts_go_down_and_up(gateway: LoneGateway, client: Client, receive
     assert len(pending) >= 3
     assert all(remaining and remaining > 0 for remaining, *_ in pending)
     assert [counts[1] for counts in pending] == sorted(counts[1] or 0 for counts in pending)
-    assert answers.times[1] - answers.times[0] < 1
+    assert answers.times[1] - answers.times[0] < 2
     assert answers.longest_pause < 2
 
 
@@ -414,6 +414,35 @@ def test_who_gets_without_a_storage_context_is_told_so(gateway: LoneGateway) -> 
     assert answers.statuses == [CANNOT]
     assert "SCP role" in answers.comment
     one.release()
+
+
+def test_a_gateway_that_shuts_down_says_so_after_the_instance_in_hand(
+    tmp_path: Path, lone: Callable[..., LoneGateway]
+) -> None:
+    receiver = Receiver(pause_seconds=1)
+    gateway = lone(tmp_path, moving_route(port=receiver.port))
+    paths = [tmp_path / f"{number}.dcm" for number in range(8)]
+    for number, path in enumerate(paths):
+        path.write_bytes(instance(1, number=number))
+    assert dcmsend(gateway.port, paths) == 0
+    client = Client(gateway.port)
+    results: list[Answers] = []
+    thread = threading.Thread(
+        target=lambda: results.append(client.move(identifier("STUDY", StudyInstanceUID=study_uid(1))))
+    )
+    thread.start()
+    assert receiver.has_begun.wait(30)
+    begun = time.monotonic()
+    assert gateway.stop() == 0
+    assert time.monotonic() - begun < 15
+    thread.join()
+    (answers,) = results
+    status, (_, completed, failed, _) = answers.final
+    assert status == WARNED
+    assert (completed or 0) + (failed or 0) == len(paths)
+    assert completed == len(receiver.received)
+    assert "shuts down" in answers.comment
+    receiver.close()
 
 
 def test_each_retrieval_leaves_a_record_and_is_counted(tmp_path: Path, lone: Callable[..., LoneGateway]) -> None:

@@ -442,6 +442,47 @@ CASES: list[Case] = [
         {"when": "OnDelivered", "destinations": [{**ARCHIVE, "name": "elsewhere"}]},
         "nobody would wait for",
     ),
+    # Queries.
+    *_table(
+        "DicomRoute",
+        "spec.queryRetrieve",
+        [
+            _queries(),
+            _queries(mode="Refuse", includeSpool=True),
+            _queries(archives=[ARCHIVE], includeSpool=False),
+            _queries(archives=[{**ARCHIVE, "required": False}], maxMatches=100_000, maxCandidates=1_000_000),
+        ],
+        [_queries(includeSpool=False), _queries(archives=[], includeSpool=False)],
+        "nobody would answer",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec.queryRetrieve",
+        [_queries(clients={"selector": {"matchLabels": {"site": "north"}}})],
+        [_queries(clients={}), _queries(clients={"nodes": []})],
+        "nobody may by default",
+    ),
+    Case("DicomRoute", "spec.queryRetrieve", _queries(listeners=["other"]), "a listener that does not exist"),
+    Case("DicomRoute", "spec.queryRetrieve", _queries(listeners=[]), "listeners"),
+    Case("DicomRoute", "spec.queryRetrieve", _queries(mode="Any"), "Refuse"),
+    Case("DicomRoute", "spec.queryRetrieve", _queries(archives=[{"kind": "DicomNode", "name": "pacs"}]), "CloudTarget"),
+    Case("DicomRoute", "spec.queryRetrieve", _queries(maxMatches=0), "1"),
+    Case("DicomRoute", "spec.queryRetrieve", _queries(archiveTimeoutSeconds=301), "300"),
+    *_table(
+        "DicomRoute",
+        "spec.queryRetrieve",
+        [_queries(maxConcurrent={"queries": 64})],
+        [_queries(maxConcurrent={"queries": 65})],
+        "64",
+    ),
+    *_table("DicomNode", "spec.relational", ["Negotiated", "Always"], ["Never"], "Always"),
+    *_table(
+        "DicomNode",
+        "spec.defaultCharacterSet",
+        ["", "ISO_IR 100", "ISO_IR 13", "ISO_IR 192", "GB18030", "GBK"],
+        ["ISO 2022 IR 87", "\\ISO 2022 IR 87", "latin-1", "ISO_IR"],
+        "without code extensions",
+    ),
     # Retrievals.
     *_table(
         "DicomRoute",

@@ -86,10 +86,12 @@ def keys(level: str, **values: Any) -> Dataset:
     return data_set
 
 
-def findscu(port: int, folder: Path, *words: str, model: str = "-S", calling: str = "CT1") -> tuple[list[Dataset], str]:
+def findscu(
+    port: int, folder: Path, *words: str, model: str = "-S", calling: str = "CT1", options: Sequence[str] = ()
+) -> tuple[list[Dataset], str]:
     """Put a query with DCMTK's findscu; return the answers as it wrote them down, and what it said."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = ["findscu", "-v", model, "-aet", calling, "-aec", "CTGATE", "-X", "-od", str(folder)]
+    command = ["findscu", "-v", model, "-aet", calling, "-aec", "CTGATE", *options, "-X", "-od", str(folder)]
     for word in words:
         command += ["-k", word]
     said = subprocess.run(

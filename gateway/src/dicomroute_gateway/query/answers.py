@@ -44,7 +44,8 @@ def response(model: Model, level: Level, asked: Attributes, entity: Attributes, 
         answer[MODALITY] = _modality(asked[MODALITY], entity)
     for one in (*levels_above(model, level), level):
         tag = UNIQUE_KEYS[one]
-        answer[tag] = entity.get(tag) or answer.get(tag) or Element(keys.VRS[tag])
+        found = entity.get(tag)
+        answer[tag] = found if found is not None and not found.is_empty else asked.get(tag, Element(keys.VRS[tag]))
     answer[QUERY_RETRIEVE_LEVEL] = Element("CS", (str(level),))
     answer[RETRIEVE_AE_TITLE] = Element("AE", (called_ae_title,))
     if INSTANCE_AVAILABILITY in asked:

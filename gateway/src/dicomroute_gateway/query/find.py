@@ -17,7 +17,7 @@ from dicomroute_gateway.dimse.services import Answered, Call, Exchange, Offer, P
 from dicomroute_gateway.measures import Measures
 
 from .answers import response, without_ours
-from .archive import Archive, Cancelled, IndexIncomplete, OutOfTime, Query, TooMany
+from .archive import Archive, Cancelled, Check, IndexIncomplete, OutOfTime, Query, TooMany
 from .identifier import (
     MAX_IDENTIFIER_BYTES,
     TRANSFER_SYNTAXES,
@@ -35,6 +35,7 @@ _EXTENDED: Final = bytes((1, 1, 0, 0, 0, 0, 0))
 value matching (PS3.4 C.5.1.1)."""
 _RELATIONAL: Final = 0
 _DATE_TIME: Final = 1
+_TICK_SECONDS: Final = 0.2
 _PLACE_SECONDS: Final = 5.0
 """How long a query waits for others to end where too many are under way."""
 
@@ -196,12 +197,25 @@ class _Find:
         self._level = str(level)
         keys = without_ours(query_keys(model, level, identifier, is_relational=self._has(_RELATIONAL)))
         self._keys = tuple(keyword_of(tag) for tag, key in keys.items() if not is_universal(key))
-        if not self._service.places.take(settings.max_concurrent.queries, _PLACE_SECONDS):
-            raise _Refused(Status.OUT_OF_RESOURCES, "too many queries are under way: ask again")
+
+        def check() -> None:
+            if responder.is_cancelled():
+                raise Cancelled
+            if self._service.closing.is_set():
+                raise OutOfTime
+
+        self._take_place(settings.max_concurrent.queries, check)
         try:
-            self._search(settings, identifier, level, keys, responder)
+            self._search(settings, identifier, level, keys, responder, check)
         finally:
             self._service.places.give_back()
+
+    def _take_place(self, most: int, check: Check) -> None:
+        deadline = time.monotonic() + _PLACE_SECONDS
+        while not self._service.places.take(most, _TICK_SECONDS):
+            check()
+            if time.monotonic() >= deadline:
+                raise _Refused(Status.OUT_OF_RESOURCES, "too many queries are under way: ask again")
 
     def _has(self, byte: int) -> bool:
         """Return whether something was agreed by extended negotiation, or is granted this client without."""
@@ -209,14 +223,14 @@ class _Find:
         return is_granted or self._call.extended[byte : byte + 1] == b"\1"
 
     def _search(
-        self, settings: QueryRetrieve, identifier: Identifier, level: Level, keys: Attributes, responder: Responder
+        self,
+        settings: QueryRetrieve,
+        identifier: Identifier,
+        level: Level,
+        keys: Attributes,
+        responder: Responder,
+        check: Check,
     ) -> None:
-        def check() -> None:
-            if responder.is_cancelled():
-                raise Cancelled
-            if self._service.closing.is_set():
-                raise OutOfTime
-
         timeout = settings.archive_timeout_seconds
         query = Query(level, keys, settings.max_candidates, timeout, check, self._has(_DATE_TIME))
         spool = self._service.spool if settings.include_spool else None
@@ -251,7 +265,7 @@ class _Find:
         told = response(model, level, identifier.keys, match.entity, facts.called_ae_title)
         try:
             data_set = encode_identifier(told, context.transfer_syntax, identifier.character_set)
-        except (ValueError, ArithmeticError):  # an archive said what does not fit its VR
+        except (ValueError, LookupError, ArithmeticError):  # an archive said what does not fit its VR
             log.warning("query.match_unusable", association=facts.identifier, level=str(level))
             return
         responder.respond(Reply(Status.PENDING_WARNING if match.lacks else Status.PENDING, data_set=data_set))

@@ -173,14 +173,17 @@ def _value(element: Element, declared: bytes, is_implicit: bool) -> bytes:
     if vr == "SQ":
         items = [_encoded(item, declared, is_implicit) for item in element.items]
         return b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in items)
-    if vr in _INTEGERS:
-        return struct.pack(f"<{len(element.values)}{_INTEGERS[vr]}", *(int(float(one)) for one in element.values))
-    if vr in _FLOATS:
-        return struct.pack(f"<{len(element.values)}{_FLOATS[vr]}", *map(float, element.values))
+    try:
+        if vr in _INTEGERS:
+            return struct.pack(f"<{len(element.values)}{_INTEGERS[vr]}", *(int(float(one)) for one in element.values))
+        if vr in _FLOATS:
+            return struct.pack(f"<{len(element.values)}{_FLOATS[vr]}", *map(float, element.values))
+    except struct.error as error:
+        raise ValueError(str(error)) from error
     if vr == "AT":
         return b"".join(struct.pack("<HH", int(one[:4], 16), int(one[4:], 16)) for one in element.values)
     if vr not in _DECODED and vr not in _PLAIN:
         return b""
     text = "\\".join(element.values)
-    value = encode_text(text, vr, declared) if vr in _DECODED and declared else text.encode("ascii")
+    value = encode_text(text, vr, declared) if vr in _DECODED and declared else text.encode("ascii", "replace")
     return value + (b"\0" if vr == "UI" else b" ") * (len(value) % 2)

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydicom._dicom_dict import DicomDictionary
 
-from dicomroute_gateway.catalogue.keys import MODALITIES_IN_STUDY, MODALITY, UNIQUE_KEYS
+from dicomroute_gateway.catalogue.keys import KEPT, MODALITIES_IN_STUDY, MODALITY, UNIQUE_KEYS
 from dicomroute_gateway.decoded import Attributes, Element, Level
 
 from .identifier import Identifier, IdentifierInvalid
@@ -35,6 +35,15 @@ GET_MODELS: Final = {
     "1.2.840.10008.5.1.4.1.2.1.3": Model.PATIENT_ROOT,
     "1.2.840.10008.5.1.4.1.2.2.3": Model.STUDY_ROOT,
 }
+
+
+OF_LEVELS_ABOVE: Final = {
+    level: frozenset(tag for above in _LEVELS[: _LEVELS.index(level)] for tag in KEPT[above])
+    if level in (Level.SERIES, Level.IMAGE)
+    else frozenset[int]()
+    for level in _LEVELS
+}
+"""The usual attributes of the patient and the study of a series, and of the series of an instance."""
 
 
 def keyword_of(tag: int) -> str:

@@ -7,7 +7,6 @@ and a C-MOVE stores it in another; the sub-operations of a C-GET go by the assoc
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Final
@@ -31,6 +30,7 @@ from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.throttle import Throttle
 
 from .archive import Cancelled, Fetched, NotFetched, Scope
+from .attending import IN_HAND_SECONDS, Attended
 from .forms import Forms, discard, forms
 from .gathering import Gathering
 from .identifier import MAX_IDENTIFIER_BYTES, Identifier, IdentifierInvalid, decode_identifier, encode_identifier
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 _PLACE_SECONDS: Final = 1.5
 """How long a retrieval waits for others to end where too many are under way: less than the first Pending may take."""
 _TURN_SECONDS: Final = 0.1
-_IN_HAND_SECONDS: Final = 10.0
-"""How long the sub-operation under way may take after a C-CANCEL before it is broken off."""
 _RESPONSE_SECONDS: Final = 120.0
 _FAILED_LIST: Final = 0x00080058
 _MOST_LIST_BYTES: Final = 0xFFFE
@@ -63,44 +61,6 @@ class _Refused(Exception):
         super().__init__(comment)
         self.status = status
         self.comment = comment
-
-
-@dataclass
-class _Attended:
-    """What the thread of the association keeps of a retrieval under way."""
-
-    responder: Responder
-    tally: Tally
-    interval_seconds: float
-    ended: threading.Event = field(default_factory=threading.Event)
-    is_cancelled: bool = False
-    """Whether the peer wants no more of it."""
-    is_closing: bool = False
-    """Whether the gateway shuts down meanwhile."""
-    _ended_time: float = 0.0
-    _told_time: float = 0.0
-
-    def attend(self, closing: threading.Event) -> None:
-        """Hear the peer, and tell it how things stand when it is time. Raises PeerGone, PeerStalled."""
-        now = time.monotonic()
-        if not self.ended.is_set():
-            self.is_cancelled, self.is_closing = self.responder.is_cancelled(), closing.is_set()
-            if self.is_cancelled or self.is_closing:
-                self._ended_time = now
-                self.ended.set()
-        if now - self._told_time >= self.interval_seconds:
-            self.responder.respond(Reply(Status.PENDING, counts=self.tally.pending()))
-            self._told_time = now
-
-    @property
-    def is_overdue(self) -> bool:
-        """Whether what was under way when it was to end takes too long."""
-        return self.ended.is_set() and time.monotonic() - self._ended_time > _IN_HAND_SECONDS
-
-    def check(self) -> None:
-        """Raise what ends the work."""
-        if self.ended.is_set():
-            raise Cancelled
 
 
 class _Retrieval:
@@ -177,7 +137,8 @@ class _Retrieval:
             raise _Refused(Status.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not the one of its context")
         if len(self._data) > MAX_IDENTIFIER_BYTES:
             raise IdentifierInvalid("the identifier is longer than 4 MiB")
-        identifier = decode_identifier(bytes(self._data), context.transfer_syntax)
+        default = self._client.default_character_set.encode("ascii", "replace")
+        identifier = decode_identifier(bytes(self._data), context.transfer_syntax, default)
         self._data.clear()
         return settings, self._scope(identifier)
 
@@ -193,14 +154,14 @@ class _Retrieval:
     def _retrieve(self, settings: QueryRetrieve, scope: Scope, folder: Path, responder: Responder) -> Reply:
         raise NotImplementedError
 
-    def _gathering(self, settings: QueryRetrieve, scope: Scope, attended: _Attended) -> Gathering:
+    def _gathering(self, settings: QueryRetrieve, scope: Scope, attended: Attended) -> Gathering:
         means = self._service.means
         sources = [means.spool] if settings.include_spool else []
         sources += means.archives()
         self._asked = tuple(one.name for one in sources)
         return Gathering(sources, scope, attended.check, settings.archive_timeout_seconds)
 
-    def _ended(self, gathering: Gathering, producing: Producing, attended: _Attended, comment: str = "") -> Reply:
+    def _ended(self, gathering: Gathering, producing: Producing, attended: Attended, comment: str = "") -> Reply:
         """Return the final response."""
         for failure in gathering.failures:
             self._service.means.measures.archive_failed(failure.archive, failure.error.reason)
@@ -217,10 +178,11 @@ class _Retrieval:
         elif listed is Listed.NOT_KNOWN and gathering.failures:
             comment = comment or f"{gathering.failures[0].archive}: {gathering.failures[0].error.reason}"
         if attended.is_closing:
-            self._tally.fail_the_rest()
             comment = "the gateway shuts down"
+        if not attended.is_cancelled:  # whatever ended it early: what was not stored is not passed over
+            self._tally.fail_the_rest()
         status = self._tally.final_status(listed, is_cancelled=attended.is_cancelled)
-        if producing.has_failed and not attended.ended.is_set():
+        if producing.has_failed and not attended.is_cancelled:
             status, comment = Status.CANNOT_UNDERSTAND, "the gateway failed; its log says why"
         counts = self._tally.final(with_remaining=status == Status.CANCEL)
         if status == Status.SUCCESS and not any((counts.completed, counts.failed, counts.warning)):
@@ -269,12 +231,12 @@ class Move(_Retrieval):
         if node is None:
             raise _Refused(Status.MOVE_DESTINATION_UNKNOWN, "it is no move destination of this gateway")
         self._destination = node.name
-        attended = _Attended(responder, self._tally, settings.pending_interval_seconds)
+        attended = Attended(responder, self._tally, settings.pending_interval_seconds)
         gathering = self._gathering(settings, scope, attended)
         producing = Producing(gathering, self._tally, folder, lambda one: one, attended.ended)
         storing = _Storing(self._moving(node, folder, attended), gathering, producing)
+        attended.attend(self._service.closing)
         try:
-            attended.attend(self._service.closing)
             producing.start()
             storing.start()
             while not storing.join(_TURN_SECONDS):
@@ -283,16 +245,15 @@ class Move(_Retrieval):
                     storing.moving.interrupt()
         finally:
             attended.ended.set()
-            if not storing.join(_IN_HAND_SECONDS):
+            if not storing.join(IN_HAND_SECONDS):
                 storing.moving.interrupt()
-            producing.join(_IN_HAND_SECONDS)
+            producing.join(IN_HAND_SECONDS)
         comment = ""
         if storing.unreachable is not None:
-            self._tally.fail_the_rest()
             comment = f"{node.called_ae_title} cannot be reached: {storing.unreachable.reason}"
         return self._ended(gathering, producing, attended, comment)
 
-    def _moving(self, node: DicomNodeDestination, folder: Path, attended: _Attended) -> Moving:
+    def _moving(self, node: DicomNodeDestination, folder: Path, attended: Attended) -> Moving:
         means, command = self._service.means, self._call.command
         originator = MoveOriginator(self._call.association.calling_ae_title, command.message_id or 0)
         made = Forms(means.preparing, means.files, folder)
@@ -340,7 +301,7 @@ class Get(_Retrieval):
     models = GET_MODELS
 
     def _retrieve(self, settings: QueryRetrieve, scope: Scope, folder: Path, responder: Responder) -> Reply:
-        attended = _Attended(responder, self._tally, settings.pending_interval_seconds)
+        attended = Attended(responder, self._tally, settings.pending_interval_seconds)
         gathering = self._gathering(settings, scope, attended)
         takes = responder.takes()
         if not takes:
@@ -361,17 +322,17 @@ class Get(_Retrieval):
                 return NotFetched(fetched.reference, type(error).__name__)
 
         producing = Producing(gathering, self._tally, folder, prepare, attended.ended)
+        attended.attend(self._service.closing)
         try:
-            attended.attend(self._service.closing)
             producing.start()
             for result in self._results(producing, attended):
                 self._store(result, attended)
         finally:
             attended.ended.set()
-            producing.join(_IN_HAND_SECONDS)
+            producing.join(IN_HAND_SECONDS)
         return self._ended(gathering, producing, attended)
 
-    def _results(self, producing: Producing, attended: _Attended) -> Iterator[Fetched | NotFetched]:
+    def _results(self, producing: Producing, attended: Attended) -> Iterator[Fetched | NotFetched]:
         """Yield what is ready, attending to the peer meanwhile."""
         while not attended.ended.is_set():
             attended.attend(self._service.closing)
@@ -383,7 +344,7 @@ class Get(_Retrieval):
                 return
             yield one
 
-    def _store(self, result: Fetched | NotFetched, attended: _Attended) -> None:
+    def _store(self, result: Fetched | NotFetched, attended: Attended) -> None:
         """Make one sub-operation. Raises PeerGone, PeerStalled, ProtocolViolation."""
         uid = result.reference.sop_instance_uid
         if isinstance(result, NotFetched):

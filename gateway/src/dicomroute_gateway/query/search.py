@@ -10,7 +10,7 @@ from .answers import lacks, merged
 from .archive import Archive, ArchiveFailed, Query
 from .asking import Asking
 from .matching import Matcher
-from .models import unique_keys
+from .models import OF_LEVELS_ABOVE, unique_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,17 @@ class Search:
         """Yield what an archive says that really matches, by what tells it from others."""
         level, known = self.query.level, archive.known_keys(self.query.level)
         keys = self.query.keys if known is None else {tag: key for tag, key in self.query.keys.items() if tag in known}
-        matcher = Matcher(keys, has_combined_date_time=self.query.has_combined_date_time)
+        matchers: dict[frozenset[int], Matcher] = {}
+
+        def matches(entity: Attributes) -> bool:
+            # What a server does not repeat of the patient and the study of a series is no reason to leave it out.
+            unsaid = frozenset(tag for tag in keys.keys() & OF_LEVELS_ABOVE[level] if tag not in entity)
+            if unsaid not in matchers:
+                said = {tag: key for tag, key in keys.items() if tag not in unsaid}
+                combined = self.query.has_combined_date_time
+                matchers[unsaid] = Matcher(said, has_combined_date_time=combined)
+            return matchers[unsaid].matches(entity)
+
         seen: set[tuple[str, ...]] = set()
         self.asked.append(archive.name)
         try:
@@ -87,7 +97,7 @@ class Search:
                 self.query.check()
                 for entity in page:
                     key = unique_keys(level, entity)
-                    if key is None or key in seen or not matcher.matches(entity):
+                    if key is None or key in seen or not matches(entity):
                         continue
                     seen.add(key)
                     yield key, Match(entity, lacks(self.query.keys, entity, known))
