@@ -10,7 +10,8 @@ from metrics import types
 from pdus import data_set
 from peer import Aborted, Answered, Peer, Rejected, new_uid
 from prometheus_client import generate_latest
-from routes import local_node, local_route, to
+from routes import PACS, all_to, local_node, local_route, pacs, to
+from scripted_scp import ScriptedSCP
 
 from dicomroute_operator.handlers.health import Vitals, metrics_registry
 
@@ -25,7 +26,10 @@ Families = dict[str, tuple[str, frozenset[str]]]
 
 def gateway_exposition(folder: Path, lone: Callable[..., LoneGateway]) -> str:
     """Return the metrics of a gateway that has received, refused and failed to deliver."""
-    gateway = lone(folder, [local_node(), to("http://127.0.0.1:9/dicom-web"), local_route()])
+    node = ScriptedSCP(lambda acceptor: acceptor.accept().serve())
+    rules = [*all_to("archive"), {"name": "nothing", "when": "false", "destinations": [PACS]}]
+    documents = [local_node(), to("http://127.0.0.1:9/dicom-web"), pacs(node.port), local_route(rules=rules)]
+    gateway = lone(folder, documents)
     peer = Peer(gateway.port).associated()
     uid = new_uid()
     assert peer.store(data_set(uid), uid) == Answered(0)
@@ -39,6 +43,8 @@ def gateway_exposition(folder: Path, lone: Callable[..., LoneGateway]) -> str:
     configuration.write_text("{")
     gateway.process.wait_until(lambda: "ConfigurationInvalid" in gateway.metrics(), "the problem is not found")
     gateway.process.wait_until(lambda: "ConnectionFailed" in gateway.metrics(), "no attempt is made")
+    gateway.process.wait_until(lambda: "destination_echo_seconds{" in gateway.metrics(), "no C-ECHO is answered")
+    node.close()
     return gateway.metrics()
 
 

@@ -213,6 +213,8 @@ CASES: list[Case] = [
     *_table("DicomNode", "spec.acseTimeoutSeconds", [1, 300], [301], "300"),
     *_table("DicomNode", "spec.stallTimeoutSeconds", [1, 3600], [3601], "3600"),
     *_table("DicomNode", "spec.responseTimeoutSeconds", [1, 3600], [3601], "3600"),
+    *_table("DicomNode", "spec.connectionTestSeconds", [0, 5, 86400], [1, 4], "write 0 for never"),
+    *_table("DicomNode", "spec.connectionTestSeconds", [], [86401], "86400"),
     # Listeners.
     *_table(
         "DicomRoute",

@@ -29,7 +29,7 @@ from dicomroute_gateway.deliver.holding import held, waits_for_a_person
 from dicomroute_gateway.deliver.worker import LastError, Paused
 from dicomroute_gateway.dimse.counts import CountsSnapshot
 from dicomroute_gateway.dimse.refused import Refused
-from dicomroute_gateway.probes.findings import Finding, Findings
+from dicomroute_gateway.probes.findings import Finding, Findings, within_milliseconds
 from dicomroute_gateway.probes.steps import Probed
 from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
 from dicomroute_gateway.spool.records import DeliveryState
@@ -158,8 +158,11 @@ def refused_document(refused: Sequence[Refused]) -> RefusedDocument:
 
 def probe_document(probed: Probed, findings: Findings) -> ProbeDocument:
     """Return a probe as the API answers it."""
+    seconds = probed.round_trip_seconds
     return ProbeDocument(
         time=_time(probed.time),
+        round_trip_milliseconds=round(seconds * 1000, 3) if seconds is not None else None,
+        within_milliseconds=within_milliseconds(seconds) if seconds is not None else None,
         steps=[
             StepDocument(
                 step=one.name,

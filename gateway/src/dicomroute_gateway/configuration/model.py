@@ -288,7 +288,8 @@ class DicomNodeDestination(DestinationSettings):
     """A storage SCP (PS3.4 annex B) to which instances are sent by C-STORE. Time-outs in seconds.
 
     `acse_timeout_seconds` is for the answer to an A-ASSOCIATE-RQ, `stall_timeout_seconds` for each time that the node
-    takes not one byte of a message, `response_timeout_seconds` for the response to a whole one.
+    takes not one byte of a message, `response_timeout_seconds` for the response to a whole one. A C-ECHO tests it every
+    `connection_test_seconds`; 0: never.
     """
 
     kind: Literal["DicomNode"]
@@ -300,7 +301,13 @@ class DicomNodeDestination(DestinationSettings):
     acse_timeout_seconds: int = Field(default=30, ge=1)
     stall_timeout_seconds: int = Field(default=60, ge=1)
     response_timeout_seconds: int = Field(default=120, ge=1)
+    connection_test_seconds: int = Field(default=300, ge=0)
     tls: NodeTls | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """The files, within the folder of mounted Secrets, that calling it needs."""
+        return self.tls.files if self.tls is not None else []
 
     @property
     def key(self) -> DestinationKey:

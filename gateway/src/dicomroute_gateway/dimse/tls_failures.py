@@ -73,6 +73,9 @@ def of_node(error: Exception) -> HandshakeFailed:
             found = error.verify_message
             sentence = f"its certificate is for another name ({found}): say one that it has in tls.serverName"
             return HandshakeFailed("TLSNameMismatch", sentence)
+        if error.verify_code == 9:
+            sentence = "its certificate is not valid yet: look at the clocks of whoever issued it, and of both sides"
+            return HandshakeFailed("TLSNotYetValid", sentence)
         if error.verify_code == 10:
             return HandshakeFailed("TLSExpired", "its certificate has expired: have it renewed there")
         sentence = f"its certificate is not trusted ({error.verify_message}): name its authority in tls.caBundleRef"

@@ -8,7 +8,6 @@ import structlog
 from dicomroute_gateway.configuration.model import (
     CloudTargetDestination,
     Configuration,
-    DicomNodeDestination,
     EncryptionMode,
 )
 from dicomroute_gateway.dicomweb.credentials.expiry import expires_time
@@ -68,10 +67,7 @@ class Watching:
 
 def secret_files(configuration: Configuration) -> list[str]:
     """Return the mounted files (SECRET/KEY, ConfigMap-NAME/KEY) that listeners, destinations and the spool use."""
-    targets = (one for one in configuration.destinations if isinstance(one, CloudTargetDestination))
-    files = {file for target in targets for file in target.files}
-    nodes = (one for one in configuration.destinations if isinstance(one, DicomNodeDestination))
-    files.update(file for one in nodes if one.tls is not None for file in one.tls.files)
+    files = {file for destination in configuration.destinations for file in destination.files}
     files.update(file for one in configuration.listeners if one.tls is not None for file in one.tls.files)
     if configuration.spool.encryption is not None:
         files.add(configuration.spool.encryption.key_file)

@@ -1,5 +1,6 @@
 """Condition types and the reasons they may carry, each with what it means: the source of docs/conditions.md."""
 
+from .node_conditions import NodeReachable
 from .reason import Reason
 from .target_conditions import Authenticated, Reachable, TargetReady
 
@@ -274,6 +275,7 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (Programmed, ("DicomRoute",)),
     (Ready, ("DicomRoute",)),
     (Reachable, ("CloudTarget",)),
+    (NodeReachable, ("DicomNode",)),
     (Authenticated, ("CloudTarget",)),
     (TargetReady, ("CloudTarget",)),
     (SpoolPressure, ("DicomRoute",)),

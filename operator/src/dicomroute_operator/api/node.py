@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from .files import BundleReference, TLSSecretReference
-from .meta import SET, AETitle, Conditions, Model, OwnerMeta, rules
+from .files import BundleReference, FileReference, TLSSecretReference, files_of
+from .meta import SET, AETitle, Conditions, ConditionStatus, Model, OwnerMeta, keyed_by, rules
 
 Host = Annotated[
     str,
@@ -156,6 +156,16 @@ class DicomNodeSpec(Model):
         description="How long the node may take to answer a C-STORE once it has the whole instance, in seconds. An "
         "instance without an answer is sent again: keep it above what the node needs for its largest.",
     )
+    connection_test_seconds: Annotated[
+        int, Field(json_schema_extra=rules(("self == 0 || self >= 5", "write 0 for never, or at least 5 seconds")))
+    ] = Field(
+        default=300,
+        ge=0,
+        le=86400,
+        description="How often each gateway that delivers to the node tests it by a C-ECHO, in seconds; one that fails "
+        "is tested each minute at least. Instances that the node takes meanwhile are as good as a test. 0: never. The "
+        "condition Reachable says what was found. Changed without a restart.",
+    )
 
     @property
     def may_call(self) -> bool:
@@ -168,6 +178,19 @@ class DicomNodeSpec(Model):
         return self.calling_ae_titles or [self.ae_title]
 
 
+class ConnectionTest(Model):
+    """What the gateways of a route last found when they tested the node."""
+
+    route: Annotated[str, Field(max_length=63)] = Field(description="The DicomRoute whose gateway tests.")
+    reachable: ConditionStatus = Field(description="True, False or Unknown.")
+    reason: Annotated[str, Field(max_length=128)] = Field(description="Why, in one word: see docs/conditions.md.")
+    within_milliseconds: int | None = Field(
+        default=None,
+        ge=0,
+        description="A C-ECHO was answered within this time: it is rounded up to 1, 2, 5, 10 and so on.",
+    )
+
+
 class DicomNodeStatus(Model):
     """What the operator says of a node."""
 
@@ -175,6 +198,9 @@ class DicomNodeStatus(Model):
         default=None, ge=0, description="The metadata.generation that this status speaks of."
     )
     conditions: Conditions = Field(default=[], description="How the node stands: see docs/conditions.md.")
+    connection_tests: Annotated[list[ConnectionTest], Field(max_length=256, json_schema_extra=keyed_by("route"))] = (
+        Field(default=[], description="What the routes that deliver to the node found, by route.")
+    )
 
 
 class DicomNode(Model):
@@ -185,3 +211,7 @@ class DicomNode(Model):
     metadata: OwnerMeta
     spec: DicomNodeSpec = Field(description="What is known of the peer.")
     status: DicomNodeStatus | None = Field(default=None, description="What the operator found.")
+
+    def files(self) -> list[FileReference]:
+        """Return the keys of Secrets and ConfigMaps that calling the node needs."""
+        return list(files_of(self.spec.tls, "spec.tls"))

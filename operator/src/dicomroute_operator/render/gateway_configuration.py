@@ -185,10 +185,11 @@ def rendered_destination(inputs: RouteInputs, destination: Destination) -> dict[
     target, node = inputs.target_of(destination), inputs.node_of(destination)
     if target is not None:
         return cloud_target(target)
-    return _dicom_node(node, node.spec.host) if node is not None and node.spec.host is not None else None
+    return dicom_node(node, node.spec.host) if node is not None and node.spec.host is not None else None
 
 
-def _dicom_node(node: DicomNode, host: str) -> dict[str, Any]:
+def dicom_node(node: DicomNode, host: str) -> dict[str, Any]:
+    """Return a node as a destination, but for what its route says of it."""
     return {
         "kind": "DicomNode",
         "name": node.metadata.name,
@@ -198,6 +199,8 @@ def _dicom_node(node: DicomNode, host: str) -> dict[str, Any]:
         "acseTimeoutSeconds": node.spec.acse_timeout_seconds,
         "stallTimeoutSeconds": node.spec.stall_timeout_seconds,
         "responseTimeoutSeconds": node.spec.response_timeout_seconds,
+        # Said where it is not the gateway's own: one of an earlier release does not know it.
+        **({"connectionTestSeconds": seconds} if (seconds := node.spec.connection_test_seconds) != 300 else {}),
         **({"tls": credentials.node_tls(node.spec.tls)} if node.spec.tls is not None else {}),
     }
 
