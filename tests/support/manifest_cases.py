@@ -182,6 +182,21 @@ CASES: list[Case] = [
     ),
     Case("DicomNode", "spec", {"aeTitle": "A", "anyAddress": False}, "say where the node may call from"),
     Case("DicomNode", "spec.anyAddress", True, "allowedSources without effect"),
+    # What a node shows.
+    *_table(
+        "DicomNode",
+        "spec.certificates",
+        [
+            [],
+            [{"dnsName": "ct-1.example"}, {"commonName": "CT 1"}, {"sha256": "0f" * 32}],
+            [{"sha256": ":".join(["A0"] * 32)}],
+        ],
+        [[{}], [{"dnsName": "a.example", "commonName": "a"}]],
+        "say one of dnsName, commonName and sha256",
+    ),
+    *_table("DicomNode", "spec.certificates", [], [[{"dnsName": "*.example"}]], "without a wildcard"),
+    *_table("DicomNode", "spec.certificates", [], [[{"sha256": "0f" * 31}]], "SHA-256 of the certificate"),
+    Case("DicomNode", "spec.certificates", [{"dnsName": "a"}] * 5, "4"),
     # Where a node is called.
     *_table(
         "DicomNode",

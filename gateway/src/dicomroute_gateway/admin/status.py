@@ -147,6 +147,7 @@ def refused_document(refused: Sequence[Refused]) -> RefusedDocument:
             listener=one.caller.listener,
             reason=one.caller.reason,
             abstract_syntaxes=list(one.caller.abstract_syntaxes),
+            certificate_sha256=one.caller.certificate_sha256,
             count=one.count,
             first_time=_time(one.first_time),
             last_time=_time(one.last_time),

@@ -44,13 +44,27 @@ class SourcePolicy(StrEnum):
     ANY = "Any"
 
 
+class NodeCertificate(Section):
+    """A certificate that a node shows: one of a name in its subjectAltName, its common name, or the SHA-256 of its DER
+    in lower-case hexadecimal. The others are "".
+    """
+
+    dns_name: str = ""
+    common_name: str = ""
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+
+
 class Caller(Section):
-    """A DicomNode that may associate: the titles it calls with and the networks it calls from."""
+    """A DicomNode that may associate: the titles it calls with and the networks it calls from.
+
+    With `certificates` it has to show one of them.
+    """
 
     node: str
     calling_ae_titles: list[str]
     any_address: bool = False
     networks: list[IPv4Network | IPv6Network] = Field(default=[])
+    certificates: list[NodeCertificate] = Field(default=[])
 
 
 class Sources(Section):

@@ -131,6 +131,10 @@ class TlsWire(Wire):
         self._tls.do_handshake()
         self._tls.setblocking(False)
 
+    def peer_certificate(self) -> bytes | None:
+        """Return the certificate in DER that the peer has shown and that was verified; None where it showed none."""
+        return self._tls.getpeercert(binary_form=True)
+
     def receive_into(self, view: memoryview) -> int:
         """Receive at least one byte, of as many records as are there; return how many. Raises as the plain one does."""
         total = min(len(view), len(self._kept))

@@ -19,6 +19,11 @@ class Accepted(Reason):
         "Two nodes of one listener call with the same AE title, one from certain networks and one from anywhere, so "
         "that the networks protect nothing: give them different titles or the same restriction.",
     )
+    CERTIFICATES_BYPASSED = (
+        "CertificatesBypassed",
+        "Two nodes of one listener call with the same AE title from the same network, one with certificates and one "
+        "without, so that the certificates protect nothing: give both certificates, or different titles or networks.",
+    )
     SERVICE_PORT_CONFLICT = (
         "ServicePortConflict",
         "The Service would publish two listeners on one port, one of them by gateway.service.ports: give each its own.",
@@ -71,6 +76,11 @@ class ResolvedRefs(Reason):
         "NodeMayNotCall",
         "A listener names a DicomNode that says not where it may call from, so that it is refused: give it "
         "allowedSources, or remove it from the listener.",
+    )
+    NODE_CERTIFICATE_NOT_VERIFIED = (
+        "NodeCertificateNotVerified",
+        "A DicomNode that has to show one of its certificates may call a listener that verifies none, so that it is "
+        "refused there: give the listener tls with clientCertificates: Required, or the node no certificates.",
     )
     NO_NODE_SELECTED = (
         "NoNodeSelected",

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from .files import BundleReference, FileReference, TLSSecretReference, files_of
-from .meta import SET, AETitle, Conditions, ConditionStatus, Model, OwnerMeta, keyed_by, rules
+from .meta import ATOMIC, SET, AETitle, Conditions, ConditionStatus, Model, OwnerMeta, keyed_by, rules
 
 Host = Annotated[
     str,
@@ -87,6 +87,64 @@ class NodeTLS(Model):
     ] = Field(default="", description="The name in the certificate, where it is not host. Empty: host.")
 
 
+class NodeCertificate(Model):
+    """A certificate that the node shows when it calls: by one of its names, or by its fingerprint."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "(has(self.dnsName) ? 1 : 0) + (has(self.commonName) ? 1 : 0) + (has(self.sha256) ? 1 : 0) == 1",
+                "say one of dnsName, commonName and sha256; a node with two certificates has two entries",
+            )
+        )
+    )
+
+    dns_name: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=253,
+                json_schema_extra=rules(
+                    (
+                        r"self.matches(r'^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$')",
+                        "write a DNS name as it stands in the certificate, such as ct-1.example, without a wildcard",
+                    )
+                ),
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="A DNS name in its subjectAltName, in whatever case. Absent: it has another of the three.",
+    )
+    common_name: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None,
+        description="The common name (CN) of its subject, character by character; it may have one alone. Absent: it "
+        "has another of the three.",
+    )
+    sha256: (
+        Annotated[
+            str,
+            Field(
+                max_length=95,
+                json_schema_extra=rules(
+                    (
+                        r"self.matches(r'^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$')",
+                        "write the SHA-256 of the certificate in hexadecimal, with or without colons, as `openssl x509 "
+                        "-fingerprint -sha256 -noout` prints it",
+                    )
+                ),
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="The SHA-256 of the certificate (DER). Another one is needed with each renewal. "
+        "Absent: it has another of the three.",
+    )
+
+
 class DicomNodeSpec(Model):
     """What is known of a DIMSE peer."""
 
@@ -120,6 +178,14 @@ class DicomNodeSpec(Model):
     any_address: bool = Field(
         default=False,
         description="Let the node call from any address. The AE title is then all that tells it from a stranger.",
+    )
+
+    certificates: Annotated[list[NodeCertificate], Field(max_length=4, json_schema_extra=ATOMIC)] = Field(
+        default=[],
+        description="The certificates of the node, of which it has to show one when it calls; two while one follows "
+        "the other. The listener verifies them first: one without tls, or with clientCertificates: Ignored, refuses "
+        "the node. Empty: its AE title and address alone say who calls. Changed without a restart, for associations "
+        "that are open too.",
     )
 
     host: Host | None = Field(

@@ -14,7 +14,7 @@ from dicomroute_operator.api.delivery import Bandwidth, Destination, Destination
 from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
-from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.node import DicomNode, NodeCertificate
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.route import DicomRoute, Rule
 from dicomroute_operator.api.target import Answers, CloudTarget
@@ -143,7 +143,14 @@ def caller(node: DicomNode) -> dict[str, Any]:
         "callingAETitles": node.spec.callers,
         "anyAddress": node.spec.any_address,
         "networks": node.spec.allowed_sources,
+        # Said where there are some alone: a gateway of an earlier release does not know them.
+        **({"certificates": found} if (found := [_certificate(one) for one in node.spec.certificates]) else {}),
     }
+
+
+def _certificate(one: NodeCertificate) -> dict[str, str]:
+    found = one.model_dump(by_alias=True, exclude_none=True)
+    return {**found, "sha256": one.sha256.replace(":", "").lower()} if one.sha256 is not None else found
 
 
 def destination_settings(route: DicomRoute, destination: Destination) -> dict[str, Any]:
