@@ -20,6 +20,7 @@ from dicomroute_client.documents.status import (
     FindingDocument,
     InstancesDocument,
     LastErrorDocument,
+    ListenerDocument,
     ProbeDocument,
     ProbeFindingDocument,
     RouteDocument,
@@ -94,6 +95,7 @@ def test_every_number_and_sentence_arrives() -> None:
         instances=InstancesDocument(**COUNTS),
         deliveries=DeliveriesDocument(**DELIVERIES),
         oldest_owed_time=NOW,
+        listeners=[ListenerDocument(name="dicom", port=11112, associations=1, credential_expires_time=NOW)],
         destinations=[
             DestinationDocument(
                 **DELIVERIES,

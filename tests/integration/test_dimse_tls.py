@@ -1,5 +1,6 @@
 """DIMSE over TLS, received: who gets in, who does not and is told why, and what changes without a restart."""
 
+import re
 import socket
 import ssl
 import subprocess
@@ -7,12 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from certificates import Authority
 from corpus import make_corpus
-from manifests import changed
+from manifests import ca_bundle, changed, tls_secret
 from pdus import data_set
 from peer import Answered, Peer, new_uid
 from processes import wait_until
@@ -71,6 +73,7 @@ def test_a_large_instance_is_whole(site: Site) -> None:
         ("without a certificate", "ClientCertificateMissing"),
         ("of another authority", "ClientCertificateUntrusted"),
         ("with one that has expired", "ClientCertificateExpired"),
+        ("with one that is not valid yet", "ClientCertificateNotYetValid"),
         ("with TLS 1.1 alone", "TLSVersionUnsupported"),
         ("with old suites alone", "NoSharedCipher"),
         ("that does not trust ours", "CertificateRefusedByDevice"),
@@ -87,6 +90,8 @@ def test_a_device_that_does_not_get_in_is_named_with_its_reason(site: Site, who:
         context = site.context(site.strangers.issue("device"))
     elif who == "with one that has expired":
         context = site.context(site.devices.issue("device", days=-1))
+    elif who == "with one that is not valid yet":
+        context = site.context(site.devices.issue("device", begins=1))
     elif who == "with TLS 1.1 alone":
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -134,6 +139,37 @@ def test_openssl_finds_good_suites_and_no_session_to_resume(site: Site, version:
     assert "Compression: NONE" in done.stdout
     assert "New Session Ticket" not in done.stdout
     assert "TLS session ticket" not in done.stdout
+
+
+def suites(site: Site, *words: str) -> str:
+    """Return what OpenSSL's client agrees on with a listener."""
+    certificate, key = site.devices.issue("device")
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{site.port}", "-CAfile", site.servers.file]
+    done = subprocess.run(
+        [*command, "-cert", certificate, "-key", key, *words], input="", capture_output=True, text=True, check=False
+    )
+    found = re.search(r"Cipher\s*(?:is|:) (\S+)", done.stdout)
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize(
+    ("cipher", "usual", "modified"),
+    [
+        ("ECDHE-RSA-AES128-GCM-SHA256", True, True),
+        ("ECDHE-RSA-AES256-GCM-SHA384", True, True),
+        ("ECDHE-RSA-CHACHA20-POLY1305", False, True),
+        ("DHE-RSA-AES256-GCM-SHA384", False, False),
+        ("ECDHE-RSA-AES256-SHA384", False, False),
+        ("AES256-GCM-SHA384", False, False),
+    ],
+)
+def test_a_listener_speaks_the_suites_of_its_profile(
+    tmp_path: Path, run: Callable[..., Running], cipher: str, usual: bool, modified: bool
+) -> None:
+    for name, speaks in (("BCP195RFC9325", usual), ("ModifiedBCP195RFC9325", modified)):
+        site = Site(tmp_path / name, run, profile=name)
+        assert (suites(site, "-tls1_2", "-cipher", cipher) == cipher) == speaks, name
+        assert suites(site, "-tls1_3").startswith("TLS_")
 
 
 def test_handshakes_that_never_end_keep_nobody_out(tmp_path: Path, run: Callable[..., Running]) -> None:
@@ -185,6 +221,22 @@ def test_a_renewed_certificate_is_shown_within_seconds_and_ends_no_association(s
     assert standing.store_one() == Answered(0)
     assert {one.status for one in standing.instances} == {0}
     standing.release()
+
+
+def days_left(site: Site) -> float:
+    """Return in how many days the listener says that what it needs ends."""
+    (listener,) = site.running.status()["listeners"]
+    return (datetime.fromisoformat(listener["credentialExpiresTime"]) - datetime.now(UTC)) / timedelta(days=1)
+
+
+def test_a_listener_says_when_what_it_shows_or_trusts_ends(site: Site) -> None:
+    assert 6.9 < days_left(site) < 7.1
+    site.running.write([tls_secret("gateway-tls", *site.servers.issue("127.0.0.1", days=300))])
+    wait_until(lambda: 29.9 < days_left(site) < 30.1, lambda: f"{days_left(site)}: the authority's", 15)
+    later = Authority(site.running.folder / "later", "later").pem
+    site.running.write([ca_bundle("callers", later + site.devices.pem)[0]])
+    site.running.write([tls_secret("gateway-tls", *site.servers.issue("127.0.0.1", days=-1))])
+    wait_until(lambda: days_left(site) < -0.9, lambda: f"{days_left(site)}", 15)
 
 
 def test_encryption_alone_asks_nobody_for_a_certificate(tmp_path: Path, run: Callable[..., Running]) -> None:

@@ -280,6 +280,7 @@ CASES: list[Case] = [
         [{"caBundleRef": AUTHORITIES, "verifyName": "None", "serverName": "pacs.example"}],
         "serverName has no effect",
     ),
+    *_table("DicomNode", "spec.tls.profile", ["BCP195RFC9325", "ModifiedBCP195RFC9325"], ["BCP195"], "Modified"),
     *_table("DicomNode", "spec.tls", [], [{"serverName": "a b"}, {"serverName": "-a"}], "write a DNS name"),
     *_table("DicomRoute", f"{LISTENER}.maxAssociationsPerCaller", [1, 1000], [0], "1"),
     *_table("DicomRoute", "spec.gateway.service.loadBalancerSources", ["Nodes", "Anywhere"], ["Nobody"], "Anywhere"),

@@ -44,7 +44,7 @@ _NO_MANIFEST: Final = {
     "authority",
     "CertificateRefusedByDevice": "it does not trust the gateway's certificate: give it the authority that issued that",
     "TLSVersionUnsupported": "it speaks no TLS 1.2: update it, or give it a port without TLS in a trusted network",
-    "NoSharedCipher": "it has none of the cipher suites of PS3.15 B.12: update it",
+    "NoSharedCipher": "it has none of the cipher suites of the listener's tls.profile: update it",
     "HandshakeTimedOut": "it did not finish its TLS handshake in time: look at the network between",
     "HandshakeFailed": "its TLS handshake failed: the gateway's log says why",
     "CertificateUnusable": "the gateway has no usable certificate: look at the Secret of the listener's "

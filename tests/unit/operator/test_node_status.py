@@ -104,6 +104,29 @@ def test_where_nothing_is_to_be_tested_that_is_said() -> None:
     assert found.connection_tests == []
 
 
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [("2026-01-10T00:00:00Z", "ExpiresSoon"), ("2026-01-01T00:00:00Z", "Expired"), ("2026-02-10T00:00:00Z", None)],
+)
+def test_a_certificate_that_ends(end: str, expected: str | None) -> None:
+    found = status(said(ANSWERS, credentialExpiresTime=end))
+    of_it = [one for one in found.conditions if one.type == "CredentialsExpiring"]
+    assert [one.reason for one in of_it] == [expected] * bool(expected)
+    assert all(
+        f"DicomNode pacs {'ended' if expected == 'Expired' else 'ends'} at {end}" in one.message for one in of_it
+    )
+    assert status(Said("ct-to-pacs"), before=found).conditions == found.conditions
+
+
+def test_a_name_that_nobody_looks_at_is_said() -> None:
+    bundle = {"kind": "ConfigMap", "name": "authorities", "key": "ca.crt"}
+    for tls, expected in (({"caBundleRef": bundle}, []), ({"caBundleRef": bundle, "verifyName": "None"}, ["AnyName"])):
+        model = DicomNode.model_validate(changed(node(aeTitle="PACS", host="pacs", tls=tls), "metadata.name", "pacs"))
+        found = [one for one in node_status(model, check_node(model), [], NOW).conditions if "Name" in one.type]
+        assert [one.reason for one in found] == expected
+        assert all("ConfigMap authorities" in one.message for one in found)
+
+
 def test_only_what_a_test_found_is_news() -> None:
     assert said(ANSWERS, pending=1) == said({**ANSWERS, "roundTripMilliseconds": 4.2}, pending=3)
     assert said(ANSWERS) != said(REFUSED)

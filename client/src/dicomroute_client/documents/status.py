@@ -38,6 +38,8 @@ class ListenerDocument(Document):
     name: str
     port: int
     associations: int
+    credential_expires_time: KnownTime = None
+    """When the first of its certificate and its authorities ends; None without TLS."""
 
 
 class AssociationsDocument(Document):

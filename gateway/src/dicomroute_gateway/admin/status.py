@@ -68,7 +68,7 @@ class Observation:
     fill_bytes_per_second: int = 0
     keys: Keys = NO_KEYS
     credential_ends: Mapping[str, float] = field(default_factory=dict)
-    """When the credential of a destination (KIND/NAME) ends, in seconds since 1970, where it says so."""
+    """When the credential of a destination (KIND/NAME) or listener (`listener_key`) ends, in seconds since 1970."""
 
 
 def key_findings(keys: Keys, instances_by_key: Mapping[str, int]) -> list[tuple[str, str, str]]:
@@ -112,7 +112,7 @@ def status_document(seen: Observation) -> StatusDocument:
         )
         if loaded
         else None,
-        listeners=[ListenerDocument(name=n, port=p, associations=a) for n, p, a in seen.listeners],
+        listeners=[_listener(seen, *one) for one in seen.listeners],
         associations=AssociationsDocument(
             open=sum(a for _, _, a in seen.listeners),
             accepted_total=seen.associations.accepted,
@@ -135,6 +135,17 @@ def status_document(seen: Observation) -> StatusDocument:
         else None,
         unmounted_secrets=list(seen.unmounted_secrets),
     )
+
+
+def listener_key(name: str) -> str:
+    """Return how a listener stands beside destinations."""
+    return f"Listener/{name}"
+
+
+def _listener(seen: Observation, name: str, port: int, associations: int) -> ListenerDocument:
+    end = seen.credential_ends.get(listener_key(name))
+    expires = _time(end) if end is not None else None
+    return ListenerDocument(name=name, port=port, associations=associations, credential_expires_time=expires)
 
 
 def refused_document(refused: Sequence[Refused]) -> RefusedDocument:

@@ -82,6 +82,13 @@ class ClientCertificates(StrEnum):
     IGNORED = "Ignored"
 
 
+class TlsProfile(StrEnum):
+    """A secure transport connection profile: PS3.15 B.12, and B.13 with a list of algorithms of its own."""
+
+    BCP195_RFC9325 = "BCP195RFC9325"
+    MODIFIED_BCP195_RFC9325 = "ModifiedBCP195RFC9325"
+
+
 class ListenerTls(Section):
     """How a listener speaks TLS; files are SECRET/KEY and ConfigMap-NAME/KEY."""
 
@@ -90,6 +97,7 @@ class ListenerTls(Section):
     client_ca_bundle_file: str = ""
     client_certificates: ClientCertificates = ClientCertificates.IGNORED
     handshake_timeout_seconds: int = Field(default=10, ge=1)
+    profile: TlsProfile = TlsProfile.BCP195_RFC9325
 
     @model_validator(mode="after")
     def _has_authorities(self) -> Self:
@@ -296,6 +304,7 @@ class NodeTls(Section):
     client_key_file: str = ""
     verify_name: bool = True
     server_name: str = ""
+    profile: TlsProfile = TlsProfile.BCP195_RFC9325
 
 
 class DicomNodeDestination(DestinationSettings):

@@ -11,7 +11,7 @@ _FAILURES: Final = {
         "ClientCertificateMissing",
         "the device shows no certificate, and this listener wants one: give it one, or set tls.clientCertificates",
     ),
-    "NO_SHARED_CIPHER": ("NoSharedCipher", "the device has none of the cipher suites of PS3.15 B.12: update it"),
+    "NO_SHARED_CIPHER": ("NoSharedCipher", "the device has none of the cipher suites of tls.profile: update it"),
     "UNSUPPORTED_PROTOCOL": ("TLSVersionUnsupported", "the device speaks no TLS 1.2: update it, or its settings"),
     "WRONG_VERSION_NUMBER": ("TLSVersionUnsupported", "the device speaks no TLS 1.2: update it, or its settings"),
     "HTTP_REQUEST": ("HTTPRequest", "an HTTP request: a browser, a probe or a DICOMweb client on a DIMSE port"),

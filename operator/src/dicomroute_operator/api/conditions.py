@@ -264,18 +264,29 @@ class CredentialsInClear(Reason):
     )
 
 
+class NameNotVerified(Reason):
+    """The name in a node's certificate is not looked at. Present only while true."""
+
+    ANY_NAME = (
+        "AnyName",
+        "spec.tls.verifyName is None: whoever holds a certificate of the authorities in spec.tls.caBundleRef can take "
+        "the node's place. Say the name that its certificate has in spec.tls.serverName, or name an authority that "
+        "issues to this node, or to few.",
+    )
+
+
 class CredentialsExpiring(Reason):
-    """A credential of a destination ends within 14 days, or has ended. Present only while true."""
+    """A credential of a destination or a listener ends within 14 days, or has ended. Present only while true."""
 
     EXPIRES_SOON = (
         "ExpiresSoon",
-        "A client certificate or a bearer token ends within 14 days; the message says which target's, and when: renew "
-        "it in its Secret, which is used without a restart.",
+        "A certificate, an authority or a bearer token ends within 14 days; the message says whose, and when: renew it "
+        "in its Secret or ConfigMap, which is used without a restart. A bundle ends with the last of its authorities.",
     )
     EXPIRED = (
         "Expired",
-        "A client certificate or a bearer token has ended, and what is owed to its target waits: renew it in its "
-        "Secret, which is used without a restart.",
+        "A certificate, an authority or a bearer token has ended: what is owed to its destination waits, or nobody who "
+        "looks gets into its listener. Renew it in its Secret or ConfigMap, which is used without a restart.",
     )
 
 
@@ -293,11 +304,12 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (Held, ("DicomRoute",)),
     (OpenToAnywhere, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
-    (CredentialsExpiring, ("DicomRoute", "CloudTarget")),
+    (NameNotVerified, ("DicomNode",)),
+    (CredentialsExpiring, ("DicomRoute", "DicomNode", "CloudTarget")),
 )
 """Every condition type with the kinds that carry it."""
 
 NEGATIVE: frozenset[type[Reason]] = frozenset(
-    (SpoolPressure, DeliveryStalled, Held, OpenToAnywhere, CredentialsInClear, CredentialsExpiring)
+    (SpoolPressure, DeliveryStalled, Held, OpenToAnywhere, CredentialsInClear, NameNotVerified, CredentialsExpiring)
 )
 """Condition types that are present only while they are True, and then say that something is wrong."""

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from .files import BundleReference, FileReference, TLSSecretReference, files_of
+from .files import PROFILE, BundleReference, FileReference, TLSProfile, TLSSecretReference, files_of
 from .meta import ATOMIC, SET, AETitle, Conditions, ConditionStatus, Model, OwnerMeta, keyed_by, rules
 
 Host = Annotated[
@@ -46,7 +46,7 @@ class VerifyName(StrEnum):
 
 
 class NodeTLS(Model):
-    """TLS towards a node, by PS3.15 B.12 (BCP 195): TLS 1.2 and 1.3."""
+    """TLS towards a node, by PS3.15 B.12 or B.13 (BCP 195): TLS 1.2 and 1.3."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -85,6 +85,7 @@ class NodeTLS(Model):
             ),
         ),
     ] = Field(default="", description="The name in the certificate, where it is not host. Empty: host.")
+    profile: TLSProfile = Field(default=TLSProfile.BCP195_RFC9325, description=PROFILE)
 
 
 class NodeCertificate(Model):

@@ -8,7 +8,7 @@ _NO_NEWS: Final[dict[str, Any]] = {
     "route": True,
     "time": True,
     "started_time": True,
-    "listeners": True,
+    "listeners": {"__all__": {"port": True, "associations": True}},
     "associations": True,
     "destinations": {
         "__all__": {"warnings_total": True, "probe": {"time": True, "steps": True, "round_trip_milliseconds": True}}

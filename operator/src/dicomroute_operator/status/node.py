@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from dicomroute_operator.api.conditions import CredentialsExpiring
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.node import ConnectionTest, DicomNode, DicomNodeStatus
 from dicomroute_operator.api.node_conditions import NodeReachable
 from dicomroute_operator.checks.finding import Finding
 
 from .conditions import condition, first_of_each_type, settle
+from .expiring import expiring
 from .said import Said, rank, stale_finding
 
 
@@ -31,6 +33,11 @@ def node_status(node: DicomNode, findings: Sequence[Finding], said: Sequence[Sai
     condition_before = next((one for one in before.conditions if one.type == NodeReachable.declared_type()), None)
     reachable = _reachable(node, said, tests, condition_before if is_current else None)
     conditions = [*first_of_each_type(findings), reachable]
+    destinations = [one for route in said for one in route.destinations]
+    if destinations or not said:
+        conditions += expiring(destinations, now)
+    else:
+        conditions += [one for one in before.conditions if one.type == CredentialsExpiring.declared_type()]
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return DicomNodeStatus(
         observed_generation=generation,

@@ -165,7 +165,11 @@ def _of_reports(
         *_pressure(reports, under_pressure),
         *_stalled(reports, recent, now),
         *_held(route, reports),
-        *expiring([one for report in reports for one in report.destinations], now),
+        *expiring(
+            [one for report in reports for one in report.destinations],
+            now,
+            [one for report in reports for one in report.listeners],
+        ),
     ]
 
 
