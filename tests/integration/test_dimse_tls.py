@@ -15,7 +15,7 @@ import pytest
 from certificates import Authority
 from corpus import make_corpus
 from manifests import ca_bundle, changed, tls_secret
-from pdus import data_set
+from pdus import DATA, LAST, command_set, data_set, message, p_data, pdv, store_values
 from peer import Answered, Peer, new_uid
 from processes import wait_until
 from pydicom import dcmread
@@ -24,6 +24,8 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 from routes import local_node, local_route, to
 from running import Running, cli, storescu
 from secure_site import NOWHERE, Site, speak
+
+_PIECE_BYTES = 120_000
 
 
 @pytest.fixture
@@ -237,6 +239,40 @@ def test_a_listener_says_when_what_it_shows_or_trusts_ends(site: Site) -> None:
     site.running.write([ca_bundle("callers", later + site.devices.pem)[0]])
     site.running.write([tls_secret("gateway-tls", *site.servers.issue("127.0.0.1", days=-1))])
     wait_until(lambda: days_left(site) < -0.9, lambda: f"{days_left(site)}", 15)
+
+
+def test_a_certificate_renewed_in_the_midst_of_a_large_instance_changes_nothing_about_it(site: Site) -> None:
+    uid = new_uid()
+    pixels = bytes(range(256)) * (256 << 10)  # 64 MiB
+    data = data_set(uid) + b"\xe0\x7f\x10\0OW\0\0" + len(pixels).to_bytes(4, "little") + pixels
+    before, halfway = site.shown(), threading.Event()
+    peer = Peer(site.port, context=site.context(site.devices.issue("device"))).associated()
+    peer.send(message(1, command_set(store_values(uid))))
+    for begin in range(0, len(data), _PIECE_BYTES):
+        if begin > len(data) // 2 and not halfway.is_set():
+            site.running.write([site.certificate()])
+            wait_until(lambda: site.shown() != before, "the old certificate is shown", 15)
+            halfway.set()
+        piece = data[begin : begin + _PIECE_BYTES]
+        flags = DATA | LAST if begin + _PIECE_BYTES >= len(data) else DATA
+        peer.send(p_data(pdv(1, flags, piece)))
+    assert halfway.is_set()
+    assert peer.answer() == Answered(0)
+    peer.release()
+    folder = site.running.state / site.running.route / "spool"
+    (file,) = (path for path in folder.glob("instances/*/*.dcm") if path.stat().st_size > len(pixels))
+    assert file.read_bytes().endswith(data)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_whoever_shows_no_certificate_is_told_so_in_both_versions(site: Site, version: ssl.TLSVersion) -> None:
+    """TLS 1.3 tells it after the handshake, on the first read."""
+    context = site.context(None)
+    context.minimum_version = context.maximum_version = version
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as plain, pytest.raises(OSError):
+        speak(context, plain)
+    wait_until(lambda: site.refused() == ["ClientCertificateMissing"], lambda: f"{site.refused()}")
+    assert site.serves()
 
 
 def test_encryption_alone_asks_nobody_for_a_certificate(tmp_path: Path, run: Callable[..., Running]) -> None:
