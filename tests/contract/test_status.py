@@ -21,6 +21,7 @@ from dicomroute_client.documents.status import (
     FindingDocument,
     InstancesDocument,
     LastErrorDocument,
+    ListenerDocument,
     ProbeDocument,
     ProbeFindingDocument,
     RouteDocument,
@@ -29,16 +30,19 @@ from dicomroute_client.documents.status import (
     StepDocument,
 )
 from dicomroute_gateway.configuration.load import configuration_hash as gateways_hash
+from dicomroute_gateway.dimse import failures
 from dicomroute_gateway.probes import steps
+from dicomroute_gateway.probes.echo import ECHO_FAILED, VERIFICATION_NOT_ACCEPTED
 from dicomroute_gateway.probes.findings import ANSWER_REASONS, CREDENTIAL_REASONS
 from dicomroute_gateway.probes.steps import ADVICE, answered
+from dicomroute_operator.api.node_conditions import NodeReachable
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target_conditions import Authenticated, Reachable, TargetReady
 from dicomroute_operator.gateways.news import is_news
 from dicomroute_operator.render.gateway_configuration import configuration_hash as operators_hash
 from dicomroute_operator.status.observed import PodSeen, RouteSeen
 from dicomroute_operator.status.route import route_status
-from dicomroute_operator.status.target import said_of
+from dicomroute_operator.status.said import said_of
 
 RECORDED = Path(__file__).parent / "recorded"
 ANSWERS: dict[str, calls.Call[Any]] = {
@@ -64,6 +68,8 @@ COUNTS = {
 DELIVERIES = {"pending": 1, "in_flight": 2, "held": 3, "skipped": 4, "dead_lettered": 5, "delivered_total": 6}
 PROBE = ProbeDocument(
     time=NOW,
+    within_milliseconds=20,
+    round_trip_milliseconds=12.5,
     steps=[StepDocument(step="TLS", result="Failed", reason="TLSExpired", message="m", milliseconds=3)],
     reachable=ProbeFindingDocument(status="False", reason="TLSExpired", message="m"),
     authenticated=ProbeFindingDocument(status="Unknown", reason="NotTested", message="n"),
@@ -90,6 +96,7 @@ def test_every_number_and_sentence_arrives() -> None:
         instances=InstancesDocument(**COUNTS),
         deliveries=DeliveriesDocument(**DELIVERIES),
         oldest_owed_time=NOW,
+        listeners=[ListenerDocument(name="dicom", port=11112, associations=1, credential_expires_time=NOW)],
         destinations=[
             DestinationDocument(
                 **DELIVERIES,
@@ -133,8 +140,9 @@ def test_every_number_and_sentence_arrives() -> None:
     assert unreachable.message.startswith(
         "CloudTarget cloud has not answered queries since 2026-01-02T03:04:05Z: TimedOut (m)"
     )
-    said = said_of("r", ["archive"], seen.pods, 1.0)["archive"].destinations[0]
+    said = said_of("r", [("CloudTarget", "archive")], seen.pods, 1.0)[("CloudTarget", "archive")].destinations[0]
     assert said.credential_expires_time == NOW
+    assert said.within_milliseconds == 20
     assert (said.reachable, said.authenticated, said.ready) == (PROBE.reachable, PROBE.authenticated, PROBE.ready)
 
 
@@ -208,6 +216,20 @@ def test_every_reason_of_a_probe_is_declared_by_the_operator() -> None:
     raised = re.findall(r'(?:TransportFailed|Finding)\(\s*(?:True|False|None)?,?\s*"(\w+)"', _sources())
     assert {"DNSFailed", "TLSExpired", "NotProven"} <= set(raised)
     assert set(raised) <= declared
+
+
+def test_every_reason_of_a_connection_test_is_declared_by_the_operator() -> None:
+    declared = {reason.value for reason in NodeReachable}
+    folder = Path(failures.__file__).parent
+    sources = "".join((folder / name).read_text() for name in ("failures.py", "connect.py", "requestor.py"))
+    of_node = (folder / "tls_failures.py").read_text().partition("def of_node")[2]
+    raised = set(
+        re.findall(r'(?:NotConnected|HandshakeFailed|exchange|super\(\).__init__)\(\s*"(\w+)"', sources + of_node)
+    )
+    raised |= {reason for reason, _ in failures._REJECTIONS.values()} | {VERIFICATION_NOT_ACCEPTED, ECHO_FAILED}
+    raised |= {"ProtocolViolation", "UnexpectedResponse"}
+    assert {"ConnectionRefused", "TLSNotYetValid", "CallingAETitleNotRecognized", "ResponseTimedOut"} <= raised
+    assert raised - {"Interrupted", "SpoolUnreadable"} <= declared
 
 
 def _sources() -> str:

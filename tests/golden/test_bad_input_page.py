@@ -16,7 +16,7 @@ Made from `tests/support/bad_input/` by `make golden`; do not edit.
 What a peer may get wrong, what it is answered, and where the standard (DICOM 2024) says so. Each row is played by
 `tests/integration/test_bad_input.py` against a gateway, over a real socket. Meanwhile and afterwards a healthy client
 is served within a second, the gateway takes no more than 64 MiB of memory more, no file of an instance stays open, and
-no line of the log repeats a patient's data or was written by the peer. The numbers 5 (TLS) and 16 (media) are not here.
+no line of the log repeats a patient's data or was written by the peer. Number 16 (media) is not here.
 
 A-ABORT: source 0 is the service-user, 2 the service-provider; reasons are those of PS3.8 table 9-26. Sta2 is a
 connection without an association, Sta6 an association, Sta13 one that has ended (PS3.8 table 9-10).

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from archive import Archive
+from bad_input.encrypted import Encrypted
 from bad_input.row import Expected, Held, Port, Row, Stored
 from bad_input.table import ROWS
 from healthy import HealthyClient
@@ -38,6 +39,7 @@ class Gateway:
     archive: Archive
     port: int
     watch: Watch
+    encrypted: Encrypted
     instances: list[Instance] = field(default_factory=list)
     """All that was sent whole."""
 
@@ -49,13 +51,18 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     route = local_route(rules=_RULES)
     for name, seconds in _TIMEOUTS.items():
         route = changed(route, f"spec.listeners.0.{name}", seconds)
-    running = Running(tmp_path_factory.mktemp("bad-input"), (local_node(), to(archive.url), route))
-    yield Gateway(running, archive, running.port, Watch(running))
+    encrypted = Encrypted(tmp_path_factory.mktemp("certificates"))
+    route = changed(route, "spec.listeners.1", encrypted.listener())
+    documents = (local_node(), to(archive.url), *encrypted.manifests(), route)
+    running = Running(tmp_path_factory.mktemp("bad-input"), documents)
+    encrypted.port = next(one["port"] for one in running.status()["listeners"] if one["name"] == "dicom-tls")
+    yield Gateway(running, archive, running.port, Watch(running), encrypted)
     running.stop()
     archive.close()
     assert log_faults(running.process.output.read_bytes()) == []
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")  # it is what an old device speaks
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_a_peer_is_answered_as_the_standard_says_and_disturbs_nobody(row: Row, gateway: Gateway) -> None:
     port, healthy, answer = play(row, gateway)
@@ -76,7 +83,7 @@ def test_a_peer_is_answered_as_the_standard_says_and_disturbs_nobody(row: Row, g
 
 def play(row: Row, gateway: Gateway) -> tuple[Port, HealthyClient, Expected]:
     """Play a row beside a healthy client."""
-    port = Port(gateway.port, lambda: gateway.running.status()["associations"]["open"])
+    port = Port(gateway.port, lambda: gateway.running.status()["associations"]["open"], gateway.encrypted)
     healthy = HealthyClient(gateway.port)
     gateway.watch.begin()
     try:

@@ -1,5 +1,6 @@
 """DIMSE over TLS, received: who gets in, who does not and is told why, and what changes without a restart."""
 
+import re
 import socket
 import ssl
 import subprocess
@@ -7,14 +8,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from certificates import Authority
 from corpus import make_corpus
-from manifests import Json, ca_bundle, changed, tls_secret
-from pdus import data_set
+from manifests import ca_bundle, changed, tls_secret
+from pdus import DATA, LAST, command_set, data_set, message, p_data, pdv, store_values
 from peer import Answered, Peer, new_uid
 from processes import wait_until
 from pydicom import dcmread
@@ -22,67 +23,14 @@ from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 from routes import local_node, local_route, to
 from running import Running, cli, storescu
+from secure_site import NOWHERE, Site, speak
 
-NOWHERE = "http://127.0.0.1:9/dicom-web"
-
-
-class Site:
-    """A gateway whose listener speaks TLS, the authorities, and certificates of devices."""
-
-    def __init__(self, folder: Path, run: Callable[..., Running], **tls: Any) -> None:
-        self.servers, self.devices = Authority(folder / "servers", "servers"), Authority(folder / "devices", "devices")
-        self.strangers = Authority(folder / "strangers", "strangers")
-        authorities, callers = ca_bundle("callers", self.devices.pem)
-        listener = {"certificateRef": {"name": "gateway-tls"}, "clientCABundleRef": callers, **tls}
-        self.route = changed(local_route(mode="HoldDeliveries"), "spec.listeners.0.tls", listener)
-        self.running = run(local_node(), to(NOWHERE), self.certificate(), authorities, self.route)
-        self.port = int(str(self.running.addresses[self.running.route]["dicom"]).rpartition(":")[2])
-
-    def certificate(self) -> Json:
-        """Return the Secret with a new certificate, as cert-manager writes it."""
-        return tls_secret("gateway-tls", *self.servers.issue("127.0.0.1", "localhost"))
-
-    def words(self, files: tuple[Path, Path]) -> list[str]:
-        """Return what DCMTK is told of TLS: a device's certificate, and whom it trusts."""
-        return ["+tls", str(files[1]), str(files[0]), "+cf", str(self.servers.file)]
-
-    def context(self, files: tuple[Path, Path] | None) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=str(self.servers.file))
-        if files is not None:
-            context.load_cert_chain(*files)
-        return context
-
-    def shown(self) -> int:
-        """Return the serial number of the certificate that is shown now."""
-        context = self.context(self.devices.issue("device"))
-        with (
-            socket.create_connection(("127.0.0.1", self.port), timeout=20) as plain,
-            context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
-        ):
-            found = connection.getpeercert()
-            assert found is not None
-            return int(str(found["serialNumber"]), 16)
-
-    def refused(self) -> list[str]:
-        return [one["reason"] for one in self.running.get("/api/v1/refused")["callers"]]
-
-    def serves(self) -> bool:
-        """Whether a healthy device is served."""
-        words = ["echoscu", "-aet", "CT1", "-aec", "CTGATE", *self.words(self.devices.issue("device"))]
-        return subprocess.run([*words, "127.0.0.1", str(self.port)], check=False, timeout=60).returncode == 0
+_PIECE_BYTES = 120_000
 
 
 @pytest.fixture
 def site(tmp_path: Path, run: Callable[..., Running]) -> Site:
     return Site(tmp_path, run)
-
-
-def speak(context: ssl.SSLContext, plain: socket.socket) -> None:
-    """Shake hands and ask for something; raises OSError where no TLS comes about, which TLS 1.3 tells late."""
-    connection = context.wrap_socket(plain, server_hostname="127.0.0.1")
-    connection.sendall(b"\1")
-    if not connection.recv(1):
-        raise ConnectionError
 
 
 def test_dcmtk_and_pynetdicom_store_over_tls_byte_for_byte(site: Site, tmp_path: Path) -> None:
@@ -127,6 +75,7 @@ def test_a_large_instance_is_whole(site: Site) -> None:
         ("without a certificate", "ClientCertificateMissing"),
         ("of another authority", "ClientCertificateUntrusted"),
         ("with one that has expired", "ClientCertificateExpired"),
+        ("with one that is not valid yet", "ClientCertificateNotYetValid"),
         ("with TLS 1.1 alone", "TLSVersionUnsupported"),
         ("with old suites alone", "NoSharedCipher"),
         ("that does not trust ours", "CertificateRefusedByDevice"),
@@ -143,6 +92,8 @@ def test_a_device_that_does_not_get_in_is_named_with_its_reason(site: Site, who:
         context = site.context(site.strangers.issue("device"))
     elif who == "with one that has expired":
         context = site.context(site.devices.issue("device", days=-1))
+    elif who == "with one that is not valid yet":
+        context = site.context(site.devices.issue("device", begins=1))
     elif who == "with TLS 1.1 alone":
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -190,6 +141,37 @@ def test_openssl_finds_good_suites_and_no_session_to_resume(site: Site, version:
     assert "Compression: NONE" in done.stdout
     assert "New Session Ticket" not in done.stdout
     assert "TLS session ticket" not in done.stdout
+
+
+def suites(site: Site, *words: str) -> str:
+    """Return what OpenSSL's client agrees on with a listener."""
+    certificate, key = site.devices.issue("device")
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{site.port}", "-CAfile", site.servers.file]
+    done = subprocess.run(
+        [*command, "-cert", certificate, "-key", key, *words], input="", capture_output=True, text=True, check=False
+    )
+    found = re.search(r"Cipher\s*(?:is|:) (\S+)", done.stdout)
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize(
+    ("cipher", "usual", "modified"),
+    [
+        ("ECDHE-RSA-AES128-GCM-SHA256", True, True),
+        ("ECDHE-RSA-AES256-GCM-SHA384", True, True),
+        ("ECDHE-RSA-CHACHA20-POLY1305", False, True),
+        ("DHE-RSA-AES256-GCM-SHA384", False, False),
+        ("ECDHE-RSA-AES256-SHA384", False, False),
+        ("AES256-GCM-SHA384", False, False),
+    ],
+)
+def test_a_listener_speaks_the_suites_of_its_profile(
+    tmp_path: Path, run: Callable[..., Running], cipher: str, usual: bool, modified: bool
+) -> None:
+    for name, speaks in (("BCP195RFC9325", usual), ("ModifiedBCP195RFC9325", modified)):
+        site = Site(tmp_path / name, run, profile=name)
+        assert (suites(site, "-tls1_2", "-cipher", cipher) == cipher) == speaks, name
+        assert suites(site, "-tls1_3").startswith("TLS_")
 
 
 def test_handshakes_that_never_end_keep_nobody_out(tmp_path: Path, run: Callable[..., Running]) -> None:
@@ -241,6 +223,56 @@ def test_a_renewed_certificate_is_shown_within_seconds_and_ends_no_association(s
     assert standing.store_one() == Answered(0)
     assert {one.status for one in standing.instances} == {0}
     standing.release()
+
+
+def days_left(site: Site) -> float:
+    """Return in how many days the listener says that what it needs ends."""
+    (listener,) = site.running.status()["listeners"]
+    return (datetime.fromisoformat(listener["credentialExpiresTime"]) - datetime.now(UTC)) / timedelta(days=1)
+
+
+def test_a_listener_says_when_what_it_shows_or_trusts_ends(site: Site) -> None:
+    assert 6.9 < days_left(site) < 7.1
+    site.running.write([tls_secret("gateway-tls", *site.servers.issue("127.0.0.1", days=300))])
+    wait_until(lambda: 29.9 < days_left(site) < 30.1, lambda: f"{days_left(site)}: the authority's", 15)
+    later = Authority(site.running.folder / "later", "later").pem
+    site.running.write([ca_bundle("callers", later + site.devices.pem)[0]])
+    site.running.write([tls_secret("gateway-tls", *site.servers.issue("127.0.0.1", days=-1))])
+    wait_until(lambda: days_left(site) < -0.9, lambda: f"{days_left(site)}", 15)
+
+
+def test_a_certificate_renewed_in_the_midst_of_a_large_instance_changes_nothing_about_it(site: Site) -> None:
+    uid = new_uid()
+    pixels = bytes(range(256)) * (256 << 10)  # 64 MiB
+    data = data_set(uid) + b"\xe0\x7f\x10\0OW\0\0" + len(pixels).to_bytes(4, "little") + pixels
+    before, halfway = site.shown(), threading.Event()
+    peer = Peer(site.port, context=site.context(site.devices.issue("device"))).associated()
+    peer.send(message(1, command_set(store_values(uid))))
+    for begin in range(0, len(data), _PIECE_BYTES):
+        if begin > len(data) // 2 and not halfway.is_set():
+            site.running.write([site.certificate()])
+            wait_until(lambda: site.shown() != before, "the old certificate is shown", 15)
+            halfway.set()
+        piece = data[begin : begin + _PIECE_BYTES]
+        flags = DATA | LAST if begin + _PIECE_BYTES >= len(data) else DATA
+        peer.send(p_data(pdv(1, flags, piece)))
+    assert halfway.is_set()
+    assert peer.answer() == Answered(0)
+    peer.release()
+    folder = site.running.state / site.running.route / "spool"
+    (file,) = (path for path in folder.glob("instances/*/*.dcm") if path.stat().st_size > len(pixels))
+    assert file.read_bytes().endswith(data)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_whoever_shows_no_certificate_is_told_so_in_both_versions(site: Site, version: ssl.TLSVersion) -> None:
+    """TLS 1.3 tells it after the handshake, on the first read."""
+    context = site.context(None)
+    context.minimum_version = context.maximum_version = version
+    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as plain, pytest.raises(OSError):
+        speak(context, plain)
+    wait_until(lambda: site.refused() == ["ClientCertificateMissing"], lambda: f"{site.refused()}")
+    assert site.serves()
 
 
 def test_encryption_alone_asks_nobody_for_a_certificate(tmp_path: Path, run: Callable[..., Running]) -> None:

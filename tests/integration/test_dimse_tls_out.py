@@ -1,6 +1,7 @@
 """DIMSE over TLS, sent: to nodes that encrypt, and what a node that does not fit is told to be."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ class Site:
         self.servers, self.clients = Authority(folder / "servers", "servers"), Authority(folder / "clients", "clients")
         self.peers: list[StoreSCP] = []
 
-    def storescp(self, *options: str, name: str = "127.0.0.1", days: float = 7) -> StoreSCP:
-        certificate, key = self.servers.issue(name, days=days)
+    def storescp(self, *options: str, name: str = "127.0.0.1", days: float = 7, begins: float = -2) -> StoreSCP:
+        certificate, key = self.servers.issue(name, days=days, begins=begins)
         words = ("+B", "+xa", "--fork", "+tls", str(key), str(certificate), "+cf", str(self.clients.file), *options)
         self.peers.append(StoreSCP(self.folder / f"kept-{len(self.peers)}", *words))
         return self.peers[-1]
@@ -73,6 +74,8 @@ def test_a_large_instance_goes_whole(site: Site, run: Callable[..., Running]) ->
     sender.release()
     running.wait_for(owed=0, deliveredTotal=1)
     assert peer.data_sets() == {uid: data}
+    ends = datetime.fromisoformat(running.status()["destinations"][0]["credentialExpiresTime"])
+    assert abs(ends - datetime.now(UTC) - timedelta(days=7)) < timedelta(hours=1), "the certificate that is shown"
 
 
 def fault(running: Running) -> dict[str, Any]:
@@ -86,6 +89,7 @@ def fault(running: Running) -> dict[str, Any]:
         ("another authority", "TLSUntrusted", "name its authority in tls.caBundleRef"),
         ("another name", "TLSNameMismatch", "say one that it has in tls.serverName"),
         ("expired", "TLSExpired", "its certificate has expired"),
+        ("not yet valid", "TLSNotYetValid", "look at the clocks"),
         ("wants a certificate", "TLSClientCertificateRequired", "set tls.clientCertificateRef"),
         ("no TLS there", "TLSFailed", "look whether that port has TLS"),
     ],
@@ -100,7 +104,7 @@ def test_a_node_that_does_not_fit_is_waited_for_and_says_why(
         site.peers.append(peer)
     else:
         name, days = ("pacs.example" if what == "another name" else "127.0.0.1"), (-1 if what == "expired" else 7)
-        peer = site.storescp(name=name, days=days)
+        peer = site.storescp(name=name, days=days, begins=1 if what == "not yet valid" else -2)
     if what == "another authority":
         trust = Authority(tmp_path / "others", "others")
     if what == "wants a certificate":
@@ -126,3 +130,12 @@ def test_a_name_that_the_appliances_share_is_taken_where_that_is_said(
     running.wait_reloaded(before)
     assert dcmsend(running.port, make_corpus(tmp_path / "more", 1, ("MR_small.dcm",))) == 0
     running.wait_for(owed=0, deliveredTotal=2)
+
+
+def test_a_node_of_the_other_profile_gets_what_it_is_sent(
+    site: Site, tmp_path: Path, run: Callable[..., Running]
+) -> None:
+    peer = site.storescp("--cipher", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256")
+    running = run(*site.manifests(peer.port, **CLIENT, profile="ModifiedBCP195RFC9325"))
+    assert dcmsend(running.port, make_corpus(tmp_path / "corpus", 1, ("CT_small.dcm",))) == 0
+    running.wait_for(owed=0, deliveredTotal=1)

@@ -20,6 +20,7 @@ from sink import Sink
 from web_server import Answer, Received, WebServer
 
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
+from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.probes.prober import Intervals, Prober
 
 OFTEN = Intervals(working=0.4, failing=0.1, least=0.1)
@@ -69,7 +70,8 @@ def follow(
     async def run() -> Prober:
         workers = {TARGET: delivering.worker}
         tokens = TokenCache()
-        prober = Prober(lambda: delivering.configuration, folder / "secrets", tokens, workers, intervals)
+        contexts = TlsContexts(folder / "secrets")
+        prober = Prober(lambda: delivering.configuration, folder / "secrets", tokens, workers, contexts, intervals)
         try:
             async with asyncio.timeout(30):
                 while not until(prober):
@@ -145,7 +147,7 @@ def test_a_delivery_counts_as_a_probe(archive: Archive, delivering: Delivering, 
 
 def test_what_is_no_target_is_not_tested(delivering: Delivering, tmp_path: Path) -> None:
     async def ask() -> object:
-        prober = Prober(lambda: delivering.configuration, tmp_path, TokenCache(), {})
+        prober = Prober(lambda: delivering.configuration, tmp_path, TokenCache(), {}, TlsContexts(tmp_path))
         return await prober.test("CloudTarget/other")
 
     assert asyncio.run(ask()) is None

@@ -30,11 +30,11 @@ class Authority:
     def pem(self) -> str:
         return self.file.read_text()
 
-    def issue(self, *hosts: str, days: float = 7) -> tuple[Path, Path]:
-        """Return a certificate for hosts, and its key; with negative `days` it has ended."""
+    def issue(self, *hosts: str, days: float = 7, begins: float = -2) -> tuple[Path, Path]:
+        """Return a certificate for hosts, and its key, valid from `begins` to `days` from now."""
         self._issued += 1
         key = rsa.generate_private_key(65537, 2048)
-        certificate = self._sign(hosts[0], key, datetime.now(UTC) + timedelta(days=days), list(hosts))
+        certificate = self._sign(hosts[0], key, datetime.now(UTC) + timedelta(days=days), list(hosts), begins)
         files = tuple(self._folder / f"{self._name}-{self._issued}.{end}" for end in ("crt", "key"))
         files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
         files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -50,7 +50,14 @@ class Authority:
         return context
 
     def _sign(
-        self, name: str, key: rsa.RSAPrivateKey, end: datetime, hosts: list[str], *, is_authority: bool = False
+        self,
+        name: str,
+        key: rsa.RSAPrivateKey,
+        end: datetime,
+        hosts: list[str],
+        begins: float = -2,
+        *,
+        is_authority: bool = False,
     ) -> x509.Certificate:
         own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = own if is_authority else self._certificate.subject
@@ -60,7 +67,7 @@ class Authority:
             .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(min(datetime.now(UTC), end) - timedelta(days=2))
+            .not_valid_before(min(datetime.now(UTC), end) + timedelta(days=begins))
             .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -12,6 +12,8 @@ from peer import Aborted, Answered, Peer, Rejected, new_uid
 from prometheus_client import generate_latest
 from querying import MODELS, find
 from retrieving import MOVE, Client, cloud_route, identifier
+from routes import PACS
+from scripted_scp import ScriptedSCP
 
 from dicomroute_operator.handlers.health import Vitals, metrics_registry
 
@@ -26,7 +28,10 @@ Families = dict[str, tuple[str, frozenset[str]]]
 
 def gateway_exposition(folder: Path, lone: Callable[..., LoneGateway]) -> str:
     """Return the metrics of a gateway that has received, refused, failed to deliver, and was asked in vain."""
-    gateway = lone(folder, cloud_route("http://127.0.0.1:9/dicom-web", port=9))
+    node = ScriptedSCP(lambda acceptor: acceptor.accept().serve())
+    documents = cloud_route("http://127.0.0.1:9/dicom-web", port=node.port)
+    documents[-1]["spec"]["rules"].append({"name": "nothing", "when": "false", "destinations": [PACS]})
+    gateway = lone(folder, documents)
     client = Client(gateway.port, models=(MODELS["S"], MOVE["S"]))
     assert find(client.association, identifier("STUDY", StudyInstanceUID=""))[0] == [0xC000]
     assert client.move(identifier("STUDY", StudyInstanceUID="1.2")).statuses[-1] == 0xA701
@@ -44,6 +49,8 @@ def gateway_exposition(folder: Path, lone: Callable[..., LoneGateway]) -> str:
     configuration.write_text("{")
     gateway.process.wait_until(lambda: "ConfigurationInvalid" in gateway.metrics(), "the problem is not found")
     gateway.process.wait_until(lambda: "ConnectionFailed" in gateway.metrics(), "no attempt is made")
+    gateway.process.wait_until(lambda: "destination_echo_seconds{" in gateway.metrics(), "no C-ECHO is answered")
+    node.close()
     return gateway.metrics()
 
 

@@ -195,6 +195,21 @@ CASES: list[Case] = [
     ),
     Case("DicomNode", "spec", {"aeTitle": "A", "anyAddress": False}, "say where the node may call from"),
     Case("DicomNode", "spec.anyAddress", True, "allowedSources without effect"),
+    # What a node shows.
+    *_table(
+        "DicomNode",
+        "spec.certificates",
+        [
+            [],
+            [{"dnsName": "ct-1.example"}, {"commonName": "CT 1"}, {"sha256": "0f" * 32}],
+            [{"sha256": ":".join(["A0"] * 32)}],
+        ],
+        [[{}], [{"dnsName": "a.example", "commonName": "a"}]],
+        "say one of dnsName, commonName and sha256",
+    ),
+    *_table("DicomNode", "spec.certificates", [], [[{"dnsName": "*.example"}]], "without a wildcard"),
+    *_table("DicomNode", "spec.certificates", [], [[{"sha256": "0f" * 31}]], "SHA-256 of the certificate"),
+    Case("DicomNode", "spec.certificates", [{"dnsName": "a"}] * 5, "4"),
     # Where a node is called.
     *_table(
         "DicomNode",
@@ -226,6 +241,8 @@ CASES: list[Case] = [
     *_table("DicomNode", "spec.acseTimeoutSeconds", [1, 300], [301], "300"),
     *_table("DicomNode", "spec.stallTimeoutSeconds", [1, 3600], [3601], "3600"),
     *_table("DicomNode", "spec.responseTimeoutSeconds", [1, 3600], [3601], "3600"),
+    *_table("DicomNode", "spec.connectionTestSeconds", [0, 5, 86400], [1, 4], "write 0 for never"),
+    *_table("DicomNode", "spec.connectionTestSeconds", [], [86401], "86400"),
     # Listeners.
     *_table(
         "DicomRoute",
@@ -276,6 +293,7 @@ CASES: list[Case] = [
         [{"caBundleRef": AUTHORITIES, "verifyName": "None", "serverName": "pacs.example"}],
         "serverName has no effect",
     ),
+    *_table("DicomNode", "spec.tls.profile", ["BCP195RFC9325", "ModifiedBCP195RFC9325"], ["BCP195"], "Modified"),
     *_table("DicomNode", "spec.tls", [], [{"serverName": "a b"}, {"serverName": "-a"}], "write a DNS name"),
     *_table("DicomRoute", f"{LISTENER}.maxAssociationsPerCaller", [1, 1000], [0], "1"),
     *_table("DicomRoute", "spec.gateway.service.loadBalancerSources", ["Nodes", "Anywhere"], ["Nobody"], "Anywhere"),

@@ -224,6 +224,10 @@ class Peer:
                 self._note(int.from_bytes(elements[0x0100], "little"), status)
                 return Answered(status)
 
+    def drop(self) -> None:
+        """End the TCP connection below TLS: no close_notify is sent."""
+        socket.socket(fileno=self._socket.detach()).close()
+
     def half_close(self) -> "Peer":
         """End the sending half of the connection."""
         self._socket.shutdown(socket.SHUT_WR)

@@ -23,6 +23,8 @@ Json = dict[str, Any]
 _NO_MANIFEST: Final = {
     "CalledAETitle": "it calls a title that is not served here: correct that at the device, or add the title to "
     "aeTitles of the listener",
+    "CertificateNotShown": "the DicomNode with that title has certificates, and it showed none: turn TLS with its "
+    "certificate on at the device, and see that the listener verifies it (tls.clientCertificates)",
     "RefusingAssociations": "the route refuses associations: set spec.mode to Running when it may take them again",
     "SpoolFull": "the spool is full: see docs/runbooks/spool-full.md",
     "TooManyAssociationsOfCaller": "the device has all the places that one caller may have: raise the listener's "
@@ -42,7 +44,7 @@ _NO_MANIFEST: Final = {
     "authority",
     "CertificateRefusedByDevice": "it does not trust the gateway's certificate: give it the authority that issued that",
     "TLSVersionUnsupported": "it speaks no TLS 1.2: update it, or give it a port without TLS in a trusted network",
-    "NoSharedCipher": "it has none of the cipher suites of PS3.15 B.12: update it",
+    "NoSharedCipher": "it has none of the cipher suites of the listener's tls.profile: update it",
     "HandshakeTimedOut": "it did not finish its TLS handshake in time: look at the network between",
     "HandshakeFailed": "its TLS handshake failed: the gateway's log says why",
     "CertificateUnusable": "the gateway has no usable certificate: look at the Secret of the listener's "
@@ -124,6 +126,11 @@ def _sentence(caller: RefusedCaller) -> str:
         sentence = (
             f"its connection was closed before it said a title: add {ip_network(address)} to allowedSources of the "
             "DicomNode that calls from there"
+        )
+    elif reason == "CertificateOfAnotherNode":
+        sentence = (
+            "the DicomNode with that title has other certificates than the one that it showed: if you know the device, "
+            f"add {{sha256: {caller.certificate_sha256 or 'its fingerprint'}}} to spec.certificates"
         )
     elif reason == "CallingAETitle":
         sentence = "a DicomNode has that title, and this listener's sources do not name it: name it there"

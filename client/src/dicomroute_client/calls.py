@@ -140,6 +140,12 @@ def test(kind: str, name: str) -> Call[ProbeDocument]:
     return Call(ProbeDocument, f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}", body={})
 
 
+def test_as(kind: str, name: str, calling_ae_title: str) -> Call[ProbeDocument]:
+    """Ask for a probe of a node, now, with another calling AE title than deliveries have; "" for that of deliveries."""
+    query = f"?callingAETitle={quote(calling_ae_title, safe='')}" if calling_ae_title else ""
+    return Call(ProbeDocument, f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}{query}", body={})
+
+
 def headers(call: Call[Any], token: str, actor: str) -> dict[str, str]:
     """Return the headers of a request; a header has ASCII alone."""
     found = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

@@ -1,7 +1,9 @@
 """A row of the table: what a peer sends, what it is answered, and where the standard says so."""
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pdus import (
     CT,
@@ -17,6 +19,9 @@ from pdus import (
     store_values,
 )
 from peer import Answer, Answered, Instance, Peer, new_uid
+
+if TYPE_CHECKING:
+    from .encrypted import Encrypted
 
 
 @dataclass(frozen=True)
@@ -57,16 +62,30 @@ Expected = Answer | Stored | Held | Served | Gone
 class Port:
     """The gateway's port, and every peer that has connected to it.
 
-    `associations` returns how many associations stand, as the gateway's status says.
+    `associations` returns how many associations stand, as the gateway's status says. `encrypted` has the port that
+    wants TLS, and certificates for it.
     """
 
-    def __init__(self, number: int, associations: Callable[[], int]) -> None:
+    def __init__(self, number: int, associations: Callable[[], int], encrypted: "Encrypted | None" = None) -> None:
         self.number = number
         self.associations = associations
+        self.encrypted = encrypted
         self._peers: list[Peer] = []
 
     def connect(self, receive_buffer_bytes: int | None = None) -> Peer:
         self._peers.append(Peer(self.number, receive_buffer_bytes))
+        return self._peers[-1]
+
+    def bare(self) -> Peer:
+        """Return a peer without TLS at the port that wants it."""
+        assert self.encrypted is not None
+        self._peers.append(Peer(self.encrypted.port))
+        return self._peers[-1]
+
+    def secure(self, context: ssl.SSLContext) -> Peer:
+        """Return a peer that speaks TLS. Raises OSError where none comes about."""
+        assert self.encrypted is not None
+        self._peers.append(Peer(self.encrypted.port, context=context))
         return self._peers[-1]
 
     def associated(self, *contexts: bytes, maximum: int = 0) -> Peer:

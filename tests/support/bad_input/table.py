@@ -3,6 +3,7 @@
 from .association_requests import ASSOCIATION_REQUESTS
 from .connections import CONNECTIONS
 from .data_sets import DATA_SETS
+from .encrypted import ENCRYPTED
 from .messages import MESSAGES
 from .names import NAMES
 from .protocol import PROTOCOL
@@ -13,6 +14,7 @@ ENTRIES = {
     2: "Slowness",
     3: "Lengths of PDUs",
     4: "Other protocols",
+    5: "TLS",
     6: "Presentation data values",
     7: "A-ASSOCIATE-RQ",
     8: "Many connections",
@@ -31,5 +33,8 @@ ENTRIES = {
 }
 
 ROWS: tuple[Row, ...] = tuple(
-    sorted((*CONNECTIONS, *PROTOCOL, *ASSOCIATION_REQUESTS, *MESSAGES, *NAMES, *DATA_SETS), key=lambda row: row.number)
+    sorted(
+        (*CONNECTIONS, *PROTOCOL, *ASSOCIATION_REQUESTS, *MESSAGES, *NAMES, *DATA_SETS, *ENCRYPTED),
+        key=lambda row: row.number,
+    )
 )

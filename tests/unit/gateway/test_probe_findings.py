@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicomroute_gateway.probes.findings import Finding, Findings, Stores, fails, findings
+from dicomroute_gateway.probes.findings import Finding, Findings, Stores, findings, node_findings, within_milliseconds
 from dicomroute_gateway.probes.steps import Probed, Result, Step, StepName, advised, answered
 
 TIME = 1000.0
@@ -86,10 +86,36 @@ def test_a_delivery_that_failed_since_is_no_proof() -> None:
 
 
 def test_only_what_certainly_does_not_work_fails() -> None:
-    assert fails(probed(tcp="TimedOut"))
-    assert fails(probed(query="NotDICOMweb"))
-    assert not fails(probed())
-    assert not fails(probed(query="QueryNotAllowed"))
+    assert findings(probed(tcp="TimedOut"), NEVER).fails
+    assert findings(probed(query="NotDICOMweb"), NEVER).fails
+    assert not findings(probed(), NEVER).fails
+    assert not findings(probed(query="QueryNotAllowed"), NEVER).fails
+
+
+def of_node(*steps: Step) -> Probed:
+    """Return a test of a node in which the association came about."""
+    return Probed(TIME, (Step(StepName.ASSOCIATION, Result.PASSED), *steps))
+
+
+def test_a_node_is_reachable_where_it_answers_or_takes_what_is_delivered() -> None:
+    answers = of_node(Step(StepName.ECHO, Result.PASSED, seconds=0.0042))
+    takes_none = of_node(Step(StepName.ECHO, Result.NOT_NEEDED, "VerificationNotAccepted", "it associates"))
+    silent = of_node(Step(StepName.ECHO, Result.FAILED, "ResponseTimedOut", "no answer"))
+    assert node_findings(answers, NEVER).reachable == Finding(True, "Reachable", "it answers a C-ECHO within 5 ms")
+    assert node_findings(answers, SINCE).reachable == node_findings(answers, NEVER).reachable
+    assert node_findings(takes_none, NEVER).reachable == Finding(True, "VerificationNotAccepted", "it associates")
+    assert node_findings(silent, NEVER).reachable == Finding(False, "ResponseTimedOut", "no answer")
+    assert node_findings(silent, BEFORE).fails
+    assert node_findings(silent, SINCE).reachable == Finding(True, "Reachable", "it takes what is delivered")
+    assert node_findings(silent, Stores(taken_time=TIME + 1, is_waiting=True)).fails
+
+
+@pytest.mark.parametrize(
+    ("seconds", "milliseconds"),
+    [(0.0, 1), (0.001, 1), (0.0011, 2), (0.0042, 5), (0.0051, 10), (0.02, 20), (0.3, 500), (0.6, 1000), (1.5, 2000)],
+)
+def test_round_trips_are_rounded_up_so_that_each_is_no_news(seconds: float, milliseconds: int) -> None:
+    assert within_milliseconds(seconds) == milliseconds
 
 
 def test_a_step_that_is_not_needed_passes() -> None:

@@ -323,3 +323,45 @@ def test_the_gateway_itself_is_no_move_destination(host: str) -> None:
     assert faults(findings(itself, nodes=[node(), pacs(title="CTGATE", host=host)])) == ["MoveDestinationIsGateway"]
     assert faults(findings(itself, nodes=[node(), pacs(host=host)])) == [], "another title is another application"
     assert faults(findings(itself, nodes=[node(), pacs(title="CTGATE")])) == [], "a gateway may call itself as its PACS"
+
+
+def test_a_node_with_certificates_calls_a_listener_that_verifies_them() -> None:
+    known = node(aeTitle="CT1", allowedSources=["192.0.2.0/24"], certificates=[{"dnsName": "ct-1.example"}])
+    tls = {
+        "certificateRef": {"name": "tls"},
+        "clientCABundleRef": {"kind": "ConfigMap", "name": "callers", "key": "ca.crt"},
+    }
+    verifying = changed(route(), "spec.listeners.0.tls", tls)
+    ignoring = changed(verifying, "spec.listeners.0.tls.clientCertificates", "Ignored")
+    assert reasons(findings(verifying, nodes=[known])) == FINE
+    for one in (route(), ignoring):
+        found = findings(one, nodes=[known])
+        assert reasons(found) == ["Accepted=True/Accepted", "ResolvedRefs=False/NodeCertificateNotVerified"]
+        assert found[1].field == "spec.listeners[dicom].tls"
+    assert "clientCertificates: Ignored" in findings(ignoring, nodes=[known])[1].message
+
+
+@pytest.mark.parametrize(
+    ("other", "is_bypassed"),
+    [
+        ({"allowedSources": ["192.0.2.128/25"]}, True),
+        ({"anyAddress": True}, None),
+        ({"allowedSources": ["198.51.100.0/24"]}, False),
+        ({"allowedSources": ["192.0.2.0/24"], "certificates": [{"commonName": "a"}]}, False),
+        ({"allowedSources": ["192.0.2.0/24"], "aeTitle": "CT2"}, False),
+    ],
+)
+def test_certificates_that_another_node_of_that_title_does_not_need(other: Json, is_bypassed: bool | None) -> None:
+    known = node(aeTitle="CT1", allowedSources=["192.0.2.0/24"], certificates=[{"dnsName": "ct-1.example"}])
+    second = changed(node(**{"aeTitle": "CT1", **other}), "metadata.name", "ct-2")
+    both = changed(route(), "spec.listeners.0.sources.nodes.1", {"name": "ct-2"})
+    both = changed(
+        both,
+        "spec.listeners.0.tls",
+        {
+            "certificateRef": {"name": "tls"},
+            "clientCABundleRef": {"kind": "ConfigMap", "name": "callers", "key": "ca.crt"},
+        },
+    )
+    found = [str(one.reason) for one in findings(both, nodes=[known, second])]
+    assert ("CertificatesBypassed" in found) == (is_bypassed is not False)

@@ -95,6 +95,7 @@ BASES: dict[str, Json] = {
     "DicomNode": node(
         aeTitle="CT1",
         allowedSources=["192.0.2.0/24"],
+        certificates=[{"dnsName": "ct-1.example"}],
         host="ct-1.example",
         tls={
             "caBundleRef": {"kind": "ConfigMap", "name": "pacs-authorities", "key": "ca.crt"},

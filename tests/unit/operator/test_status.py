@@ -422,3 +422,11 @@ def test_a_credential_that_ends_within_a_fortnight(end: str | None, reason: str)
         assert f"CloudTarget archive {'ended' if reason == 'Expired' else 'ends'} at {end}" in (
             found["CredentialsExpiring"].message
         )
+
+
+def test_a_listener_whose_certificate_ends() -> None:
+    plain = {"name": "dicom", "port": 11112, "associations": 0}
+    listeners = [plain, {**plain, "name": "dicom-tls", "credentialExpiresTime": "2026-01-03T00:00:00Z"}]
+    found = {one.type: one for one in status(seen(report(listeners=listeners))).conditions}
+    assert found["CredentialsExpiring"].reason == "ExpiresSoon"
+    assert "listener dicom-tls ends at 2026-01-03T00:00:00Z" in found["CredentialsExpiring"].message

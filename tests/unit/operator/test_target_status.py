@@ -16,7 +16,8 @@ from dicomroute_operator.checks.finding import Finding
 from dicomroute_operator.reconcile.publish import transitions
 from dicomroute_operator.reconcile.world import Key, World
 from dicomroute_operator.status.observed import PodSeen
-from dicomroute_operator.status.target import Said, said_of, silent_seconds, target_status
+from dicomroute_operator.status.said import Said, said_of, silent_seconds
+from dicomroute_operator.status.target import target_status
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GOOD = Finding("CloudTarget", "archive", Accepted.ACCEPTED, True, "fine")
@@ -50,7 +51,7 @@ def reporting(probe: dict[str, Any] | None, **fields: Any) -> StatusDocument:
 def said(probe: dict[str, Any] | None, name: str = "ct-to-cloud", silent: float = 0.0, **fields: Any) -> Said:
     now = NOW.timestamp()
     pod = PodSeen(POD, reporting(probe, **fields), now - silent, now - 60, "no answer" if silent else "")
-    return said_of(name, ["archive"], [pod], now)["archive"]
+    return said_of(name, [("CloudTarget", "archive")], [pod], now)[("CloudTarget", "archive")]
 
 
 def status(*what: Said, before: CloudTargetStatus | None = None, generation: int = 7) -> CloudTargetStatus:

@@ -1,5 +1,6 @@
 """`dicomroute explain`: says what a route would do with an instance, and why."""
 
+import ssl
 import time
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -14,10 +15,12 @@ from dicomroute_cli.output import Failure, Format, print_data, print_error, prin
 from dicomroute_cli.part10 import InstanceFile, open_instance
 from dicomroute_cli.treatment import differences
 from dicomroute_gateway.configuration.load import ConfigurationError, load
-from dicomroute_gateway.configuration.model import Configuration, Listener
+from dicomroute_gateway.configuration.model import ClientCertificates, Configuration, Listener
 from dicomroute_gateway.configuration.recipe import Recipe
 from dicomroute_gateway.deliver.holding import held
+from dicomroute_gateway.dimse.admission import Caller as AllowedCaller
 from dicomroute_gateway.dimse.admission import caller_refusal, may_connect
+from dicomroute_gateway.dimse.certificate import PeerCertificate, read_certificate
 from dicomroute_gateway.prepare.transform import Came
 from dicomroute_gateway.rules.attributes import ValueUnusable
 from dicomroute_gateway.rules.decide import decide, hold_reason
@@ -37,6 +40,7 @@ class Caller:
     calling: str
     called: str | None
     address: IPv4Address | IPv6Address
+    certificate: PeerCertificate | None = None
 
 
 def explain(
@@ -48,11 +52,15 @@ def explain(
         str | None, typer.Option(help="AE title that it calls. Default: one that is served.", metavar="AE")
     ] = None,
     address: Annotated[str, typer.Option(help="Address that it calls from.", metavar="IP")] = "127.0.0.1",
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="Certificate that it shows, in PEM, where a listener verifies one.", metavar="FILE"),
+    ] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Say which listeners would admit the sender, which rules match an instance and why, and where it would go."""
     try:
-        caller = Caller(calling, called, ip_address(address))
+        caller = Caller(calling, called, ip_address(address), _shown(certificate))
     except ValueError as error:
         raise Failure(f"--address {address}: is not an IP address", 2) from error
     world = load_world(filename)
@@ -65,6 +73,18 @@ def explain(
         _print(document)
     else:
         print_data(document, output)
+
+
+def _shown(file: Path | None) -> PeerCertificate | None:
+    """Return what the first certificate of a file in PEM says. Raises Failure."""
+    if file is None:
+        return None
+    try:
+        begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+        text = file.read_text()
+        return read_certificate(ssl.PEM_cert_to_DER_cert(text[text.index(begin) : text.index(end)] + end))
+    except (OSError, ValueError) as error:
+        raise Failure(f"--certificate {file}: there is no certificate in PEM in it", 2) from error
 
 
 def _route_key(world: World, name: str) -> Key:
@@ -125,7 +145,9 @@ def _admission(configuration: Configuration, listener: Listener, caller: Caller)
     if not may_connect(caller.address, listener):
         why = f"the connection is closed without an answer: nobody may call from {caller.address}"
         return {"name": listener.name, "calledAETitle": called, "admits": False, "why": why}
-    refusal = caller_refusal(caller.calling, called, caller.address, listener, configuration.mode)
+    verifies = listener.tls is not None and listener.tls.client_certificates is not ClientCertificates.IGNORED
+    who = AllowedCaller(caller.calling, caller.address, caller.certificate if verifies else None)
+    refusal = caller_refusal(who, called, listener, configuration.mode)
     answer = refusal.answer if refusal else None
     return {
         "name": listener.name,

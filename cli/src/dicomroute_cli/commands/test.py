@@ -1,15 +1,24 @@
 """`dicomroute test`: is the other side reachable, does it know us, does it speak DICOM?"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from dicomroute_cli.output import Format, print_data, print_table
-from dicomroute_cli.target_test import Tested, by_manifests, in_cluster
+from dicomroute_cli.connection_test import (
+    Tested,
+    node_by_manifests,
+    node_in_cluster,
+    target_by_manifests,
+    target_in_cluster,
+)
+from dicomroute_cli.output import Failure, Format, print_data, print_table
+from dicomroute_client import calls
 from dicomroute_client.documents.status import StepDocument
 
-from .options import Context, Output
+from .options import DEFAULT_STATE, Admin, Context, Output, Route, State, TokenFile, client_of
+
+_CONDITIONS: Final = {"CloudTarget": ("Reachable", "Authenticated", "Ready"), "DicomNode": ("Reachable",)}
 
 test = typer.Typer(no_args_is_help=True, help="Test connections: is the other side there, and does it know us?")
 
@@ -43,22 +52,70 @@ def target(
     the Secrets that you may read. Nothing is stored, and nothing of the answer is shown. The exit code is 0 when every
     step passed.
     """
-    tested = by_manifests(name, namespace, filename) if filename else in_cluster(name, namespace, context)
+    tested = target_by_manifests(name, namespace, filename) if filename else target_in_cluster(name, namespace, context)
+    _show(tested, "target", output)
+
+
+@test.command()
+def node(
+    name: Annotated[str, typer.Argument(help="Name of the DicomNode.")],
+    calling: Annotated[
+        str, typer.Option(help="AE title to call with. Default: that of the route that delivers to it.", metavar="AE")
+    ] = "",
+    namespace: Annotated[
+        str | None, typer.Option("-n", "--namespace", help="Its namespace. Default: that of kubectl's context.")
+    ] = None,
+    context: Context = None,
+    filename: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-f",
+            "--filename",
+            help="Manifests, in the place of a cluster: the node, its route and its certificates. Repeat -f for more.",
+            metavar="FILE|FOLDER",
+        ),
+    ] = None,
+    admin: Admin = None,
+    route: Route = None,
+    token_file: TokenFile = None,
+    state: State = DEFAULT_STATE,
+    output: Output = Format.TABLE,
+) -> None:
+    """Test a DicomNode: its name, TCP, TLS, an association and a C-ECHO, with the titles that deliveries have.
+
+    In a cluster the gateway of a route that delivers to it tests it; --route or --admin names the gateway. When there
+    is none, or with -f, this machine does, with the certificates that you may read. The exit code is 0 when every step
+    passed; a node that associates and takes no C-ECHO passes too.
+    """
+    if admin is not None or route is not None:
+        if filename:
+            raise Failure("with -f this machine tests: leave --admin and --route out", 2)
+        client = client_of(admin, token_file, state, route, namespace, context)
+        by = f"the gateway of route {route}" if route is not None else f"the gateway at {admin}"
+        answer = client.ask(calls.test_as("DicomNode", name, calling))
+        tested = Tested("DicomNode", name, by, answer.document, answer.data)
+    elif filename:
+        tested = node_by_manifests(name, namespace, filename, calling)
+    else:
+        tested = node_in_cluster(name, namespace, context, calling)
+    _show(tested, "node", output)
+
+
+def _show(tested: Tested, what: str, output: Format) -> None:
     if output is Format.TABLE:
         _print(tested)
     else:
-        print_data({"target": tested.target, "by": tested.by, "passed": tested.passed, "probe": tested.data}, output)
+        print_data({what: tested.name, "by": tested.by, "passed": tested.passed, "probe": tested.data}, output)
     if not tested.passed:
         raise typer.Exit(1)
 
 
 def _print(tested: Tested) -> None:
-    print(f"CloudTarget {tested.target}, tested by {tested.by}")
+    print(f"{tested.kind} {tested.name}, tested by {tested.by}")
     print()
     print_table(["step", "result", "ms", "reason", "what it says"], [_row(step) for step in tested.probe.steps])
     print()
-    probe = tested.probe
-    findings = (("Reachable", probe.reachable), ("Authenticated", probe.authenticated), ("Ready", probe.ready))
+    findings = [(name, getattr(tested.probe, name.lower())) for name in _CONDITIONS[tested.kind]]
     print_table(
         ["condition", "status", "reason", "what it says"],
         [[name, one.status, one.reason, one.message] for name, one in findings],

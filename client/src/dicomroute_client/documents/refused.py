@@ -10,8 +10,9 @@ from .document import Document
 class RefusedCaller(Document):
     """A caller that was refused, and how often. Titles are null where the connection was closed before they came.
 
-    Where no presentation context was accepted, `abstractSyntaxes` has some that were proposed. Titles and UIDs are the
-    caller's own bytes: show them escaped.
+    Where no presentation context was accepted, `abstractSyntaxes` has some that were proposed. Where it showed another
+    certificate than those of its node, `certificateSHA256` is the digest of it. Titles and UIDs are the caller's own
+    bytes: show them escaped.
     """
 
     calling_ae_title: str | None = Field(alias="callingAETitle")
@@ -20,6 +21,7 @@ class RefusedCaller(Document):
     listener: str
     reason: str
     abstract_syntaxes: list[str] = Field(alias="abstractSyntaxes", default_factory=list)
+    certificate_sha256: str = Field(alias="certificateSHA256", default="")
     count: int
     first_time: datetime
     last_time: datetime

@@ -38,6 +38,8 @@ class ListenerDocument(Document):
     name: str
     port: int
     associations: int
+    credential_expires_time: KnownTime = None
+    """When the first of its certificate and its authorities ends; None without TLS."""
 
 
 class AssociationsDocument(Document):
@@ -81,7 +83,10 @@ class LastErrorDocument(Document):
 
 
 class StepDocument(Document):
-    """A step of a probe: DNS, TCP, TLS, Credential, Query; through a proxy the first two are the proxy's."""
+    """A step of a probe: DNS, TCP, TLS, Credential, Query; through a proxy the first two are the proxy's.
+
+    Of a node: DNS, TCP, TLS, Association, Echo.
+    """
 
     step: str
     result: str
@@ -100,10 +105,16 @@ class ProbeFindingDocument(Document):
 
 
 class ProbeDocument(Document):
-    """The last probe of a target, and what it and the deliveries since then say."""
+    """The last probe of a target or a node, and what it and the deliveries since then say.
+
+    `roundTripMilliseconds` is how long a node took to answer a C-ECHO, `withinMilliseconds` the same rounded up to 1,
+    2, 5, 10 and so on.
+    """
 
     time: datetime
     steps: list[StepDocument]
+    round_trip_milliseconds: float | None = None
+    within_milliseconds: int | None = None
     reachable: ProbeFindingDocument
     authenticated: ProbeFindingDocument
     ready: ProbeFindingDocument
@@ -126,7 +137,7 @@ class DestinationDocument(DeliveriesDocument):
     last_error: LastErrorDocument | None = None
     credential_expires_time: KnownTime = None
     probe: ProbeDocument | None = None
-    """None before the first one, and for what is no CloudTarget."""
+    """None before the first one, and for a node that is not tested by itself."""
 
 
 class SpoolKeyDocument(Document):

@@ -125,8 +125,18 @@ class _StatusCollector(Collector):
             "Age of the oldest instance that a destination is still to get; 0 when there is none.",
             labels=labels,
         )
+        reachable = GaugeMetricFamily(
+            "dicomroute_destination_reachable", "Whether its last connection test reached it.", labels=labels
+        )
+        round_trip = GaugeMetricFamily(
+            "dicomroute_destination_echo_seconds", "How long it took to answer its last C-ECHO.", labels=labels
+        )
         for one in self._status.destinations:
             name = f"{one.kind}/{one.name}"
+            if one.probe is not None and one.probe.reachable.status != "Unknown":
+                reachable.add_metric([name], int(one.probe.reachable.status == "True"))
+            if one.probe is not None and one.probe.round_trip_milliseconds is not None:
+                round_trip.add_metric([name], one.probe.round_trip_milliseconds / 1000)
             delivered.add_metric([name], one.delivered_total)
             for state in ("pending", "in_flight", "held", "dead_lettered"):
                 deliveries.add_metric([name, state], getattr(one, state))
@@ -135,7 +145,7 @@ class _StatusCollector(Collector):
             paused.add_metric([name], int(one.state == "Paused"))
             warnings.add_metric([name], one.warnings_total)
             oldest.add_metric([name], _age(self._status.time, one.oldest_owed_time) if one.oldest_owed_time else 0)
-        yield from (deliveries, delivered, held, waiting, paused, warnings, oldest)
+        yield from (deliveries, delivered, held, waiting, paused, warnings, oldest, reachable, round_trip)
 
     def _spool(self) -> Iterator[Metric]:
         seen = self._status.spool

@@ -82,11 +82,14 @@ def openapi_document() -> dict[str, Any]:
         },
     }
     paths["/api/v1/test/{kind}/{name}"] = {
-        "post": _operation("Probe a destination now: name, TCP, TLS, credential, query.", _json("ProbeDocument"))
+        "post": _operation("Probe a target (to a query) or a node (to a C-ECHO) now.", _json("ProbeDocument"))
         | {
             "parameters": [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-                for name in ("kind", "name")
+                *(
+                    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                    for name in ("kind", "name")
+                ),
+                _query("callingAETitle", {"type": "string", "maxLength": 16}),
             ]
         }
     }

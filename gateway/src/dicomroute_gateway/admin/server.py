@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,7 @@ from dicomroute_client.documents.queue import QueueChange, QueueSelection, Queue
 from dicomroute_client.documents.refused import ErrorDocument
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.measures import Measures
-from dicomroute_gateway.probes.prober import Prober
+from dicomroute_gateway.probes.prober import Prober, TooManyTests
 
 from .door import Door
 from .lately import Lately
@@ -30,6 +31,8 @@ from .openapi import openapi_json
 from .queue import Queue
 from .status import Observation, probe_document, refused_document, status_document
 
+_AE_TITLE: Final = r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?"
+"""No backslash, no control character, and no blank at the ends (PS3.5 table 6.2-1)."""
 _STATES = tuple(QueueState)
 _LOGGED_INSTANCES: Final = 100
 _MOST_ACTOR_CHARACTERS: Final = 128
@@ -159,12 +162,16 @@ class AdminServer:
         if prober is None:
             return _no_spool()
         destination = f"{request.match_info['kind']}/{request.match_info['name']}"
-        found, probed = await prober.test(destination), prober.probed(destination)
-        if found is None or probed is None:
-            return _refuse(
-                404, f"this gateway delivers to no {destination}: only a CloudTarget that a rule names is tested"
-            )
-        return _answer(probe_document(probed, found))
+        calling = request.query.get("callingAETitle", "")
+        if calling and not re.fullmatch(_AE_TITLE, calling):
+            return _refuse(400, f"callingAETitle is an AE title of 1 to 16 characters, not {calling!r}")
+        try:
+            tested = await prober.test(destination, calling)
+        except TooManyTests:
+            return _refuse(429, "many nodes are being tested: ask again in a minute")
+        if tested is None:
+            return _refuse(404, f"this gateway delivers to no {destination}: only what a rule names is tested")
+        return _answer(probe_document(tested.probed, tested.findings))
 
     async def _list(self, request: web.Request) -> web.Response:
         queue = self._queue()

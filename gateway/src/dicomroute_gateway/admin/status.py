@@ -30,7 +30,7 @@ from dicomroute_gateway.deliver.holding import held, waits_for_a_person
 from dicomroute_gateway.deliver.worker import LastError, Paused
 from dicomroute_gateway.dimse.counts import CountsSnapshot
 from dicomroute_gateway.dimse.refused import Refused
-from dicomroute_gateway.probes.findings import Finding, Findings
+from dicomroute_gateway.probes.findings import Finding, Findings, within_milliseconds
 from dicomroute_gateway.probes.steps import Probed
 from dicomroute_gateway.query.watched import Failing
 from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
@@ -70,7 +70,7 @@ class Observation:
     fill_bytes_per_second: int = 0
     keys: Keys = NO_KEYS
     credential_ends: Mapping[str, float] = field(default_factory=dict)
-    """When the credential of a destination (KIND/NAME) ends, in seconds since 1970, where it says so."""
+    """When the credential of a destination (KIND/NAME) or listener (`listener_key`) ends, in seconds since 1970."""
     failing_archives: Sequence[Failing] = ()
 
 
@@ -115,7 +115,7 @@ def status_document(seen: Observation) -> StatusDocument:
         )
         if loaded
         else None,
-        listeners=[ListenerDocument(name=n, port=p, associations=a) for n, p, a in seen.listeners],
+        listeners=[_listener(seen, *one) for one in seen.listeners],
         associations=AssociationsDocument(
             open=sum(a for _, _, a in seen.listeners),
             accepted_total=seen.associations.accepted,
@@ -150,6 +150,17 @@ def status_document(seen: Observation) -> StatusDocument:
     )
 
 
+def listener_key(name: str) -> str:
+    """Return how a listener stands beside destinations."""
+    return f"Listener/{name}"
+
+
+def _listener(seen: Observation, name: str, port: int, associations: int) -> ListenerDocument:
+    end = seen.credential_ends.get(listener_key(name))
+    expires = _time(end) if end is not None else None
+    return ListenerDocument(name=name, port=port, associations=associations, credential_expires_time=expires)
+
+
 def refused_document(refused: Sequence[Refused]) -> RefusedDocument:
     """Return the callers that were refused as the API answers them."""
     callers = [
@@ -160,6 +171,7 @@ def refused_document(refused: Sequence[Refused]) -> RefusedDocument:
             listener=one.caller.listener,
             reason=one.caller.reason,
             abstract_syntaxes=list(one.caller.abstract_syntaxes),
+            certificate_sha256=one.caller.certificate_sha256,
             count=one.count,
             first_time=_time(one.first_time),
             last_time=_time(one.last_time),
@@ -171,8 +183,11 @@ def refused_document(refused: Sequence[Refused]) -> RefusedDocument:
 
 def probe_document(probed: Probed, findings: Findings) -> ProbeDocument:
     """Return a probe as the API answers it."""
+    seconds = probed.round_trip_seconds
     return ProbeDocument(
         time=_time(probed.time),
+        round_trip_milliseconds=round(seconds * 1000, 3) if seconds is not None else None,
+        within_milliseconds=within_milliseconds(seconds) if seconds is not None else None,
         steps=[
             StepDocument(
                 step=one.name,

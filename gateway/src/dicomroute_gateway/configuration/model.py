@@ -44,13 +44,27 @@ class SourcePolicy(StrEnum):
     ANY = "Any"
 
 
+class NodeCertificate(Section):
+    """A certificate that a node shows: one of a name in its subjectAltName, its common name, or the SHA-256 of its DER
+    in lower-case hexadecimal. The others are "".
+    """
+
+    dns_name: str = ""
+    common_name: str = ""
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+
+
 class Caller(Section):
-    """A DicomNode that may associate: the titles it calls with and the networks it calls from."""
+    """A DicomNode that may associate: the titles it calls with and the networks it calls from.
+
+    With `certificates` it has to show one of them.
+    """
 
     node: str
     calling_ae_titles: list[str]
     any_address: bool = False
     networks: list[IPv4Network | IPv6Network] = Field(default=[])
+    certificates: list[NodeCertificate] = Field(default=[])
 
 
 class Sources(Section):
@@ -68,6 +82,13 @@ class ClientCertificates(StrEnum):
     IGNORED = "Ignored"
 
 
+class TlsProfile(StrEnum):
+    """A secure transport connection profile: PS3.15 B.12, and B.13 with a list of algorithms of its own."""
+
+    BCP195_RFC9325 = "BCP195RFC9325"
+    MODIFIED_BCP195_RFC9325 = "ModifiedBCP195RFC9325"
+
+
 class ListenerTls(Section):
     """How a listener speaks TLS; files are SECRET/KEY and ConfigMap-NAME/KEY."""
 
@@ -76,6 +97,7 @@ class ListenerTls(Section):
     client_ca_bundle_file: str = ""
     client_certificates: ClientCertificates = ClientCertificates.IGNORED
     handshake_timeout_seconds: int = Field(default=10, ge=1)
+    profile: TlsProfile = TlsProfile.BCP195_RFC9325
 
     @model_validator(mode="after")
     def _has_authorities(self) -> Self:
@@ -282,13 +304,15 @@ class NodeTls(Section):
     client_key_file: str = ""
     verify_name: bool = True
     server_name: str = ""
+    profile: TlsProfile = TlsProfile.BCP195_RFC9325
 
 
 class DicomNodeDestination(DestinationSettings):
     """A storage SCP (PS3.4 annex B) to which instances are sent by C-STORE. Time-outs in seconds.
 
     `acse_timeout_seconds` is for the answer to an A-ASSOCIATE-RQ, `stall_timeout_seconds` for each time that the node
-    takes not one byte of a message, `response_timeout_seconds` for the response to a whole one.
+    takes not one byte of a message, `response_timeout_seconds` for the response to a whole one. A C-ECHO tests it every
+    `connection_test_seconds`; 0: never.
     """
 
     kind: Literal["DicomNode"]
@@ -300,7 +324,13 @@ class DicomNodeDestination(DestinationSettings):
     acse_timeout_seconds: int = Field(default=30, ge=1)
     stall_timeout_seconds: int = Field(default=60, ge=1)
     response_timeout_seconds: int = Field(default=120, ge=1)
+    connection_test_seconds: int = Field(default=300, ge=0)
     tls: NodeTls | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """The files, within the folder of mounted Secrets, that calling it needs."""
+        return self.tls.files if self.tls is not None else []
 
     @property
     def key(self) -> DestinationKey:

@@ -1,16 +1,19 @@
 """Who may associate: pure decisions over a listener's configuration (PS3.8 section 9.3.4)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeVar
 
-from dicomroute_gateway.configuration.model import Caller, Listener, Mode, SourcePolicy
+from dicomroute_gateway.configuration.model import Caller as Node
+from dicomroute_gateway.configuration.model import Listener, Mode, SourcePolicy
 
 from .associate import AssociateRequest
+from .certificate import PeerCertificate, read_certificate
 from .items import APPLICATION_CONTEXT
 
-AnyCaller = TypeVar("AnyCaller", bound=Caller)
+AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 class Refusal(Enum):
@@ -19,6 +22,8 @@ class Refusal(Enum):
     CALLED_AE_TITLE = ("CalledAETitle", 1, 1, 7)
     CALLING_AE_TITLE = ("CallingAETitle", 1, 1, 3)
     SOURCE_ADDRESS = ("SourceAddress", 1, 1, 3)
+    CERTIFICATE_NOT_SHOWN = ("CertificateNotShown", 1, 1, 3)
+    CERTIFICATE_OF_ANOTHER = ("CertificateOfAnotherNode", 1, 1, 3)
     APPLICATION_CONTEXT = ("ApplicationContext", 1, 1, 2)
     PROTOCOL_VERSION = ("ProtocolVersion", 1, 2, 2)
     REFUSING_ASSOCIATIONS = ("RefusingAssociations", 2, 3, 1)
@@ -37,15 +42,22 @@ class Refusal(Enum):
         return self.value[1:]
 
 
-def refusal(
-    request: AssociateRequest, address: IPv4Address | IPv6Address, listener: Listener, mode: Mode
-) -> Refusal | None:
-    """Return why `request`, from `address`, is not admitted to `listener`, or None when it is."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: the title that he says, where from, and the certificate that he has shown and TLS has verified."""
+
+    calling_ae_title: str
+    address: IPv4Address | IPv6Address
+    certificate: PeerCertificate | None = None
+
+
+def refusal(request: AssociateRequest, caller: Caller, listener: Listener, mode: Mode) -> Refusal | None:
+    """Return why `request` is not admitted to `listener`, or None when it is."""
     if not request.protocol_version & 1:
         return Refusal.PROTOCOL_VERSION
     if request.application_context != APPLICATION_CONTEXT:
         return Refusal.APPLICATION_CONTEXT
-    return caller_refusal(request.calling_ae_title, request.called_ae_title, address, listener, mode)
+    return caller_refusal(caller, request.called_ae_title, listener, mode)
 
 
 def may_connect(address: IPv4Address | IPv6Address, listener: Listener) -> bool:
@@ -56,19 +68,25 @@ def may_connect(address: IPv4Address | IPv6Address, listener: Listener) -> bool:
     )
 
 
-def caller_refusal(
-    calling_ae_title: str, called_ae_title: str, address: IPv4Address | IPv6Address, listener: Listener, mode: Mode
-) -> Refusal | None:
+def wants_certificates(listener: Listener) -> bool:
+    """Return whether it matters for a listener which certificate its callers show."""
+    return any(one.certificates for one in listener.sources.callers)
+
+
+def caller_refusal(caller: Caller, called_ae_title: str, listener: Listener, mode: Mode) -> Refusal | None:
     """Return why a caller is not admitted to `listener`, or None when it is.
 
     The caller is looked at before the called title: a stranger learns nothing about the titles served here.
     """
     if listener.sources.policy is SourcePolicy.NODES:
-        callers = [c for c in listener.sources.callers if calling_ae_title in c.calling_ae_titles]
-        if not callers:
+        titled = [one for one in listener.sources.callers if caller.calling_ae_title in one.calling_ae_titles]
+        if not titled:
             return Refusal.CALLING_AE_TITLE
-        if not any(c.any_address or _within(address, c.networks) for c in callers):
+        near = [one for one in titled if _is_near(caller, one)]
+        if not near:
             return Refusal.SOURCE_ADDRESS
+        if not any(_is_known(caller, one) for one in near):
+            return Refusal.CERTIFICATE_OF_ANOTHER if caller.certificate else Refusal.CERTIFICATE_NOT_SHOWN
     if called_ae_title not in listener.ae_titles:
         return Refusal.CALLED_AE_TITLE
     if mode is Mode.REFUSE_ASSOCIATIONS:
@@ -76,27 +94,48 @@ def caller_refusal(
     return None
 
 
-def places_of(calling_ae_title: str, address: IPv4Address | IPv6Address, listener: Listener) -> tuple[str, int]:
+def places_of(caller: Caller, listener: Listener) -> tuple[str, int]:
     """Return by what a caller who is admitted is counted, and how many of the listener's places it may have.
 
     It is the node, where nodes are named, and else the address: titles are free to choose.
     """
     named = listener.sources.policy is SourcePolicy.NODES
-    found = find_caller(listener.sources.callers, calling_ae_title, address) if named else None
-    caller = found.node if found is not None else str(address)
+    found = _admitted(listener.sources.callers, caller) if named else None
+    name = found.node if found is not None else str(caller.address)
     if listener.max_associations_per_caller is not None:
-        return caller, listener.max_associations_per_caller
+        return name, listener.max_associations_per_caller
     is_alone = named and len(listener.sources.callers) == 1
-    return caller, listener.max_associations if is_alone else -(-3 * listener.max_associations // 4)
+    return name, listener.max_associations if is_alone else -(-3 * listener.max_associations // 4)
 
 
-def find_caller(callers: Sequence[AnyCaller], title: str, address: IPv4Address | IPv6Address) -> AnyCaller | None:
-    """Return the first of the nodes that call with this title from this address."""
+def _is_near(caller: Caller, node: Node) -> bool:
+    return node.any_address or _within(caller.address, node.networks)
+
+
+def _is_known(caller: Caller, node: Node) -> bool:
+    """Whether a caller shows what the node has to show, if it has to show anything."""
+    shown = caller.certificate
+    return not node.certificates or (shown is not None and shown.is_one_of(node.certificates))
+
+
+def find_caller(
+    nodes: Sequence[AnyNode], title: str, address: IPv4Address | IPv6Address, shown: bytes | None
+) -> AnyNode | None:
+    """Return the first of the nodes that call with this title, from this address and with a certificate of theirs.
+
+    `shown` is the certificate that the peer has shown, in DER, if any. It is read where it matters alone.
+    """
+    reads = shown is not None and any(one.certificates for one in nodes)
+    certificate = read_certificate(shown) if reads and shown is not None else None
+    return _admitted(nodes, Caller(title, address, certificate))
+
+
+def _admitted(nodes: Sequence[AnyNode], caller: Caller) -> AnyNode | None:
     return next(
         (
             one
-            for one in callers
-            if title in one.calling_ae_titles and (one.any_address or _within(address, one.networks))
+            for one in nodes
+            if caller.calling_ae_title in one.calling_ae_titles and _is_near(caller, one) and _is_known(caller, one)
         ),
         None,
     )

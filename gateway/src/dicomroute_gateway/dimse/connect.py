@@ -1,7 +1,10 @@
 """A TCP connection to a peer: the one place that a requestor gets its wire from."""
 
 import socket
+import ssl
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from dicomroute_gateway.configuration.model import NodeTls
 
@@ -10,23 +13,46 @@ from .tls import TlsContexts, TlsUnusable, TlsWire
 from .tls_failures import of_node
 from .wire import Wire
 
+Addresses = Sequence[tuple[int, int, int, str, Any]]
+"""What `socket.getaddrinfo` finds."""
+
 
 def connect(host: str, port: int, timeout_seconds: float) -> Wire:
     """Return a plain connection. Raises NotConnected."""
-    return Wire(_connected(host, port, timeout_seconds))
+    return Wire(reach(host, port, None, timeout_seconds))
 
 
 def connect_securely(contexts: TlsContexts, settings: NodeTls, host: str, port: int, timeout_seconds: float) -> Wire:
     """Return a connection over TLS. Raises NotConnected, also for what keeps TLS from coming about."""
     deadline = time.monotonic() + timeout_seconds
+    context = usable_context(contexts, settings)
+    connection = reach(host, port, None, timeout_seconds)
+    return secure(connection, context, settings, host, port, max(1.0, deadline - time.monotonic()))
+
+
+def resolve(host: str, port: int) -> Addresses:
+    """Return the addresses of a name; the look-up has the resolver's own time-outs. Raises NotConnected."""
     try:
-        context = contexts.context(settings)
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise NotConnected("DNSFailed", f"the name {host} cannot be resolved: correct it, or look at DNS") from error
+
+
+def usable_context(contexts: TlsContexts, settings: NodeTls) -> ssl.SSLContext:
+    """Return what TLS to a node is spoken with. Raises NotConnected for files that are of no use."""
+    try:
+        return contexts.context(settings)
     except TlsUnusable as error:
         raise NotConnected("CertificateUnusable", str(error)) from error
-    connection = _connected(host, port, timeout_seconds)
+
+
+def secure(
+    connection: socket.socket, context: ssl.SSLContext, settings: NodeTls, host: str, port: int, timeout_seconds: float
+) -> Wire:
+    """Return a connection over TLS, made of a plain one, which is closed where that fails. Raises NotConnected."""
     try:
         wire = TlsWire(connection, context, settings.server_name or host)
-        wire.shake_hands(max(1.0, deadline - time.monotonic()))
+        wire.shake_hands(timeout_seconds)
     except (OSError, ValueError) as error:
         connection.close()
         failure = of_node(error)
@@ -34,17 +60,13 @@ def connect_securely(contexts: TlsContexts, settings: NodeTls, host: str, port: 
     return wire
 
 
-def _connected(host: str, port: int, timeout_seconds: float) -> socket.socket:
+def reach(host: str, port: int, addresses: Addresses | None, timeout_seconds: float) -> socket.socket:
     """Return a connection on which nothing waits for an acknowledgement before it is sent.
 
-    Each address of the name gets an equal share of the time that is left. The look-up of the name has the
-    resolver's own time-outs. Raises NotConnected.
+    Each of the addresses, None: those of the name, gets an equal share of the time that is left. Raises NotConnected.
     """
     deadline = time.monotonic() + timeout_seconds
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise NotConnected("DNSFailed", f"the name {host} cannot be resolved: correct it, or look at DNS") from error
+    found = resolve(host, port) if addresses is None else addresses
     failure: OSError | None = None
     for left, (family, kind, protocol, _, address) in zip(range(len(found), 0, -1), found, strict=True):
         try:

@@ -16,9 +16,11 @@ import structlog
 from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
 from dicomroute_gateway.configuration.model import ListenerTls, Mode
 
-from .admission import Refusal, caller_refusal, may_connect, places_of, refusal
+from .admission import Caller as AllowedCaller
+from .admission import Refusal, caller_refusal, may_connect, places_of, refusal, wants_certificates
 from .associate import AssociateRequest
 from .association import Admission, Association, Limits
+from .certificate import read_certificate
 from .counts import Counts
 from .refused import Caller
 from .services import AssociationFacts, Services
@@ -321,18 +323,21 @@ class Listener:
     def _admit(self, request: AssociateRequest, wire: Wire, address: IPv4Address | IPv6Address) -> Admission:
         """Decide on a request; an admitted one takes one of the listener's places in the same step."""
         configuration, mode = self._settings()
+        shown = wire.peer_certificate()
         facts = AssociationFacts(
             identifier=f"{self._boot}-{self.name}-{next(self._serials)}",
             listener=self.name,
             calling_ae_title=request.calling_ae_title,
             called_ae_title=request.called_ae_title,
             address=address,
+            certificate=shown,
         )
-        reason = refusal(request, address, configuration, mode)
+        who = _caller(request.calling_ae_title, address, shown, configuration)
+        reason = refusal(request, who, configuration, mode)
         if reason is None:
             reason = self._services.turn_away(request)
         with self._lock:
-            caller, share = places_of(request.calling_ae_title, address, configuration)
+            caller, share = places_of(who, configuration)
             if reason is None and len(self._associated) >= configuration.max_associations:
                 reason = Refusal.TOO_MANY_ASSOCIATIONS
             if reason is None and list(self._associated.values()).count(caller) >= share:
@@ -343,15 +348,28 @@ class Listener:
                 self._counts.accepted()
         if reason is not None:
             titles = (request.calling_ae_title, request.called_ae_title)
-            self._counts.turned_away(Caller(*titles, str(address), self.name, reason.label))
+            is_other = reason is Refusal.CERTIFICATE_OF_ANOTHER
+            digest = who.certificate.sha256 if is_other and who.certificate is not None else ""
+            self._counts.turned_away(Caller(*titles, str(address), self.name, reason.label, certificate_sha256=digest))
         return Admission(facts, reason, lambda: self._is_still_admitted(facts), lambda: self._leave(wire))
 
     def _is_still_admitted(self, facts: AssociationFacts) -> bool:
         """Return whether the sources of today still admit the peer: one that was removed is refused at once."""
         configuration, _ = self._settings()
         running = Mode.RUNNING  # what refuses new associations leaves those that stand
-        titles = (facts.calling_ae_title, facts.called_ae_title)
-        return caller_refusal(*titles, facts.address, configuration, running) is None
+        who = _caller(facts.calling_ae_title, facts.address, facts.certificate, configuration)
+        return caller_refusal(who, facts.called_ae_title, configuration, running) is None
+
+
+def _caller(
+    calling_ae_title: str,
+    address: IPv4Address | IPv6Address,
+    shown: bytes | None,
+    configuration: ListenerConfiguration,
+) -> AllowedCaller:
+    """Return who calls; his certificate is read where it matters alone."""
+    reads = shown is not None and wants_certificates(configuration)
+    return AllowedCaller(calling_ae_title, address, read_certificate(shown) if reads and shown is not None else None)
 
 
 def _listen(name: str, bind: str, port: int) -> socket.socket:

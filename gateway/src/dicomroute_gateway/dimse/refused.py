@@ -22,6 +22,8 @@ class Caller:
     reason: str
     abstract_syntaxes: tuple[str, ...] = ()
     """Some of those that it proposed, where none was accepted; as they came, too."""
+    certificate_sha256: str = ""
+    """The digest of the certificate that it showed, where that is why it was refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class AssociationFacts:
     calling_ae_title: str
     called_ae_title: str
     address: IPv4Address | IPv6Address
+    certificate: bytes | None = None
+    """What the peer has shown, in DER; TLS has verified it."""
 
 
 @dataclass(frozen=True, slots=True)

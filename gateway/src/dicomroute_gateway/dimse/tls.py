@@ -1,7 +1,7 @@
-"""DIMSE over TLS, for acceptor and requestor (PS3.15 B.12, BCP 195: RFC 8996 and RFC 9325).
+"""DIMSE over TLS, for acceptor and requestor (PS3.15 B.12 and B.13, BCP 195: RFC 8996 and RFC 9325).
 
-TLS 1.2 with the suites below, and 1.3. No compression, no renegotiation, and no session tickets: who resumes a session
-is not asked for a certificate again, and a ticket is something to read that is no PDU.
+TLS 1.2 with the suites of the profile, and 1.3. No compression, no renegotiation, and no session tickets: who resumes a
+session is not asked for a certificate again, and a ticket is something to read that is no PDU.
 """
 
 import ssl
@@ -11,20 +11,34 @@ from pathlib import Path
 from socket import SHUT_RDWR, socket
 from typing import Final
 
-from dicomroute_gateway.configuration.model import ClientCertificates, ListenerTls, NodeTls
+from dicomroute_gateway.configuration.model import ClientCertificates, ListenerTls, NodeTls, TlsProfile
 
 from .tls_failures import of_node, why
 from .wire import PeerGone, Piece, Readiness, Wire
 
-_CIPHERS: Final = ":".join(
-    (
+_CIPHERS: Final = {
+    TlsProfile.BCP195_RFC9325: (
         "ECDHE-ECDSA-AES128-GCM-SHA256",
         "ECDHE-RSA-AES128-GCM-SHA256",
         "ECDHE-ECDSA-AES256-GCM-SHA384",
         "ECDHE-RSA-AES256-GCM-SHA384",
-    )
-)
-"""RFC 9325 section 4.2. Those of TLS 1.3 are OpenSSL's own: AES-GCM and ChaCha20."""
+    ),
+    TlsProfile.MODIFIED_BCP195_RFC9325: (
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES256-CCM",
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES128-CCM",
+        "@SECLEVEL=2",
+    ),
+}
+"""Suites of TLS 1.2, the best first: RFC 9325 section 4.2, and PS3.15 B.13 without those that OpenSSL has not (Camellia
+with GCM) and those whose tag is cut to eight bytes (CCM_8). Those of TLS 1.3 are OpenSSL's own: AES-GCM and ChaCha20.
+The level asks for 2048 bits of RSA and for SHA-256 in certificates; curves below 256 bits OpenSSL does not offer.
+"""
 _MOST_AT_ONCE: Final = 1 << 18
 _RECORD_BYTES: Final = 1 << 14
 """The longest record (RFC 8446 5.1)."""
@@ -59,7 +73,7 @@ class TlsContexts:
         return known[1]
 
     def _of_listener(self, settings: ListenerTls) -> ssl.SSLContext:
-        context = _new(ssl.PROTOCOL_TLS_SERVER)
+        context = _new(ssl.PROTOCOL_TLS_SERVER, settings.profile)
         context.num_tickets = 0
         self._load(context, settings.certificate_file, settings.key_file)
         if settings.client_certificates is not ClientCertificates.IGNORED:
@@ -69,7 +83,7 @@ class TlsContexts:
         return context
 
     def _of_node(self, settings: NodeTls) -> ssl.SSLContext:
-        context = _new(ssl.PROTOCOL_TLS_CLIENT)
+        context = _new(ssl.PROTOCOL_TLS_CLIENT, settings.profile)
         context.check_hostname = settings.verify_name
         if settings.ca_bundle_file:
             self._trust(context, settings.ca_bundle_file)
@@ -96,10 +110,10 @@ class TlsContexts:
             raise TlsUnusable(f"{file} has no certificates in PEM: {why(error)}") from error
 
 
-def _new(protocol: int) -> ssl.SSLContext:
+def _new(protocol: int, profile: TlsProfile) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
-    context.set_ciphers(_CIPHERS)
+    context.set_ciphers(":".join(_CIPHERS[profile]))
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_IGNORE_UNEXPECTED_EOF
     return context
@@ -130,6 +144,10 @@ class TlsWire(Wire):
         self._tls.settimeout(seconds)
         self._tls.do_handshake()
         self._tls.setblocking(False)
+
+    def peer_certificate(self) -> bytes | None:
+        """Return the certificate in DER that the peer has shown and that was verified; None where it showed none."""
+        return self._tls.getpeercert(binary_form=True)
 
     def receive_into(self, view: memoryview) -> int:
         """Receive at least one byte, of as many records as are there; return how many. Raises as the plain one does."""

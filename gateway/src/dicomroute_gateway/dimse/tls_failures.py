@@ -11,7 +11,7 @@ _FAILURES: Final = {
         "ClientCertificateMissing",
         "the device shows no certificate, and this listener wants one: give it one, or set tls.clientCertificates",
     ),
-    "NO_SHARED_CIPHER": ("NoSharedCipher", "the device has none of the cipher suites of PS3.15 B.12: update it"),
+    "NO_SHARED_CIPHER": ("NoSharedCipher", "the device has none of the cipher suites of tls.profile: update it"),
     "UNSUPPORTED_PROTOCOL": ("TLSVersionUnsupported", "the device speaks no TLS 1.2: update it, or its settings"),
     "WRONG_VERSION_NUMBER": ("TLSVersionUnsupported", "the device speaks no TLS 1.2: update it, or its settings"),
     "HTTP_REQUEST": ("HTTPRequest", "an HTTP request: a browser, a probe or a DICOMweb client on a DIMSE port"),
@@ -73,6 +73,9 @@ def of_node(error: Exception) -> HandshakeFailed:
             found = error.verify_message
             sentence = f"its certificate is for another name ({found}): say one that it has in tls.serverName"
             return HandshakeFailed("TLSNameMismatch", sentence)
+        if error.verify_code == 9:
+            sentence = "its certificate is not valid yet: look at the clocks of whoever issued it, and of both sides"
+            return HandshakeFailed("TLSNotYetValid", sentence)
         if error.verify_code == 10:
             return HandshakeFailed("TLSExpired", "its certificate has expired: have it renewed there")
         sentence = f"its certificate is not trusted ({error.verify_message}): name its authority in tls.caBundleRef"

@@ -100,6 +100,10 @@ class Wire:
             return Readiness.TO_RECEIVE
         return Readiness.TO_SEND if events else None
 
+    def peer_certificate(self) -> bytes | None:
+        """Return the certificate in DER that the peer has shown and that was verified; None where it showed none."""
+        return None
+
     def unsent_bytes(self) -> int:
         """Return how much of what was sent has not reached the peer's machine yet."""
         count = array.array("i", [0])

@@ -1,4 +1,5 @@
-"""Probes: whether a target can be reached, knows the credential and speaks DICOMweb, asked before anything is owed.
+"""Probes: whether a destination can be reached, knows us and speaks its protocol, asked before anything is owed.
 
-`steps` and `findings` are pure; `wire` and `probe` ask; `prober` says when. What a target answers is never kept.
+`steps` and `findings` are pure; `wire` and `probe` ask targets, `echo` asks nodes; `prober` says when. What a target
+answers is never kept.
 """

@@ -1,4 +1,4 @@
-"""What a probe and the deliveries beside it say of a target: three findings, the worst thing first. Pure.
+"""What a probe and the deliveries beside it say of a target or a node: findings, the worst thing first. Pure.
 
 | the probe | the deliveries since the target was changed | Reachable | Authenticated | Ready |
 |---|---|---|---|---|
@@ -10,6 +10,9 @@
 | the same | none | True | Unknown | Unknown |
 | the query failed otherwise | none | True | Unknown | False |
 | every step passed | it refuses them | True | True, or False for 401 and 403 | False |
+
+A node has one finding. Reachable is True where it associates and answers a C-ECHO, or takes none, and where it has
+taken an instance since; it is False, with the reason of the step that failed, otherwise.
 """
 
 from dataclasses import dataclass
@@ -29,11 +32,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that is known of a target."""
+    """All that is known of a target or a node."""
 
     reachable: Finding
     authenticated: Finding
     ready: Finding
+
+    @property
+    def fails(self) -> bool:
+        """Whether it certainly does not work."""
+        return self.ready.status is False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +102,32 @@ def findings(probed: Probed, stores: Stores) -> Findings:
     return Findings(reachable, authenticated, _ready(probed, stores) if reachable.status else reachable)
 
 
-def fails(probed: Probed) -> bool:
-    """Whether a probe by itself says that the target does not work."""
-    return findings(probed, Stores()).ready.status is False
+def node_findings(probed: Probed, stores: Stores) -> Findings:
+    """Return what is known of a node: whether it is reachable, which is all that there is to being ready."""
+    found = _node_reachable(probed)
+    if not found.status and stores.proof and stores.taken_time is not None and stores.taken_time >= probed.time:
+        found = Finding(True, "Reachable", "it takes what is delivered")
+    return Findings(found, Finding(None, "NotTested", "a node has no credential of its own"), found)
+
+
+def within_milliseconds(seconds: float) -> int:
+    """Return a duration rounded up to 1, 2, 5, 10 and so on, so that each test does not find something new."""
+    step = 1
+    while True:
+        for bound in (step, 2 * step, 5 * step):
+            if seconds * 1000 <= bound:
+                return bound
+        step *= 10
+
+
+def _node_reachable(probed: Probed) -> Finding:
+    failed = next((step for step in probed.steps if step.result is Result.FAILED), None)
+    if failed is not None:
+        return Finding(False, failed.reason, failed.message)
+    seconds, echo = probed.round_trip_seconds, probed.step(StepName.ECHO)
+    if seconds is not None:
+        return Finding(True, "Reachable", f"it answers a C-ECHO within {within_milliseconds(seconds)} ms")
+    return Finding(True, echo.reason, echo.message)
 
 
 def _reachable(probed: Probed) -> Finding:

@@ -7,7 +7,7 @@ from typing import Final
 
 
 class StepName(StrEnum):
-    """The steps, in their order."""
+    """The steps to a CloudTarget, in their order: DNS to Query. To a DicomNode: DNS, TCP, TLS, Association, Echo."""
 
     DNS = "DNS"
     TCP = "TCP"
@@ -16,6 +16,10 @@ class StepName(StrEnum):
     """Having what authenticates a request: a mounted Secret, or a token of its endpoint."""
     QUERY = "Query"
     """An authenticated QIDO-RS request for one study (PS3.18 10.6)."""
+    ASSOCIATION = "Association"
+    """An A-ASSOCIATE with the titles of deliveries (PS3.8)."""
+    ECHO = "Echo"
+    """A C-ECHO (PS3.4 annex A)."""
 
 
 class Result(StrEnum):
@@ -41,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """A probe of a target; `time` is when it ended, in seconds since 1970."""
+    """A probe of a target or a node; `time` is when it ended, in seconds since 1970."""
 
     time: float
     steps: tuple[Step, ...]
@@ -54,6 +58,12 @@ class Probed:
     def passed(self) -> bool:
         """Whether every step that is needed passed."""
         return all(one.result in (Result.PASSED, Result.NOT_NEEDED) for one in self.steps)
+
+    @property
+    def round_trip_seconds(self) -> float | None:
+        """How long a node took to answer a C-ECHO; None where it answered none."""
+        echo = self.step(StepName.ECHO)
+        return echo.seconds if echo.result is Result.PASSED else None
 
 
 ADVICE: Final[Mapping[str, str]] = {

@@ -267,7 +267,7 @@ class Gateway:
         return _Opened(
             spool,
             deliverer,
-            Prober(following.configuration, settings.secrets, tokens, deliverer.workers),
+            Prober(following.configuration, settings.secrets, tokens, deliverer.workers, self._contexts),
             Queue(spool, deliverer, following.in_force),
             LedgerView(spool, following.in_force),
             # Storage stands last: it takes private classes, whatever they are for.

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import structlog
 
+from dicomroute_gateway.admin.status import listener_key
 from dicomroute_gateway.configuration.model import (
     CloudTargetDestination,
     Configuration,
-    DicomNodeDestination,
     EncryptionMode,
+    ListenerTls,
+    NodeTls,
 )
 from dicomroute_gateway.configuration.recipe import Deidentify
-from dicomroute_gateway.dicomweb.credentials.expiry import expires_time
+from dicomroute_gateway.dicomweb.credentials.expiry import bundle_end, certificate_end, expires_time
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys, load_keys
 
 log = structlog.get_logger(__name__)
@@ -54,13 +56,32 @@ class Watching:
         return changed
 
     def ends(self, configuration: Configuration) -> dict[str, float]:
-        """Return when the credential of each destination (KIND/NAME) ends, where it says so."""
-        ends = {
-            str(destination.key): expires_time(destination, self._secrets)
-            for destination in configuration.destinations
-            if isinstance(destination, CloudTargetDestination)
-        }
-        return {destination: end for destination, end in ends.items() if end is not None}
+        """Return when the credential of each destination (KIND/NAME) and each listener (Listener/NAME) ends.
+
+        That of a node or a listener is the certificate that is shown, and the authorities that are trusted.
+        """
+        ends: dict[str, float | None] = {}
+        for destination in configuration.destinations:
+            if isinstance(destination, CloudTargetDestination):
+                ends[str(destination.key)] = expires_time(destination, self._secrets)
+            else:
+                ends[str(destination.key)] = self._end(destination.tls)
+        ends |= {listener_key(one.name): self._end(one.tls) for one in configuration.listeners}
+        return {name: end for name, end in ends.items() if end is not None}
+
+    def _end(self, tls: ListenerTls | NodeTls | None) -> float | None:
+        """Return when the first of what TLS needs ends."""
+        if tls is None:
+            return None
+        if isinstance(tls, ListenerTls):
+            shown, trusted = tls.certificate_file, tls.client_ca_bundle_file
+        else:
+            shown, trusted = tls.client_certificate_file, tls.ca_bundle_file
+        times = [
+            certificate_end(self._secrets, shown) if shown else None,
+            bundle_end(self._secrets, trusted) if trusted else None,
+        ]
+        return min((time for time in times if time is not None), default=None)
 
     def unmounted(self, configuration: Configuration) -> list[str]:
         """Return the files that are used and not there."""
@@ -69,13 +90,9 @@ class Watching:
 
 def secret_files(configuration: Configuration) -> list[str]:
     """Return the mounted files (SECRET/KEY, ConfigMap-NAME/KEY) that listeners, rules, destinations and spool use."""
-    targets = (one for one in configuration.destinations if isinstance(one, CloudTargetDestination))
-    files = {file for target in targets for file in target.files}
-    archives = configuration.query_retrieve.archives if configuration.query_retrieve is not None else []
-    files.update(file for archive in archives for file in archive.files)
-    nodes = [one for one in configuration.destinations if isinstance(one, DicomNodeDestination)]
-    nodes += configuration.query_retrieve.move_destinations if configuration.query_retrieve is not None else []
-    files.update(file for one in nodes if one.tls is not None for file in one.tls.files)
+    files = {file for destination in configuration.destinations for file in destination.files}
+    if (query := configuration.query_retrieve) is not None:
+        files.update(file for one in (*query.archives, *query.move_destinations) for file in one.files)
     files.update(file for one in configuration.listeners if one.tls is not None for file in one.tls.files)
     steps = (step for rule in configuration.rules.rules for step in rule.steps if isinstance(step, Deidentify))
     files.update(file for step in steps for file in step.files)

@@ -183,7 +183,7 @@ class _Find:
 
     def _run(self, settings: QueryRetrieve, responder: Responder) -> None:
         facts, context = self._call.association, self._call.context
-        self._client = find_caller(settings.clients, facts.calling_ae_title, facts.address)
+        self._client = find_caller(settings.clients, facts.calling_ae_title, facts.address, facts.certificate)
         if self._client is None:
             raise _Refused(Status.NOT_AUTHORIZED, "this node is no client of queryRetrieve")
         if self._call.command.affected_sop_class_uid != context.abstract_syntax:

@@ -130,7 +130,7 @@ class _Retrieval:
         settings = self._service.settings(facts.listener)
         if settings is None:
             raise _Refused(Status.NOT_AUTHORIZED, "retrievals are not served here")
-        self._client = find_caller(settings.clients, facts.calling_ae_title, facts.address)
+        self._client = find_caller(settings.clients, facts.calling_ae_title, facts.address, facts.certificate)
         if self._client is None:
             raise _Refused(Status.NOT_AUTHORIZED, "this node is no client of queryRetrieve")
         if self._call.command.affected_sop_class_uid != context.abstract_syntax:

@@ -1,5 +1,6 @@
 """Condition types and the reasons they may carry, each with what it means: the source of docs/conditions.md."""
 
+from .node_conditions import NodeReachable
 from .reason import Reason
 from .target_conditions import Authenticated, Reachable, TargetReady
 
@@ -17,6 +18,11 @@ class Accepted(Reason):
         "AllowedSourcesBypassed",
         "Two nodes of one listener call with the same AE title, one from certain networks and one from anywhere, so "
         "that the networks protect nothing: give them different titles or the same restriction.",
+    )
+    CERTIFICATES_BYPASSED = (
+        "CertificatesBypassed",
+        "Two nodes of one listener call with the same AE title from the same network, one with certificates and one "
+        "without, so that the certificates protect nothing: give both certificates, or different titles or networks.",
     )
     SERVICE_PORT_CONFLICT = (
         "ServicePortConflict",
@@ -89,6 +95,11 @@ class ResolvedRefs(Reason):
         "NodeMayNotCall",
         "A listener names a DicomNode that says not where it may call from, so that it is refused: give it "
         "allowedSources, or remove it from the listener.",
+    )
+    NODE_CERTIFICATE_NOT_VERIFIED = (
+        "NodeCertificateNotVerified",
+        "A DicomNode that has to show one of its certificates may call a listener that verifies none, so that it is "
+        "refused there: give the listener tls with clientCertificates: Required, or the node no certificates.",
     )
     NO_NODE_SELECTED = (
         "NoNodeSelected",
@@ -359,18 +370,29 @@ class CredentialsInClear(Reason):
     )
 
 
+class NameNotVerified(Reason):
+    """The name in a node's certificate is not looked at. Present only while true."""
+
+    ANY_NAME = (
+        "AnyName",
+        "spec.tls.verifyName is None: whoever holds a certificate of the authorities in spec.tls.caBundleRef can take "
+        "the node's place. Say the name that its certificate has in spec.tls.serverName, or name an authority that "
+        "issues to this node, or to few.",
+    )
+
+
 class CredentialsExpiring(Reason):
-    """A credential of a destination ends within 14 days, or has ended. Present only while true."""
+    """A credential of a destination or a listener ends within 14 days, or has ended. Present only while true."""
 
     EXPIRES_SOON = (
         "ExpiresSoon",
-        "A client certificate or a bearer token ends within 14 days; the message says which target's, and when: renew "
-        "it in its Secret, which is used without a restart.",
+        "A certificate, an authority or a bearer token ends within 14 days; the message says whose, and when: renew it "
+        "in its Secret or ConfigMap, which is used without a restart. A bundle ends with the last of its authorities.",
     )
     EXPIRED = (
         "Expired",
-        "A client certificate or a bearer token has ended, and what is owed to its target waits: renew it in its "
-        "Secret, which is used without a restart.",
+        "A certificate, an authority or a bearer token has ended: what is owed to its destination waits, or nobody who "
+        "looks gets into its listener. Renew it in its Secret or ConfigMap, which is used without a restart.",
     )
 
 
@@ -417,6 +439,7 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (Programmed, ("DicomRoute",)),
     (Ready, ("DicomRoute",)),
     (Reachable, ("CloudTarget",)),
+    (NodeReachable, ("DicomNode",)),
     (Authenticated, ("CloudTarget",)),
     (TargetReady, ("CloudTarget",)),
     (SpoolPressure, ("DicomRoute",)),
@@ -429,7 +452,8 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (OpenToAnywhere, ("DicomRoute",)),
     (QueriesInClear, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
-    (CredentialsExpiring, ("DicomRoute", "CloudTarget")),
+    (NameNotVerified, ("DicomNode",)),
+    (CredentialsExpiring, ("DicomRoute", "DicomNode", "CloudTarget")),
     (Paused, ("DicomRoute",)),
     (Stalled, ("DicomRoute", "DicomNode", "CloudTarget", "DeidentificationProfile")),
     (Reconciling, ("DicomRoute",)),
@@ -448,6 +472,7 @@ NEGATIVE: frozenset[type[Reason]] = frozenset(
         OpenToAnywhere,
         QueriesInClear,
         CredentialsInClear,
+        NameNotVerified,
         CredentialsExpiring,
         Paused,
         Stalled,

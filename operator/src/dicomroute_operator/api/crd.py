@@ -66,6 +66,12 @@ RESOURCES: Final = (
         "dnode",
         (
             Column("AETitle", "string", ".spec.aeTitle", "Its AE title."),
+            Column("Reachable", "string", _condition("Reachable", "status"), "Whether it answers when it is called."),
+            Column("Reason", "string", _condition("Reachable", "reason"), "Why, in one word."),
+            Column("Host", "string", ".spec.host", "Where it is called.", 1),
+            Column(
+                "WithinMs", "integer", ".status.connectionTests[0].withinMilliseconds", "Its answer to a C-ECHO.", 1
+            ),
             Column("Sources", "string", ".spec.allowedSources", "Where it may call from.", 1),
             _AGE,
         ),

@@ -32,6 +32,20 @@ class TLSSecretReference(Model):
     )
 
 
+class TLSProfile(StrEnum):
+    """A secure transport connection profile of PS3.15: B.12 and B.13."""
+
+    BCP195_RFC9325 = "BCP195RFC9325"
+    MODIFIED_BCP195_RFC9325 = "ModifiedBCP195RFC9325"
+
+
+PROFILE: Final = (
+    "BCP195RFC9325 (PS3.15 B.12): TLS 1.3, and 1.2 with ECDHE and AES-GCM. ModifiedBCP195RFC9325 (B.13): 1.2 with "
+    "ChaCha20 and AES-CCM too, RSA keys of 2048 bits or more and certificates signed with SHA-256 or better; without "
+    "Camellia, which OpenSSL does not have with GCM, and the suites with short tags (CCM_8)."
+)
+
+
 class BundleKind(StrEnum):
     """Where certificates to trust may be: they are no secret."""
 

@@ -132,6 +132,10 @@ class RouteInputs:
         """Return the node that a destination names; None where it is none, or does not exist."""
         return self.nodes.get(destination.name) if destination.kind is DestinationKind.DICOM_NODE else None
 
+    def has(self, destination: Destination) -> bool:
+        """Return whether what a destination names exists."""
+        return self.target_of(destination) is not None or self.node_of(destination) is not None
+
     def files(self) -> list[NeededFile]:
         """Return the keys of Secrets and ConfigMaps that the gateway needs as files."""
         found = []
@@ -152,7 +156,7 @@ class RouteInputs:
                 found.append(NeededFile(who, field_, one.kind, one.name, one.key))
         for destination in self.called():
             target, node = self.target_of(destination), self.node_of(destination)
-            needed = target.files() if target is not None else files_of(node.spec.tls, "spec.tls") if node else ()
+            needed = target.files() if target is not None else node.files() if node is not None else []
             for one in needed:
                 who = f"{destination.kind} {destination.name}"
                 field_ = f"{destination.kind}/{destination.name}: {one.field}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from .files import BundleReference, TLSSecretReference
+from .files import PROFILE, BundleReference, TLSProfile, TLSSecretReference
 from .meta import SET, AETitle, Model, NodeReference, keyed_by, rules
 
 Label = Annotated[str, Field(max_length=63)]
@@ -64,7 +64,7 @@ class ClientCertificates(StrEnum):
 
 
 class ListenerTLS(Model):
-    """TLS on a listener, by PS3.15 B.12 (BCP 195): TLS 1.2 and 1.3, no tickets, no renegotiation."""
+    """TLS on a listener, by PS3.15 B.12 or B.13 (BCP 195): TLS 1.2 and 1.3, no tickets, no renegotiation."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -92,6 +92,7 @@ class ListenerTLS(Model):
     handshake_timeout_seconds: int = Field(
         default=10, ge=1, le=120, description="How long a TLS handshake may take, in seconds."
     )
+    profile: TLSProfile = Field(default=TLSProfile.BCP195_RFC9325, description=PROFILE)
 
 
 class Listener(Model):

@@ -128,13 +128,14 @@ class OwnerMeta(Model):
     annotations: dict[str, str] = {}
 
 
+ConditionStatus = Annotated[str, Field(max_length=7, json_schema_extra={"enum": ["True", "False", "Unknown"]})]
+
+
 class Condition(Model):
     """A condition by the conventions of the Kubernetes API."""
 
     type: Annotated[str, Field(max_length=316)] = Field(description="What the condition is about.")
-    status: Annotated[str, Field(max_length=7, json_schema_extra={"enum": ["True", "False", "Unknown"]})] = Field(
-        description="True, False or Unknown."
-    )
+    status: ConditionStatus = Field(description="True, False or Unknown.")
     observed_generation: int | None = Field(
         default=None, ge=0, description="The metadata.generation that this condition speaks of."
     )

@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from .files import BundleReference, TLSSecretReference
-from .meta import SET, AETitle, Conditions, Model, OwnerMeta, rules
+from .files import PROFILE, BundleReference, FileReference, TLSProfile, TLSSecretReference, files_of
+from .meta import ATOMIC, SET, AETitle, Conditions, ConditionStatus, Model, OwnerMeta, keyed_by, rules
 
 Host = Annotated[
     str,
@@ -53,7 +53,7 @@ class Relational(StrEnum):
 
 
 class NodeTLS(Model):
-    """TLS towards a node, by PS3.15 B.12 (BCP 195): TLS 1.2 and 1.3."""
+    """TLS towards a node, by PS3.15 B.12 or B.13 (BCP 195): TLS 1.2 and 1.3."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -92,6 +92,65 @@ class NodeTLS(Model):
             ),
         ),
     ] = Field(default="", description="The name in the certificate, where it is not host. Empty: host.")
+    profile: TLSProfile = Field(default=TLSProfile.BCP195_RFC9325, description=PROFILE)
+
+
+class NodeCertificate(Model):
+    """A certificate that the node shows when it calls: by one of its names, or by its fingerprint."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "(has(self.dnsName) ? 1 : 0) + (has(self.commonName) ? 1 : 0) + (has(self.sha256) ? 1 : 0) == 1",
+                "say one of dnsName, commonName and sha256; a node with two certificates has two entries",
+            )
+        )
+    )
+
+    dns_name: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=253,
+                json_schema_extra=rules(
+                    (
+                        r"self.matches(r'^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$')",
+                        "write a DNS name as it stands in the certificate, such as ct-1.example, without a wildcard",
+                    )
+                ),
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="A DNS name in its subjectAltName, in whatever case. Absent: it has another of the three.",
+    )
+    common_name: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        default=None,
+        description="The common name (CN) of its subject, character by character; it may have one alone. Absent: it "
+        "has another of the three.",
+    )
+    sha256: (
+        Annotated[
+            str,
+            Field(
+                max_length=95,
+                json_schema_extra=rules(
+                    (
+                        r"self.matches(r'^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$')",
+                        "write the SHA-256 of the certificate in hexadecimal, with or without colons, as `openssl x509 "
+                        "-fingerprint -sha256 -noout` prints it",
+                    )
+                ),
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="The SHA-256 of the certificate (DER). Another one is needed with each renewal. "
+        "Absent: it has another of the three.",
+    )
 
 
 class DicomNodeSpec(Model):
@@ -129,6 +188,14 @@ class DicomNodeSpec(Model):
         description="Let the node call from any address. The AE title is then all that tells it from a stranger.",
     )
 
+    certificates: Annotated[list[NodeCertificate], Field(max_length=4, json_schema_extra=ATOMIC)] = Field(
+        default=[],
+        description="The certificates of the node, of which it has to show one when it calls; two while one follows "
+        "the other. The listener verifies them first: one without tls, or with clientCertificates: Ignored, refuses "
+        "the node. Empty: its AE title and address alone say who calls. Changed without a restart, for associations "
+        "that are open too.",
+    )
+
     host: Host | None = Field(
         default=None,
         description="Where the node is called when it is a destination: a DNS name or an IP address; link-local ones "
@@ -162,6 +229,16 @@ class DicomNodeSpec(Model):
         le=3600,
         description="How long the node may take to answer a C-STORE once it has the whole instance, in seconds. An "
         "instance without an answer is sent again: keep it above what the node needs for its largest.",
+    )
+    connection_test_seconds: Annotated[
+        int, Field(json_schema_extra=rules(("self == 0 || self >= 5", "write 0 for never, or at least 5 seconds")))
+    ] = Field(
+        default=300,
+        ge=0,
+        le=86400,
+        description="How often each gateway that delivers to the node tests it by a C-ECHO, in seconds; one that fails "
+        "is tested each minute at least. Instances that the node takes meanwhile are as good as a test. 0: never. The "
+        "condition Reachable says what was found. Changed without a restart.",
     )
 
     relational: Relational = Field(
@@ -198,6 +275,19 @@ class DicomNodeSpec(Model):
         return self.calling_ae_titles or [self.ae_title]
 
 
+class ConnectionTest(Model):
+    """What the gateways of a route last found when they tested the node."""
+
+    route: Annotated[str, Field(max_length=63)] = Field(description="The DicomRoute whose gateway tests.")
+    reachable: ConditionStatus = Field(description="True, False or Unknown.")
+    reason: Annotated[str, Field(max_length=128)] = Field(description="Why, in one word: see docs/conditions.md.")
+    within_milliseconds: int | None = Field(
+        default=None,
+        ge=0,
+        description="A C-ECHO was answered within this time: it is rounded up to 1, 2, 5, 10 and so on.",
+    )
+
+
 class DicomNodeStatus(Model):
     """What the operator says of a node."""
 
@@ -205,6 +295,9 @@ class DicomNodeStatus(Model):
         default=None, ge=0, description="The metadata.generation that this status speaks of."
     )
     conditions: Conditions = Field(default=[], description="How the node stands: see docs/conditions.md.")
+    connection_tests: Annotated[list[ConnectionTest], Field(max_length=256, json_schema_extra=keyed_by("route"))] = (
+        Field(default=[], description="What the routes that deliver to the node found, by route.")
+    )
 
 
 class DicomNode(Model):
@@ -215,3 +308,7 @@ class DicomNode(Model):
     metadata: OwnerMeta
     spec: DicomNodeSpec = Field(description="What is known of the peer.")
     status: DicomNodeStatus | None = Field(default=None, description="What the operator found.")
+
+    def files(self) -> list[FileReference]:
+        """Return the keys of Secrets and ConfigMaps that calling the node needs."""
+        return list(files_of(self.spec.tls, "spec.tls"))

@@ -1,11 +1,34 @@
 """The checks of a DicomNode. What can be wrong with one alone, the API server refuses."""
 
-from dicomroute_operator.api.conditions import Accepted
-from dicomroute_operator.api.node import DicomNode
+from collections.abc import Iterator, Sequence
 
-from .finding import Finding
+from dicomroute_operator.api.conditions import Accepted, NameNotVerified
+from dicomroute_operator.api.node import DicomNode, VerifyName
+
+from .finding import Check, Finding, run_chain
 
 
 def check_node(node: DicomNode) -> list[Finding]:
     """Return the findings of a node."""
-    return [Finding("DicomNode", node.metadata.name, Accepted.ACCEPTED, True, "the manifest contradicts nothing")]
+    accepted = Finding("DicomNode", node.metadata.name, Accepted.ACCEPTED, True, "the manifest contradicts nothing")
+    return [accepted, *run_chain(NAME_NOT_VERIFIED, node)]
+
+
+def any_name(node: DicomNode) -> Iterator[Finding]:
+    """A certificate of many is the node's own only by its name."""
+    tls = node.spec.tls
+    if tls is not None and tls.verify_name is VerifyName.NONE:
+        bundle = tls.ca_bundle_ref
+        where = f"{bundle.kind} {bundle.name}" if bundle is not None else "caBundleRef"
+        yield Finding(
+            "DicomNode",
+            node.metadata.name,
+            NameNotVerified.ANY_NAME,
+            True,
+            f"whoever holds a certificate of the authorities in {where} can take the place of {node.spec.host}: say "
+            "the name that its certificate has in tls.serverName, or name an authority that issues to few nodes",
+            "spec.tls.verifyName",
+        )
+
+
+NAME_NOT_VERIFIED: Sequence[Check[DicomNode]] = (any_name,)

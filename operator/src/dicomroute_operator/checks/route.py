@@ -1,6 +1,7 @@
 """The checks of a DicomRoute."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from itertools import combinations
 
 from dicomroute_operator.api import identity
@@ -8,7 +9,8 @@ from dicomroute_operator.api.conditions import Accepted, OpenToAnywhere, Resolve
 from dicomroute_operator.api.delivery import DestinationKind
 from dicomroute_operator.api.gateway import LoadBalancerSources, ServiceType, TrafficPolicy
 from dicomroute_operator.api.inputs import NeededFile, RouteInputs, exclusive
-from dicomroute_operator.api.listener import SourcePolicy
+from dicomroute_operator.api.listener import ClientCertificates, SourcePolicy
+from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.api.route import RuleMatching
 
@@ -93,6 +95,30 @@ def allowed_sources_bypassed(inputs: RouteInputs) -> Iterator[Finding]:
                     f"AE title {shared[0]} is allowed from certain networks by DicomNode {closed.metadata.name} and "
                     f"from anywhere by DicomNode {open_.metadata.name}: restrict both, or give them different titles",
                 )
+
+
+def certificates_bypassed(inputs: RouteInputs) -> Iterator[Finding]:
+    """A title that one node may use without a certificate is open to all of its network, whatever another node says."""
+    for listener in inputs.route.spec.listeners:
+        for one, other in combinations(inputs.nodes_of(listener), 2):
+            shared = sorted(set(one.spec.callers) & set(other.spec.callers))
+            if shared and bool(one.spec.certificates) != bool(other.spec.certificates) and _may_meet(one, other):
+                known, open_ = (one, other) if one.spec.certificates else (other, one)
+                yield _fault(
+                    inputs,
+                    Accepted.CERTIFICATES_BYPASSED,
+                    f"spec.listeners[{listener.name}].sources",
+                    f"AE title {shared[0]} needs a certificate by DicomNode {known.metadata.name} and none by "
+                    f"DicomNode {open_.metadata.name}, from the same network: give both certificates, or other titles",
+                )
+
+
+def _may_meet(one: DicomNode, other: DicomNode) -> bool:
+    """Whether both nodes may call from one address."""
+    if one.spec.any_address or other.spec.any_address:
+        return True
+    networks = [[ip_network(text) for text in node.spec.allowed_sources] for node in (one, other)]
+    return any(a.version == b.version and a.overlaps(b) for a in networks[0] for b in networks[1])
 
 
 def service_port_conflict(inputs: RouteInputs) -> Iterator[Finding]:
@@ -203,6 +229,24 @@ def node_may_not_call(inputs: RouteInputs) -> Iterator[Finding]:
                     f"spec.listeners[{listener.name}].sources.nodes[{reference.name}]",
                     f"DicomNode {reference.name} says not where it may call from, so that listener {listener.name} "
                     "refuses it: give it allowedSources, or remove it from the listener",
+                )
+
+
+def node_certificate_not_verified(inputs: RouteInputs) -> Iterator[Finding]:
+    """A node that has to show a certificate calls listeners alone that verify one."""
+    for listener in inputs.route.spec.listeners:
+        if listener.tls is not None and listener.tls.client_certificates is not ClientCertificates.IGNORED:
+            continue
+        for node in inputs.nodes_of(listener):
+            if node.spec.certificates:
+                what = "no tls" if listener.tls is None else "tls.clientCertificates: Ignored"
+                yield _fault(
+                    inputs,
+                    ResolvedRefs.NODE_CERTIFICATE_NOT_VERIFIED,
+                    f"spec.listeners[{listener.name}].tls",
+                    f"DicomNode {node.metadata.name} has to show one of its certificates, and listener {listener.name} "
+                    f"has {what}, so that the node is refused there: set clientCertificates: Required, or remove the "
+                    "node's certificates",
                 )
 
 
@@ -333,6 +377,7 @@ def _missing(inputs: RouteInputs, needed: NeededFile, known: Mapping[str, frozen
 ACCEPTED: Sequence[Check[RouteInputs]] = (
     source_address_hidden,  # a gateway behind it would refuse every node
     allowed_sources_bypassed,  # and one with this would refuse nobody
+    certificates_bypassed,
     service_port_conflict,
     rule_unreachable,
     conflicting_treatment,
@@ -349,6 +394,7 @@ OPEN_TO_ANYWHERE: Sequence[Check[RouteInputs]] = (load_balancer_open,)
 RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
     node_not_found,
     node_may_not_call,
+    node_certificate_not_verified,
     no_node_selected,
     target_not_found,
     query_client_not_found,

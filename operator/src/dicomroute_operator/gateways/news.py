@@ -8,9 +8,11 @@ _NO_NEWS: Final[dict[str, Any]] = {
     "route": True,
     "time": True,
     "started_time": True,
-    "listeners": True,
+    "listeners": {"__all__": {"port": True, "associations": True}},
     "associations": True,
-    "destinations": {"__all__": {"warnings_total": True, "probe": {"time": True, "steps": True}}},
+    "destinations": {
+        "__all__": {"warnings_total": True, "probe": {"time": True, "steps": True, "round_trip_milliseconds": True}}
+    },
     "spool": {"keys": True, "unencrypted": True},
 }
 """What moves by itself, or is in no status: a route is not reconciled for it."""

@@ -16,9 +16,11 @@ from dicomroute_operator.kube.client import Client
 from dicomroute_operator.kube.events import Recorder
 from dicomroute_operator.kube.resources import OWN
 from dicomroute_operator.status.conditions import first_of_each_type, settle
+from dicomroute_operator.status.node import node_status
 from dicomroute_operator.status.pods import STALE_SECONDS
 from dicomroute_operator.status.progress import with_progress
-from dicomroute_operator.status.target import Said, said_of, silent_seconds, target_status
+from dicomroute_operator.status.said import Said, said_of, silent_seconds
+from dicomroute_operator.status.target import target_status
 
 from .frozen import check_readable
 from .publish import publish
@@ -49,8 +51,8 @@ class PeerReconciler:
         if key.kind == "DicomNode":
             node = self._world.nodes.get(key)
             if node is not None:
-                generation, conditions = _settled(node, check_node(node), now)
-                await self._publish(key, node, DicomNodeStatus(observed_generation=generation, conditions=conditions))
+                said = [self._said(route, key, now) for route in self._world.runs(key)]
+                await self._publish(key, node, node_status(node, check_node(node), said, now))
         elif key.kind == "DeidentificationProfile":
             profile = self._world.profiles.get(key)
             if profile is not None:
@@ -65,14 +67,15 @@ class PeerReconciler:
                 findings = check_target(target, self._machine_identities)
                 await self._publish(key, target, target_status(target, findings, said, now))
 
-    def _said(self, route: Key, target: Key, now: datetime) -> Said:
+    def _said(self, route: Key, key: Key, now: datetime) -> Said:
         """Return what a route's gateways say; one that has said nothing for long has no known state any more."""
-        said = said_of(route.name, [target.name], self._world.pods(route), now.timestamp())[target.name]
+        destination = (key.kind, key.name)
+        said = said_of(route.name, [destination], self._world.pods(route), now.timestamp())[destination]
         silent = silent_seconds(self._world.routes[route], now)
         if said.destinations or said.is_stale or silent is None:
             return said
         if silent <= STALE_SECONDS:
-            self._ask_later(target, STALE_SECONDS - silent + 1)
+            self._ask_later(key, STALE_SECONDS - silent + 1)
         return replace(said, is_stale=silent > STALE_SECONDS)
 
     async def _publish(

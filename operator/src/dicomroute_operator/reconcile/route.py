@@ -40,7 +40,7 @@ from dicomroute_operator.render.settings import RenderSettings
 from dicomroute_operator.status.observed import RouteSeen
 from dicomroute_operator.status.paused import is_paused
 from dicomroute_operator.status.route import route_status
-from dicomroute_operator.status.target import Said, said_of
+from dicomroute_operator.status.said import Destination, Said, said_of
 
 from .admin_secret import AdminSecrets
 from .applying import Applying, Refusal
@@ -97,8 +97,8 @@ class RouteReconciler:
         self._child_events = ChildEvents(client)
         self._ownership = Ownership(settings.operator)
         self._admin_secrets = AdminSecrets(world, self._applying, ask_later)
-        self._said: dict[Key, dict[str, Said]] = {}
-        """What the gateways of each route said of its targets when these were last told."""
+        self._said: dict[Key, dict[Destination, Said]] = {}
+        """What the gateways of each route said of its destinations when these were last told."""
 
     async def reconcile(self, key: Key) -> None:
         """Reconcile the route with this key; one that is gone needs nothing: its objects go with it."""
@@ -187,7 +187,7 @@ class RouteReconciler:
         if again:
             self._ask_later(key, again)
         await self._report(key, route, route_status(route, findings, seen, datetime.now(UTC)))
-        await self._tell_targets(key, inputs, seen)
+        await self._tell_destinations(key, inputs, seen)
         if error:
             raise ReconcileError(error)
 
@@ -347,14 +347,14 @@ class RouteReconciler:
         if current is not None and current.metadata.uid == route.metadata.uid:
             self._world.routes[key] = current.model_copy(update={"status": status})
 
-    async def _tell_targets(self, key: Key, inputs: RouteInputs, seen: RouteSeen) -> None:
-        """Have the targets reconciled of which the route's gateways say something new."""
-        used = [one.name for one in inputs.destinations() if one.name in inputs.targets]
+    async def _tell_destinations(self, key: Key, inputs: RouteInputs, seen: RouteSeen) -> None:
+        """Have the destinations reconciled of which the route's gateways say something new."""
+        used = [(str(one.kind), one.name) for one in inputs.destinations() if inputs.has(one)]
         before, now = self._said.get(key, {}), said_of(key.name, used, seen.pods, time.time())
         self._said[key] = now
-        for name, said in now.items():
-            if before.get(name) != said:
-                await self._enqueue(Key("CloudTarget", key.namespace, name))
+        for (kind, name), said in now.items():
+            if before.get((kind, name)) != said:
+                await self._enqueue(Key(kind, key.namespace, name))
 
 
 def _about(key: Key, route: DicomRoute) -> Object:

@@ -86,7 +86,7 @@ class World:
     unreadable: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
     """Objects that are there and newer than this operator understands, as they are."""
     users: dict[Key, set[Key]] = field(default_factory=dict)
-    """The routes that name a target, by its key; the target may not be there."""
+    """The routes that deliver to a destination, by its key; it may not be there."""
     of_another: set[Key] = field(default_factory=set)
     """Routes that another operator looks after."""
     _gone: dict[str, None] = field(default_factory=dict)
@@ -159,23 +159,23 @@ class World:
         )
 
     def _used_otherwise(self, key: Key, before: Any, after: Any) -> set[Key]:
-        """Keep up who uses which target; return the targets that a route has begun or ceased to use."""
+        """Keep up who uses which destination; return those that a route has begun or ceased to use."""
         if key.kind != "DicomRoute":
             return set()
-        old, new = _targets_of(key, before), _targets_of(key, after)
-        for target in old - new:
-            self.users[target].discard(key)
-            if not self.users[target]:
-                del self.users[target]
-        for target in new - old:
-            self.users.setdefault(target, set()).add(key)
+        old, new = _destinations_of(key, before), _destinations_of(key, after)
+        for one in old - new:
+            self.users[one].discard(key)
+            if not self.users[one]:
+                del self.users[one]
+        for one in new - old:
+            self.users.setdefault(one, set()).add(key)
         was, runs = _runs(before), _runs(after)
         changed = old ^ new if was == runs else old | new
-        return {target for target in changed if target in self.targets}
+        return {one for one in changed if one in self.store(one.kind)}
 
-    def runs(self, target: Key) -> list[Key]:
-        """Return the routes that use a target and have pods, by name."""
-        return sorted(key for key in self.users.get(target, ()) if _runs(self.routes.get(key)))
+    def runs(self, destination: Key) -> list[Key]:
+        """Return the routes that deliver to a destination and have pods, by name."""
+        return sorted(key for key in self.users.get(destination, ()) if _runs(self.routes.get(key)))
 
     def listed(self, before: Mapping[Key, "Version"], listed: Collection[Key]) -> set[Key]:
         """Take over that a list, begun when there was `before`, did not have some objects; return who is concerned."""
@@ -294,9 +294,9 @@ def _admits(route: DicomRoute, node: DicomNode) -> bool:
     return node.metadata.name in named or bool(admitted)
 
 
-def _targets_of(key: Key, route: DicomRoute | None) -> set[Key]:
+def _destinations_of(key: Key, route: DicomRoute | None) -> set[Key]:
     destinations = RouteInputs(route).destinations() if route is not None else []
-    return {Key("CloudTarget", key.namespace, one.name) for one in destinations if one.kind == "CloudTarget"}
+    return {Key(str(one.kind), key.namespace, one.name) for one in destinations}
 
 
 def _runs(route: DicomRoute | None) -> bool:

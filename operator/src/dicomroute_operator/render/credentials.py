@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from dicomroute_operator.api.files import TLS_CERTIFICATE, TLS_KEY, BundleReference, TLSSecretReference
+from dicomroute_operator.api.files import TLS_CERTIFICATE, TLS_KEY, BundleReference, TLSProfile, TLSSecretReference
 from dicomroute_operator.api.listener import ListenerTLS
 from dicomroute_operator.api.meta import Model, SecretKeyReference, field_name
 from dicomroute_operator.api.node import NodeTLS, VerifyName
@@ -35,13 +35,21 @@ def tls(settings: TLS) -> dict[str, Any]:
 
 def node_tls(settings: NodeTLS) -> dict[str, Any]:
     """Return how a node is called over TLS."""
-    found = _section(settings)
+    found = _with_profile(settings)
     return {**found, "verifyName": settings.verify_name is VerifyName.HOST}
 
 
 def listener_tls(settings: ListenerTLS) -> dict[str, Any]:
     """Return how a listener speaks TLS."""
-    return {**_section(settings), "handshakeTimeoutSeconds": settings.handshake_timeout_seconds}
+    return {**_with_profile(settings), "handshakeTimeoutSeconds": settings.handshake_timeout_seconds}
+
+
+def _with_profile(settings: NodeTLS | ListenerTLS) -> dict[str, Any]:
+    """Return a section that says its profile where it is another one: a gateway of an earlier release has one alone."""
+    found = _section(settings)
+    if settings.profile is TLSProfile.BCP195_RFC9325:
+        del found["profile"]
+    return found
 
 
 def proxy(settings: Proxy) -> dict[str, Any]:

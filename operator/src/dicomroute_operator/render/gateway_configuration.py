@@ -14,7 +14,7 @@ from dicomroute_operator.api.delivery import Bandwidth, Destination, Destination
 from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
-from dicomroute_operator.api.node import DicomNode, Relational
+from dicomroute_operator.api.node import DicomNode, NodeCertificate, Relational
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.route import DicomRoute, Rule
 from dicomroute_operator.api.target import Accepts, Answers, CloudTarget
@@ -160,7 +160,7 @@ def move_destination(inputs: RouteInputs, node: DicomNode) -> dict[str, Any]:
     assert node.spec.host is not None, node.metadata.name
     named = Destination(kind=DestinationKind.DICOM_NODE, name=node.metadata.name)
     calling = destination_settings(inputs.route, named)["callingAETitle"]
-    return {**_dicom_node(node, node.spec.host), "callingAETitle": calling}
+    return {**dicom_node(node, node.spec.host), "callingAETitle": calling}
 
 
 def query_client(node: DicomNode) -> dict[str, Any]:
@@ -191,7 +191,14 @@ def caller(node: DicomNode) -> dict[str, Any]:
         "callingAETitles": node.spec.callers,
         "anyAddress": node.spec.any_address,
         "networks": node.spec.allowed_sources,
+        # Said where there are some alone: a gateway of an earlier release does not know them.
+        **({"certificates": found} if (found := [_certificate(one) for one in node.spec.certificates]) else {}),
     }
+
+
+def _certificate(one: NodeCertificate) -> dict[str, str]:
+    found = one.model_dump(by_alias=True, exclude_none=True)
+    return {**found, "sha256": one.sha256.replace(":", "").lower()} if one.sha256 is not None else found
 
 
 def destination_settings(route: DicomRoute, destination: Destination) -> dict[str, Any]:
@@ -233,10 +240,11 @@ def rendered_destination(inputs: RouteInputs, destination: Destination) -> dict[
     target, node = inputs.target_of(destination), inputs.node_of(destination)
     if target is not None:
         return cloud_target(target)
-    return _dicom_node(node, node.spec.host) if node is not None and node.spec.host is not None else None
+    return dicom_node(node, node.spec.host) if node is not None and node.spec.host is not None else None
 
 
-def _dicom_node(node: DicomNode, host: str) -> dict[str, Any]:
+def dicom_node(node: DicomNode, host: str) -> dict[str, Any]:
+    """Return a node as a destination, but for what its route says of it."""
     return {
         "kind": "DicomNode",
         "name": node.metadata.name,
@@ -246,6 +254,8 @@ def _dicom_node(node: DicomNode, host: str) -> dict[str, Any]:
         "acseTimeoutSeconds": node.spec.acse_timeout_seconds,
         "stallTimeoutSeconds": node.spec.stall_timeout_seconds,
         "responseTimeoutSeconds": node.spec.response_timeout_seconds,
+        # Said where it is not the gateway's own: one of an earlier release does not know it.
+        **({"connectionTestSeconds": seconds} if (seconds := node.spec.connection_test_seconds) != 300 else {}),
         **({"tls": credentials.node_tls(node.spec.tls)} if node.spec.tls is not None else {}),
     }
 

@@ -1,10 +1,11 @@
-"""Credentials that end soon, of a route and of a target alike."""
+"""Credentials that end soon, of a route, a target or a node alike."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Protocol
 
 from dicomroute_client.documents.document import text_of
+from dicomroute_client.documents.status import ListenerDocument
 from dicomroute_operator.api.conditions import CredentialsExpiring
 from dicomroute_operator.api.meta import Condition
 
@@ -29,20 +30,23 @@ class HasCredential(Protocol):
         """When its credential ends."""
 
 
-def expiring(destinations: Iterable[HasCredential], now: datetime) -> list[Condition]:
+def expiring(
+    destinations: Iterable[HasCredential], now: datetime, listeners: Iterable[ListenerDocument] = ()
+) -> list[Condition]:
     """Name the credential that ends first, if it does so within 14 days."""
     ends = [
-        (since, end, one)
-        for one in destinations
-        if (end := one.credential_expires_time) is not None
-        and (since := seconds_since(end, now)) is not None
-        and since > -EXPIRING_SECONDS
+        (since, end, name)
+        for name, end in (
+            *((f"{one.kind} {one.name}", one.credential_expires_time) for one in destinations),
+            *((f"listener {one.name}", one.credential_expires_time) for one in listeners),
+        )
+        if end is not None and (since := seconds_since(end, now)) is not None and since > -EXPIRING_SECONDS
     ]
     if not ends:
         return []
     since, end, first = max(ends, key=lambda found: found[0])
     expired = since > 0
-    what = f"the credential of {first.kind} {first.name} {'ended' if expired else 'ends'} at"
+    what = f"the credential of {first} {'ended' if expired else 'ends'} at"
     reason = CredentialsExpiring.EXPIRED if expired else CredentialsExpiring.EXPIRES_SOON
     message = f"{what} {text_of(end)}: renew it in its Secret, which is used without a restart"
     return [condition(reason, True, message)]

@@ -181,7 +181,11 @@ def _of_reports(
         *_stalled(reports, recent, now),
         *_held(route, reports),
         *_unreachable(reports),
-        *expiring([one for report in reports for one in report.destinations], now),
+        *expiring(
+            [one for report in reports for one in report.destinations],
+            now,
+            [one for report in reports for one in report.listeners],
+        ),
     ]
 
 

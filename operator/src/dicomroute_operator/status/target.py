@@ -1,73 +1,20 @@
 """The status of a CloudTarget, from what the gateways of the routes that use it found. The worst of them is shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from dicomroute_client.documents.status import ProbeFindingDocument
-from dicomroute_operator.api.conditions import CredentialsExpiring, Ready
+from dicomroute_operator.api.conditions import CredentialsExpiring
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.reason import Reason
-from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget, CloudTargetStatus
 from dicomroute_operator.api.target_conditions import Authenticated, Reachable, TargetReady
 from dicomroute_operator.checks.finding import Finding
 
 from .conditions import condition, first_of_each_type, settle
-from .expiring import expiring, seconds_since
-from .observed import PodSeen
-from .pods import STALE_SECONDS, is_stale
+from .expiring import expiring
 from .progress import with_progress
-
-_WORST_FIRST: Final = ("False", "Unknown", "True")
-
-
-@dataclass(frozen=True)
-class TargetSeen:
-    """What one gateway says of a target: what its last probe found, None before one, and when its credential ends.
-
-    It has nothing else, the time of that probe least of all, so that equal ones are no news.
-    """
-
-    kind: str
-    name: str
-    credential_expires_time: datetime | None = None
-    reachable: ProbeFindingDocument | None = None
-    authenticated: ProbeFindingDocument | None = None
-    ready: ProbeFindingDocument | None = None
-
-
-@dataclass(frozen=True)
-class Said:
-    """What the gateways of one route say of a target. `is_stale` when one of them could not be asked."""
-
-    route: str
-    destinations: tuple[TargetSeen, ...] = ()
-    is_stale: bool = False
-
-
-def said_of(route: str, targets: Sequence[str], pods: Sequence[PodSeen], now: float) -> dict[str, Said]:
-    """Return what the pods of a route say of each target that it uses."""
-    found: dict[str, list[TargetSeen]] = {name: [] for name in targets}
-    stale = False
-    for pod in pods:
-        if is_stale(pod, now):
-            stale = True
-        elif pod.report is not None:
-            for one in pod.report.destinations:
-                if one.kind == CloudTarget.kind and one.name in found:
-                    probe = one.probe
-                    findings = (probe.reachable, probe.authenticated, probe.ready) if probe else ()
-                    found[one.name].append(TargetSeen(one.kind, one.name, one.credential_expires_time, *findings))
-    return {name: Said(route, tuple(destinations), stale) for name, destinations in found.items()}
-
-
-def silent_seconds(route: DicomRoute, now: datetime) -> float | None:
-    """Return for how long a route has not been Ready, which is when its gateway may say nothing; None while it is."""
-    conditions = route.status.conditions if route.status is not None else []
-    lost = next((one for one in conditions if one.type == Ready.declared_type() and one.status != "True"), None)
-    return seconds_since(lost.last_transition_time, now) if lost is not None else None
+from .said import Said, rank, stale_finding
 
 
 def target_status(
@@ -107,14 +54,13 @@ def _condition(
         sentence = f"no route that runs uses it, so that nothing tests it: {test} does, from your machine"
         return condition(reasons.NOT_USED, None, sentence)
     found = [
-        (_rank(finding), route.route, finding)
+        (rank(finding.status), route.route, finding)
         for route in said
         for one in route.destinations
         if (finding := getattr(one, field)) is not None and finding.reason
     ]
-    silent = f"its gateway could not be asked for {STALE_SECONDS} s"
-    stale = ProbeFindingDocument(status="Unknown", reason="StatusStale", message=silent)
-    found += [(_rank(stale), route.route, stale) for route in said if route.is_stale]
+    stale = stale_finding()
+    found += [(rank(stale.status), route.route, stale) for route in said if route.is_stale]
     if found:
         _, route_name, worst = min(found, key=lambda one: one[:2])
         return _reported(reasons, route_name, worst, test)
@@ -136,7 +82,3 @@ def _reported(reasons: type[Reason], route: str, finding: ProbeFindingDocument, 
         message=message[:4096],
         last_transition_time="",
     )
-
-
-def _rank(finding: ProbeFindingDocument) -> int:
-    return _WORST_FIRST.index(finding.status) if finding.status in _WORST_FIRST else 1

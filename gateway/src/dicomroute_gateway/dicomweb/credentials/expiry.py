@@ -20,19 +20,31 @@ def expires_time(endpoint: Endpoint, secrets: Path) -> float | None:
     certificates = [endpoint.tls.client_certificate_file] if endpoint.tls.client_certificate_file else []
     if isinstance(endpoint.auth, AzureClientCertificateAuth):
         certificates.append(endpoint.auth.certificate_file)
-    times = [_certificate_end(secrets, file) for file in certificates]
+    times = [certificate_end(secrets, file) for file in certificates]
     if isinstance(endpoint.auth, BearerAuth):
         times.append(_token_end(secrets, endpoint.auth.token_file))
     return min((time for time in times if time is not None), default=None)
 
 
-def _certificate_end(secrets: Path, file: str) -> float | None:
+def certificate_end(secrets: Path, file: str) -> float | None:
+    """Return when a certificate, the first of its file, ends; None where that cannot be read."""
     from cryptography import x509  # noqa: PLC0415
 
     try:
         return x509.load_pem_x509_certificate(read_text(secrets, file).encode()).not_valid_after_utc.timestamp()
     except (CredentialFault, ValueError):
         return None  # a request says what is wrong with it
+
+
+def bundle_end(secrets: Path, file: str) -> float | None:
+    """Return when the last authority of a bundle ends: one that follows another stands beside it for a while."""
+    from cryptography import x509  # noqa: PLC0415
+
+    try:
+        certificates = x509.load_pem_x509_certificates(read_text(secrets, file).encode())
+        return max(one.not_valid_after_utc.timestamp() for one in certificates)
+    except (CredentialFault, ValueError):
+        return None
 
 
 def _token_end(secrets: Path, file: str) -> float | None:

@@ -1,0 +1,102 @@
+"""One test of a node: an association of its own with the titles of deliveries, and a C-ECHO on it (PS3.4 annex A)."""
+
+import time
+from collections.abc import Callable
+from socket import socket
+from typing import Final, TypeVar
+
+from dicomroute_gateway.configuration.model import DicomNodeDestination
+from dicomroute_gateway.dimse.command import Status
+from dicomroute_gateway.dimse.connect import reach, resolve, secure, usable_context
+from dicomroute_gateway.dimse.failures import RequestorFailure
+from dicomroute_gateway.dimse.propose import VERIFYING, group_contexts
+from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts
+from dicomroute_gateway.dimse.tls import TlsContexts
+from dicomroute_gateway.dimse.wire import Wire
+
+from .steps import Probed, Result, Step, StepName
+
+VERIFICATION_NOT_ACCEPTED: Final = "VerificationNotAccepted"
+"""The node associates and takes no C-ECHO: it is there and knows our title, which is what is asked."""
+ECHO_FAILED: Final = "EchoFailed"
+_CONNECT_SECONDS: Final = 10.0
+_MOST_SECONDS: Final = 30.0
+"""A person waits for it, and a C-ECHO asks for nothing that takes long."""
+
+T = TypeVar("T")
+
+
+class _Failed(Exception):
+    """A step failed, and none comes after it."""
+
+
+def echo(node: DicomNodeDestination, contexts: TlsContexts, calling_ae_title: str = "") -> Probed:
+    """Test a node as it is called for deliveries, or with another calling AE title. Faults are steps.
+
+    Blocks for a minute and a half at most, and for as long as the resolver takes.
+    """
+    made: dict[StepName, Step] = {}
+    try:
+        _make(made, node, contexts, calling_ae_title or node.calling_ae_title)
+    except _Failed:
+        pass
+    names = (StepName.DNS, StepName.TCP, StepName.TLS, StepName.ASSOCIATION, StepName.ECHO)
+    return Probed(time.time(), tuple(made.get(name, Step(name, Result.NOT_TRIED)) for name in names))
+
+
+def _make(made: dict[StepName, Step], node: DicomNodeDestination, contexts: TlsContexts, calling: str) -> None:
+    addresses = _step(made, StepName.DNS, lambda: resolve(node.host, node.port))
+    connection = _step(made, StepName.TCP, lambda: reach(node.host, node.port, addresses, _CONNECT_SECONDS))
+    wire = _wire(made, node, contexts, connection)
+    called = Called(node.host, node.port, node.called_ae_title, calling)
+    most = {"acse": node.acse_timeout_seconds, "response": node.response_timeout_seconds}
+    timeouts = Timeouts(stall=10.0, release=2.0, **{name: min(_MOST_SECONDS, float(own)) for name, own in most.items()})
+    (proposed,) = group_contexts([VERIFYING])
+    requestor = _step(made, StepName.ASSOCIATION, lambda: Requestor.open(called, proposed, timeouts, lambda *_: wire))
+    try:
+        _verify(made, requestor)
+    finally:
+        requestor.release()
+
+
+def _wire(made: dict[StepName, Step], node: DicomNodeDestination, contexts: TlsContexts, connection: socket) -> Wire:
+    settings = node.tls
+    if settings is None:
+        made[StepName.TLS] = Step(StepName.TLS, Result.NOT_NEEDED)
+        return Wire(connection)
+
+    def shake_hands() -> Wire:
+        try:
+            context = usable_context(contexts, settings)
+        except RequestorFailure:
+            connection.close()
+            raise
+        return secure(connection, context, settings, node.host, node.port, _CONNECT_SECONDS)
+
+    return _step(made, StepName.TLS, shake_hands)
+
+
+def _verify(made: dict[StepName, Step], requestor: Requestor) -> None:
+    if requestor.refusal(VERIFYING) is not None:
+        sentence = "it associates, and takes no C-ECHO: that it knows us is enough"
+        made[StepName.ECHO] = Step(StepName.ECHO, Result.NOT_NEEDED, VERIFICATION_NOT_ACCEPTED, sentence)
+        return
+    status = _step(made, StepName.ECHO, requestor.echo)
+    if status != Status.SUCCESS:
+        sentence = f"it answers a C-ECHO with status {status:04X}H: its log says why"
+        made[StepName.ECHO] = Step(StepName.ECHO, Result.FAILED, ECHO_FAILED, sentence, made[StepName.ECHO].seconds)
+
+
+def _step(made: dict[StepName, Step], name: StepName, work: Callable[[], T]) -> T:
+    """Make a step; return what came of it. Raises _Failed."""
+    begin = time.monotonic()
+    try:
+        value = work()
+    except RequestorFailure as failure:
+        reason = failure.reason.removesuffix("AfterRequest")  # a C-ECHO has no effect that could be doubled
+        if name is StepName.ASSOCIATION and reason.startswith("TLS"):
+            name = StepName.TLS  # TLS 1.3 tells on the first read that a certificate is wanted
+        made[name] = Step(name, Result.FAILED, reason, str(failure), time.monotonic() - begin)
+        raise _Failed from failure
+    made[name] = Step(name, Result.PASSED, seconds=time.monotonic() - begin)
+    return value
