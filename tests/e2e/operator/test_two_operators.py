@@ -28,6 +28,8 @@ def test_the_second_stands_back_until_it_is_handed_the_route(
         assert (namespace.pod()["metadata"]["uid"], _version(namespace)) == (pod, secret)
 
         cluster.helm("uninstall", "dicomroute", "-n", OPERATOR_NAMESPACE, "--wait")
+        operators = "app.kubernetes.io/name=dicomroute-operator"
+        namespace.wait(lambda: not cluster.list("pods", OPERATOR_NAMESPACE, operators), "the first operator stays")
         # Handed over at once, as docs/clusters.md says; by itself the second would ask again in ten minutes.
         namespace.kubectl("annotate", "statefulset", "ct-to-cloud-gw", "dicomroute.dev/operator-")
         namespace.wait(lambda: _version(namespace) != secret, "the second does not take over")

@@ -1,42 +1,13 @@
 """The platform team's half of a DicomRoute: how its gateway runs."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from .meta import ATOMIC, SET, Model, ObjectName, SecretKeyReference, Text, keyed_by, rules
+from .meta import Model, SecretKeyReference, keyed_by, rules
+from .pod import IS_NAME_OR_EMPTY, KEYS_ARE_QUALIFIED, LongText, PodTemplate, ResourceRequirements
 from .quantity import PATTERN
-
-ResourceAmount = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 32})]
-Amounts = Annotated[
-    dict[str, ResourceAmount],
-    Field(
-        max_length=16,
-        json_schema_extra=rules(
-            (
-                "self.all(k, type(self[k]) == string ? isQuantity(self[k]) && !self[k].startsWith('-') : self[k] >= 0)",
-                "an amount is a quantity of zero or more, such as 500m or 1Gi",
-            )
-        ),
-    ),
-]
-_LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
-_LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
-_KEYS_ARE_QUALIFIED = (
-    f"self.all(k, k.size() <= 317 && k.matches(r'{_LABEL_KEY}'))",
-    "a key is a name of letters, digits, '-', '_' and '.', with an optional DNS prefix, such as example.com/team",
-)
-_VALUES_ARE_LABELS = (
-    f"self.all(k, self[k].matches(r'{_LABEL_VALUE}'))",
-    "a label's value has at most 63 letters, digits, '-', '_' and '.', and begins and ends with a letter or digit",
-)
-_IS_NAME_OR_EMPTY = (
-    r"self.matches(r'^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$')",
-    "a name has lower case letters, digits, '-' and '.', and begins and ends with a letter or digit",
-)
-ShortText = Annotated[str, Field(max_length=63)]
-LongText = Annotated[str, Field(max_length=4096)]
 
 
 class ServiceType(StrEnum):
@@ -126,7 +97,7 @@ class Service(Model):
         description="Local keeps the address of the caller, which allowedSources needs; Cluster hides it. Without "
         "effect for type ClusterIP.",
     )
-    annotations: Annotated[dict[str, LongText], Field(max_length=32, json_schema_extra=rules(_KEYS_ARE_QUALIFIED))] = (
+    annotations: Annotated[dict[str, LongText], Field(max_length=32, json_schema_extra=rules(KEYS_ARE_QUALIFIED))] = (
         Field(default={}, description="Annotations of the Service, as load balancers ask for them.")
     )
     load_balancer_sources: LoadBalancerSources = Field(
@@ -222,7 +193,7 @@ class Spool(Model):
         "status.claims. Where the claim cannot grow, its size is the way back.",
     )
     storage_class_name: (
-        Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(_IS_NAME_OR_EMPTY))] | None
+        Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(IS_NAME_OR_EMPTY))] | None
     ) = Field(
         default=None,
         description="Storage class of the volume. Absent: the cluster's default. What is acknowledged is as safe as "
@@ -247,183 +218,6 @@ class Spool(Model):
         description="Take over the spool that a deleted route of the same name has left, with all that it still owes. "
         "Without it such a route is not accepted.",
     )
-
-
-class ResourceRequirements(Model):
-    """What the gateway's container asks for and may use."""
-
-    requests: Amounts = Field(default={}, description="What is reserved, by resource, such as cpu: 500m.")
-    limits: Amounts = Field(default={}, description="What is allowed at most, by resource, such as memory: 1Gi.")
-
-
-class TemplateMeta(Model):
-    """Labels and annotations of the pods."""
-
-    labels: Annotated[
-        dict[str, ShortText],
-        Field(
-            max_length=32,
-            json_schema_extra=rules(
-                (
-                    "self.all(k, !k.startsWith('dicomroute.dev/') && !k.startsWith('app.kubernetes.io/'))",
-                    "labels of dicomroute.dev/ and app.kubernetes.io/ are the operator's own: use another prefix",
-                ),
-                _KEYS_ARE_QUALIFIED,
-                _VALUES_ARE_LABELS,
-            ),
-        ),
-    ] = Field(default={}, description="Further labels of the pods.")
-    annotations: Annotated[dict[str, LongText], Field(max_length=32, json_schema_extra=rules(_KEYS_ARE_QUALIFIED))] = (
-        Field(default={}, description="Annotations of the pods.")
-    )
-
-
-class Toleration(Model):
-    """Lets the pods run on nodes with a matching taint (as in core/v1)."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "!(has(self.operator) && self.operator == 'Exists') || !has(self.value) || self.value == ''",
-                "a toleration with operator Exists has no value: remove it, or use operator Equal",
-            ),
-            (
-                "has(self.key) && self.key != '' || has(self.operator) && self.operator == 'Exists'",
-                "a toleration without a key tolerates every taint: say so with operator Exists, or name a key",
-            ),
-            (
-                "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
-                "tolerationSeconds needs effect NoExecute",
-            ),
-        )
-    )
-
-    key: Text = Field(default="", description="Taint that is tolerated. Empty with operator Exists: all.")
-    operator: Annotated[str, Field(json_schema_extra={"enum": ["Exists", "Equal"]}, max_length=6)] = Field(
-        default="Equal", description="Exists or Equal."
-    )
-    value: Text = Field(default="", description="Value of the taint, for operator Equal.")
-    effect: Annotated[
-        str, Field(json_schema_extra={"enum": ["", "NoSchedule", "PreferNoSchedule", "NoExecute"]}, max_length=16)
-    ] = Field(default="", description="Effect that is tolerated. Empty: all.")
-    toleration_seconds: int | None = Field(
-        default=None,
-        ge=0,
-        le=2147483647,
-        description="How long a NoExecute taint is tolerated, in seconds. Absent: for ever.",
-    )
-
-
-class PullSecret(Model):
-    """A Secret with the credentials of an image registry."""
-
-    name: ObjectName = Field(description="Name of the Secret.")
-
-
-HostName = Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(_IS_NAME_OR_EMPTY))]
-NameServer = Annotated[
-    str, Field(max_length=45, json_schema_extra=rules(("isIP(self)", "write an IP address, such as 192.0.2.53")))
-]
-Opaque = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
-
-
-class Affinity(Model):
-    """Which nodes and pods attract or repel the pods, as in core/v1."""
-
-    node_affinity: Opaque = Field(default={}, description="Node affinity as in core/v1.")
-    pod_affinity: Opaque = Field(default={}, description="Pod affinity as in core/v1.")
-    pod_anti_affinity: Opaque = Field(default={}, description="Pod anti-affinity as in core/v1.")
-
-
-class HostAlias(Model):
-    """Names of an address that no DNS knows, as in core/v1."""
-
-    ip: Annotated[
-        str, Field(max_length=45, json_schema_extra=rules(("isIP(self)", "write an IP address, such as 192.0.2.7")))
-    ] = Field(description="The address, such as that of a PACS.")
-    hostnames: Annotated[list[HostName], Field(min_length=1, max_length=16, json_schema_extra=SET)] = Field(
-        description="The names that mean it."
-    )
-
-
-class DNSOption(Model):
-    """An option of the resolver, as in core/v1."""
-
-    name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name of the option, such as ndots.")
-    value: Annotated[str, Field(max_length=63)] = Field(default="", description="Its value, if it has one.")
-
-
-class DNSConfig(Model):
-    """Where the pods look up names beside the cluster's DNS, as in core/v1."""
-
-    nameservers: Annotated[list[NameServer], Field(max_length=3, json_schema_extra=ATOMIC)] = Field(
-        default=[], description="Addresses of name servers."
-    )
-    searches: Annotated[list[HostName], Field(max_length=32, json_schema_extra=ATOMIC)] = Field(
-        default=[], description="Domains that are added to short names."
-    )
-    options: Annotated[list[DNSOption], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
-        default=[], description="Options of the resolver."
-    )
-
-
-class TopologySpreadConstraint(Model):
-    """How pods are spread over zones or nodes, as in core/v1. Of a route there is one: choose the pods of several."""
-
-    max_skew: int = Field(default=1, ge=1, le=1000, description="By how many pods two domains may differ.")
-    topology_key: Annotated[str, Field(min_length=1, max_length=317)] = Field(
-        description="Label of nodes whose values are the domains, such as topology.kubernetes.io/zone."
-    )
-    when_unsatisfiable: Annotated[
-        str, Field(json_schema_extra={"enum": ["DoNotSchedule", "ScheduleAnyway"]}, max_length=14)
-    ] = Field(default="ScheduleAnyway", description="DoNotSchedule or ScheduleAnyway.")
-    label_selector: Opaque = Field(
-        default={},
-        description="Which pods are counted, as in core/v1. Empty: the gateways of the namespace.",
-    )
-
-
-class TemplateSpec(Model):
-    """The fields of a pod's spec that a route may set."""
-
-    node_selector: Annotated[
-        dict[str, ShortText], Field(max_length=32, json_schema_extra=rules(_KEYS_ARE_QUALIFIED, _VALUES_ARE_LABELS))
-    ] = Field(default={}, description="Labels that a node has to carry.")
-    tolerations: Annotated[list[Toleration], Field(max_length=32, json_schema_extra=ATOMIC)] = Field(
-        default=[], description="Taints that are tolerated."
-    )
-    affinity: Affinity = Field(default=Affinity(), description="Which nodes and pods attract or repel the pods.")
-    priority_class_name: Annotated[str, Field(max_length=253, json_schema_extra=rules(_IS_NAME_OR_EMPTY))] = Field(
-        default="", description="Priority class of the pods."
-    )
-    image_pull_secrets: Annotated[list[PullSecret], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
-        default=[], description="Secrets with which the image is pulled."
-    )
-    topology_spread_constraints: (
-        Annotated[list[TopologySpreadConstraint], Field(max_length=8, json_schema_extra=ATOMIC)] | None
-    ) = Field(
-        default=None,
-        description="How the pods are spread over zones or nodes, with those of other routes. Absent: as it comes.",
-    )
-    host_aliases: Annotated[list[HostAlias], Field(max_length=64, json_schema_extra=keyed_by("ip"))] | None = Field(
-        default=None, description="Names of addresses that no DNS knows: hospitals' PACS often have none. Absent: none."
-    )
-    dns_config: DNSConfig | None = Field(
-        default=None, description="Where names are looked up beside the cluster's DNS. Absent: there alone."
-    )
-    runtime_class_name: (
-        Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(_IS_NAME_OR_EMPTY))] | None
-    ) = Field(
-        default=None,
-        description="Runtime class of the pods, such as one with a kernel of its own. Absent: the default.",
-    )
-
-
-class PodTemplate(Model):
-    """What a route may say of its pods. Every field rolls them."""
-
-    metadata: TemplateMeta = Field(default=TemplateMeta(), description="Labels and annotations of the pods.")
-    spec: TemplateSpec = Field(default=TemplateSpec(), description="Where the pods run.")
 
 
 class NetworkPolicyMode(StrEnum):

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from dicomroute_operator.api.gateway import ResourceRequirements, TemplateMeta, TemplateSpec
 from dicomroute_operator.api.meta import Model
+from dicomroute_operator.api.pod import ResourceRequirements, TemplateMeta, TemplateSpec
 
 
 class GatewayDefaults(Model):

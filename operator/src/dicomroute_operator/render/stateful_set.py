@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 from dicomroute_operator.api import identity
-from dicomroute_operator.api.gateway import TemplateSpec
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.meta import Model
+from dicomroute_operator.api.pod import TemplateSpec
 from dicomroute_operator.api.route import DicomRoute
 
 from . import names
