@@ -116,6 +116,10 @@ test-kills: setup ## Kill the gateway 400 times in each of ROUNDS (8: about 10 m
 test-clients: setup peers ## Let six independent clients send public files, and write docs/reference/clients.md (needs cargo, npm)
 	$(BIN)/python tests/clients/matrix.py
 
+.PHONY: test-deid
+test-deid: setup ## De-identify COPIES (40) instances of each SOP class with planted identifiers, and look for what is left
+	DICOMROUTE_DEID_COPIES=$(or $(COPIES),40) $(BIN)/pytest -q --timeout 3600 tests/integration/test_deidentified_corpus.py -k "left or large"
+
 .PHONY: soak
 soak: setup ## Watch memory, descriptors and spool under load for MINUTES (30)
 	$(BIN)/python tests/bench/soak.py $(MINUTES)
