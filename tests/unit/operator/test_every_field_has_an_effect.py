@@ -65,6 +65,7 @@ BASES: dict[str, Json] = {
                     "windows": [{"name": "day", "start": "07:00", "end": "19:00", "maxBytesPerSecond": 1024}],
                 },
                 "callingAETitle": "GATE1",
+                "confirm": {"by": "StorageCommitment"},
             },
         ],
         acknowledge={"when": "OnDelivered", "destinations": [ARCHIVE]},

@@ -128,7 +128,7 @@ class _StatusCollector(Collector):
         for one in self._status.destinations:
             name = f"{one.kind}/{one.name}"
             delivered.add_metric([name], one.delivered_total)
-            for state in ("pending", "in_flight", "held", "dead_lettered"):
+            for state in ("pending", "in_flight", "unconfirmed", "held", "dead_lettered"):
                 deliveries.add_metric([name, state], getattr(one, state))
             held.add_metric([name], int(bool(one.held_reason)))
             waiting.add_metric([name], int(one.state != "Active"))

@@ -232,6 +232,20 @@ class Bandwidth(Section):
         return name
 
 
+class ConfirmBy(StrEnum):
+    """How a destination confirms that it has what it was sent."""
+
+    QUERY = "Query"
+    STORAGE_COMMITMENT = "StorageCommitment"
+
+
+class Confirm(Section):
+    """A destination has an instance once it has confirmed that, within `within_seconds` of its being sent."""
+
+    by: ConfirmBy
+    within_seconds: int = Field(default=86_400, ge=1)
+
+
 class DestinationSettings(Section):
     """What is particular to a destination of this route, whatever its kind.
 
@@ -241,6 +255,8 @@ class DestinationSettings(Section):
     required: bool = True
     max_owed_bytes: int | None = Field(default=None, ge=1)
     bandwidth: Bandwidth | None = None
+    confirm: Confirm | None = None
+    """None: its answer confirms that it has an instance."""
 
 
 class CloudTargetDestination(DestinationSettings):

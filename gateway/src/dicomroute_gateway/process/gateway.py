@@ -16,6 +16,7 @@ from dicomroute_gateway.admin.ledger import LedgerView
 from dicomroute_gateway.admin.queue import Queue
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.admin.status import DestinationActivity, Observation, key_findings
+from dicomroute_gateway.commitment.scp import CommitmentService
 from dicomroute_gateway.configuration.authentic import Seal
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
@@ -26,6 +27,7 @@ from dicomroute_gateway.dimse.verification import VerificationService
 from dicomroute_gateway.intake.reception import Reception
 from dicomroute_gateway.intake.storage_scp import StorageService
 from dicomroute_gateway.measures import Measures
+from dicomroute_gateway.node.reports import Reports
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.probes.prober import Prober
 from dicomroute_gateway.spool.errors import SpoolError
@@ -251,8 +253,11 @@ class Gateway:
         self._problems.solved("spool")
         tokens = TokenCache()
         preparing = Preparing(spool, settings.secrets)
-        transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts)
-        deliverer = Deliverer(spool, preparing, following.configuration, transports.to, self._measures)
+        reports = Reports()
+        transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts, reports)
+        deliverer = Deliverer(
+            spool, preparing, following.configuration, transports.to, self._measures, transports.confirmation_of
+        )
         deliverer.start()
         querying = Querying(
             spool,
@@ -274,6 +279,7 @@ class Gateway:
             Services(
                 [
                     VerificationService(),
+                    CommitmentService(following.configuration, reports),
                     querying.find,
                     querying.retrieve,
                     StorageService(reception, self._measures),

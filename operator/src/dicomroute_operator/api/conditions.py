@@ -302,6 +302,11 @@ class DeliveryStalled(Reason):
         "Mend the URL, the credential or its rights. One delivery at a time asks again; the others wait, and none "
         "becomes a dead letter.",
     )
+    NOT_CONFIRMED = (
+        "NotConfirmed",
+        "A destination took instances and has not confirmed them as destinations[].confirm asks of it; the message has "
+        "what it last said. It is asked again, and the spool keeps the bytes: see docs/runbooks/target-down.md.",
+    )
 
 
 class Held(Reason):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dicomroute_operator.api.delivery import Bandwidth, Destination, DestinationKind, Weekday
+from dicomroute_operator.api.delivery import Bandwidth, ConfirmBy, Destination, DestinationKind, Weekday
 from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
@@ -22,7 +22,7 @@ from dicomroute_operator.api.target import Accepts, Answers, CloudTarget
 from . import credentials, names
 from .steps import steps
 
-SETTINGS = ("required", "maxOwedBytes", "bandwidth", "callingAETitle")
+SETTINGS = ("required", "maxOwedBytes", "bandwidth", "confirm", "callingAETitle")
 """What a route, and not the destination, says of a destination."""
 
 
@@ -208,6 +208,8 @@ def destination_settings(route: DicomRoute, destination: Destination) -> dict[st
         settings["maxOwedBytes"] = quantity_bytes(found.max_owed)
     if found.bandwidth is not None:
         settings["bandwidth"] = _bandwidth(found.bandwidth)
+    if found.confirm.by is not ConfirmBy.ANSWER:
+        settings["confirm"] = {"by": str(found.confirm.by), "withinSeconds": found.confirm.within_seconds}
     return settings
 
 
