@@ -68,6 +68,7 @@ BASES: dict[str, Json] = {
                 "confirm": {"by": "StorageCommitment"},
             },
         ],
+        storageCommitment={"listeners": ["dicom"], "destinations": [ARCHIVE]},
         acknowledge={"when": "OnDelivered", "destinations": [ARCHIVE]},
         queryRetrieve={
             "listeners": ["dicom"],
@@ -140,6 +141,8 @@ OTHER: dict[str, Any] = {
     "spec.destinations.0.bandwidth.windows.0.days": ["Monday"],
     "spec.destinations.0.bandwidth.maxBytesPerSecond": 4096,
     "spec.acknowledge.destinations.0.name": "research",
+    "spec.storageCommitment.destinations.0.name": "research",
+    "spec.storageCommitment.destinations.0.kind": "DicomNode",
     "spec.acknowledge.when": "OnSpooled",
     # A window's name tells it from others in its list.
     "spec.destinations.0.bandwidth.windows.0.name": None,

@@ -16,7 +16,9 @@ from dicomroute_gateway.admin.ledger import LedgerView
 from dicomroute_gateway.admin.queue import Queue
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.admin.status import DestinationActivity, Observation, key_findings
+from dicomroute_gateway.commitment.committing import Committing
 from dicomroute_gateway.commitment.scp import CommitmentService
+from dicomroute_gateway.commitment.transactions import Transactions
 from dicomroute_gateway.configuration.authentic import Seal
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
@@ -87,6 +89,7 @@ class _Opened:
     querying: Querying
     tokens: TokenCache
     treating: Treating
+    committing: Committing
 
 
 class Gateway:
@@ -268,6 +271,9 @@ class Gateway:
             self._contexts,
             lambda: set(self.ports.values()),
         )
+        transactions = Transactions(spool)
+        committing = Committing(spool, transactions, following.configuration, self._contexts)
+        committing.start()
         reception = Reception(spool, following.in_force, self._measures)
         return _Opened(
             spool,
@@ -279,7 +285,7 @@ class Gateway:
             Services(
                 [
                     VerificationService(),
-                    CommitmentService(following.configuration, reports),
+                    CommitmentService(following.configuration, transactions, reports),
                     querying.find,
                     querying.retrieve,
                     StorageService(reception, self._measures),
@@ -288,6 +294,7 @@ class Gateway:
             querying,
             tokens,
             Treating(spool, following.in_force),
+            committing,
         )
 
     async def _watch_level(self) -> None:
@@ -331,6 +338,7 @@ class Gateway:
         if opened is not None:
             endings.append(opened.prober.stop())
             endings.append(opened.treating.stop())
+            endings.append(asyncio.to_thread(opened.committing.stop))
             endings.append(opened.deliverer.stop(min(timeout, _ATTEMPTS_SECONDS)))
         await asyncio.gather(*endings)
         if opened is not None:

@@ -16,6 +16,7 @@ import structlog
 from dicomroute_gateway.configuration.recipe import Recipe
 
 from .books import Books
+from .commitments import Commitments
 from .content import UNREADABLE, Readers, Seal, StoredFile
 from .decisions import Decisions
 from .derived import Derived
@@ -78,6 +79,7 @@ class Spool:
         self._under_way = UnderWay()
         self._derived = Derived(self._files, lambda: self._keys, lambda number: number in self._books.ledger.entries)
         self.recipes = Recipes(self._files)
+        self.commitments = Commitments(self._files, lambda: self.need_format(CONFIRMATIONS))
         try:
             content = open_journal(self._files)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
@@ -366,6 +368,26 @@ class Spool:
     def follow(self, follower: Follower) -> None:
         """Tell a follower from now on what comes and goes."""
         self._upkeep.follower = follower
+
+    def newest(self, sop_instance_uids: Iterable[str]) -> dict[str, Entry]:
+        """Return copies of the newest entries of instances that the spool knows of, by SOP Instance UID.
+
+        Asked for some at a time, as `entries` is.
+        """
+        ledger, found = self._books.ledger, dict[str, Entry]()
+        wanted = list(sop_instance_uids)
+        with self._books.mutex:
+            gone = {e.received.sop_instance_uid: e for e in ledger.unarchived.values()}
+        for first in range(0, len(wanted), _ENTRIES_AT_ONCE):
+            with self._books.mutex:
+                for uid in wanted[first : first + _ENTRIES_AT_ONCE]:
+                    here = ledger.versions(uid)
+                    both = [*([gone[uid]] if uid in gone else []), *here[-1:]]
+                    if both:
+                        newest = max(both, key=lambda one: one.received.id)
+                        hold = newest.hold if here and newest is here[-1] else ""
+                        found[uid] = Entry(newest.received, hold, newest.deliveries)
+        return found
 
     def finished(self) -> list[Entry]:
         """Return copies of the entries of which nothing is left to do, and which the history does not have yet."""

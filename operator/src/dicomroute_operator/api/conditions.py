@@ -354,6 +354,31 @@ class QueriesInClear(Reason):
     )
 
 
+class CommitsOnAnswer(Reason):
+    """Senders are promised that instances are kept on grounds that are weak. Present only while true."""
+
+    DESTINATION_ONLY_ANSWERS = (
+        "DestinationOnlyAnswers",
+        "The route commits to instances once a destination has answered that it took them, and nothing confirms that "
+        "it has them. Senders delete what is committed to: give the destination a confirm that says more.",
+    )
+
+
+class ReportsUndeliverable(Reason):
+    """Some who ask for storage commitment cannot be reported to. Present only while true."""
+
+    REQUESTOR_HAS_NO_HOST = (
+        "RequestorHasNoHost",
+        "A node of a listener with storage commitment has no host, so that a report can reach it on the association "
+        "of its request alone, and many are decided later: give the node a host and a port.",
+    )
+    ANYBODY_MAY_ASK = (
+        "AnybodyMayAsk",
+        "A listener with storage commitment takes callers that are no DicomNode (sources.policy: Any): they are "
+        "reported to on the association of their request alone. Name the nodes, with their hosts.",
+    )
+
+
 class CredentialsInClear(Reason):
     """A credential crosses a network unprotected. Present only while true."""
 
@@ -433,6 +458,8 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (ArchiveUnreachable, ("DicomRoute",)),
     (OpenToAnywhere, ("DicomRoute",)),
     (QueriesInClear, ("DicomRoute",)),
+    (CommitsOnAnswer, ("DicomRoute",)),
+    (ReportsUndeliverable, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
     (CredentialsExpiring, ("DicomRoute", "CloudTarget")),
     (Paused, ("DicomRoute",)),
@@ -452,6 +479,8 @@ NEGATIVE: frozenset[type[Reason]] = frozenset(
         ArchiveUnreachable,
         OpenToAnywhere,
         QueriesInClear,
+        CommitsOnAnswer,
+        ReportsUndeliverable,
         CredentialsInClear,
         CredentialsExpiring,
         Paused,

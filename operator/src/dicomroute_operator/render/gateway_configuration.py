@@ -54,6 +54,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             "destinations": [{"kind": str(d.kind), "name": d.name} for d in spec.acknowledge.destinations],
             "timeoutSeconds": spec.acknowledge.timeout_seconds,
         },
+        **_storage_commitment(inputs),
         "retry": {
             "initialBackoffSeconds": spec.retry.initial_backoff_seconds,
             "maxBackoffSeconds": spec.retry.max_backoff_seconds,
@@ -182,6 +183,32 @@ def _spool(spool: Spool) -> dict[str, Any]:
         key_file = names.mounted_file("Secret", reference.name, reference.key)
         limits["encryption"] = {"mode": str(spool.encryption.mode), "keyFile": key_file}
     return limits
+
+
+def _storage_commitment(inputs: RouteInputs) -> dict[str, Any]:
+    """Return what is said of storage commitment, where there is any: an earlier gateway does not know it."""
+    commitment = inputs.route.spec.storage_commitment
+    if commitment is None:
+        return {}
+    return {
+        "storageCommitment": {
+            "listeners": commitment.listeners,
+            "destinations": [{"kind": str(d.kind), "name": d.name} for d in commitment.destinations],
+            "waitSeconds": commitment.wait_seconds,
+            "sameAssociationSeconds": commitment.same_association_seconds,
+            "reportForSeconds": commitment.report_for_seconds,
+            "requestors": [
+                _requestor(node, node.spec.host)
+                for node in inputs.commitment_requestors()
+                if node.spec.host is not None
+            ],
+        }
+    }
+
+
+def _requestor(node: DicomNode, host: str) -> dict[str, Any]:
+    called = {name: value for name, value in _dicom_node(node, host).items() if name not in ("kind", "name")}
+    return {"node": node.metadata.name, "callingAETitles": node.spec.callers, **called}
 
 
 def caller(node: DicomNode) -> dict[str, Any]:
