@@ -11,10 +11,12 @@ import pytest
 from committing import PUSH_MODEL
 from corpus import make_corpus, uid_of
 from gateways import LoneGateway
+from killed_committing import STEPS
 from manifests import Json, changed, node
 from orthanc import Orthanc
 from ports import free_port
 from processes import wait_until
+from pydicom.uid import generate_uid
 from routes import PACS, pacs, to_pacs
 from running import dcmsend
 from scanner import CT, Scanner
@@ -190,6 +192,37 @@ def test_once_the_request_is_answered_it_is_reported_on_whenever_the_gateway_is_
     report = ct.report_on(transaction)
     assert report is not None
     assert (report.event_type, report.reasons) == (COMMITTED, dict.fromkeys(uids, 0))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_gateway_killed_at_a_step_of_a_transaction_keeps_its_word(
+    tmp_path: Path, lone: Lone, scanner: Callable[..., Scanner], step: str
+) -> None:
+    site = Site(tmp_path / "gateway", lone, sameAssociationSeconds=0)
+    files = small(tmp_path / "corpus", 2)
+    uids = [uid_of(file) for file in files]
+    peer = site.storescp()
+    try:
+        assert dcmsend(site.gateway.port, files) == 0
+        site.gateway.wait_for(owed=0, deliveredTotal=2)
+    finally:
+        peer.stop()
+    site.gateway.stop()
+    program = [str(Path(__file__).parents[1] / "support" / "killed_committing.py")]
+    dying = lone(site.folder, site.documents(), program=program, env={"DICOMROUTE_KILLED_AT": step})
+    ct = scanner(dying.port, port=site.scanner_port)
+    transaction = generate_uid()
+    status = ct.try_to_ask([*uids, "1.2.3.4"], transaction)
+    dying.process.wait()
+    promised = {**dict.fromkeys(uids, 0), "1.2.3.4": 0x0112}
+    site.start()
+    if status == 0 and step != "after the removal":
+        wait_until(lambda: ct.report_on(transaction) is not None, site.gateway.process.tail, 30)
+    assert status is None or "first" not in step, "nothing is answered before it is on the volume"
+    wait_until(lambda: not list((site.folder / "spool" / "commitments").glob("*.json")), "it is over", 30)
+    if status == 0:
+        assert ct.reports
+    assert all(one.reasons == promised for one in ct.reports), "a report that is sent again says the same"
 
 
 def test_an_open_transaction_goes_on_and_is_not_asked_for_something_else(

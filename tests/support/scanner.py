@@ -89,6 +89,16 @@ class Scanner:
             own.release()
         return int(status.Status), transaction
 
+    def try_to_ask(self, uids: Sequence[str], transaction_uid: str) -> int | None:
+        """Ask a gateway that may not live to answer; return the status, None without an answer."""
+        association = self.associate()
+        try:
+            status, _ = self.ask(uids, transaction_uid=transaction_uid, association=association)
+        except AttributeError:  # pynetdicom returns an empty data set in place of a status
+            return None
+        association.abort()
+        return status
+
     def report_on(self, transaction_uid: str) -> Reported | None:
         """Return the last report on a transaction."""
         with self._mutex:
