@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ from routes import PACS, pacs, to_pacs
 from running import dcmsend
 from scanner import CT, Scanner
 from storescp import StoreSCP
+
+from dicomroute_gateway.commitment.transactions import Transaction, Transactions
+from dicomroute_gateway.dimse.storage_commitment import CommitmentRequest, Reference
+from dicomroute_gateway.measures import CommitmentMeasures
+from dicomroute_gateway.spool.spool import Spool
 
 Lone = Callable[..., LoneGateway]
 COMMITTED, FAILED = 1, 2
@@ -247,6 +253,28 @@ def test_an_open_transaction_goes_on_and_is_not_asked_for_something_else(
     assert report is not None
     assert (len(report.reasons), set(report.reasons.values())) == (10_000, {0x0112})
     assert ct.report_on(transaction) is None
+
+
+def test_a_hundred_thousand_references_that_are_open_keep_nobody_from_storing(
+    tmp_path: Path, lone: Lone, scanner: Callable[..., Scanner]
+) -> None:
+    site = Site(tmp_path / "gateway", lone, sameAssociationSeconds=0)
+    site.gateway.stop()
+    spool = Spool(site.folder / "spool", 1 << 30, 90)
+    transactions = Transactions(spool, CommitmentMeasures())
+    transactions.load()
+    for number in range(10):
+        references = tuple(Reference(CT, f"1.2.{number}.{one}") for one in range(10_000))
+        request = CommitmentRequest(f"2.25.{number}", references)
+        transactions.begin(Transaction(request, "CT1", "CTGATE", "dicom", time.time()), claim_seconds=0)
+    spool.close()
+    site.start()
+    began = time.monotonic()
+    assert dcmsend(site.gateway.port, small(tmp_path / "corpus", 1)) == 0
+    assert time.monotonic() - began < 3
+    ct = scanner(site.gateway.port, port=site.scanner_port)
+    wait_until(lambda: len({one.transaction_uid for one in ct.reports}) == 10, site.gateway.process.tail, 120)
+    assert all(len(one.reasons) == 10_000 for one in ct.reports)
 
 
 def test_after_the_wait_what_is_not_there_is_not_promised(

@@ -39,7 +39,7 @@ class Asked:
 class CommittingPACS:
     """Stores what it is sent; `failing` says with which Failure Reason it does not commit to an instance."""
 
-    def __init__(self, *, ae_title: str = "PACS", reporting: Reporting = Reporting.ANOTHER) -> None:
+    def __init__(self, *, ae_title: str = "PACS", reporting: Reporting = Reporting.ANOTHER, port: int = 0) -> None:
         self.reporting = reporting
         self.failing: Callable[[str, int], int] = lambda uid, transaction: 0
         self.action_status = 0
@@ -52,7 +52,7 @@ class CommittingPACS:
         self._ae.supported_contexts = AllStoragePresentationContexts
         self._ae.add_supported_context(PUSH_MODEL, SYNTAXES)
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._act)]
-        self._server = self._ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        self._server = self._ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
         assert self._server is not None
         self.port = int(self._server.socket.getsockname()[1])
 

@@ -33,6 +33,7 @@ from dicomroute_gateway.dimse.storage_commitment import (
     encode_commitment_report,
     encode_commitment_request,
 )
+from dicomroute_gateway.measures import CommitmentMeasures
 from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState, FinishedRecord
 from dicomroute_gateway.spool.spool import Spool
 
@@ -147,7 +148,7 @@ def transaction(uid: str = "2.25.1", count: int = 2, calling: str = "CT1") -> Tr
 
 
 def opened(spool: Spool) -> Transactions:
-    transactions = Transactions(spool)
+    transactions = Transactions(spool, CommitmentMeasures())
     transactions.load()
     return transactions
 

@@ -28,6 +28,7 @@ from dicomroute_gateway.dimse.storage_commitment import (
     encode_commitment_report,
 )
 from dicomroute_gateway.dimse.tls import TlsContexts
+from dicomroute_gateway.measures import CommitmentMeasures
 from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.spool import Spool
 
@@ -54,7 +55,9 @@ class Committing:
         transactions: Transactions,
         configuration: Callable[[], Configuration],
         contexts: TlsContexts,
+        measures: CommitmentMeasures,
     ) -> None:
+        self._measures = measures
         self._spool = spool
         self._transactions = transactions
         self._configuration = configuration
@@ -89,7 +92,9 @@ class Committing:
             if not self._spool.is_loaded:
                 continue
             settings = self._configuration().storage_commitment
-            for one in self._transactions.all():
+            everything = self._transactions.all()
+            self._measures.open = len(everything)
+            for one in everything:
                 if self._closing:
                     return
                 if one.due > time.monotonic():
@@ -132,6 +137,7 @@ class Committing:
                 return
         report = CommitmentReport(transaction.request.transaction_uid, tuple(committed), tuple(failed))
         self._transactions.decide(one, report)
+        self._measures.decided(len(committed), (reason for _, reason in failed))
         log.info(
             "commitment.decided",
             calling_ae_title=transaction.calling_ae_title,
@@ -166,6 +172,7 @@ class Committing:
         uid = transaction.request.transaction_uid
         report_for = settings.report_for_seconds if settings is not None else 0
         if time.time() >= transaction.decided_time + report_for and one.failures:
+            self._measures.reported("GivenUp")
             log.error("commitment.not_reported", calling_ae_title=transaction.calling_ae_title, attempts=one.failures)
             self._transactions.finish(uid)
             return
@@ -184,6 +191,7 @@ class Committing:
             fault = self._send(transaction, settings)
             if not fault:
                 self._transactions.finish(uid)
+                self._measures.reported("Answered")
                 log.info("commitment.reported", calling_ae_title=transaction.calling_ae_title)
                 return
         except RequestorFailure as failure:
@@ -195,6 +203,7 @@ class Committing:
             with self._mutex:
                 self._under_way.discard(uid)
         one.failures += 1
+        self._measures.reported("Failed")
         wait = min(_MOST_BACKOFF_SECONDS, 2.0 ** min(one.failures, 16))
         one.due = time.monotonic() + wait
         log.warning(

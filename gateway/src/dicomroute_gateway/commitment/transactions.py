@@ -16,6 +16,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from dicomroute_gateway.dimse.storage_commitment import CommitmentReport, CommitmentRequest
+from dicomroute_gateway.measures import CommitmentMeasures
 from dicomroute_gateway.spool.spool import Spool
 
 FOLDER: Final = "commitments"
@@ -73,8 +74,9 @@ _ADAPTER: Final[TypeAdapter[Transaction]] = TypeAdapter(Transaction)
 class Transactions:
     """The open transactions of one spool. Safe to use from several threads."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, measures: CommitmentMeasures) -> None:
         self._spool = spool
+        self._measures = measures
         self._mutex = threading.RLock()
         self._open: dict[str, Open] = {}
         self._references = 0
@@ -163,6 +165,7 @@ class Transactions:
 
         def told(status: int | None) -> None:
             try:
+                self._measures.reported("Answered" if status == 0 else "Failed")
                 if status == 0:
                     self.finish(transaction_uid)
                     return

@@ -271,8 +271,10 @@ class Gateway:
             self._contexts,
             lambda: set(self.ports.values()),
         )
-        transactions = Transactions(spool)
-        committing = Committing(spool, transactions, following.configuration, self._contexts)
+        transactions = Transactions(spool, self._measures.commitments)
+        committing = Committing(
+            spool, transactions, following.configuration, self._contexts, self._measures.commitments
+        )
         committing.start()
         reception = Reception(spool, following.in_force, self._measures)
         return _Opened(
