@@ -9,15 +9,12 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 import structlog
 
 from dicomroute_gateway.configuration.model import CommitmentRequestor, Configuration, StorageCommitment
-from dicomroute_gateway.dimse.connect import connect, connect_securely
 from dicomroute_gateway.dimse.failures import RequestorFailure
-from dicomroute_gateway.dimse.propose import group_contexts
 from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts
 from dicomroute_gateway.dimse.storage_commitment import (
     CONTEXTS,
@@ -29,6 +26,7 @@ from dicomroute_gateway.dimse.storage_commitment import (
 )
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.measures import CommitmentMeasures
+from dicomroute_gateway.node.calling import Peer, associate
 from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.spool import Spool
 
@@ -219,8 +217,6 @@ class Committing:
         assert transaction.report is not None
         if settings is None:
             return "no DicomNode of the listener with this AE title has a host: give it one"
-        (contexts,) = group_contexts(CONTEXTS)
-        over = connect if settings.tls is None else partial(connect_securely, self._contexts, settings.tls)
         called = Called(settings.host, settings.port, settings.called_ae_title, transaction.called_ae_title)
         timeouts = Timeouts(
             connect=_CONNECT_SECONDS,
@@ -228,7 +224,8 @@ class Committing:
             stall=settings.stall_timeout_seconds,
             response=settings.response_timeout_seconds,
         )
-        requestor = Requestor.open(called, contexts, timeouts, over, {PUSH_MODEL: (False, True)})
+        roles = {PUSH_MODEL: (False, True)}
+        requestor = associate(Peer(called, timeouts, settings.tls), CONTEXTS, self._contexts, roles)
         with self._mutex:
             self._open.add(requestor)
         try:

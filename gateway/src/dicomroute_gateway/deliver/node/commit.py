@@ -15,9 +15,7 @@ from dicomroute_gateway.configuration.model import DicomNodeDestination
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.deliver.transport import Item, Sent
 from dicomroute_gateway.dimse.command import Status
-from dicomroute_gateway.dimse.connect import connect, connect_securely
 from dicomroute_gateway.dimse.failures import RequestorFailure
-from dicomroute_gateway.dimse.propose import group_contexts
 from dicomroute_gateway.dimse.requestor import Requestor
 from dicomroute_gateway.dimse.storage_commitment import (
     CONTEXTS,
@@ -29,8 +27,7 @@ from dicomroute_gateway.dimse.storage_commitment import (
     encode_commitment_request,
 )
 from dicomroute_gateway.dimse.tls import TlsContexts
-from dicomroute_gateway.node.associations import Peer
-from dicomroute_gateway.node.calling import peer_of
+from dicomroute_gateway.node.calling import Peer, associate, peer_of
 from dicomroute_gateway.node.reports import Reports
 from dicomroute_gateway.node.threads import in_thread
 
@@ -119,9 +116,7 @@ class CommitmentConfirmation:
 
     def _call(self, peer: Peer, request: CommitmentRequest, is_told: threading.Event) -> tuple[Outcome, str] | None:
         """Ask, and stay for the report for a while; return why the node does not take the request. In a thread."""
-        (contexts,) = group_contexts(CONTEXTS)
-        over = connect if peer.tls is None else partial(connect_securely, self._contexts, peer.tls)
-        requestor = Requestor.open(peer.called, contexts, peer.timeouts, over)
+        requestor = associate(peer, CONTEXTS, self._contexts)
         with self._mutex:
             self._open.add(requestor)
         try:
