@@ -161,6 +161,16 @@ QUERIES = [
            "{{route}} {{archive}} {{reason}}")),
 ]  # fmt: skip
 
+COMMITMENT = [
+    panel("Open transactions", "none", (highest("dicomroute_commitments_open", ROUTE), _ROUTE),
+          description="Storage commitment that was asked for and is not reported on yet."),
+    panel("Instances by result", "ops",
+          (rate("dicomroute_commitment_references_total", "namespace, route, result"), "{{route}} {{result}}"),
+          description="Committed, or the Failure Reason: 0110 not delivered, 0112 unknown, 0119 another class."),
+    panel("Reports by outcome", "ops",
+          (rate("dicomroute_commitment_reports_total", "namespace, route, outcome"), "{{route}} {{outcome}}")),
+]  # fmt: skip
+
 _OPERATOR = 'job="dicomroute-operator"'
 OPERATOR = [
     panel("Operators that hold the Lease", "none", ("sum(dicomroute_operator_leader)", "leader"), kind="stat"),
@@ -188,6 +198,7 @@ ROWS = [
     ("Spool", SPOOL),
     ("Deliveries by destination", DELIVERIES),
     ("Queries and retrievals", QUERIES),
+    ("Storage commitment", COMMITMENT),
     ("Operator", OPERATOR),
 ]
 

@@ -65,7 +65,15 @@ COUNTS = {
     "delivered_total": 2,
     "discarded_total": 1,
 }
-DELIVERIES = {"pending": 1, "in_flight": 2, "held": 3, "skipped": 4, "dead_lettered": 5, "delivered_total": 6}
+DELIVERIES = {
+    "pending": 1,
+    "in_flight": 2,
+    "unconfirmed": 7,
+    "held": 3,
+    "skipped": 4,
+    "dead_lettered": 5,
+    "delivered_total": 6,
+}
 PROBE = ProbeDocument(
     time=NOW,
     within_milliseconds=20,

@@ -5,10 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pydicom
+from committing import CommittingPACS
 from corpus import FILES, uid_of
 from orthanc import PASSWORD, Orthanc
 from processes import Process
 from running import DICOMROUTE, cli, storescu
+from scanner import Scanner
 from storescp import StoreSCP
 
 
@@ -72,6 +74,28 @@ def test_the_example_of_a_pacs_and_a_cloud_brings_a_study_to_both(root: Path, tm
         assert gateway.stop() == 0
         cloud.stop()
         pacs.stop()
+
+
+def test_the_example_of_storage_commitment_is_promised_once_the_pacs_has_promised(root: Path, tmp_path: Path) -> None:
+    example = root / "examples" / "storage-commitment"
+    pacs = CommittingPACS(port=11125)
+    pacs.gateway_port = 11123
+    gateway = Process([DICOMROUTE, "run", "-f", example, "--state", tmp_path / "state"], tmp_path / "run.log", cwd=root)
+    ct = Scanner(11123, port=11124)
+    files = [FILES / "CT_small.dcm"]
+    try:
+        gateway.wait_until(lambda: '"event": "ready"' in gateway.tail(), "the route is not ready")
+        assert storescu(11123, files) == 0
+        status, transaction = ct.ask([uid_of(files[0])])
+        gateway.wait_until(lambda: ct.report_on(transaction) is not None, "no report", 60)
+        report = ct.report_on(transaction)
+        assert report is not None
+        assert (status, report.reasons) == (0, {uid_of(files[0]): 0})
+        assert len(pacs.asked) == 1, "and not before"
+    finally:
+        assert gateway.stop() == 0
+        ct.close()
+        pacs.close()
 
 
 def test_the_example_of_queries_finds_a_study_before_and_after_it_is_in_the_cloud(root: Path, tmp_path: Path) -> None:

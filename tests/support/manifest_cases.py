@@ -75,6 +75,15 @@ REGION = {"left": 0, "top": 0, "width": 10, "height": 10}
 ARCHIVE = {"kind": "CloudTarget", "name": "archive"}
 
 
+def _committing(retention_seconds: int) -> Json:
+    return {
+        "listeners": [_listener("dicom", 11112)],
+        "rules": [{"name": "everything", "destinations": [ARCHIVE]}],
+        "storageCommitment": {"listeners": ["dicom"]},
+        "ledger": {"retentionSeconds": retention_seconds},
+    }
+
+
 def _bandwidths(accepted: list[Json], refused: list[Json], sentence: str) -> list[Case]:
     def listed(values: list[Json]) -> list[Any]:
         return [[{**ARCHIVE, "bandwidth": value}] for value in values]
@@ -416,6 +425,53 @@ CASES: list[Case] = [
         [],
         [[{**ARCHIVE, "required": False, "maxOwed": one}] for one in ("1023Ki", "a lot", "10")],
         "at least 1Mi",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec.destinations",
+        [[{**ARCHIVE, "confirm": one}] for one in ({}, {"by": "Answer"}, {"by": "Query", "withinSeconds": 60})],
+        [[{**ARCHIVE, "confirm": {"by": "StorageCommitment"}}]],
+        "a CloudTarget by Query",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec.destinations",
+        [],
+        [[{**ARCHIVE, "confirm": one}] for one in ({"withinSeconds": 60}, {"by": "Answer", "withinSeconds": 60})],
+        "withinSeconds counts with by: Query",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec.destinations",
+        [],
+        [[{**ARCHIVE, "confirm": {"by": "Query", "withinSeconds": 59}}]],
+        "60",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec.storageCommitment",
+        [
+            {"listeners": ["dicom"]},
+            {"listeners": ["dicom"], "destinations": [ARCHIVE], "waitSeconds": 1, "sameAssociationSeconds": 0},
+            {"listeners": ["dicom"], "reportForSeconds": 604800},
+        ],
+        [{"listeners": ["elsewhere"]}],
+        "storageCommitment.listeners names a listener that does not exist",
+    ),
+    Case("DicomRoute", "spec.storageCommitment", {"listeners": []}, "least 1"),
+    Case("DicomRoute", "spec.storageCommitment", {"listeners": ["dicom"], "waitSeconds": 604801}, "604800"),
+    Case(
+        "DicomRoute",
+        "spec.storageCommitment",
+        {"listeners": ["dicom"], "destinations": [{**ARCHIVE, "name": "elsewhere"}]},
+        "storageCommitment.destinations has one that no rule names",
+    ),
+    *_table(
+        "DicomRoute",
+        "spec",
+        [_committing(86_400)],
+        [_committing(86_399), _committing(0)],
+        "storageCommitment needs a ledger of at least a day",
     ),
     Case("DicomRoute", "spec.destinations", [ARCHIVE, ARCHIVE], "archive"),
     Case("DicomRoute", "spec.destinations", [{**ARCHIVE, "callingAETitle": "GATE"}], "a CloudTarget has none"),

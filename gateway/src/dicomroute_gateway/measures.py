@@ -112,6 +112,38 @@ class QueryMeasures:
             return self._matches
 
 
+class CommitmentMeasures:
+    """What was asked and reported by storage commitment."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        """How many transactions are open."""
+        self._lock = threading.Lock()
+        self._references: Counter[str] = Counter()
+        self._reports: Counter[str] = Counter()
+
+    def decided(self, committed: int, failed: Iterable[int]) -> None:
+        """Count the instances of a transaction: those that are committed to, and the Failure Reason of each other."""
+        with self._lock:
+            self._references["Committed"] += committed
+            self._references.update(f"{reason:04X}" for reason in failed)
+
+    def reported(self, outcome: str) -> None:
+        """Count a report: `Answered`, `Failed` and tried again, or `GivenUp`."""
+        with self._lock:
+            self._reports[outcome] += 1
+
+    def references(self) -> Mapping[str, int]:
+        """Return how many instances were decided on, by `Committed` or the Failure Reason (PS3.3 C.14.1.1)."""
+        with self._lock:
+            return dict(self._references)
+
+    def reports(self) -> Mapping[str, int]:
+        """Return how many reports there were, by their outcome."""
+        with self._lock:
+            return dict(self._reports)
+
+
 class RetrievalMeasures:
     """What was retrieved through one listener."""
 
@@ -187,6 +219,7 @@ class Measures:
 
     def __init__(self) -> None:
         self.commit_seconds = Histogram(COMMIT_SECONDS)
+        self.commitments = CommitmentMeasures()
         self._lock = threading.Lock()
         self._listeners: dict[str, ListenerMeasures] = {}
         self._destinations: dict[str, DestinationMeasures] = {}

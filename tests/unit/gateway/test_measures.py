@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dicomroute_gateway.dimse.refused import Caller, RefusedCallers
 from dicomroute_gateway.measures import OTHER, Attempt, DestinationMeasures, Histogram, Measures
-from dicomroute_gateway.spool.ledger import Ledger
+from dicomroute_gateway.spool.ledger import AWAITED, Ledger
 from dicomroute_gateway.spool.oldest import OldestPending
 from dicomroute_gateway.spool.records import (
     AgainRecord,
@@ -119,7 +119,7 @@ def test_the_oldest_that_is_owed_to_a_destination_is_the_oldest_of_all_that_are(
             times = [
                 entry.received.time
                 for entry in ledger.entries.values()
-                if (one := entry.deliveries.get(destination)) and one.state is DeliveryState.PENDING
+                if (one := entry.deliveries.get(destination)) and one.state in AWAITED
             ]
             assert ledger.oldest_owed_time_to(destination) == min(times, default=None)
 

@@ -66,6 +66,28 @@ def test_a_title_that_another_node_may_use_from_anywhere() -> None:
     assert reasons(findings(both, nodes=[node(), other_title]))[:2] == FINE
 
 
+def test_commitment_on_an_answer_and_requestors_without_a_host_are_warned_of() -> None:
+    committing = changed(route(), "spec.storageCommitment", {"listeners": ["dicom"]})
+    found = findings(committing)
+    assert reasons(found)[2:] == [
+        "CommitsOnAnswer=True/DestinationOnlyAnswers",
+        "ReportsUndeliverable=True/RequestorHasNoHost",
+    ]
+    assert all(one.is_warning for one in found[2:])
+    assert "give it confirm: {by: Query}" in found[2].message
+    assert "DicomNode ct-1" in found[3].message
+    archive = {"kind": "CloudTarget", "name": "archive"}
+    confirmed = changed(committing, "spec.destinations", [{**archive, "confirm": {"by": "Query"}}])
+    called = node(aeTitle="CT1", allowedSources=["192.0.2.0/24"], host="ct-1.example")
+    assert reasons(findings(confirmed, nodes=[called])) == FINE
+    optional = changed(committing, "spec.destinations", [{**archive, "required": False}])
+    assert reasons(findings(optional, nodes=[called])) == FINE, "it does not count"
+    named = changed(optional, "spec.storageCommitment.destinations", [archive])
+    assert reasons(findings(named, nodes=[called]))[2:] == ["CommitsOnAnswer=True/DestinationOnlyAnswers"]
+    anybody = changed(confirmed, "spec.listeners.0.sources", {"policy": "Any"})
+    assert "ReportsUndeliverable=True/AnybodyMayAsk" in reasons(findings(anybody))
+
+
 def test_a_load_balancer_that_lets_everybody_in_is_warned_of() -> None:
     anybody = [node(aeTitle="CT1", anyAddress=True)]
     found = findings(route(), nodes=anybody)[2]

@@ -65,8 +65,10 @@ BASES: dict[str, Json] = {
                     "windows": [{"name": "day", "start": "07:00", "end": "19:00", "maxBytesPerSecond": 1024}],
                 },
                 "callingAETitle": "GATE1",
+                "confirm": {"by": "StorageCommitment"},
             },
         ],
+        storageCommitment={"listeners": ["dicom"], "destinations": [ARCHIVE]},
         acknowledge={"when": "OnDelivered", "destinations": [ARCHIVE]},
         queryRetrieve={
             "listeners": ["dicom"],
@@ -140,6 +142,8 @@ OTHER: dict[str, Any] = {
     "spec.destinations.0.bandwidth.windows.0.days": ["Monday"],
     "spec.destinations.0.bandwidth.maxBytesPerSecond": 4096,
     "spec.acknowledge.destinations.0.name": "research",
+    "spec.storageCommitment.destinations.0.name": "research",
+    "spec.storageCommitment.destinations.0.kind": "DicomNode",
     "spec.acknowledge.when": "OnSpooled",
     # A window's name tells it from others in its list.
     "spec.destinations.0.bandwidth.windows.0.name": None,

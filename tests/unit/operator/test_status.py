@@ -331,6 +331,11 @@ def test_conditions_that_are_there_only_while_true() -> None:
     waits = {**destination, "state": "Waiting", "lastError": {**error, "time": "2026-01-01T01:00:00Z"}}
     found = status(seen(report(oldestOwedTime="2026-01-02T03:00:00Z", destinations=[waits])))
     assert reason(found, "DeliveryStalled") == ("True", "DestinationFailing"), "a server may ask for hours"
+    sent = {**destination, "pending": 0, "inFlight": 0, "unconfirmed": 5, "lastError": {**error, "reason": "NotFound"}}
+    found = status(seen(report(oldestOwedTime="2026-01-02T03:00:00Z", destinations=[sent])))
+    assert reason(found, "DeliveryStalled") == ("True", "NotConfirmed")
+    assert "has not confirmed 5 instances" in of(found, "DeliveryStalled").message
+    assert found.destinations[0].unconfirmed == 5
     quick = {**destination, "lastError": error, "oldestOwedTime": "2026-01-02T03:03:55Z"}
     window = {**destination, "lastError": error, "heldReason": "OutsideWindow"}
     found = status(seen(report(oldestOwedTime="2026-01-02T03:00:00Z", destinations=[quick, window])))

@@ -36,7 +36,11 @@ Key = Annotated[
 ]
 QueueState = Annotated[
     str | None,
-    typer.Option("--in", help="Only deliveries in this state: Pending, Held, Skipped, DeadLettered.", metavar="STATE"),
+    typer.Option(
+        "--in",
+        help="Only deliveries in this state: Pending, Unconfirmed, Held, Skipped, DeadLettered.",
+        metavar="STATE",
+    ),
 ]
 Reason = Annotated[
     str | None,

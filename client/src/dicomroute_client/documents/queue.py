@@ -13,6 +13,7 @@ class QueueState(StrEnum):
     """The states of deliveries as people see them."""
 
     PENDING = "Pending"
+    UNCONFIRMED = "Unconfirmed"
     HELD = "Held"
     SKIPPED = "Skipped"
     DEAD_LETTERED = "DeadLettered"

@@ -63,10 +63,14 @@ class InstancesDocument(Document):
 
 
 class DeliveriesDocument(Document):
-    """Deliveries by state. `held` includes instances that are held without any delivery."""
+    """Deliveries by state. `held` includes instances that are held without any delivery.
+
+    `unconfirmed` are those that were sent, and that their destination has not confirmed yet.
+    """
 
     pending: Count = 0
     in_flight: Count = 0
+    unconfirmed: Count = 0
     held: Count = 0
     skipped: Count = 0
     dead_lettered: Count = 0

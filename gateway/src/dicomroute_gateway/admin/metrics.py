@@ -138,7 +138,7 @@ class _StatusCollector(Collector):
             if one.probe is not None and one.probe.round_trip_milliseconds is not None:
                 round_trip.add_metric([name], one.probe.round_trip_milliseconds / 1000)
             delivered.add_metric([name], one.delivered_total)
-            for state in ("pending", "in_flight", "held", "dead_lettered"):
+            for state in ("pending", "in_flight", "unconfirmed", "held", "dead_lettered"):
                 deliveries.add_metric([name, state], getattr(one, state))
             held.add_metric([name], int(bool(one.held_reason)))
             waiting.add_metric([name], int(one.state != "Active"))
@@ -179,6 +179,28 @@ class _MeasuresCollector(Collector):
         yield from self._destinations()
         yield from self._queries()
         yield from self._retrievals()
+        yield from self._commitments()
+
+    def _commitments(self) -> Iterator[Metric]:
+        seen = self._measures.commitments
+        yield GaugeMetricFamily(
+            "dicomroute_commitments_open", "Transactions of storage commitment that are not reported on yet.", seen.open
+        )
+        references = CounterMetricFamily(
+            "dicomroute_commitment_references",
+            "Instances that commitment was asked for: Committed, or the Failure Reason.",
+            labels=["result"],
+        )
+        for result, count in seen.references().items():
+            references.add_metric([result], count)
+        reports = CounterMetricFamily(
+            "dicomroute_commitment_reports",
+            "Reports on storage commitment: Answered, Failed and tried again, or GivenUp.",
+            labels=["outcome"],
+        )
+        for outcome, count in seen.reports().items():
+            reports.add_metric([outcome], count)
+        yield from (references, reports)
 
     def _retrievals(self) -> Iterator[Metric]:
         answered = CounterMetricFamily(

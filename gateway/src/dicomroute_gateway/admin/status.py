@@ -27,7 +27,8 @@ from dicomroute_client.documents.status import (
 from dicomroute_gateway import __version__
 from dicomroute_gateway.configuration.load import Loaded
 from dicomroute_gateway.deliver.holding import held, waits_for_a_person
-from dicomroute_gateway.deliver.worker import LastError, Paused
+from dicomroute_gateway.deliver.last_error import LastError
+from dicomroute_gateway.deliver.worker import Paused
 from dicomroute_gateway.dimse.counts import CountsSnapshot
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.probes.findings import Finding, Findings, within_milliseconds
@@ -256,6 +257,7 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
                 name=plain,
                 pending=0 if is_held else waiting,
                 in_flight=activity.in_flight,
+                unconfirmed=counts.get(DeliveryState.UNCONFIRMED, 0),
                 held=(waiting if is_held else 0) + counts.get(DeliveryState.HELD, 0),
                 held_reason=reason,
                 oldest_owed_time=_time(oldest) if (oldest := seen.snapshot.oldest_owed.get(name)) else None,
@@ -284,6 +286,7 @@ def _sum(destinations: Sequence[DestinationDocument], held_instances: int) -> De
     return DeliveriesDocument(
         pending=sum(d.pending for d in destinations),
         in_flight=sum(d.in_flight for d in destinations),
+        unconfirmed=sum(d.unconfirmed for d in destinations),
         held=sum(d.held for d in destinations) + held_instances,
         skipped=sum(d.skipped for d in destinations),
         dead_lettered=sum(d.dead_lettered for d in destinations),

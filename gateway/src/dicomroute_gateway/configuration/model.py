@@ -254,6 +254,20 @@ class Bandwidth(Section):
         return name
 
 
+class ConfirmBy(StrEnum):
+    """How a destination confirms that it has what it was sent."""
+
+    QUERY = "Query"
+    STORAGE_COMMITMENT = "StorageCommitment"
+
+
+class Confirm(Section):
+    """A destination has an instance once it has confirmed that, within `within_seconds` of its being sent."""
+
+    by: ConfirmBy
+    within_seconds: int = Field(default=86_400, ge=1)
+
+
 class DestinationSettings(Section):
     """What is particular to a destination of this route, whatever its kind.
 
@@ -263,6 +277,8 @@ class DestinationSettings(Section):
     required: bool = True
     max_owed_bytes: int | None = Field(default=None, ge=1)
     bandwidth: Bandwidth | None = None
+    confirm: Confirm | None = None
+    """None: its answer confirms that it has an instance."""
 
 
 class CloudTargetDestination(DestinationSettings):
@@ -390,6 +406,36 @@ class Acknowledge(Section):
     timeout_seconds: int = Field(default=30, ge=1)
 
 
+class CommitmentRequestor(Section):
+    """A node that may ask for storage commitment, and how it is called to be reported to. Time-outs in seconds."""
+
+    node: str
+    calling_ae_titles: list[str]
+    host: str = Field(min_length=1)
+    port: int = Field(ge=1, le=65535)
+    called_ae_title: str = Field(min_length=1, max_length=16)
+    acse_timeout_seconds: int = Field(default=30, ge=1)
+    stall_timeout_seconds: int = Field(default=60, ge=1)
+    response_timeout_seconds: int = Field(default=120, ge=1)
+    tls: NodeTls | None = None
+
+
+class StorageCommitment(Section):
+    """Who is promised that instances are kept, and on which grounds (PS3.4 annex J). Durations in seconds.
+
+    An instance is committed to once `destinations` have it; without any, once all have it that are required. After
+    `wait_seconds` it is not. A report is made on the association of its request for `same_association_seconds`, and
+    tried on others for `report_for_seconds`.
+    """
+
+    listeners: list[str] = Field(min_length=1)
+    destinations: list[DestinationKey] = Field(default=[])
+    wait_seconds: int = Field(default=86_400, ge=1)
+    same_association_seconds: int = Field(default=10, ge=0)
+    report_for_seconds: int = Field(default=86_400, ge=1)
+    requestors: list[CommitmentRequestor] = Field(default=[])
+
+
 class LedgerLimits(Section):
     """How long the ledger outlives the bytes, in seconds; 0: not at all."""
 
@@ -456,6 +502,7 @@ class Configuration(Section):
     acknowledge: Acknowledge = Acknowledge()
     query_retrieve: QueryRetrieve | None = None
     """None: its contexts are refused."""
+    storage_commitment: StorageCommitment | None = None
     drain_timeout_seconds: int = Field(ge=0)
 
     def queries_on(self, listener: str) -> QueryRetrieve | None:

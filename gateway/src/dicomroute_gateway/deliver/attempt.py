@@ -23,8 +23,9 @@ def after(
     content_attempts: int,
     *,
     is_its_own: bool = False,
+    confirms: bool = False,
 ) -> DeliveryRecord:
-    """Return the state of a delivery after an attempt with this outcome.
+    """Return the state of a delivery after an attempt with this outcome; what is sent is to be confirmed by some.
 
     Only a refusal of the content itself, of an instance sent alone, leads to a dead letter, and what fails alone in the
     same way while others pass (`is_its_own`): a definite one the second time, a doubtful one after `content_attempts`.
@@ -33,7 +34,7 @@ def after(
     refusals = delivery.refusals + refused
     state = DeliveryState.PENDING
     if outcome.verdict is Verdict.DELIVERED:
-        state = DeliveryState.DELIVERED
+        state = DeliveryState.UNCONFIRMED if confirms else DeliveryState.DELIVERED
     elif outcome.verdict is Verdict.WITHHELD:
         state = DeliveryState.HELD
     elif refused and refusals >= (2 if outcome.verdict is Verdict.REFUSED else content_attempts):
@@ -47,8 +48,26 @@ def after(
         status=outcome.status,
         time=stamp,
         earlier=_earlier(delivery),
-        may_have_arrived=delivery.may_have_arrived or outcome.may_have_arrived,
+        may_have_arrived=delivery.may_have_arrived or outcome.may_have_arrived or state is DeliveryState.UNCONFIRMED,
     )
+
+
+def after_asking(
+    delivery: DeliveryRecord, outcome: Outcome, stamp: float, content_attempts: int, *, is_over: bool
+) -> DeliveryRecord | None:
+    """Return the state of a delivery that was sent, once its destination said this of it; None: ask again.
+
+    What the destination says that it does not have is a refusal of the content, and attempted again as such. Where it
+    says nothing at all until the time is over (`is_over`), the delivery is attempted again, and that counts for
+    nothing: an outage never leads to a dead letter.
+    """
+    if outcome.verdict in CONTENT:
+        record = after(delivery, outcome, stamp, True, content_attempts)
+    elif outcome.verdict is Verdict.DELIVERED or is_over:
+        record = after(delivery, outcome, stamp, False, content_attempts)
+    else:
+        return None
+    return replace(record, attempts=delivery.attempts, may_have_arrived=True)
 
 
 def _earlier(delivery: DeliveryRecord) -> tuple[Attempt, ...]:

@@ -11,7 +11,7 @@ from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.spool.spool import Spool
 
 from .settling import Settling
-from .transport import Transport
+from .transport import Confirmation, Transport
 from .worker import Worker
 
 _LOOK_SECONDS: Final = 0.005
@@ -27,12 +27,14 @@ class Deliverer:
         configuration: Callable[[], Configuration],
         transport: Callable[[str], Transport],
         measures: Measures,
+        confirmation: Callable[[str], Confirmation] | None = None,
     ) -> None:
         self._measures = measures
         self._spool = spool
         self._preparing = preparing
         self._configuration = configuration
         self._transport = transport
+        self._confirmation = confirmation
         self._settling = Settling(spool)
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -87,10 +89,13 @@ class Deliverer:
         """
         fresh = self._spool.take_fresh()
         by_destination: dict[str, list[int]] = defaultdict(list)
+        sent: dict[str, list[int]] = defaultdict(list)
         for owed in fresh:
-            by_destination[owed.destination].append(owed.id)
+            (sent if owed.is_sent else by_destination)[owed.destination].append(owed.id)
         for destination, identifiers in by_destination.items():
             self._worker(destination).offer(identifiers)
+        for destination, identifiers in sent.items():
+            self._worker(destination).confirm(identifiers)
         loop = asyncio.get_running_loop()
         if fresh:
             self._next_look = loop.call_later(_LOOK_SECONDS, self._take)
@@ -110,6 +115,7 @@ class Deliverer:
                 transport,
                 self._settling,
                 self._measures,
+                self._confirmation(destination) if self._confirmation is not None else None,
             )
             self._workers[destination] = worker
             self._tasks[destination] = asyncio.get_running_loop().create_task(

@@ -24,7 +24,7 @@ def log_attempted(item: Due, outcome: Outcome, record: DeliveryRecord, message: 
     if outcome.warning is not None:
         log.info("delivery.warning", **facts, warning=outcome.warning)
     association = item.received.sender.association
-    if record.state is not DeliveryState.DELIVERED:
+    if record.state not in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
         log.warning(
             "delivery.failed",
             **facts,
@@ -44,5 +44,6 @@ def log_attempted(item: Due, outcome: Outcome, record: DeliveryRecord, message: 
             reason=outcome.reason,
             status=outcome.status,
             attempts=record.attempts,
+            state=record.state,
             seconds=round(seconds, 3),
         )

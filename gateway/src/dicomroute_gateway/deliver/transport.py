@@ -58,6 +58,23 @@ class Limits:
     batch_bytes: int
 
 
+class Confirmation(Protocol):
+    """Asks one destination whether it has what it was sent. Lives in one event loop."""
+
+    batch_instances: int
+    """How many it is asked for at once, at most."""
+
+    async def ask(self, items: Sequence[Item], seconds: float) -> Sent:
+        """Return what the destination says of each of `items` within so many seconds; 0: ask, and wait for no more.
+
+        DELIVERED: it has the instance. A verdict on the content: it says that it does not. All others: it does not say.
+        Faults are outcomes; whatever is raised is an error of ours.
+        """
+
+    async def close(self) -> None:
+        """Give back what is kept open."""
+
+
 class Transport(Protocol):
     """Carries instances to one destination. Lives in one event loop."""
 

@@ -28,15 +28,17 @@ from dicomroute_gateway.spool.views import Owed
 
 from .attempt import CONTENT, after, apart, may_be_its_own
 from .backoff import SOON_ATTEMPTS, full_jitter, soon
+from .confirming import Confirming, confirm_of
 from .delivery_log import log_attempted, names_of
 from .holding import held, takes_deidentified_only
 from .judging import Judge, Judgement
+from .last_error import LastError
 from .line import Line, Turn
 from .outcome import Outcome, Verdict
 from .pace import Pace
 from .preparation import Unprepared, prepare
 from .settling import Settling
-from .transport import Due, Item, Sent, Transport
+from .transport import Confirmation, Due, Item, Sent, Transport
 
 _LOOK_AGAIN_SECONDS: Final = 15.0
 _LOOKED_AT: Final = 500
@@ -45,16 +47,6 @@ _ANSWERED_BACKOFF_SECONDS: Final = 30.0
 """How long a destination is left alone at most that answers, or breaks off at an instance: others may get through."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LastError:
-    """The last fault of a destination, as a person is shown it; `time` is in seconds since 1970."""
-
-    reason: str
-    status: int | None
-    time: float
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +69,7 @@ class Worker:
         transport: Transport,
         settling: Settling,
         measures: Measures,
+        confirmation: Confirmation | None = None,
     ) -> None:
         self._settling = settling
         self._measures = measures
@@ -103,6 +96,9 @@ class Worker:
         self._judge = Judge(self._pace)
         self._changed = asyncio.Event()
         self._stopping = False
+        self._confirming = Confirming(
+            destination, spool, preparing, configuration, confirmation, settling, self._not_confirmed
+        )
 
     @property
     def in_flight(self) -> int:
@@ -131,21 +127,37 @@ class Worker:
         self._line.add(identifier for identifier in identifiers if identifier not in self._in_flight)
         self._changed.set()
 
+    def confirm(self, identifiers: Sequence[int]) -> None:
+        """Ask the destination whether it has what it was sent."""
+        self._confirming.add(identifiers)
+
+    def _not_confirmed(self, fault: LastError, again: Sequence[int]) -> None:
+        """Show why something is not confirmed, and attempt again what is to be."""
+        self.last_error = fault
+        for identifier in again:
+            found = self._due(identifier)
+            wait = self._backoff(found.delivery.refusals) if found is not None and found.delivery.refusals else 0.0
+            self._line.add_later(time.monotonic() + wait, identifier)
+        self._changed.set()
+
     def hurry(self) -> None:
         """Look again at what holds this destination, and end every wait that an earlier fault began."""
         self._pace.hurry()
         self._line.hurry()
         self._changed.set()
+        self._confirming.hurry()
 
     def stop(self) -> None:
         """Begin no further attempt."""
         self._stopping = True
         self._changed.set()
+        self._confirming.stop()
 
     async def run(self) -> None:
         """Make deliveries until stopped."""
         try:
             async with asyncio.TaskGroup() as lanes:
+                lanes.create_task(self._confirming.run())
                 while not self._stopping:
                     self._changed.clear()
                     while batch := self._take_batch():
@@ -280,9 +292,11 @@ class Worker:
             self._fault(judged.fault, sent.wait_seconds, sent.message)
         elif not ours and any(one.verdict is not Verdict.PAUSE for one in sent.outcomes):
             self.paused = None
-        alone, content_attempts = len(batch) == 1, self._configuration().retry.content_attempts
+        configuration = self._configuration()
+        alone, content_attempts = len(batch) == 1, configuration.retry.content_attempts
+        confirms = confirm_of(configuration, self.destination) is not None
         records = [
-            after(item.delivery, outcome, stamp, alone, content_attempts, is_its_own=judged.counts)
+            after(item.delivery, outcome, stamp, alone, content_attempts, is_its_own=judged.counts, confirms=confirms)
             for item, outcome in zip(batch, sent.outcomes, strict=True)
         ]
         try:
@@ -295,10 +309,11 @@ class Worker:
         if any(one.verdict is Verdict.DELIVERED for one in sent.outcomes):
             self.taken_time = stamp
         self._requeue(batch, sent.outcomes, records, judged)
+        self.confirm([record.id for record in records if record.state is DeliveryState.UNCONFIRMED])
         for item, outcome, record in zip(batch, sent.outcomes, records, strict=True):
             self.warnings += outcome.warning is not None
             is_told = not ours or _is_ours(outcome)
-            if record.state is not DeliveryState.DELIVERED and is_told:
+            if record.state not in _ARRIVED and is_told:
                 self.last_error = LastError(outcome.reason, outcome.status, stamp, sent.message)
             log_attempted(item, outcome, record, sent.message, seconds)
         return judged.goes_on
@@ -398,10 +413,11 @@ def _is_ours(outcome: Outcome) -> bool:
     return outcome.verdict is Verdict.WITHHELD or outcome.reason in FAULTS_OF_THE_SPOOL
 
 
+_ARRIVED: Final = (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED)
 _OURS: Final = Judgement(None, goes_on=True, soon=False, counts=False)
 
 
 def _measured(stamp: float, item: Due, outcome: Outcome, record: DeliveryRecord) -> Attempt:
     """Return what is measured of a delivery that was attempted at `stamp`, in seconds since 1970."""
-    is_delivered = record.state is DeliveryState.DELIVERED
+    is_delivered = record.state in _ARRIVED
     return Attempt(outcome.reason, is_delivered, item.received.length, stamp - item.received.time)

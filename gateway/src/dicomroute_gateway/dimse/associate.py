@@ -21,6 +21,7 @@ from .items import (
     decode_uid,
     decode_whole_items,
     encode_item,
+    encode_role,
     invalid,
 )
 from .negotiation import NegotiatedContext, ProposedContext
@@ -119,7 +120,7 @@ def encode_associate_accept(
     if request.proposes_window:
         user.append(encode_item(Item.ASYNCHRONOUS_OPERATIONS_WINDOW, struct.pack(">HH", 1, 1)))
     for uid, role in roles.items():
-        user.append(encode_item(Item.ROLE_SELECTION, _count(uid) + bytes(role)))
+        user.append(encode_role(uid, role))
     user.append(encode_item(Item.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode()))
     for uid, information in extended.items():
         user.append(encode_item(Item.EXTENDED_NEGOTIATION, _count(uid) + information))

@@ -17,9 +17,10 @@ from .cancel import ABORTED_BY_PEER, hears_cancel
 from .command import MAX_COMMAND_BYTES, Command, CommandError, Status, decode_command, encode_response
 from .items import MAX_ASSOCIATE_BYTES
 from .message import Message, MessageResponder
+from .messages import encode_event_report_request
 from .negotiation import MAX_UID, ContextResult, NegotiatedContext, abstract_syntaxes_of, described_contexts
 from .refused import Caller
-from .services import AssociationFacts, Call, Reply, Service, Services
+from .services import AssociationFacts, Call, Event, Reply, Service, Services
 from .strangers import Stranger, recognize
 from .stream import (
     AbortReason,
@@ -119,6 +120,8 @@ class Association:
         self._leave: Callable[[], None] = _nowhere
         self._end = "Failed"
         self._stored = self._refused = 0
+        self._reported: dict[int, Callable[[int | None], None]] = {}
+        """Who is told of the response to an event, by its message ID."""
         self._log = log.bind(address=address, listener=listener)
         self.identifier = ""
         """What the log calls this association; "" until it is asked for."""
@@ -166,6 +169,8 @@ class Association:
             if self._message is not None and self._message.exchange is not None:
                 self._message.exchange.discard()
             self._message = None
+            for reported in self._reported.values():
+                reported(None)
             del self._stream  # which knows this object: together they would wait for the garbage collector
             self._wire.close()
 
@@ -321,6 +326,8 @@ class Association:
                 extended = self._extended.get(message.context.abstract_syntax, b"")
                 call = Call(self._facts, message.context, message.command, self._message_time, extended)
                 message.exchange = message.service.begin(call)
+            elif message.command.message_id_being_responded_to in self._reported:
+                self._reported.pop(message.command.message_id_being_responded_to)(message.command.status)
             if message.command.has_data_set:
                 return
         else:
@@ -361,6 +368,19 @@ class Association:
         """Return whether the peer wants no more of the answer to a message."""
         message.is_cancelled = message.is_cancelled or hears_cancel(self._stream, command.message_id)
         return message.is_cancelled
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Wait so long; return whether the peer said nothing meanwhile, and nobody wants the association to end."""
+        return not self._stream.buffered and not self._wire.wait_to_receive(seconds, self._drain.fileno())
+
+    def report(self, message: Message, event: Event, reported: Callable[[int | None], None]) -> None:
+        """Send an N-EVENT-REPORT-RQ, whose response comes as a message like others."""
+        message_id = len(self._reported) + 1
+        self._reported[message_id] = reported
+        context_id, most = message.context.context_id, self._peer_max_pdu_bytes
+        names = event.sop_class_uid, event.sop_instance_uid, event.event_type
+        request = encode_event_report_request(message_id, *names)
+        self._send(encode_command(context_id, request, most) + encode_data_set(context_id, event.data_set, most))
 
     def _flush(self) -> None:
         if self._message is not None and self._message.exchange is not None:

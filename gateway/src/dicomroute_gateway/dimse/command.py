@@ -22,6 +22,8 @@ class CommandField(IntEnum):
     C_FIND_RQ = 0x0020
     C_MOVE_RQ = 0x0021
     C_ECHO_RQ = 0x0030
+    N_EVENT_REPORT_RQ = 0x0100
+    N_ACTION_RQ = 0x0130
     C_CANCEL_RQ = 0x0FFF
 
 
@@ -30,10 +32,17 @@ class Status(IntEnum):
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
+    NO_SUCH_OBJECT_INSTANCE = 0x0112
+    INVALID_ARGUMENT_VALUE = 0x0115
     INVALID_SOP_INSTANCE = 0x0117
+    NO_SUCH_SOP_CLASS = 0x0118
+    CLASS_INSTANCE_CONFLICT = 0x0119
     SOP_CLASS_NOT_SUPPORTED = 0x0122
+    NO_SUCH_ACTION = 0x0123
     NOT_AUTHORIZED = 0x0124
+    DUPLICATE_TRANSACTION_UID = 0x0131
     UNRECOGNIZED_OPERATION = 0x0211
+    RESOURCE_LIMITATION = 0x0213
     OUT_OF_RESOURCES = 0xA700
     """Also of a query that finds more than is told."""
     CANNOT_CALCULATE_MATCHES = 0xA701
@@ -80,6 +89,12 @@ class Command:
     """Of a response, and of a C-CANCEL-RQ."""
     move_destination: str = ""
     status: int | None = None
+    requested_sop_class_uid: str = ""
+    requested_sop_instance_uid: str = ""
+    event_type: int | None = None
+    """Event Type ID of an N-EVENT-REPORT (PS3.7 10.3.1)."""
+    action_type: int | None = None
+    """Action Type ID of an N-ACTION (PS3.7 10.3.4)."""
 
     @property
     def is_request(self) -> bool:
@@ -106,6 +121,10 @@ def decode_command(data: bytes) -> Command:
         message_id_being_responded_to=us_of(elements, 0x0120),
         move_destination=text_of(elements, 0x0600).strip(" "),
         status=us_of(elements, 0x0900),
+        requested_sop_class_uid=text_of(elements, 0x0003),
+        requested_sop_instance_uid=text_of(elements, 0x1001),
+        event_type=us_of(elements, 0x1002),
+        action_type=us_of(elements, 0x1008),
     )
     if command.is_request and command.message_id is None:
         raise CommandError("the request has no Message ID (0000,0110)")
@@ -120,13 +139,13 @@ def encode_response(
     *,
     has_data_set: bool = False,
 ) -> bytes:
-    """Return the response to `command` (PS3.7 sections 9.3.1.2 to 9.3.5.2).
+    """Return the response to `command` (PS3.7 sections 9.3.1.2 to 9.3.5.2, 10.3.1.2 and 10.3.4.2).
 
     `comment` becomes the Error Comment (0000,0902), LO: at most 64 characters. A data set may follow.
     """
     elements = []
-    if command.affected_sop_class_uid:
-        elements.append((0x0002, encode_uid(command.affected_sop_class_uid)))
+    if sop_class_uid := command.affected_sop_class_uid or command.requested_sop_class_uid:
+        elements.append((0x0002, encode_uid(sop_class_uid)))
     elements.append((0x0100, struct.pack("<H", command.field | 0x8000)))
     elements.append((0x0120, struct.pack("<H", command.message_id or 0)))
     elements.append((0x0800, struct.pack("<H", HAS_DATA_SET if has_data_set else NO_DATA_SET)))
@@ -134,8 +153,12 @@ def encode_response(
     if comment:
         text = comment[:64].encode("ascii", "replace")
         elements.append((0x0902, text + b" " * (len(text) % 2)))
-    if command.affected_sop_instance_uid:
-        elements.append((0x1000, encode_uid(command.affected_sop_instance_uid)))
+    if sop_instance_uid := command.affected_sop_instance_uid or command.requested_sop_instance_uid:
+        elements.append((0x1000, encode_uid(sop_instance_uid)))
+    if command.event_type is not None:
+        elements.append((0x1002, struct.pack("<H", command.event_type)))
+    if command.action_type is not None:
+        elements.append((0x1008, struct.pack("<H", command.action_type)))
     if counts is not None:
         numbers = (counts.remaining, counts.completed, counts.failed, counts.warning)
         elements += [(0x1020 + n, struct.pack("<H", one)) for n, one in enumerate(numbers) if one is not None]

@@ -36,6 +36,12 @@ def encode_item(kind: Item, value: bytes) -> bytes:
     return struct.pack(">BxH", kind, len(value)) + value
 
 
+def encode_role(sop_class_uid: str, role: tuple[bool, bool]) -> bytes:
+    """Return a role selection sub-item: whether somebody is SCU and SCP of a SOP class (PS3.7 D.3.3.4)."""
+    counted = struct.pack(">H", len(sop_class_uid)) + sop_class_uid.encode()
+    return encode_item(Item.ROLE_SELECTION, counted + bytes(role))
+
+
 def decode_items(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield type and value of each item in `data`.
 

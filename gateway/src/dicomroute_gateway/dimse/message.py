@@ -1,11 +1,12 @@
 """A DIMSE message on its way in, and what answers it on its association."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from .command import Command
 from .negotiation import NegotiatedContext
 from .propose import Syntaxes
-from .services import Exchange, Reply, Service
+from .services import Event, Exchange, Reply, Service
 from .source import DataSetSource
 from .suboperations import StoreOperations
 
@@ -35,6 +36,12 @@ class Answers(Protocol):
     def is_cancelled(self, message: Message, command: Command) -> bool:
         """Return whether the peer wants no more of the answer to a message."""
 
+    def is_quiet(self, seconds: float) -> bool:
+        """Return whether the peer says nothing for so long."""
+
+    def report(self, message: Message, event: Event, reported: Callable[[int | None], None]) -> None:
+        """Send an event."""
+
 
 class MessageResponder:
     """Answers one message of an association."""
@@ -51,6 +58,14 @@ class MessageResponder:
     def is_cancelled(self) -> bool:
         """Return whether the peer wants no more of the answer."""
         return self._association.is_cancelled(self._message, self._command)
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Return whether the peer says nothing for so long."""
+        return self._association.is_quiet(seconds)
+
+    def report(self, event: Event, reported: Callable[[int | None], None]) -> None:
+        """Send an event."""
+        self._association.report(self._message, event, reported)
 
     def takes(self) -> frozenset[Syntaxes]:
         """Return what the peer takes by sub-operations."""

@@ -81,6 +81,34 @@ def encode_echo_request(message_id: int) -> bytes:
     )
 
 
+def encode_event_report_request(message_id: int, sop_class_uid: str, sop_instance_uid: str, event_type: int) -> bytes:
+    """Return the command set of an N-EVENT-REPORT-RQ with Event Information (PS3.7 table 10.3-1)."""
+    return encode_elements(
+        (
+            (0x0002, encode_uid(sop_class_uid)),
+            (0x0100, struct.pack("<H", CommandField.N_EVENT_REPORT_RQ)),
+            (0x0110, struct.pack("<H", message_id)),
+            (0x0800, struct.pack("<H", HAS_DATA_SET)),
+            (0x1000, encode_uid(sop_instance_uid)),
+            (0x1002, struct.pack("<H", event_type)),
+        )
+    )
+
+
+def encode_action_request(message_id: int, sop_class_uid: str, sop_instance_uid: str, action_type: int) -> bytes:
+    """Return the command set of an N-ACTION-RQ with Action Information (PS3.7 table 10.3-7)."""
+    return encode_elements(
+        (
+            (0x0003, encode_uid(sop_class_uid)),
+            (0x0100, struct.pack("<H", CommandField.N_ACTION_RQ)),
+            (0x0110, struct.pack("<H", message_id)),
+            (0x0800, struct.pack("<H", HAS_DATA_SET)),
+            (0x1001, encode_uid(sop_instance_uid)),
+            (0x1008, struct.pack("<H", action_type)),
+        )
+    )
+
+
 def response_field(request: CommandField) -> int:
     """Return the Command Field (0000,0100) of the response to a request (PS3.7 table E.1-1)."""
     return request | _RESPONSE

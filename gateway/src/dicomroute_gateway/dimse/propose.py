@@ -21,6 +21,7 @@ from .items import (
     decode_uid,
     decode_whole_items,
     encode_item,
+    encode_role,
     invalid,
 )
 from .negotiation import VERIFICATION, ProposedContext
@@ -48,6 +49,7 @@ class Syntaxes(NamedTuple):
     transfer_syntax: str
 
 
+NOTHING: Final[Mapping[str, tuple[bool, bool]]] = {}
 VERIFYING: Final = Syntaxes(VERIFICATION, "1.2.840.10008.1.2")
 """The context of a C-ECHO."""
 
@@ -78,11 +80,16 @@ def group_contexts(wanted: Iterable[Syntaxes]) -> list[tuple[ProposedContext, ..
 
 
 def encode_associate_request(
-    calling_ae_title: str, called_ae_title: str, contexts: Sequence[ProposedContext], max_pdu_bytes: int
+    calling_ae_title: str,
+    called_ae_title: str,
+    contexts: Sequence[ProposedContext],
+    max_pdu_bytes: int,
+    roles: Mapping[str, tuple[bool, bool]] = NOTHING,
 ) -> bytes:
     """Return an A-ASSOCIATE-RQ; `max_pdu_bytes` is the longest P-DATA-TF that this side takes.
 
-    Without an asynchronous operations window one operation is under way at a time (PS3.7 annex D.3.3.3).
+    `roles` are whether this side is SCU and SCP of a SOP class, where it is not the SCU alone (PS3.7 D.3.3.4). Without
+    an asynchronous operations window one operation is under way at a time (PS3.7 annex D.3.3.3).
     """
     items = [encode_item(Item.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode())]
     for context in contexts:
@@ -94,6 +101,7 @@ def encode_associate_request(
     user = (
         encode_item(Item.MAXIMUM_LENGTH, struct.pack(">I", max_pdu_bytes))
         + encode_item(Item.IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode())
+        + b"".join(encode_role(uid, role) for uid, role in roles.items())
         + encode_item(Item.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode())
     )
     items.append(encode_item(Item.USER_INFORMATION, user))

@@ -6,11 +6,11 @@ before the first byte: after these the next instance can be sent. See `Requestor
 
 import mmap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .command import MAX_COMMAND_BYTES, CommandField
+from .command import MAX_COMMAND_BYTES, Command, CommandField, decode_command, encode_response
 from .connect import connect
 from .failures import ContextRefusal, ContextRefused, PeerViolation, RequestorFailure
 from .items import invalid
@@ -18,12 +18,15 @@ from .messages import (
     MoveOriginator,
     Response,
     decode_response,
+    encode_action_request,
     encode_echo_request,
+    encode_event_report_request,
     encode_store_request,
     response_field,
 )
 from .negotiation import ProposedContext
 from .propose import (
+    NOTHING,
     VERIFYING,
     AssociateAccept,
     Syntaxes,
@@ -32,13 +35,14 @@ from .propose import (
     encode_associate_request,
 )
 from .source import DataSetSource
-from .stream import PDV_HEADER_BYTES, PDUType, encode_command
+from .stream import PDV_HEADER_BYTES, PDUType, encode_command, encode_data_set
 from .transmit import PeerSpoke, await_answer, data_pdus, fragment_room, write
 from .upper_layer import RECEIVED_PDU_BYTES, UpperLayer
 from .wire import Wire
 
 _BLOCK_BYTES: Final = 1 << 20
 """As much of a data set is read, and written, at a time."""
+_MOST_EVENT_BYTES: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +106,17 @@ class Requestor:
         contexts: Sequence[ProposedContext],
         timeouts: Timeouts,
         connect: Callable[[str, int, float], Wire] = connect,
+        roles: Mapping[str, tuple[bool, bool]] = NOTHING,
     ) -> "Requestor":
         """Connect and associate; it succeeds when the peer accepts no context at all, too (see `refusal`).
 
+        `roles` are whether this side is to be SCU and SCP, where it is not to be the SCU of a SOP class.
+
         Raises NotConnected, AssociationRejected, AssociationAborted, ConnectionLost, TimedOut, PeerViolation.
         """
-        request = encode_associate_request(called.calling_ae_title, called.ae_title, contexts, RECEIVED_PDU_BYTES)
+        request = encode_associate_request(
+            called.calling_ae_title, called.ae_title, contexts, RECEIVED_PDU_BYTES, roles
+        )
         layer = UpperLayer(connect(called.host, called.port, timeouts.connect))
         deadline = time.monotonic() + timeouts.acse
         with layer.exchange("AssociationTimedOut", "did not answer an A-ASSOCIATE-RQ in time"):
@@ -178,6 +187,80 @@ class Requestor:
             self._layer.hear_farewell()
             self._layer.write(command, self._timeouts.stall)
         return self._response(CommandField.C_ECHO_RQ, message_id).status
+
+    def action(self, syntaxes: Syntaxes, sop_instance_uid: str, action_type: int, data_set: bytes) -> Response:
+        """Send an N-ACTION request and return its response (PS3.7 10.1.4). Raises what `store` raises."""
+        return self._request(
+            CommandField.N_ACTION_RQ,
+            self._context_id(syntaxes),
+            lambda number: encode_action_request(number, syntaxes.abstract_syntax, sop_instance_uid, action_type),
+            data_set,
+        )
+
+    def event_report(self, syntaxes: Syntaxes, sop_instance_uid: str, event_type: int, data_set: bytes) -> Response:
+        """Send an N-EVENT-REPORT request and return its response (PS3.7 10.1.1). Raises what `store` raises."""
+        return self._request(
+            CommandField.N_EVENT_REPORT_RQ,
+            self._context_id(syntaxes),
+            lambda number: encode_event_report_request(number, syntaxes.abstract_syntax, sop_instance_uid, event_type),
+            data_set,
+        )
+
+    def await_event(self, seconds: float) -> tuple[Command, Syntaxes, bytes] | None:
+        """Return the N-EVENT-REPORT-RQ that the peer sends within so many seconds, with its data set; or None.
+
+        Raises AssociationAborted, AssociationReleased, ConnectionLost, TimedOut, PeerViolation.
+        """
+        layer = self._layer
+        layer.during = "before it reported an event"
+        with layer.exchange("EventStalled", "did not send the whole of an event in time"):
+            if not layer.hears(seconds):
+                return None
+            command, context_id, data_set = self._read_request(time.monotonic() + self._timeouts.response)
+        syntaxes = next((one for one, known in self._accepted.contexts.items() if known == context_id), None)
+        if command.field != CommandField.N_EVENT_REPORT_RQ or syntaxes is None:
+            layer.abort()
+            raise PeerViolation(f"the peer sent command {command.field:04X}H where an event was awaited")
+        return command, syntaxes, data_set
+
+    def answer_event(self, command: Command, syntaxes: Syntaxes, status: int, comment: str = "") -> None:
+        """Answer an N-EVENT-REPORT-RQ. Raises what ends the association."""
+        response = encode_command(
+            self._context_id(syntaxes), encode_response(command, status, comment), self._accepted.max_pdu_bytes
+        )
+        with self._layer.exchange("SendStalled", "took no byte of a response in time"):
+            self._layer.write(response, self._timeouts.stall)
+
+    def _request(
+        self, field: CommandField, context_id: int, encode: Callable[[int], bytes], data_set: bytes
+    ) -> Response:
+        message_id, most = self._next_message_id(), self._accepted.max_pdu_bytes
+        message = encode_command(context_id, encode(message_id), most) + encode_data_set(context_id, data_set, most)
+        self._layer.during = "between messages"
+        with self._layer.exchange("SendStalled", "took no byte of a message in time"):
+            self._layer.hear_farewell()
+            self._layer.write(message, self._timeouts.stall)
+        return self._response(field, message_id)
+
+    def _read_request(self, deadline: float) -> tuple[Command, int, bytes]:
+        """Return a request of the peer, the context that it came in, and its data set."""
+        command_bytes, data_set = bytearray(), bytearray()
+        command: Command | None = None
+        while True:
+            kind, body = self._layer.receive(deadline)
+            if kind != PDUType.P_DATA_TF:
+                raise self._layer.unexpected(kind)
+            for flags, fragment in _fragments(body):
+                part, most = (command_bytes, MAX_COMMAND_BYTES) if flags & 0x01 else (data_set, _MOST_EVENT_BYTES)
+                if bool(flags & 0x01) == (command is not None) or len(part) + len(fragment) > most:
+                    raise invalid("it sent something else than one command set and its data set")
+                part += fragment
+                if not flags & 0x02:
+                    continue
+                if command is None:
+                    command = decode_command(bytes(command_bytes))
+                if not flags & 0x01 or not command.has_data_set:
+                    return command, body[4], bytes(data_set)
 
     def release(self) -> bool:
         """Release the association and close; return whether the peer agreed. Never raises for what a peer does."""

@@ -5,7 +5,7 @@ exchange for each message once its command set is complete. An association knows
 in the list that `process.gateway` makes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol
@@ -95,6 +95,16 @@ class Reply:
         return self.status >> 8 != _PENDING
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What an N-EVENT-REPORT-RQ says (PS3.7 10.3.1); `data_set` is in the transfer syntax of the context."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    event_type: int
+    data_set: bytes
+
+
 class Responder(Protocol):
     """Answers one message."""
 
@@ -121,6 +131,16 @@ class Responder(Protocol):
         """Return the status of the C-STORE sub-operation under way, None when it is not answered in that time.
 
         A C-CANCEL that comes meanwhile is noted for `is_cancelled`. Raises PeerGone, ProtocolViolation.
+        """
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Wait so long; return whether the peer said nothing meanwhile, and the association is to go on."""
+
+    def report(self, event: Event, reported: Callable[[int | None], None]) -> None:
+        """Send an N-EVENT-REPORT-RQ on the association of the message, in its context, once that is answered.
+
+        `reported` is told the status of the response, or None when the association ends without one. Raises PeerGone,
+        PeerStalled.
         """
 
 

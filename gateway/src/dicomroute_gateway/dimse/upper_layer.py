@@ -91,6 +91,10 @@ class UpperLayer:
             raise AssociationReleased(self.during)
         return kind, body
 
+    def hears(self, seconds: float) -> bool:
+        """Wait so long for the peer to say something; return whether it does. Raises PeerGone."""
+        return bool(self._stream.buffered or self.wire.wait_to_receive(seconds))
+
     def hear_farewell(self) -> None:
         """Raise what the peer has said since its last response: there is nothing but an end that it may say."""
         if self._stream.buffered or self.wire.has_spoken():

@@ -1,13 +1,13 @@
 """How a DicomNode is called, for whatever is to be sent to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from dicomroute_gateway.configuration.model import DicomNodeDestination, NodeTls
 from dicomroute_gateway.dimse.connect import connect, connect_securely
-from dicomroute_gateway.dimse.propose import Syntaxes, group_contexts
+from dicomroute_gateway.dimse.propose import NOTHING, Syntaxes, group_contexts
 from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts
 from dicomroute_gateway.dimse.tls import TlsContexts
 
@@ -37,8 +37,16 @@ def peer_of(node: DicomNodeDestination) -> Peer:
     )
 
 
-def associate(peer: Peer, wanted: Sequence[Syntaxes], contexts: TlsContexts) -> Requestor:
-    """Open an association on which 128 syntaxes at most are proposed. Blocks. Raises RequestorFailure."""
+def associate(
+    peer: Peer,
+    wanted: Sequence[Syntaxes],
+    contexts: TlsContexts,
+    roles: Mapping[str, tuple[bool, bool]] = NOTHING,
+) -> Requestor:
+    """Open an association on which 128 syntaxes at most are proposed. Blocks. Raises RequestorFailure.
+
+    `roles` are whether this side is to be SCU and SCP, where it is not to be the SCU of a SOP class.
+    """
     (proposed,) = group_contexts(wanted)
     over = connect if peer.tls is None else partial(connect_securely, contexts, peer.tls)
-    return Requestor.open(peer.called, proposed, peer.timeouts, over)
+    return Requestor.open(peer.called, proposed, peer.timeouts, over, roles)

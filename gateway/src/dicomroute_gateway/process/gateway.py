@@ -16,6 +16,9 @@ from dicomroute_gateway.admin.ledger import LedgerView
 from dicomroute_gateway.admin.queue import Queue
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.admin.status import DestinationActivity, Observation, key_findings
+from dicomroute_gateway.commitment.committing import Committing
+from dicomroute_gateway.commitment.scp import CommitmentService
+from dicomroute_gateway.commitment.transactions import Transactions
 from dicomroute_gateway.configuration.authentic import Seal
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
@@ -26,6 +29,7 @@ from dicomroute_gateway.dimse.verification import VerificationService
 from dicomroute_gateway.intake.reception import Reception
 from dicomroute_gateway.intake.storage_scp import StorageService
 from dicomroute_gateway.measures import Measures
+from dicomroute_gateway.node.reports import Reports
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.probes.prober import Prober
 from dicomroute_gateway.spool.errors import SpoolError
@@ -85,6 +89,7 @@ class _Opened:
     querying: Querying
     tokens: TokenCache
     treating: Treating
+    committing: Committing
 
 
 class Gateway:
@@ -251,8 +256,11 @@ class Gateway:
         self._problems.solved("spool")
         tokens = TokenCache()
         preparing = Preparing(spool, settings.secrets)
-        transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts)
-        deliverer = Deliverer(spool, preparing, following.configuration, transports.to, self._measures)
+        reports = Reports()
+        transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts, reports)
+        deliverer = Deliverer(
+            spool, preparing, following.configuration, transports.to, self._measures, transports.confirmation_of
+        )
         deliverer.start()
         querying = Querying(
             spool,
@@ -263,6 +271,11 @@ class Gateway:
             self._contexts,
             lambda: set(self.ports.values()),
         )
+        transactions = Transactions(spool, self._measures.commitments)
+        committing = Committing(
+            spool, transactions, following.configuration, self._contexts, self._measures.commitments
+        )
+        committing.start()
         reception = Reception(spool, following.in_force, self._measures)
         return _Opened(
             spool,
@@ -274,6 +287,7 @@ class Gateway:
             Services(
                 [
                     VerificationService(),
+                    CommitmentService(following.configuration, transactions, reports),
                     querying.find,
                     querying.retrieve,
                     StorageService(reception, self._measures),
@@ -282,6 +296,7 @@ class Gateway:
             querying,
             tokens,
             Treating(spool, following.in_force),
+            committing,
         )
 
     async def _watch_level(self) -> None:
@@ -325,6 +340,7 @@ class Gateway:
         if opened is not None:
             endings.append(opened.prober.stop())
             endings.append(opened.treating.stop())
+            endings.append(asyncio.to_thread(opened.committing.stop))
             endings.append(opened.deliverer.stop(min(timeout, _ATTEMPTS_SECONDS)))
         await asyncio.gather(*endings)
         if opened is not None:

@@ -14,11 +14,14 @@ from dicomroute_gateway.configuration.model import (
     DicomNodeDestination,
 )
 from dicomroute_gateway.deliver.bandwidth import bytes_per_second
+from dicomroute_gateway.deliver.cloud.query import QueryConfirmation
 from dicomroute_gateway.deliver.cloud.stow import StowTransport
+from dicomroute_gateway.deliver.node.commit import CommitmentConfirmation
 from dicomroute_gateway.deliver.node.cstore import CStoreTransport
-from dicomroute_gateway.deliver.transport import Transport
+from dicomroute_gateway.deliver.transport import Confirmation, Transport
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.dimse.tls import TlsContexts
+from dicomroute_gateway.node.reports import Reports
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.throttle import Throttle
 
@@ -35,12 +38,14 @@ class Transports:
         tokens: TokenCache,
         preparing: Preparing,
         contexts: TlsContexts,
+        reports: Reports,
     ) -> None:
         self._configuration = configuration
         self._secrets = secrets
         self._tokens = tokens
         self._preparing = preparing
         self._contexts = contexts
+        self._reports = reports
 
     def to(self, destination: str) -> Transport:
         """Return what carries instances to a destination (KIND/NAME), whether it is configured or not."""
@@ -50,6 +55,14 @@ class Transports:
             return CStoreTransport(destination, node, throttle, self._preparing, self._contexts)
         target = partial(self._settings, destination, CloudTargetDestination)
         return StowTransport(target, self._secrets, self._tokens, throttle, self._preparing)
+
+    def confirmation_of(self, destination: str) -> Confirmation:
+        """Return what asks a destination (KIND/NAME) whether it has what it was sent."""
+        if destination.partition("/")[0] == DestinationKind.DICOM_NODE:
+            node = partial(self._settings, destination, DicomNodeDestination)
+            return CommitmentConfirmation(destination, node, self._reports, self._contexts)
+        target = partial(self._settings, destination, CloudTargetDestination)
+        return QueryConfirmation(target, self._secrets, self._tokens)
 
     def _bytes_per_second(self, destination: str) -> int | None:
         settings = self._settings(destination, DestinationSettings)

@@ -9,7 +9,7 @@ from typing import Final
 from .errors import SpoolError, SpoolFailed
 from .files import NO_ROOM, Files
 from .journal import Journal, JournalFailed
-from .ledger import Entry, Ledger, replaced_records
+from .ledger import AWAITED, Entry, Ledger, replaced_records
 from .records import DeliveryRecord, DeliveryState, Record
 from .segments import Content
 from .views import Owed
@@ -107,9 +107,10 @@ class Books:
         return self._signal
 
     def announce(self, entry: Entry) -> None:
-        """Let the deliveries of an instance that are to be made be known."""
-        pending = [d for d, r in entry.deliveries.items() if r.state is DeliveryState.PENDING]
-        self.offer([Owed(entry.received.id, destination) for destination in pending])
+        """Let the deliveries of an instance that are to be made, or to be confirmed, be known."""
+        unconfirmed = DeliveryState.UNCONFIRMED
+        awaited = [(d, r.state is unconfirmed) for d, r in entry.deliveries.items() if r.state in AWAITED]
+        self.offer([Owed(entry.received.id, destination, is_sent) for destination, is_sent in awaited])
 
     def offer(self, owed: list[Owed]) -> None:
         """Let deliveries that have become pending be known."""

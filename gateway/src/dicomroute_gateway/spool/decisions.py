@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from .books import Books
-from .ledger import SPOOL_FULL, SUPERSEDED
+from .ledger import AWAITED, SPOOL_FULL, SUPERSEDED
 from .records import DeliveryRecord, DeliveryState, DroppedRecord, HoldRecord
 from .views import Drop, Owed, Rerouting, Retried, Treatment
 
@@ -98,7 +98,9 @@ class Decisions:
     def _treat(self, one: Treatment) -> bool:
         entry = self._books.ledger.entries.get(one.id)
         delivery = entry.deliveries.get(one.destination) if entry else None
-        if delivery is None or delivery.state is DeliveryState.DELIVERED or delivery.recipe in ("", one.recipe):
+        if delivery is None or delivery.recipe in ("", one.recipe):
+            return False
+        if delivery.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
             return False
         if delivery.state is DeliveryState.HELD:
             delivery = replace(delivery, state=DeliveryState.PENDING)
@@ -136,7 +138,7 @@ class Decisions:
                 if entry is None:
                     continue
                 waiting = [d for d in entry.deliveries.values() if d.state is not DeliveryState.DELIVERED]
-                pending = [d for d in waiting if d.state is DeliveryState.PENDING]
+                pending = [d for d in waiting if d.state in AWAITED]
                 others = [d for d in waiting if d.state in (DeliveryState.DEAD_LETTERED, DeliveryState.HELD)]
                 if entry.hold or others or not {d.destination for d in pending} <= optional:
                     continue
@@ -164,7 +166,7 @@ class Decisions:
             replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time(), decided_by=by)
             for name, delivery in entry.deliveries.items()
             if (drop.destinations is None or name in drop.destinations)
-            and delivery.state in (DeliveryState.PENDING, DeliveryState.HELD, DeliveryState.DEAD_LETTERED)
+            and delivery.state in (*AWAITED, DeliveryState.HELD, DeliveryState.DEAD_LETTERED)
         ]
         if entry.hold and (drop.hold or drop.destinations is None):
             records.append(HoldRecord(drop.id, "") if entry.deliveries else DroppedRecord(drop.id))

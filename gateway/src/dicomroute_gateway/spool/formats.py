@@ -17,7 +17,10 @@ _FIRST: Final = 3
 key in their records, and a history of what is finished."""
 RECIPES: Final = 4
 """Records name recipes: a gateway that ignored them would send as it came what is to be treated first."""
-LATEST: Final = RECIPES
+CONFIRMATIONS: Final = 5
+"""Deliveries are Unconfirmed, and there are open commitments: a gateway that did not know of them would read no such
+record, and report to nobody what it has promised."""
+LATEST: Final = CONFIRMATIONS
 
 
 def check(files: Files) -> None:

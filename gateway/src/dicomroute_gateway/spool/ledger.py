@@ -37,7 +37,9 @@ SUPERSEDED: Final = "Superseded"
 REPLACED: Final = "Replaced"
 """Reason of a delivery that was given up because the spool cannot read it, and the same bytes came again."""
 _DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
-_OWED = (DeliveryState.PENDING, DeliveryState.HELD)
+_OWED = (DeliveryState.PENDING, DeliveryState.UNCONFIRMED, DeliveryState.HELD)
+AWAITED: Final = (DeliveryState.PENDING, DeliveryState.UNCONFIRMED)
+"""States of deliveries that come to an end by themselves, if their destinations do their part."""
 
 
 class Outcome(StrEnum):
@@ -160,7 +162,7 @@ class Ledger:
                     self._wait(record.id, destination)
                 self.totals = replace(self.totals, next_id=max(self.totals.next_id, record.id + 1))
             case DeliveryRecord() if entry := self._take(record.id):
-                if record.state is DeliveryState.DELIVERED:
+                if record.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
                     self._supersede(entry.received, record.destination)
                 before = entry.deliveries.get(record.destination)
                 if before is not None and before.recipe and not record.recipe:
@@ -169,7 +171,7 @@ class Ledger:
                 # A new mapping each time, so that whoever holds the old one may go on reading it.
                 entry.deliveries = {**entry.deliveries, record.destination: record}
                 self._put(entry)
-                if record.state is DeliveryState.PENDING and (before is None or before.state is not record.state):
+                if record.state in AWAITED and (before is None or before.state not in AWAITED):
                     self._wait(record.id, record.destination)
             case AgainRecord() if entry := self._take(record.id):
                 done = {d: entry.deliveries[d] for d in record.destinations if d in entry.deliveries}
@@ -181,7 +183,7 @@ class Ledger:
                 entry.deliveries = {**entry.deliveries, **again}
                 self._put(entry)
                 for destination in record.destinations:
-                    if destination not in done or done[destination].state is not DeliveryState.PENDING:
+                    if destination not in done or done[destination].state not in AWAITED:
                         self._wait(record.id, destination)
             case HoldRecord() if entry := self._take(record.id):
                 entry.hold = record.reason
@@ -217,7 +219,7 @@ class Ledger:
         return count
 
     def owed_bytes(self, destination: str) -> int:
-        """Return how many bytes of data sets are pending for a destination."""
+        """Return how many bytes of data sets are pending for a destination, or not confirmed by it."""
         return self._owed_bytes[destination]
 
     def destinations(self) -> set[str]:
@@ -234,6 +236,10 @@ class Ledger:
         first = waiting.first() if waiting is not None else None
         return None if first is None else self.entries[first].received.time
 
+    def versions(self, sop_instance_uid: str) -> list[Entry]:
+        """Return the entries of an instance in the order in which they were accepted."""
+        return [self.entries[one] for one in self._versions.get(sop_instance_uid, ())]
+
     def equal_to(self, received: Received) -> Entry | None:
         """Return the newest entry of the same instance if it has the same bytes, in the same transfer syntax."""
         versions = self._versions.get(received.sop_instance_uid)
@@ -241,12 +247,15 @@ class Ledger:
         return entry if entry is not None and _bytes_of(entry.received) == _bytes_of(received) else None
 
     def is_behind(self, entry: Entry, destination: str) -> bool:
-        """Return whether an earlier version of the instance is still to be delivered to this destination."""
+        """Return whether an earlier version of the instance is still to be delivered to this destination, or confirmed.
+
+        One that is not confirmed may have to be sent again, and must not come after the later one then.
+        """
         for identifier in self._versions.get(entry.received.sop_instance_uid, ()):
             if identifier == entry.received.id:
                 return False
             earlier = self.entries[identifier].deliveries.get(destination)
-            if earlier is not None and earlier.state is DeliveryState.PENDING:
+            if earlier is not None and earlier.state in AWAITED:
                 return True
         return False
 
@@ -352,19 +361,19 @@ class Ledger:
         waiting = self._waiting.get(destination)
         if waiting is None:
             waiting = self._waiting[destination] = OldestPending(partial(self._is_pending, destination))
-        waiting.add(identifier, self._by_state[destination, DeliveryState.PENDING])
+        waiting.add(identifier, sum(self._by_state[destination, state] for state in AWAITED))
 
     def _is_pending(self, destination: str, identifier: int) -> bool:
         entry = self.entries.get(identifier)
         delivery = entry.deliveries.get(destination) if entry else None
-        return delivery is not None and delivery.state is DeliveryState.PENDING
+        return delivery is not None and delivery.state in AWAITED
 
     def _count(self, entry: Entry, difference: int) -> None:
         self._owed += difference * entry.is_owed
         self.held += difference * bool(entry.hold)
         for destination, delivery in entry.deliveries.items():
             self._by_state[destination, delivery.state] += difference
-            if delivery.state is DeliveryState.PENDING:
+            if delivery.state in AWAITED:
                 self._owed_bytes[destination] += difference * entry.received.length
 
 

@@ -25,9 +25,11 @@ class DeliveryState(StrEnum):
 
     InFlight is known in memory alone. What the configuration of the moment holds is Pending here; Held is what its
     recipe could not prepare, and what waits for another recipe or a person. It is of the format that recipes need.
+    Unconfirmed is what was sent and is not confirmed yet by a destination of which that is asked.
     """
 
     PENDING = "Pending"
+    UNCONFIRMED = "Unconfirmed"
     HELD = "Held"
     DELIVERED = "Delivered"
     SKIPPED = "Skipped"

@@ -16,16 +16,18 @@ import structlog
 from dicomroute_gateway.configuration.recipe import Recipe
 
 from .books import Books
+from .commitments import Commitments
 from .content import UNREADABLE, Readers, Seal, StoredFile
 from .decisions import Decisions
 from .derived import Derived
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
+from .formats import CONFIRMATIONS, raise_to
 from .history import History
 from .incoming import Incoming, UnderWay, file_of
 from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
-from .ledger import REPLACED, Entry, repeat_records
+from .ledger import AWAITED, REPLACED, Entry, repeat_records
 from .ready_files import ReadyFiles
 from .recipes import Recipes
 from .records import DeliveryRecord, DeliveryState, DiscardedRecord, Received
@@ -72,9 +74,12 @@ class Spool:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
         self._closed = False
+        self._format = 0
+        """The format that this process knows to be written at least."""
         self._under_way = UnderWay()
         self._derived = Derived(self._files, lambda: self._keys, lambda number: number in self._books.ledger.entries)
         self.recipes = Recipes(self._files)
+        self.commitments = Commitments(self._files, lambda: self.need_format(CONFIRMATIONS))
         try:
             content = open_journal(self._files)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
@@ -271,10 +276,17 @@ class Spool:
 
     def pending(self, owed: Owed) -> tuple[Received, DeliveryRecord] | None:
         """Return a delivery and its instance if it is still to be made."""
+        return self._in_state(owed, DeliveryState.PENDING)
+
+    def unconfirmed(self, owed: Owed) -> tuple[Received, DeliveryRecord] | None:
+        """Return a delivery and its instance if it is still to be confirmed."""
+        return self._in_state(owed, DeliveryState.UNCONFIRMED)
+
+    def _in_state(self, owed: Owed, state: DeliveryState) -> tuple[Received, DeliveryRecord] | None:
         with self._books.mutex:
             entry = self._books.ledger.entries.get(owed.id)
             delivery = entry.deliveries.get(owed.destination) if entry else None
-            if entry is None or delivery is None or delivery.state is not DeliveryState.PENDING:
+            if entry is None or delivery is None or delivery.state is not state:
                 return None
             return entry.received, delivery
 
@@ -305,16 +317,28 @@ class Spool:
         """Write down what became of attempts; it survives the process at once and a power loss soon.
 
         A delivery whose success is lost with the power is made again, which its destination takes as the same
-        instance. Raises SpoolFailed.
+        instance. What was confirmed, or not, is settled likewise. Raises SpoolFailed.
         """
+        records = list(records)
+        if any(record.state is DeliveryState.UNCONFIRMED for record in records):
+            self.need_format(CONFIRMATIONS)
         with self._books.mutex:
             for record in records:
                 entry = self._books.ledger.entries.get(record.id)
                 known = entry.deliveries.get(record.destination) if entry else None
                 # What a person dropped while an attempt was under way stays dropped, unless it arrived after all.
-                if record.state is DeliveryState.DELIVERED or (known and known.state is DeliveryState.PENDING):
+                if record.state is DeliveryState.DELIVERED or (known and known.state in AWAITED):
                     self._books.take_over(record if known is None else _as_decided(record, known))
         self._books.flush()
+
+    def need_format(self, wanted: int) -> None:
+        """Return when no gateway opens the spool that does not know a format. Raises SpoolFailed."""
+        if self._format < wanted:
+            try:
+                raise_to(self._files, wanted)
+            except (SpoolError, OSError) as error:
+                raise SpoolFailed(f"the format of the spool could not be written: {error}") from error
+            self._format = wanted
 
     # -- what there is ---------------------------------------------------------------------------------------
 
@@ -344,6 +368,26 @@ class Spool:
     def follow(self, follower: Follower) -> None:
         """Tell a follower from now on what comes and goes."""
         self._upkeep.follower = follower
+
+    def newest(self, sop_instance_uids: Iterable[str]) -> dict[str, Entry]:
+        """Return copies of the newest entries of instances that the spool knows of, by SOP Instance UID.
+
+        Asked for some at a time, as `entries` is.
+        """
+        ledger, found = self._books.ledger, dict[str, Entry]()
+        wanted = list(sop_instance_uids)
+        with self._books.mutex:
+            gone = {e.received.sop_instance_uid: e for e in ledger.unarchived.values()}
+        for first in range(0, len(wanted), _ENTRIES_AT_ONCE):
+            with self._books.mutex:
+                for uid in wanted[first : first + _ENTRIES_AT_ONCE]:
+                    here = ledger.versions(uid)
+                    both = [*([gone[uid]] if uid in gone else []), *here[-1:]]
+                    if both:
+                        newest = max(both, key=lambda one: one.received.id)
+                        hold = newest.hold if here and newest is here[-1] else ""
+                        found[uid] = Entry(newest.received, hold, newest.deliveries)
+        return found
 
     def finished(self) -> list[Entry]:
         """Return copies of the entries of which nothing is left to do, and which the history does not have yet."""
@@ -443,7 +487,7 @@ def _as_decided(record: DeliveryRecord, known: DeliveryRecord) -> DeliveryRecord
 
     Or where a person decided that what refused it is forgotten.
     """
-    if record.state is DeliveryState.DELIVERED:
+    if record.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
         return record
     record = replace(record, recipe=known.recipe)
     is_next = known.attempts + 1 == record.attempts

@@ -33,6 +33,8 @@ class Owed:
 
     id: int
     destination: str
+    is_sent: bool = False
+    """Whether its confirmation is what is waited for."""
 
 
 @dataclass(frozen=True, slots=True)

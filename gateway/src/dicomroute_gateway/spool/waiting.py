@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Iterable, Mapping
 
-from .records import DeliveryRecord, DeliveryState
+from .ledger import AWAITED
+from .records import DeliveryRecord
 
 
 class Waiter:
@@ -20,8 +21,7 @@ class Waiter:
         """Take note of what became of a delivery."""
         if record.destination in self._wanted:
             self._states[record.destination] = record
-            pending = DeliveryState.PENDING
-            if all(d in self._states and self._states[d].state is not pending for d in self._wanted):
+            if all(d in self._states and self._states[d].state not in AWAITED for d in self._wanted):
                 self._decided.set()
 
     def give_up(self) -> None:

@@ -313,6 +313,11 @@ class DeliveryStalled(Reason):
         "Mend the URL, the credential or its rights. One delivery at a time asks again; the others wait, and none "
         "becomes a dead letter.",
     )
+    NOT_CONFIRMED = (
+        "NotConfirmed",
+        "A destination took instances and has not confirmed them as destinations[].confirm asks of it; the message has "
+        "what it last said. It is asked again, and the spool keeps the bytes: see docs/runbooks/target-down.md.",
+    )
 
 
 class Held(Reason):
@@ -357,6 +362,31 @@ class QueriesInClear(Reason):
         "PlainListener",
         "A listener that serves queries has no TLS, and identifiers and answers carry names of patients: give it tls, "
         "or keep the way to its clients on one trusted network.",
+    )
+
+
+class CommitsOnAnswer(Reason):
+    """Senders are promised that instances are kept on grounds that are weak. Present only while true."""
+
+    DESTINATION_ONLY_ANSWERS = (
+        "DestinationOnlyAnswers",
+        "The route commits to instances once a destination has answered that it took them, and nothing confirms that "
+        "it has them. Senders delete what is committed to: give the destination a confirm that says more.",
+    )
+
+
+class ReportsUndeliverable(Reason):
+    """Some who ask for storage commitment cannot be reported to. Present only while true."""
+
+    REQUESTOR_HAS_NO_HOST = (
+        "RequestorHasNoHost",
+        "A node of a listener with storage commitment has no host, so that a report can reach it on the association "
+        "of its request alone, and many are decided later: give the node a host and a port.",
+    )
+    ANYBODY_MAY_ASK = (
+        "AnybodyMayAsk",
+        "A listener with storage commitment takes callers that are no DicomNode (sources.policy: Any): they are "
+        "reported to on the association of their request alone. Name the nodes, with their hosts.",
     )
 
 
@@ -451,6 +481,8 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (ArchiveUnreachable, ("DicomRoute",)),
     (OpenToAnywhere, ("DicomRoute",)),
     (QueriesInClear, ("DicomRoute",)),
+    (CommitsOnAnswer, ("DicomRoute",)),
+    (ReportsUndeliverable, ("DicomRoute",)),
     (CredentialsInClear, ("CloudTarget",)),
     (NameNotVerified, ("DicomNode",)),
     (CredentialsExpiring, ("DicomRoute", "DicomNode", "CloudTarget")),
@@ -471,6 +503,8 @@ NEGATIVE: frozenset[type[Reason]] = frozenset(
         ArchiveUnreachable,
         OpenToAnywhere,
         QueriesInClear,
+        CommitsOnAnswer,
+        ReportsUndeliverable,
         CredentialsInClear,
         NameNotVerified,
         CredentialsExpiring,

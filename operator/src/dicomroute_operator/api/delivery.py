@@ -118,6 +118,40 @@ class Bandwidth(Model):
     )
 
 
+class ConfirmBy(StrEnum):
+    """How a destination confirms that it has what it was sent."""
+
+    ANSWER = "Answer"
+    QUERY = "Query"
+    STORAGE_COMMITMENT = "StorageCommitment"
+
+
+class Confirm(Model):
+    """When a destination has an instance."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.by) && self.by != 'Answer' || !has(self.withinSeconds) || self.withinSeconds == 86400",
+                "withinSeconds counts with by: Query and by: StorageCommitment alone: add one of them, or remove it",
+            ),
+        )
+    )
+
+    by: ConfirmBy = Field(
+        default=ConfirmBy.ANSWER,
+        description="Answer: once it has answered that it took the instance. Query: once a search finds the instance "
+        "at a CloudTarget. StorageCommitment: once a DicomNode has committed to keep it (PS3.4 annex J). Until then "
+        "the delivery is Unconfirmed: it counts as owed, and the spool keeps the bytes.",
+    )
+    within_seconds: int = Field(
+        default=86_400,
+        ge=60,
+        le=2_592_000,
+        description="An instance that is not confirmed after so many seconds is sent again.",
+    )
+
+
 class DestinationSettings(Destination):
     """What is particular to one destination of a route."""
 
@@ -130,6 +164,11 @@ class DestinationSettings(Destination):
             (
                 "!has(self.callingAETitle) || self.kind == 'DicomNode'",
                 "callingAETitle is what a DicomNode is called with: a CloudTarget has none, remove it",
+            ),
+            (
+                "!has(self.confirm) || !has(self.confirm.by) || self.confirm.by == 'Answer' || "
+                "self.confirm.by == (self.kind == 'DicomNode' ? 'StorageCommitment' : 'Query')",
+                "a DicomNode confirms by StorageCommitment, and a CloudTarget by Query: write that, or Answer",
             ),
         )
     )
@@ -163,6 +202,10 @@ class DestinationSettings(Destination):
     )
     bandwidth: Bandwidth | None = Field(
         default=None, description="How much is sent to it at most. Absent: as fast as it goes."
+    )
+    confirm: Confirm = Field(
+        default=Confirm(),
+        description="When it has an instance. Changed without a restart, for what is sent from then on.",
     )
     calling_ae_title: AETitle | None = Field(
         default=None,

@@ -107,9 +107,14 @@ class RouteInputs:
         return [node for node in self._chosen(chosen.nodes, chosen.selector) if node.spec.host is not None]
 
     def called(self) -> list[Destination]:
-        """Return everything that the gateway calls, once: destinations, archives, then move destinations."""
+        """Return everything that the gateway calls, once: destinations, archives, move destinations, requestors.
+
+        Those are the nodes that are reported to on storage commitment.
+        """
+        reported_to = [node for node in self.commitment_requestors() if node.spec.host is not None]
         moved_to = [
-            Destination(kind=DestinationKind.DICOM_NODE, name=one.metadata.name) for one in self.move_destinations()
+            Destination(kind=DestinationKind.DICOM_NODE, name=one.metadata.name)
+            for one in (*self.move_destinations(), *reported_to)
         ]
         found = {(one.kind, one.name): one for one in (*self.destinations(), *self.archives(), *moved_to)}
         return list(found.values())
@@ -135,6 +140,22 @@ class RouteInputs:
     def has(self, destination: Destination) -> bool:
         """Return whether what a destination names exists."""
         return self.target_of(destination) is not None or self.node_of(destination) is not None
+
+    def commitment_requestors(self) -> list[DicomNode]:
+        """Return the nodes that may ask for storage commitment, by name; of some it may not be known where they are."""
+        commitment = self.route.spec.storage_commitment
+        wanted = commitment.listeners if commitment is not None else ()
+        listeners = [one for one in self.route.spec.listeners if one.name in wanted]
+        nodes = {node.metadata.name: node for listener in listeners for node in self.nodes_of(listener)}
+        return [node for _, node in sorted(nodes.items())]
+
+    def commitment_destinations(self) -> list[Destination]:
+        """Return the destinations that have to have an instance before it is committed to."""
+        commitment = self.route.spec.storage_commitment
+        if commitment is None or commitment.destinations:
+            return list(commitment.destinations) if commitment is not None else []
+        optional = {(one.kind, one.name) for one in self.route.spec.destinations if not one.required}
+        return [one for one in self.destinations() if (one.kind, one.name) not in optional]
 
     def files(self) -> list[NeededFile]:
         """Return the keys of Secrets and ConfigMaps that the gateway needs as files."""

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
+from .commitment import StorageCommitment
 from .delivery import Acknowledge, Destination, DestinationSettings, Ledger, Retry
 from .gateway import Gateway
 from .listener import Listener
@@ -108,6 +109,25 @@ class DicomRouteSpec(Model):
                 "name))",
                 "queryRetrieve.listeners names a listener that does not exist: use the name of one of the listeners",
             ),
+            (
+                "!has(self.storageCommitment) || self.storageCommitment.listeners.all(n, self.listeners.exists(l, "
+                "l.name == n))",
+                "storageCommitment.listeners names a listener that does not exist: use the name of one of the "
+                "listeners",
+            ),
+            (
+                "!has(self.storageCommitment) || !has(self.storageCommitment.destinations) || "
+                "self.storageCommitment.destinations.all(d, self.rules.exists(r, r.destinations.exists(one, "
+                "one.kind == d.kind && one.name == d.name)))",
+                "storageCommitment.destinations has one that no rule names, which would never have an instance: add it "
+                "to a rule or remove it",
+            ),
+            (
+                "!has(self.storageCommitment) || !has(self.ledger) || !has(self.ledger.retentionSeconds) || "
+                "self.ledger.retentionSeconds >= 86400",
+                "storageCommitment needs a ledger of at least a day: of what was delivered and forgotten nothing can "
+                "be promised: raise ledger.retentionSeconds",
+            ),
         )
     )
 
@@ -144,6 +164,11 @@ class DicomRouteSpec(Model):
         default=Acknowledge(), description="When senders are answered with success. Changed without a restart."
     )
     retry: Retry = Field(default=Retry(), description="How deliveries are tried again. Changed without a restart.")
+    storage_commitment: StorageCommitment | None = Field(
+        default=None,
+        description="Storage commitment for those who send. Absent: the gateway commits to nothing. Changed without a "
+        "restart, but for a node with TLS that its files are mounted for.",
+    )
     ledger: Ledger = Field(default=Ledger(), description="The record of what became of instances.")
     query_retrieve: QueryRetrieve | None = Field(
         default=None,

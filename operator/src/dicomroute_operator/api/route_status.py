@@ -35,6 +35,7 @@ class Deliveries(Model):
     """Deliveries by state: one instance owed to one destination each."""
 
     pending: Count = Field(default=0, description="Waiting for an attempt or under way.")
+    unconfirmed: Count = Field(default=0, description="Sent, and not confirmed yet by a destination that is asked.")
     held: Count = Field(default=0, description="Held by the configuration, a rule's error or for want of a rule.")
     skipped: Count = Field(default=0, description="Those that were given up.")
     dead_lettered: Count = Field(default=0, description="Refused for their content.")

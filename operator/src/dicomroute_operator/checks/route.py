@@ -5,8 +5,14 @@ from ipaddress import ip_network
 from itertools import combinations
 
 from dicomroute_operator.api import identity
-from dicomroute_operator.api.conditions import Accepted, OpenToAnywhere, ResolvedRefs
-from dicomroute_operator.api.delivery import DestinationKind
+from dicomroute_operator.api.conditions import (
+    Accepted,
+    CommitsOnAnswer,
+    OpenToAnywhere,
+    ReportsUndeliverable,
+    ResolvedRefs,
+)
+from dicomroute_operator.api.delivery import ConfirmBy, DestinationKind
 from dicomroute_operator.api.gateway import LoadBalancerSources, ServiceType, TrafficPolicy
 from dicomroute_operator.api.inputs import NeededFile, RouteInputs, exclusive
 from dicomroute_operator.api.listener import ClientCertificates, SourcePolicy
@@ -36,7 +42,8 @@ def check_route(inputs: RouteInputs) -> list[Finding]:
     ):
         found = run_chain(chain, inputs)
         findings += found or [Finding("DicomRoute", inputs.route.metadata.name, fine, True, sentence)]
-    return [*findings, *run_chain(OPEN_TO_ANYWHERE, inputs), *run_chain(QUERIES_IN_CLEAR, inputs)]
+    warnings = (OPEN_TO_ANYWHERE, QUERIES_IN_CLEAR, COMMITS_ON_ANSWER, REPORTS_UNDELIVERABLE)
+    return [*findings, *(finding for chain in warnings for finding in run_chain(chain, inputs))]
 
 
 def _fault(inputs: RouteInputs, reason: Reason, field: str, message: str) -> Finding:
@@ -61,6 +68,54 @@ def load_balancer_open(inputs: RouteInputs) -> Iterator[Finding]:
         sentence = "the load balancer lets everybody in, and the gateway alone looks who calls"
     if reason is not None:
         yield Finding("DicomRoute", inputs.route.metadata.name, reason, True, sentence, field)
+
+
+def commits_on_answer(inputs: RouteInputs) -> Iterator[Finding]:
+    """Who is promised that an instance is kept deletes it: an answer alone says little of that."""
+    confirmed = {
+        (one.kind, one.name) for one in inputs.route.spec.destinations if one.confirm.by is not ConfirmBy.ANSWER
+    }
+    for one in inputs.commitment_destinations():
+        if (one.kind, one.name) not in confirmed:
+            by = ConfirmBy.STORAGE_COMMITMENT if one.kind is DestinationKind.DICOM_NODE else ConfirmBy.QUERY
+            yield Finding(
+                "DicomRoute",
+                inputs.route.metadata.name,
+                CommitsOnAnswer.DESTINATION_ONLY_ANSWERS,
+                True,
+                f"senders are promised what {one.kind} {one.name} has only answered to have taken: give it confirm: "
+                f"{{by: {by}}} in spec.destinations, if it can do that",
+                "spec.storageCommitment.destinations",
+            )
+
+
+def reports_undeliverable(inputs: RouteInputs) -> Iterator[Finding]:
+    """Most reports are made after their association has ended: who asks has to say where it is called."""
+    name, field = inputs.route.metadata.name, "spec.storageCommitment.listeners"
+    commitment = inputs.route.spec.storage_commitment
+    for node in inputs.commitment_requestors():
+        if node.spec.host is None:
+            yield Finding(
+                "DicomRoute",
+                name,
+                ReportsUndeliverable.REQUESTOR_HAS_NO_HOST,
+                True,
+                f"DicomNode {node.metadata.name} may ask for storage commitment and has no host: give it spec.host, "
+                "and spec.port where that is not 104, so that it can be told the result",
+                field,
+            )
+    names = commitment.listeners if commitment is not None else ()
+    for listener in inputs.route.spec.listeners:
+        if listener.name in names and listener.sources.policy is SourcePolicy.ANY:
+            yield Finding(
+                "DicomRoute",
+                name,
+                ReportsUndeliverable.ANYBODY_MAY_ASK,
+                True,
+                f"listener {listener.name} takes requests for storage commitment from anybody, and only a DicomNode "
+                "with a host can be told the result: name the nodes in its sources",
+                field,
+            )
 
 
 def source_address_hidden(inputs: RouteInputs) -> Iterator[Finding]:
@@ -391,6 +446,8 @@ ACCEPTED: Sequence[Check[RouteInputs]] = (
 )
 QUERIES_IN_CLEAR: Sequence[Check[RouteInputs]] = (plain_query_listener,)
 OPEN_TO_ANYWHERE: Sequence[Check[RouteInputs]] = (load_balancer_open,)
+COMMITS_ON_ANSWER: Sequence[Check[RouteInputs]] = (commits_on_answer,)
+REPORTS_UNDELIVERABLE: Sequence[Check[RouteInputs]] = (reports_undeliverable,)
 RESOLVED_REFS: Sequence[Check[RouteInputs]] = (
     node_not_found,
     node_may_not_call,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dicomroute_operator.api.delivery import Bandwidth, Destination, DestinationKind, Weekday
+from dicomroute_operator.api.delivery import Bandwidth, ConfirmBy, Destination, DestinationKind, Weekday
 from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
@@ -22,7 +22,7 @@ from dicomroute_operator.api.target import Accepts, Answers, CloudTarget
 from . import credentials, names
 from .steps import steps
 
-SETTINGS = ("required", "maxOwedBytes", "bandwidth", "callingAETitle")
+SETTINGS = ("required", "maxOwedBytes", "bandwidth", "confirm", "callingAETitle")
 """What a route, and not the destination, says of a destination."""
 
 
@@ -54,6 +54,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             "destinations": [{"kind": str(d.kind), "name": d.name} for d in spec.acknowledge.destinations],
             "timeoutSeconds": spec.acknowledge.timeout_seconds,
         },
+        **_storage_commitment(inputs),
         "retry": {
             "initialBackoffSeconds": spec.retry.initial_backoff_seconds,
             "maxBackoffSeconds": spec.retry.max_backoff_seconds,
@@ -184,6 +185,32 @@ def _spool(spool: Spool) -> dict[str, Any]:
     return limits
 
 
+def _storage_commitment(inputs: RouteInputs) -> dict[str, Any]:
+    """Return what is said of storage commitment, where there is any: an earlier gateway does not know it."""
+    commitment = inputs.route.spec.storage_commitment
+    if commitment is None:
+        return {}
+    return {
+        "storageCommitment": {
+            "listeners": commitment.listeners,
+            "destinations": [{"kind": str(d.kind), "name": d.name} for d in commitment.destinations],
+            "waitSeconds": commitment.wait_seconds,
+            "sameAssociationSeconds": commitment.same_association_seconds,
+            "reportForSeconds": commitment.report_for_seconds,
+            "requestors": [
+                _requestor(node, node.spec.host)
+                for node in inputs.commitment_requestors()
+                if node.spec.host is not None
+            ],
+        }
+    }
+
+
+def _requestor(node: DicomNode, host: str) -> dict[str, Any]:
+    called = {name: value for name, value in dicom_node(node, host).items() if name not in ("kind", "name")}
+    return {"node": node.metadata.name, "callingAETitles": node.spec.callers, **called}
+
+
 def caller(node: DicomNode) -> dict[str, Any]:
     """Return who a node is to a listener."""
     return {
@@ -215,6 +242,8 @@ def destination_settings(route: DicomRoute, destination: Destination) -> dict[st
         settings["maxOwedBytes"] = quantity_bytes(found.max_owed)
     if found.bandwidth is not None:
         settings["bandwidth"] = _bandwidth(found.bandwidth)
+    if found.confirm.by is not ConfirmBy.ANSWER:
+        settings["confirm"] = {"by": str(found.confirm.by), "withinSeconds": found.confirm.within_seconds}
     return settings
 
 

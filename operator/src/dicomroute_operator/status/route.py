@@ -249,7 +249,8 @@ def _stalled(reports: Sequence[StatusDocument], recent: float, now: datetime) ->
         for one in report.destinations:
             # An older gateway does not say it of each destination.
             oldest_time = one.oldest_owed_time or report.oldest_owed_time
-            if one.held_reason or one.last_error is None or one.pending + one.in_flight == 0:
+            waiting = one.pending + one.in_flight
+            if one.held_reason or one.last_error is None or waiting + one.unconfirmed == 0:
                 continue
             if (seconds_since(oldest_time, now) or 0) < STALLED_SECONDS:
                 continue
@@ -258,14 +259,23 @@ def _stalled(reports: Sequence[StatusDocument], recent: float, now: datetime) ->
                     f"{one.kind} {one.name} refuses whatever is sent: {one.paused_reason} since "
                     f"{_text(one.paused_time)}"
                     f"{_sentence(one.last_error.message)}; "
-                    f"{one.pending + one.in_flight} deliveries wait. Fix its URL, its credential or its rights: "
+                    f"{waiting} deliveries wait. Fix its URL, its credential or its rights: "
                     "one delivery at a time asks again"
                 )
                 return [condition(DeliveryStalled.DESTINATION_PAUSED, True, message)]
+            if waiting == 0 and one.unconfirmed:
+                if (seconds_since(one.last_error.time, now) or 0) >= recent:
+                    continue
+                message = (
+                    f"{one.kind} {one.name} has not confirmed {one.unconfirmed} instances that it took, the oldest "
+                    f"received at {_text(oldest_time)}: {one.last_error.reason}"
+                    f"{_sentence(one.last_error.message)}; it is asked again until it does"
+                )
+                return [condition(DeliveryStalled.NOT_CONFIRMED, True, message)]
             if one.state == "Waiting" or (seconds_since(one.last_error.time, now) or 0) < recent:
                 status = f" with status {one.last_error.status}" if one.last_error.status is not None else ""
                 message = (
-                    f"{one.kind} {one.name}: {one.pending + one.in_flight} deliveries wait, the oldest instance "
+                    f"{one.kind} {one.name}: {waiting} deliveries wait, the oldest instance "
                     f"since {_text(oldest_time)}; the last fault was {one.last_error.reason}{status}"
                     f"{_sentence(one.last_error.message)}; it is retried until it succeeds"
                 )

@@ -1,0 +1,13 @@
+"""What a person is shown of the last fault of a destination."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """The last fault of a destination, as a person is shown it; `time` is in seconds since 1970."""
+
+    reason: str
+    status: int | None
+    time: float
+    message: str = ""
