@@ -52,9 +52,9 @@ kubernetes: ## Build Kubernetes, CoreDNS and Helm into the user's cache director
 	tests/cluster/build
 
 .PHONY: images
-images: ## Build the images of operator and gateway (BASE_IMAGE, IMAGE_REGISTRY: see tools/images)
+images: ## Build the images of operator, gateway and console (BASE_IMAGE, IMAGE_REGISTRY: see tools/images)
 	tests/cluster/install
-	tools/images
+	tools/images operator gateway console
 
 .PHONY: cluster-up
 cluster-up: setup images ## Start the embedded cluster, with both images in it

@@ -10,6 +10,13 @@ from dicomroute_client.documents.queue import DeliveryDocument, InstanceDocument
 from dicomroute_client.documents.status import StatusDocument
 
 Json = Mapping[str, Any]
+_LEFT: Final = {
+    "Pending": "waiting for",
+    "InFlight": "on the way to",
+    "Unconfirmed": "sent and not yet confirmed by",
+    "Held": "held for",
+    "DeadLettered": "dead-lettered at",
+}
 _MOST_EVENTS: Final = 200
 
 
@@ -305,11 +312,10 @@ def verdict(parts: Sequence[StudyPart]) -> tuple[str, bool]:
         for _, state, _, count in part.deliveries:
             states[state] += count
     open_ones = [
-        f"{count} {'wait for' if state == 'Pending' else 'held for' if state == 'Held' else 'dead-lettered at'} "
-        f"{destination or 'want of a rule'}{f' ({reason})' if reason else ''}"
+        f"{count} {_LEFT.get(state, state)} {destination or 'want of a rule'}{f' ({reason})' if reason else ''}"
         for part in parts
         for destination, state, reason, count in part.deliveries
-        if state in ("Pending", "InFlight", "Held", "DeadLettered")
+        if state not in ("Delivered", "Skipped")
     ]
     delivered = states["Delivered"]
     said = f"{_number(total, 'instance')} received; {_number(delivered, 'delivery', 'deliveries')} made"

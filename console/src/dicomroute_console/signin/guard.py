@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -28,7 +28,7 @@ def refusal(
     rebinding). What changes something comes from a page of ours, or from a program with a token of its own: no browser
     adds that by itself.
     """
-    if urlsplit(f"//{host}").hostname not in allowed:
+    if _split(f"//{host}").hostname not in allowed:
         return f"this console is not {host!r}: the value console.hosts, or --host, names it"
     if method in _SAFE or has_bearer:
         return ""
@@ -36,6 +36,14 @@ def refusal(
         return "the request was made by a page of another site"
     if origin is None and site is None:
         return "the request does not say which page made it (Origin)"
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and _split(origin).netloc != host:
         return "the request was made by a page of another origin"
     return ""
+
+
+def _split(text: str) -> SplitResult:
+    """Return the parts of an address; none of what is no address."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")
