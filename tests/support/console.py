@@ -2,7 +2,9 @@
 
 import json
 import os
+import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -12,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import uvicorn
+from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 AXE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dicomroute/console-assets/axe-4.14.1.min.js"
@@ -94,6 +98,21 @@ def watch(browser: Browser, url: str, **options: Any) -> tuple[BrowserContext, W
         "request", lambda one: watched.strangers.append(one.url) if not one.url.startswith(url.rstrip("/")) else None
     )
     return context, watched
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """Serve an application on a port of this machine; return its URL."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
 
 
 def audit_lines(log: Path) -> list[dict[str, Any]]:
