@@ -32,7 +32,13 @@ ONLY_CT = [
 ]
 ROUTE = "/routes/default/ct-to-cloud"
 PAGES = ["/", ROUTE, f"{ROUTE}/queue", f"{ROUTE}/queue?state=Held", f"{ROUTE}/queue/drop?state=Held"]
-PAGES += [f"{ROUTE}/queue/retry", f"{ROUTE}/refused", f"{ROUTE}/gateways/127.0.0.1/instances/1", "/studies"]
+PAGES += [
+    f"{ROUTE}/queue/retry",
+    f"{ROUTE}/explain",
+    f"{ROUTE}/refused",
+    f"{ROUTE}/gateways/127.0.0.1/instances/1",
+    "/studies",
+]
 PAGES += ["/studies?calling=CT1", f"/studies/{STUDY}", "/nodes", "/targets", "/targets/default/archive", "/nothing"]
 
 
@@ -144,6 +150,23 @@ def test_a_target_is_tested_by_the_gateway_that_uses_it(window: Watched) -> None
     expect(steps.get_by_role("row", name=re.compile("Query.*NotTried"))).to_be_visible()
 
 
+def test_a_file_of_ones_own_is_explained_and_kept_nowhere(window: Watched, here: Here) -> None:
+    page = window.page
+    for file, outcome, rule in ((CT, "accepted", "ct yes"), (MR, "no rule takes it: Hold", "ct no")):
+        window.open(f"{ROUTE}/explain")
+        page.get_by_label("DICOM file").set_input_files(file)
+        page.get_by_label("Calling AE title").fill("CT1")
+        page.get_by_role("button", name="Explain").click()
+        expect(page.get_by_role("status")).to_have_text(f"Outcome: {outcome}")
+        expect(page.get_by_role("region", name="Rules").get_by_role("row", name=rule)).to_be_visible()
+    page.get_by_label("DICOM file").set_input_files(here.token_file)
+    page.get_by_label("Calling AE title").fill("CT1")
+    page.get_by_role("button", name="Explain").click()
+    expect(page.get_by_role("alert")).to_contain_text("is not a DICOM file")
+    assert here.running.counts()["receivedTotal"] == 2
+    assert window.complaints == []
+
+
 def test_signing_out_ends_the_session_everywhere(browser: Browser, here: Here) -> None:
     context, watched = watch(browser, here.url)
     watched.sign_in(here.token)
@@ -247,7 +270,7 @@ def test_every_route_of_the_application_asks_who_and_whether() -> None:
                 known = ask(url, path, method=method, Authorization="Bearer x")
                 shown = 404 if route.path in ("/routes/{namespace}/{name}", "/targets/{namespace}/{name}") else 403
                 assert (route.path, known.code) == (route.path, 200 if route.path in theirs else shown)
-    assert walked >= 17
+    assert walked >= 19
 
 
 def _routes(app: Any) -> list[APIRoute]:

@@ -1,6 +1,5 @@
 """A client for an event loop: many gateways, each known by the fingerprint of its certificate alone."""
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,7 +52,7 @@ class AdminClient:
             async with self._session.request(
                 call.method,
                 f"{gateway.url}{call.target}",
-                data=json.dumps(call.body).encode() if call.body is not None else None,
+                data=call.payload,
                 headers=headers(call, gateway.token, actor),
                 ssl=aiohttp.Fingerprint(gateway.fingerprint),
                 allow_redirects=False,

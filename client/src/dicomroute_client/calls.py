@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from pydantic import ValidationError
 
 from .documents.document import Document
+from .documents.explain import ExplanationDocument
 from .documents.ledger import LedgerDocument, ReportDocument
 from .documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection
 from .documents.refused import ErrorDocument, RefusedDocument
@@ -31,11 +32,18 @@ class Call(Generic[D]):
     path: str
     query: Mapping[str, str | int | None] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    content: bytes | None = None
+    """A body that is no document, such as a DICOM file."""
 
     @property
     def method(self) -> str:
         """The HTTP method."""
-        return "GET" if self.body is None else "POST"
+        return "GET" if self.payload is None else "POST"
+
+    @property
+    def payload(self) -> bytes | None:
+        """The body as it is sent; None for a question without one."""
+        return json.dumps(self.body).encode() if self.body is not None else self.content
 
     @property
     def target(self) -> str:
@@ -140,9 +148,20 @@ def test(kind: str, name: str) -> Call[ProbeDocument]:
     return Call(ProbeDocument, f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}", body={})
 
 
+def explain(
+    content: bytes, calling: str, called: str | None = None, address: str | None = None
+) -> Call[ExplanationDocument]:
+    """Ask what would become of a DICOM file (PS3.10) that this caller would send. Nothing is kept of it."""
+    query = {"calling": calling, "called": called, "address": address}
+    return Call(ExplanationDocument, "/api/v1/explain", query, content=content)
+
+
 def headers(call: Call[Any], token: str, actor: str) -> dict[str, str]:
     """Return the headers of a request; a header has ASCII alone."""
-    found = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    found = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/json" if call.content is None else "application/dicom",
+    }
     if call.body is not None:
         found[ACTOR_HEADER] = actor.encode("ascii", "replace").decode()
     return found

@@ -46,6 +46,7 @@ class Right(Enum):
     SEE_QUEUE = ("get", ROUTES, "queue")
     CHANGE_QUEUE = ("update", ROUTES, "queue")
     DROP = ("delete", ROUTES, "queue")
+    EXPLAIN = ("create", ROUTES, "explain")
     SEE_STUDIES = ("get", ROUTES, "studies")
     TEST_TARGET = ("create", TARGETS, "test")
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from dicomroute_client.documents.document import text_of
-from dicomroute_console.pages import peers, queue, routes, signing, studies
+from dicomroute_console.pages import explain, peers, queue, routes, signing, studies
 from dicomroute_console.pages.advice import advice
 from dicomroute_console.pages.asking import Console, Settings, bearer_of
 from dicomroute_console.pages.rendering import is_part, problem
@@ -27,6 +27,9 @@ __all__ = ["Settings", "application"]
 
 _WEB: Final = Path(str(files(__package__)))
 HTMX: Final = "vendor/htmx-4.0.1.min.js"
+
+MOST_BODY_BYTES: Final = 33 * 1024 * 1024
+"""A file of 32 MiB, which a gateway explains, and what a form has around it."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +48,7 @@ def application(source: Source, settings: Settings) -> FastAPI:
     app = FastAPI(title="dicomroute console", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.console = console
     app.mount("/static", StaticFiles(directory=_WEB / "static"), name="static")
-    for room in (signing, routes, queue, studies, peers):
+    for room in (signing, routes, queue, studies, peers, explain):
         app.include_router(room.router)
 
     @app.get("/healthz")
@@ -62,6 +65,8 @@ def application(source: Source, settings: Settings) -> FastAPI:
             settings.hosts,
             has_bearer=bool(bearer_of(request)),
         )
+        if _length(request) > MOST_BODY_BYTES:
+            why = f"at most {MOST_BODY_BYTES >> 20} MiB are taken"
         # The kubelet asks by the pod's address.
         response = await answer(request) if not why or request.url.path == "/healthz" else PlainTextResponse(why, 403)
         for name, value in HEADERS.items():
@@ -72,6 +77,14 @@ def application(source: Source, settings: Settings) -> FastAPI:
 
     _handle_failures(app)
     return app
+
+
+def _length(request: Request) -> int:
+    """Return how long a body is; of one that does not say it, more than is taken."""
+    if request.headers.get("transfer-encoding"):
+        return MOST_BODY_BYTES + 1
+    text = request.headers.get("content-length", "0")
+    return int(text) if text.isdecimal() else MOST_BODY_BYTES + 1
 
 
 def _handle_failures(app: FastAPI) -> None:
