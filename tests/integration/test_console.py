@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -279,6 +280,22 @@ def _routes(app: Any) -> list[APIRoute]:
         inner = getattr(one, "original_router", None) or getattr(one, "router", None)
         found += [each for each in getattr(inner, "routes", ()) if isinstance(each, APIRoute)]
     return found
+
+
+def test_a_gateway_that_stands_still_is_said_where_its_numbers_would_be(here: Here) -> None:
+    cookie = here.signed_in()
+    (stopped,) = here.running.children_that("dicomroute_gateway")
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        for path in ("/", ROUTE, f"{ROUTE}/queue"):
+            answer = here.ask(path, Cookie=cookie)
+            assert answer.code == 200
+            assert re.search(r"port \d+: (Connection timeout|no answer)", answer.text), path
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    here.running.process.wait_until(
+        lambda: "NoAnswer" not in here.ask("/", Cookie=cookie).text, "the page does not recover"
+    )
 
 
 def test_the_buttons_do_at_the_gateway_what_they_say(window: Watched, here: Here) -> None:

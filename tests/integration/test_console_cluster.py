@@ -18,7 +18,7 @@ from control_plane import ControlPlane
 from corpus import FILES
 from manifests import Json
 from playwright.sync_api import expect
-from processes import Process
+from processes import Process, wait_until
 from routes import local_node, local_route, to
 from running import Running, storescu
 
@@ -246,3 +246,13 @@ def test_a_cluster_that_does_not_answer_is_said(tmp_path: Path, there: InCluster
         assert ask(url, "/healthz").code == 200
     finally:
         lonely.stop()
+
+
+def test_a_right_that_is_taken_away_is_gone_within_half_a_minute(there: InCluster) -> None:
+    """The last test of this file: afterwards the operator has no right."""
+    assert there.ask("operator", f"{ROUTE}/queue/drop").code == 200
+    path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings/operator"
+    assert there.plane.request("DELETE", path).code == 200
+    assert there.ask("operator", ROUTE).code == 403, "what the API server itself is asked is gone at once"
+    gone = "has not the right to delete dicomroutes/queue"
+    wait_until(lambda: gone in there.ask("operator", f"{ROUTE}/queue/drop").text, "the right is still there", 32)

@@ -34,6 +34,8 @@ class Call(Generic[D]):
     body: Mapping[str, Any] | None = None
     content: bytes | None = None
     """A body that is no document, such as a DICOM file."""
+    patience_seconds: float = 5
+    """How long an answer may take, of a gateway that works."""
 
     @property
     def method(self) -> str:
@@ -108,7 +110,7 @@ def change(operation: Operation, selection: Mapping[str, Any] | QueueSelection) 
     """Decide on the deliveries of a selection."""
     if isinstance(selection, QueueSelection):
         selection = selection.model_dump(by_alias=True, mode="json", exclude_none=True)
-    return Call(QueueChange, f"/api/v1/queue/{operation}", body=selection)
+    return Call(QueueChange, f"/api/v1/queue/{operation}", body=selection, patience_seconds=60)
 
 
 def ledger(
@@ -130,12 +132,13 @@ def ledger(
         "to": last_day,
         "limit": limit,
     }
-    return Call(LedgerDocument, "/api/v1/ledger", query)
+    return Call(LedgerDocument, "/api/v1/ledger", query, patience_seconds=30)
 
 
 def report(day: str | date | None = None) -> Call[ReportDocument]:
     """Ask what each source sent on a day (UTC), today if none is named, and what became of it."""
-    return Call(ReportDocument, "/api/v1/report", {"day": str(day) if day is not None else None})
+    query = {"day": str(day) if day is not None else None}
+    return Call(ReportDocument, "/api/v1/report", query, patience_seconds=30)
 
 
 def refused() -> Call[RefusedDocument]:
@@ -145,7 +148,9 @@ def refused() -> Call[RefusedDocument]:
 
 def test(kind: str, name: str) -> Call[ProbeDocument]:
     """Ask for a probe of a destination, now."""
-    return Call(ProbeDocument, f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}", body={})
+    return Call(
+        ProbeDocument, f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}", body={}, patience_seconds=60
+    )
 
 
 def explain(
@@ -153,7 +158,7 @@ def explain(
 ) -> Call[ExplanationDocument]:
     """Ask what would become of a DICOM file (PS3.10) that this caller would send. Nothing is kept of it."""
     query = {"calling": calling, "called": called, "address": address}
-    return Call(ExplanationDocument, "/api/v1/explain", query, content=content)
+    return Call(ExplanationDocument, "/api/v1/explain", query, content=content, patience_seconds=60)
 
 
 def headers(call: Call[Any], token: str, actor: str) -> dict[str, str]:

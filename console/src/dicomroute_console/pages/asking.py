@@ -16,7 +16,6 @@ from dicomroute_console import audit
 from dicomroute_console.signin.sessions import Sessions
 from dicomroute_console.sources.source import NotAllowed, NotFound, NotKnown, OutOfReach, Person, Right, Source
 
-_TEST_SECONDS: Final = 60
 _CONCURRENCY: Final = 32
 
 
@@ -43,11 +42,11 @@ class Console:
         self.sessions = Sessions()
         self._connections: Any = None
 
-    def client(self, timeout_seconds: float = _TEST_SECONDS) -> AdminClient:
+    def client(self) -> AdminClient:
         """Return a client of the gateways. For the event loop's thread."""
         if self._connections is None:
             self._connections = asynchronous.session()
-        return AdminClient(self._connections, timeout_seconds)
+        return AdminClient(self._connections)
 
     async def close(self) -> None:
         """Close all connections."""
