@@ -310,6 +310,7 @@ def test_the_buttons_do_at_the_gateway_what_they_say(window: Watched, here: Here
     here.running.process.wait_until(lambda: here.queue()[0]["attempts"] > before, "no attempt was made")
     window.open(f"{ROUTE}/gateways/127.0.0.1/instances/2")
     page.get_by_role("link", name="Release").click()
+    expect(page.get_by_role("row", name="none Held Unmatched 1")).to_be_visible()
     page.get_by_role("button", name="Release").click()
     expect(page.get_by_role("status")).to_have_text("0 released")
     expect(page.locator("main")).to_contain_text("stays held")

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 
 from dicomroute_client import calls
 from dicomroute_client.calls import Operation
-from dicomroute_client.documents.queue import QueueChange, QueueDocument, QueueState
+from dicomroute_client.documents.queue import QueueChange, QueueDocument, QueueItem, QueueState
 from dicomroute_console import audit
 from dicomroute_console.sources.source import NotAllowed, Right
 
-from .asking import Me, ask_one, ask_route, console_of, needs
+from .asking import Me, Said, ask_one, ask_route, console_of, needs
 from .model import counts
 from .rendering import page
 
@@ -54,6 +54,14 @@ class Filter:
     def narrowed(self) -> dict[str, Any]:
         """What the API is told beside the instance."""
         return {name: value for name, value in self.given.items() if name not in ("gateway", "instance")}
+
+    def fits(self, item: QueueItem) -> bool:
+        """Return whether a delivery of the instance is meant."""
+        return (
+            self.state in ("", item.state)
+            and self.destination in ("", item.destination)
+            and self.reason in ("", item.reason)
+        )
 
     def call(self, limit: int) -> calls.Call[QueueDocument]:
         """Return the question for what is meant."""
@@ -107,19 +115,14 @@ async def instance(request: Request, namespace: str, name: str, host: str, insta
 def _confirming(operation: Operation) -> Callable[..., Awaitable[Response]]:
     async def confirm(request: Request, namespace: str, name: str, me: Me, meant: Meant) -> Response:
         """Say how many deliveries are meant, before anything is done."""
-        answers = await ask_route(console_of(request), me, namespace, name, meant.call(_COUNTED))
-        about = [one for one in answers if meant.gateway in ("", one.host)]
-        chosen = [
-            (
-                one,
-                counts(
-                    item
-                    for item in (one.document.items if one.document else ())
-                    if meant.instance in (0, item.instance)
-                ),
-            )
-            for one in about
-        ]
+        console = console_of(request)
+        if meant.instance:
+            one = await ask_one(console, me, namespace, name, meant.gateway, calls.instance(meant.instance))
+            items: list[QueueItem] = [item for item in one.deliveries if meant.fits(item)]
+            answers = [Said(namespace, name, meant.gateway, QueueDocument(items=items, truncated=False))]
+        else:
+            answers = await ask_route(console, me, namespace, name, meant.call(_COUNTED))
+        chosen = [(one, counts(one.document.items if one.document else ())) for one in answers]
         return page(
             request,
             "confirm.html",
