@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := operator/src gateway/src cli/src client/src
+SOURCES := operator/src gateway/src cli/src client/src console/src
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
@@ -15,11 +15,13 @@ help: ## List the targets
 .PHONY: setup
 setup: $(VENV)/.installed ## Make .venv with everything a checkout needs without a cluster
 
-$(VENV)/.installed: requirements/dev.txt operator/pyproject.toml gateway/pyproject.toml cli/pyproject.toml client/pyproject.toml
+$(VENV)/.installed: requirements/dev.txt operator/pyproject.toml gateway/pyproject.toml cli/pyproject.toml client/pyproject.toml \
+		console/pyproject.toml tools/console-assets
 	python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-		--editable client --editable operator --editable gateway --editable cli
+		--editable client --editable operator --editable gateway --editable cli --editable console
+	tools/console-assets
 	touch $@
 
 .PHONY: check
@@ -50,9 +52,9 @@ kubernetes: ## Build Kubernetes, CoreDNS and Helm into the user's cache director
 	tests/cluster/build
 
 .PHONY: images
-images: ## Build the images of operator and gateway (BASE_IMAGE, IMAGE_REGISTRY: see tools/images)
+images: ## Build the images of operator, gateway and console (BASE_IMAGE, IMAGE_REGISTRY: see tools/images)
 	tests/cluster/install
-	tools/images
+	tools/images operator gateway console
 
 .PHONY: cluster-up
 cluster-up: setup images ## Start the embedded cluster, with both images in it
@@ -89,17 +91,20 @@ requirements: setup ## Lock the requirements again, with hashes and without addr
 	$(COMPILE) $(UPGRADE) gateway/pyproject.toml --no-emit-package dicomroute-client -o requirements/gateway.txt
 	$(COMPILE) $(UPGRADE) operator/pyproject.toml --constraints requirements/gateway.txt --no-emit-package dicomroute-client \
 		-o requirements/operator.txt
+	$(COMPILE) $(UPGRADE) console/pyproject.toml --constraints requirements/gateway.txt --no-emit-package dicomroute-client \
+		-o requirements/console.txt
 	$(COMPILE) $(UPGRADE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) $(UPGRADE) requirements/audit.in -o requirements/audit.txt
-	$(COMPILE) $(UPGRADE) operator/pyproject.toml gateway/pyproject.toml cli/pyproject.toml requirements/dev.in \
-		--constraints requirements/operator.txt --constraints requirements/gateway.txt \
-		--no-emit-package dicomroute-operator --no-emit-package dicomroute-gateway --no-emit-package dicomroute-client -o requirements/dev.txt
+	$(COMPILE) $(UPGRADE) operator/pyproject.toml gateway/pyproject.toml cli/pyproject.toml console/pyproject.toml \
+		requirements/dev.in --constraints requirements/console.txt --constraints requirements/operator.txt --constraints requirements/gateway.txt \
+		--no-emit-package dicomroute-operator --no-emit-package dicomroute-gateway --no-emit-package dicomroute-client --no-emit-package dicomroute-console \
+		-o requirements/dev.txt
 
 .PHONY: audit
 audit: ## Look up known vulnerabilities of everything that is locked, as far as the package registry tells
 	python3 -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/audit.txt
-	for name in gateway operator build dev; do \
+	for name in gateway operator console build dev; do \
 		echo "requirements/$$name.txt"; .venv-audit/bin/pip-audit --disable-pip --require-hashes -r requirements/$$name.txt || status=1; \
 	done; exit $${status:-0}
 

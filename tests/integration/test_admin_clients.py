@@ -1,13 +1,15 @@
 """The clients of the admin API at a real gateway: both read the same, and neither tells a stranger the token."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from corpus import FILES
 from routes import local_node, local_route, to
-from running import Running
+from running import Running, cli
 
 from dicomroute_client import asynchronous, blocking, calls
 from dicomroute_client.errors import AdminError, Refused, Unknown, Unreachable
@@ -49,6 +51,26 @@ def test_both_clients_read_the_same(running: Running) -> None:
     assert waiting.ask(calls.status()).document.route.name == "ct-to-cloud"
     nothing = calls.change(calls.Operation.RETRY, {"instances": [7]})
     assert ask(lambda client: client.ask(known, nothing, "somebody")).document == waiting.ask(nothing).document
+
+
+def test_a_gateway_explains_a_file_as_the_command_line_does(running: Running) -> None:
+    known = gateway(running)
+    call = calls.explain((FILES / "CT_small.dcm").read_bytes(), "CT1")
+    said = ask(lambda client: client.ask(known, call)).data
+    words = ("-f", running.manifests, "--route", "ct-to-cloud", "--calling", "CT1", "-o", "json")
+    printed = json.loads(cli("explain", FILES / "CT_small.dcm", *words, check=True).stdout)
+    for one in said["destinations"]:
+        assert (one.pop("notPrepared"), one.pop("changes")) == ("", [])
+    assert said == printed
+    waiting = blocking.AdminClient(known.url, known.token, running.tls)
+    with pytest.raises(Refused, match="is not a DICOM file"):
+        waiting.ask(calls.explain(b"no instance", "CT1"))
+    with pytest.raises(Refused, match="more than 32 MiB"):
+        waiting.ask(calls.explain(bytes(33 << 20), "CT1"))
+    with pytest.raises(Refused, match="1 to 16 characters"):
+        waiting.ask(calls.explain(b"", ""))
+    with pytest.raises(Refused, match="is an IP address"):
+        waiting.ask(calls.explain(b"", "CT1", address="here"))
 
 
 def test_a_refusal_is_the_gateways_own_sentence(running: Running) -> None:

@@ -59,6 +59,7 @@ def _is_random(line: str) -> bool:
         ({"metrics": {"podMonitor": {"enabled": True}}}, "needs the Prometheus operator's PodMonitor"),
         ({"monitoring": {"alerts": {"enabled": True}}}, "needs the Prometheus operator's PrometheusRule"),
         ({"monitoring": {"alerts": {"runbooks": "not a place"}}}, "does not match pattern"),
+        ({"console": {"ingress": {"enabled": True}}}, "needs console.hosts and console.ingress.tlsSecretName"),
         ({"gatewy": {}}, "additional properties 'gatewy' not allowed"),
         ({"rollout": {"maxConcurrentRoutes": 0}}, "minimum: got 0, want 1"),
         ({"logLevel": "loud"}, "must be one of 'debug', 'info', 'warning', 'error'"),
@@ -113,18 +114,18 @@ def test_a_real_api_server_takes_every_object(helm: Path, control_plane: Control
         "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
     }
     seen = set()
-    for document in documents(template(helm).stdout):
+    for document in documents(template(helm, "--values", GOLDEN / "console.values.yaml").stdout):
         kind = document["kind"]
         if kind in groups:
             path = f"/apis/{document['apiVersion']}/{groups[kind]}"
         elif document["metadata"].get("namespace") == "dicomroute-system":
             document["metadata"]["namespace"] = "default"
             group = "/api/v1" if document["apiVersion"] == "v1" else f"/apis/{document['apiVersion']}"
-            plural = {"NetworkPolicy": "networkpolicies"}.get(kind, f"{kind.lower()}s")
+            plural = {"NetworkPolicy": "networkpolicies", "Ingress": "ingresses"}.get(kind, f"{kind.lower()}s")
             path = f"{group}/namespaces/default/{plural}"
         else:
             continue
         answer = control_plane.request("POST", f"{path}?dryRun=All&fieldValidation=Strict", document)
         assert answer.code == 201, f"{kind}: {answer.message}"
         seen.add(kind)
-    assert {"Deployment", "ValidatingAdmissionPolicy", "ClusterRole", "Secret", "Pod"} <= seen
+    assert {"Deployment", "ValidatingAdmissionPolicy", "ClusterRole", "Secret", "Pod", "Ingress"} <= seen

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("package", ["client", "operator", "gateway"])
+@pytest.mark.parametrize("package", ["client", "console", "operator", "gateway"])
 def test_equal_sources_give_equal_wheels(tmp_path: Path, package: str) -> None:
     found = []
     for number in range(2):
@@ -30,7 +30,7 @@ def test_equal_sources_give_equal_wheels(tmp_path: Path, package: str) -> None:
 
 
 def test_the_base_of_the_images_is_an_argument() -> None:
-    for name in ("operator", "gateway"):
+    for name in ("operator", "gateway", "console"):
         text = (ROOT / f"Dockerfile.{name}").read_text()
         assert "ARG BASE_IMAGE=" in text
         assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE_IMAGE}"}

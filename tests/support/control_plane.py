@@ -34,8 +34,9 @@ class ControlPlane:
 
     def __init__(self, folder: Path) -> None:
         self.binaries = Path(subprocess.run([BUILD], check=True, capture_output=True, text=True).stdout.strip())
-        self._folder = folder
+        self.folder = folder
         self._port = free_port()
+        self.url = f"https://127.0.0.1:{self._port}"
         etcd, etcd_peer = free_port(), free_port()
         (folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
         subprocess.run(["openssl", "genrsa", "-out", folder / "sa.key", "2048"], check=True, capture_output=True)
@@ -87,7 +88,7 @@ class ControlPlane:
             f"--server=https://127.0.0.1:{self._port}",
             "--insecure-skip-tls-verify",
             f"--token={TOKEN}",
-            f"--cache-dir={self._folder / 'kubectl'}",
+            f"--cache-dir={self.folder / 'kubectl'}",
             *words,
         ]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -107,7 +108,7 @@ class ControlPlane:
             "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests", "namespace": "default"}}],
             "current-context": "tests",
         }
-        file = self._folder / "kubeconfig"
+        file = self.folder / "kubeconfig"
         file.write_text(json.dumps(document))
         return {"KUBECONFIG": str(file), "PATH": f"{self.binaries}:{os.environ['PATH']}"}
 

@@ -135,6 +135,10 @@ class Running:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [int(child) for child in children]
 
+    def children_that(self, program: str) -> list[int]:
+        """Return the children that run a program of Python."""
+        return [one for one in self._children() if program in Path(f"/proc/{one}/cmdline").read_text()]
+
     def _answers(self) -> bool:
         try:
             return bool(self.status()["ready"])

@@ -141,6 +141,6 @@ def lock_state(folder: Path) -> int:
     return descriptor
 
 
-def event_line(routes: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the line that says that every listener of every route listens."""
-    return json.dumps({"event": "ready", "routes": routes})
+def event_line(routes: Mapping[str, Mapping[str, str]], console: Mapping[str, str] | None = None) -> str:
+    """Return the line that says that every listener of every route listens, and where the console is, if there is."""
+    return json.dumps({"event": "ready", "routes": routes, **({"console": console} if console else {})})

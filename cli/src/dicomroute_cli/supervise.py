@@ -15,6 +15,7 @@ from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.render.gateway_configuration import configuration_text, gateway_configuration
 from dicomroute_operator.render.names import mounted_file
 
+from .console import ConsoleProcess
 from .examine import examine, inputs_of
 from .manifests.read import Finding, files_of
 from .manifests.world import Key, World, load_world
@@ -40,7 +41,7 @@ _MISSING: Final = (
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What `dicomroute run` was asked for. `ports` are by NAMESPACE/ROUTE/LISTENER."""
+    """What `dicomroute run` was asked for. `ports` are by NAMESPACE/ROUTE/LISTENER; no `console_port`: no console."""
 
     paths: Sequence[Path]
     state: Path
@@ -49,6 +50,7 @@ class RunSettings:
     admin_port: int
     ports: Mapping[str, int]
     log_level: str
+    console_port: int | None = None
 
 
 @dataclass
@@ -99,6 +101,8 @@ class _Supervisor:
         self._settings = settings
         self._gateways: dict[Key, _Gateway] = {}
         self._world = World()
+        port = settings.console_port
+        self._console = ConsoleProcess(settings.state, port) if port is not None else None
 
     async def run(self) -> None:
         """Start everything, say so, and keep it up; ends by cancellation alone. Raises Failure."""
@@ -122,10 +126,17 @@ class _Supervisor:
             problem = await self._start(gateway)
             if problem:
                 raise Failure(problem, 2)
-        print(event_line({one.name: self._announcement(one) for one in self._gateways.values()}), flush=True)
+        console = None
+        if self._console is not None:
+            self._describe()
+            await self._console.start()
+            console = self._console.announcement()
+        print(event_line({one.name: self._announcement(one) for one in self._gateways.values()}, console), flush=True)
         while True:
             await asyncio.sleep(_POLL_SECONDS)
             await self._restart()
+            if self._console is not None:
+                await self._console.restart()
             now = _fingerprint(settings.paths)
             # Twice the same: an editor may still be writing.
             if now == seen != taken:
@@ -135,6 +146,8 @@ class _Supervisor:
 
     async def stop(self) -> None:
         """Let every gateway drain; one that does not end in its time is ended."""
+        if self._console is not None:
+            await self._console.stop()
         await asyncio.gather(*(self._stop(gateway) for gateway in self._gateways.values()))
 
     def _add(self, key: Key, admin_port: int) -> _Gateway:
@@ -232,6 +245,16 @@ class _Supervisor:
             except OSError as error:
                 folder = self._gateways[key].state.folder
                 print_error(f"{folder}: {error.strerror}: {'/'.join(key)} keeps what it had until the next change")
+        self._describe()
+
+    def _describe(self) -> None:
+        """Write what the console shows."""
+        if self._console is None:
+            return
+        try:
+            self._console.write(self._world, {one.name: one.state for one in self._gateways.values()})
+        except OSError as error:
+            print_error(f"{self._settings.state}: {error.strerror}: the console shows what it had until then")
 
     async def _stop(self, gateway: _Gateway) -> None:
         process = gateway.process

@@ -1,6 +1,5 @@
 """A client for an event loop: many gateways, each known by the fingerprint of its certificate alone."""
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,7 +8,6 @@ import aiohttp
 from .calls import Answer, Call, D, headers, sentence_of
 from .errors import Refused, Unknown, Unreachable, Unreadable
 
-TIMEOUT_SECONDS: Final = 5
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -31,9 +29,8 @@ class Gateway:
 class AdminClient:
     """Asks gateways over the connections of a session."""
 
-    def __init__(self, session: aiohttp.ClientSession, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
-        self._timeout_seconds = timeout_seconds
 
     async def ask(self, gateway: Gateway, call: Call[D], actor: str = "") -> Answer[D]:
         """Make a call; `actor` says who decides, where it decides something. Raises AdminError.
@@ -53,11 +50,11 @@ class AdminClient:
             async with self._session.request(
                 call.method,
                 f"{gateway.url}{call.target}",
-                data=json.dumps(call.body).encode() if call.body is not None else None,
+                data=call.payload,
                 headers=headers(call, gateway.token, actor),
                 ssl=aiohttp.Fingerprint(gateway.fingerprint),
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=self._timeout_seconds, sock_connect=2),
+                timeout=aiohttp.ClientTimeout(total=call.patience_seconds, sock_connect=2),
             ) as response:
                 body = bytearray()
                 async for chunk in response.content.iter_chunked(1 << 16):
@@ -70,7 +67,7 @@ class AdminClient:
         except aiohttp.ClientError as error:
             raise Unreachable(f"port {gateway.port}: {error}") from error
         except TimeoutError as error:
-            raise Unreachable(f"port {gateway.port}: no answer within {self._timeout_seconds:g} s") from error
+            raise Unreachable(f"port {gateway.port}: no answer within {call.patience_seconds:g} s") from error
 
 
 def session() -> aiohttp.ClientSession:

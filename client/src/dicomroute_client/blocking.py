@@ -1,7 +1,6 @@
 """A client that waits for its answers, for programs without an event loop."""
 
 import http.client
-import json
 import ssl
 import urllib.error
 import urllib.request
@@ -32,7 +31,7 @@ class AdminClient:
         request = urllib.request.Request(  # noqa: S310  the URL is the caller's own
             f"{self.url}{call.target}",
             method=call.method,
-            data=json.dumps(call.body).encode() if call.body is not None else None,
+            data=call.payload,
             headers=headers(call, self._token, actor),
         )
         try:

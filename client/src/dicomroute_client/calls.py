@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from pydantic import ValidationError
 
 from .documents.document import Document
+from .documents.explain import ExplanationDocument
 from .documents.ledger import LedgerDocument, ReportDocument
 from .documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection
 from .documents.refused import ErrorDocument, RefusedDocument
@@ -31,11 +32,20 @@ class Call(Generic[D]):
     path: str
     query: Mapping[str, str | int | None] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    content: bytes | None = None
+    """A body that is no document, such as a DICOM file."""
+    patience_seconds: float = 5
+    """How long an answer may take, of a gateway that works."""
 
     @property
     def method(self) -> str:
         """The HTTP method."""
-        return "GET" if self.body is None else "POST"
+        return "GET" if self.payload is None else "POST"
+
+    @property
+    def payload(self) -> bytes | None:
+        """The body as it is sent; None for a question without one."""
+        return json.dumps(self.body).encode() if self.body is not None else self.content
 
     @property
     def target(self) -> str:
@@ -100,7 +110,7 @@ def change(operation: Operation, selection: Mapping[str, Any] | QueueSelection) 
     """Decide on the deliveries of a selection."""
     if isinstance(selection, QueueSelection):
         selection = selection.model_dump(by_alias=True, mode="json", exclude_none=True)
-    return Call(QueueChange, f"/api/v1/queue/{operation}", body=selection)
+    return Call(QueueChange, f"/api/v1/queue/{operation}", body=selection, patience_seconds=60)
 
 
 def ledger(
@@ -122,12 +132,13 @@ def ledger(
         "to": last_day,
         "limit": limit,
     }
-    return Call(LedgerDocument, "/api/v1/ledger", query)
+    return Call(LedgerDocument, "/api/v1/ledger", query, patience_seconds=30)
 
 
 def report(day: str | date | None = None) -> Call[ReportDocument]:
     """Ask what each source sent on a day (UTC), today if none is named, and what became of it."""
-    return Call(ReportDocument, "/api/v1/report", {"day": str(day) if day is not None else None})
+    query = {"day": str(day) if day is not None else None}
+    return Call(ReportDocument, "/api/v1/report", query, patience_seconds=30)
 
 
 def refused() -> Call[RefusedDocument]:
@@ -137,7 +148,17 @@ def refused() -> Call[RefusedDocument]:
 
 def test(kind: str, name: str) -> Call[ProbeDocument]:
     """Ask for a probe of a destination, now."""
-    return Call(ProbeDocument, f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}", body={})
+    return Call(
+        ProbeDocument, f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}", body={}, patience_seconds=60
+    )
+
+
+def explain(
+    content: bytes, calling: str, called: str | None = None, address: str | None = None
+) -> Call[ExplanationDocument]:
+    """Ask what would become of a DICOM file (PS3.10) that this caller would send. Nothing is kept of it."""
+    query = {"calling": calling, "called": called, "address": address}
+    return Call(ExplanationDocument, "/api/v1/explain", query, content=content, patience_seconds=60)
 
 
 def test_as(kind: str, name: str, calling_ae_title: str) -> Call[ProbeDocument]:
@@ -148,7 +169,10 @@ def test_as(kind: str, name: str, calling_ae_title: str) -> Call[ProbeDocument]:
 
 def headers(call: Call[Any], token: str, actor: str) -> dict[str, str]:
     """Return the headers of a request; a header has ASCII alone."""
-    found = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    found = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/json" if call.content is None else "application/dicom",
+    }
     if call.body is not None:
         found[ACTOR_HEADER] = actor.encode("ascii", "replace").decode()
     return found

@@ -16,8 +16,8 @@ import typer
 
 from dicomroute_cli.manifests.world import Key, World, load_world
 from dicomroute_cli.output import Failure, print_error
-from dicomroute_cli.part10 import open_instance
 from dicomroute_gateway.configuration.profile import Profile
+from dicomroute_gateway.explain.instance import NotAnInstance, open_instance
 from dicomroute_gateway.prepare.decoders import Decoders
 from dicomroute_gateway.prepare.deidentify.instance import Deidentified
 from dicomroute_gateway.prepare.deidentify.instance import deidentify as deidentified
@@ -140,7 +140,7 @@ def _one(file: Path, source: Path, to: Path, plan: Plan, decoders: Decoders, don
     name = file.name if file == source else str(file.relative_to(source))
     try:
         opened = open_instance(file)
-    except Failure as failure:
+    except NotAnInstance as failure:
         done.withheld.append({"file": name, "reason": Reason.CANNOT_BE_READ, "message": str(failure)})
         done.failed += 1
         return

@@ -38,6 +38,10 @@ def run(
         list[str] | None,
         typer.Option(help="Replace the port of a listener; 0: any free one.", metavar="NAMESPACE/ROUTE/LISTENER=N"),
     ] = None,
+    console: Annotated[
+        bool, typer.Option("--console", help="Serve the console too, on this machine alone; the last line says where.")
+    ] = False,
+    console_port: Annotated[int, typer.Option(help="Port of the console; 0: any free one.", min=0, max=65535)] = 8090,
     log_level: Annotated[LogLevel, typer.Option(help="From which level on to log.")] = LogLevel.INFO,
 ) -> None:
     """Run every DicomRoute of the manifests on this machine, until SIGTERM.
@@ -53,6 +57,7 @@ def run(
         admin_port=admin_port,
         ports=dict(_port(text) for text in port or []),
         log_level=str(log_level),
+        console_port=console_port if console else None,
     )
     code = asyncio.run(supervise(settings))
     if code:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument
 from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection, QueueState
 from dicomroute_client.documents.refused import ErrorDocument, RefusedDocument
@@ -23,6 +24,7 @@ _DOCUMENTS = (
     QueueChange,
     RefusedDocument,
     ErrorDocument,
+    ExplanationDocument,
 )
 
 _LEDGER_KEYS = ("sopInstanceUID", "seriesInstanceUID", "studyInstanceUID", "callingAETitle")
@@ -91,6 +93,19 @@ def openapi_document() -> dict[str, Any]:
                 ),
                 _query("callingAETitle", {"type": "string", "maxLength": 16}),
             ]
+        }
+    }
+    paths["/api/v1/explain"] = {
+        "post": _operation("What would become of a DICOM file; nothing is kept of it.", _json("ExplanationDocument"))
+        | {
+            "parameters": [
+                _query("calling", {"type": "string"}) | {"required": True},
+                *(_query(name, {"type": "string"}) for name in ("called", "address")),
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {"application/dicom": {"schema": {"type": "string", "format": "binary"}}},
+            },
         }
     }
     for name, what in (

@@ -5,6 +5,7 @@ import hmac
 import json
 import re
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -19,11 +20,13 @@ from pydantic import ValidationError
 from dicomroute_client.documents.document import Document
 from dicomroute_client.documents.queue import QueueChange, QueueSelection, QueueState
 from dicomroute_client.documents.refused import ErrorDocument
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.probes.prober import Prober, TooManyTests
 
 from .door import Door
+from .dry_run import caller_of, content_of, explained
 from .lately import Lately
 from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
@@ -45,7 +48,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AdminServer:
-    """Serves health, metrics and the API. `queue`, `ledger` and `prober` return None while there is no usable spool."""
+    """Serves health, metrics and the API. `queue`, `ledger` and `prober` return None while there is no usable spool,
+    `configuration` while none is in force.
+    """
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class AdminServer:
         measures: Measures,
         refused: Callable[[], Sequence[Refused]],
         prober: Callable[[], Prober | None],
+        configuration: Callable[[], Configuration | None],
     ) -> None:
         self._observe = observe
         self._queue = queue
@@ -63,6 +69,7 @@ class AdminServer:
         self._token_file = token_file
         self._refused = refused
         self._prober = prober
+        self._configuration = configuration
         self._runners: list[web.AppRunner] = []
         self._doors: list[Door] = []
         self._observed = Lately(observe)
@@ -100,6 +107,7 @@ class AdminServer:
                     web.get("/api/v1/queue/{instance}", self._secured(self._show)),
                     web.post("/api/v1/test/{kind}/{name}", self._secured(self._test)),
                     web.post("/api/v1/queue/{operation}", self._secured(self._change)),
+                    web.post("/api/v1/explain", self._secured(self._explain)),
                 ]
             )
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
@@ -223,6 +231,17 @@ class AdminServer:
         except ValueError as error:
             return _refuse(400, str(error))
         return await self._read(partial(ledger.report, day))
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        configuration = self._configuration()
+        if configuration is None:
+            return _refuse(503, "no configuration is in force; /api/v1/status says why")
+        try:
+            caller = caller_of(request.query)
+            content = await content_of(request)
+            return await self._read(partial(explained, configuration, caller, content, time.time()))
+        except ValueError as error:
+            return _refuse(400, str(error))
 
     async def _read(self, ask: Callable[[], Document]) -> web.Response:
         """Answer a question that reads much, unless too many are asked: one thread does that, and they cannot pile up.

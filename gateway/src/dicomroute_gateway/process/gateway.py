@@ -130,6 +130,7 @@ class Gateway:
             self._measures,
             self._counts.callers.latest,
             lambda: self._opened.prober if self._opened else None,
+            lambda: self._following.active.configuration if self._following.active else None,
         )
         self.admin_port: int | None = None
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from corpus import FILES
 
-from dicomroute_cli.part10 import InstanceFile, open_instance
-from dicomroute_cli.treatment import differences
 from dicomroute_gateway.configuration.recipe import Change, Recipe, Transform
+from dicomroute_gateway.explain.instance import InstanceFile, open_instance
+from dicomroute_gateway.explain.treatment import differences
 from dicomroute_gateway.prepare.transform import Came
 from dicomroute_gateway.spool.part10 import file_head
 

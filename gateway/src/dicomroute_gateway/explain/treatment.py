@@ -1,4 +1,4 @@
-"""What a recipe would make of an instance, attribute by attribute: for somebody who writes a rule, on this machine."""
+"""What a recipe would make of an instance, attribute by attribute: for somebody who writes a rule."""
 
 import io
 import os
@@ -24,7 +24,7 @@ from dicomroute_gateway.rules.attributes import ATTRIBUTES, ValueUnusable, value
 from dicomroute_gateway.rules.changes import compile_transform
 from dicomroute_gateway.rules.head import MAX_VALUE_BYTES, RawElement
 
-from .part10 import InstanceFile
+from .instance import InstanceFile
 
 _IN_MEMORY_BYTES: Final = 64 << 20
 _SHOWN_CHARACTERS: Final = 64

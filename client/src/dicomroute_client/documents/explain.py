@@ -1,0 +1,52 @@
+"""A dry run: what a gateway would do with an instance."""
+
+from typing import Any
+
+from pydantic import Field
+
+from .document import Document
+
+
+class AdmissionDocument(Document):
+    """Whether a listener would admit the caller; `why` is the rejection that he would get."""
+
+    name: str
+    called_ae_title: str = Field(alias="calledAETitle")
+    admits: bool
+    why: str = ""
+
+
+class RuleDocument(Document):
+    """Whether a rule matches, with the values that its condition reads. They are those of the instance itself."""
+
+    name: str
+    matches: bool
+    when: str = ""
+    values: dict[str, Any] = Field(default={})
+    error: str | None = None
+
+
+class ChangeDocument(Document):
+    """An attribute that a treatment changes; null where there is none."""
+
+    attribute: str
+    before: str | None = None
+    after: str | None = None
+
+
+class WouldGoDocument(Document):
+    """Where the instance would go: `held` says why it would wait, `notPrepared` why it cannot be treated."""
+
+    name: str
+    held: str = ""
+    not_prepared: str = ""
+    changes: list[ChangeDocument] = Field(default=[])
+
+
+class ExplanationDocument(Document):
+    """What a gateway would do with an instance of a caller, by the configuration in force."""
+
+    listeners: list[AdmissionDocument]
+    rules: list[RuleDocument]
+    destinations: list[WouldGoDocument]
+    outcome: str

@@ -1,0 +1,86 @@
+"""Runs the console: `dicomroute-console --kubernetes URL --authorities FILE`, or for `dicomroute run` with --local."""
+
+import argparse
+import getpass
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from . import audit
+from .sources.cluster import Cluster
+from .sources.local import Local
+from .sources.source import Source
+from .web.app import Settings, application
+
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+_PARENT_POLL_SECONDS: Final = 1.0
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="dicomroute-console", description="Serves the console of dicomroute.")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--kubernetes", metavar="URL", help="URL of the API server; 'in-cluster': that of the pod.")
+    where.add_argument("--local", type=Path, metavar="FILE", help="What `dicomroute run` says of its routes.")
+    parser.add_argument("--authorities", type=Path, metavar="FILE", help="Authorities of the API server's certificate.")
+    parser.add_argument("--namespace", action="append", default=[], help="A namespace that every list looks into.")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="With --local: the token that opens it.")
+    parser.add_argument("--host", action="append", default=[], help="A name by which browsers ask for it.")
+    parser.add_argument("--bind", default="127.0.0.1", help="Address to listen at.")
+    parser.add_argument("--port", type=int, default=8090, help="Port to listen at; 0: any free one.")
+    parser.add_argument("--parent", type=int, default=0, metavar="PID", help="Ends when this process does.")
+    options = parser.parse_args()
+    audit.configure()
+    source: Source
+    if options.local is not None:
+        if options.token_file is None or options.bind not in _LOOPBACK:
+            parser.error("--local wants --token-file, and a --bind of this machine alone")
+        source = Local(options.local, options.token_file.read_text().strip(), getpass.getuser())
+    else:
+        if options.authorities is None:
+            parser.error("--kubernetes wants --authorities")
+        source = Cluster(_api_server(options.kubernetes), options.authorities, options.namespace)
+    settings = Settings(frozenset((*_LOOPBACK, *options.host)), is_local=options.local is not None)
+    listening = socket.create_server(
+        (options.bind, options.port), family=socket.AF_INET6 if ":" in options.bind else socket.AF_INET
+    )
+    if options.parent:
+        threading.Thread(target=_end_with, args=(options.parent,), daemon=True).start()
+    print(f"{options.bind} {listening.getsockname()[1]}", flush=True)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application(source, settings),
+            log_level="warning",
+            access_log=False,  # addresses have Study Instance UIDs
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    server.run(sockets=[listening])
+
+
+def _api_server(text: str) -> str:
+    if text != "in-cluster":
+        return text
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        sys.exit("--kubernetes in-cluster: this is no pod of a cluster (KUBERNETES_SERVICE_HOST); name its URL")
+    return f"https://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

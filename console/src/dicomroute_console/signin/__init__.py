@@ -1,0 +1,1 @@
+"""Who asks: sessions, and what keeps pages of others from asking in a person's name."""

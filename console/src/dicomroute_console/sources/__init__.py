@@ -1,0 +1,1 @@
+"""Where resources, rights and gateways come from: a cluster, asked as the person who asks, or `dicomroute run`."""

@@ -1,0 +1,79 @@
+"""The seam to what the console shows: resources, rights and gateways, all of them for one person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from dicomroute_client.asynchronous import Gateway
+
+Json = dict[str, Any]
+
+ROUTES, NODES, TARGETS = "dicomroutes", "dicomnodes", "cloudtargets"
+
+
+class NotAllowed(Exception):
+    """The person may not do that; the sentence says what is missing."""
+
+
+class NotFound(Exception):
+    """There is no such thing, or the person may not know of it."""
+
+
+class NotKnown(Exception):
+    """The credential is none, or none any more: the person signs in again."""
+
+
+class OutOfReach(Exception):
+    """What should answer does not."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks. `token` is that of Kubernetes, "" without a cluster; `namespaces` are looked into by name.
+
+    A person who may list routes in all namespaces needs to name none.
+    """
+
+    name: str
+    token: str = field(default="", repr=False)
+    namespaces: tuple[str, ...] = ()
+
+
+class Right(Enum):
+    """What the console asks before it answers: a verb on a virtual subresource of our kinds."""
+
+    SEE_QUEUE = ("get", ROUTES, "queue")
+    CHANGE_QUEUE = ("update", ROUTES, "queue")
+    DROP = ("delete", ROUTES, "queue")
+    EXPLAIN = ("create", ROUTES, "explain")
+    SEE_STUDIES = ("get", ROUTES, "studies")
+    TEST_TARGET = ("create", TARGETS, "test")
+
+    @property
+    def sentence(self) -> str:
+        """What somebody who lacks it asks an administrator for."""
+        verb, resource, subresource = self.value
+        return f"the right to {verb} {resource}/{subresource} (group dicomroute.dev)"
+
+
+class Source(Protocol):
+    """What a person may see and do. All of it raises NotKnown and OutOfReach too."""
+
+    async def person(self, secret: str, namespaces: Sequence[str]) -> Person:
+        """Return whose credential this is. Raises NotKnown."""
+
+    async def resources(self, person: Person, plural: str) -> list[Json]:
+        """Return the resources of a kind, by namespace and name. Raises NotAllowed."""
+
+    async def resource(self, person: Person, plural: str, namespace: str, name: str) -> Json:
+        """Return one resource. Raises NotFound, NotAllowed."""
+
+    async def may(self, person: Person, right: Right, namespace: str, name: str) -> bool:
+        """Return whether a person has a right on a resource."""
+
+    async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
+        """Return the gateways of a route, with what they know the person by. Raises NotAllowed, NotFound."""
+
+    async def close(self) -> None:
+        """Give connections back."""

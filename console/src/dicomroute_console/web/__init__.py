@@ -1,0 +1,1 @@
+"""Templates, styles and what is served as it is. No handler lives here."""
