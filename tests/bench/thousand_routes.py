@@ -310,7 +310,9 @@ class Gateways:
         seen = Observation(
             True, [], time.time(), time.time(), loaded, [], CountsSnapshot(0, {}, {}), snapshot, {},
         )  # fmt: skip
-        server = AdminServer(lambda: seen, lambda: None, lambda: None, files["token"], Measures(), list, lambda: None)
+        server = AdminServer(
+            lambda: seen, lambda: None, lambda: None, files["token"], Measures(), list, lambda: None, lambda: None
+        )
         self.servers[address] = server
         await server.start(address, names.API_PORT, health=False, api=True, tls=tls)
 

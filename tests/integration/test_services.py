@@ -15,7 +15,7 @@ from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
-from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
+from dicomroute_gateway.configuration.listener import Listener as ListenerConfiguration
 from dicomroute_gateway.configuration.model import Mode
 from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.associate import AssociateRequest

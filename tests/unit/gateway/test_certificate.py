@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from certificates import Authority
 
-from dicomroute_gateway.configuration.model import NodeCertificate
+from dicomroute_gateway.configuration.listener import NodeCertificate
 from dicomroute_gateway.dimse.certificate import PeerCertificate, read_certificate
 
 

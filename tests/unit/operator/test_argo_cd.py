@@ -7,10 +7,11 @@ import pytest
 import yaml
 from lupa.lua51 import LuaRuntime
 
-from dicomroute_operator.api.conditions import Accepted, Programmed, Ready, SpoolAtRisk
+from dicomroute_operator.api.conditions import Accepted, Programmed, Ready
 from dicomroute_operator.api.crd import RESOURCES
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.reason import Reason
+from dicomroute_operator.api.spool_conditions import SpoolAtRisk
 from dicomroute_operator.api.target_conditions import TargetReady
 from dicomroute_operator.status.conditions import condition, settle
 from dicomroute_operator.status.progress import with_progress

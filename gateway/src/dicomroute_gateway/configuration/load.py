@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from .model import SCHEMA_VERSION, AnyDestination, Configuration, Listener, QueryRetrieve, Rules
+from .listener import Listener
+from .model import SCHEMA_VERSION, AnyDestination, Configuration, QueryRetrieve, Rules
 
 
 class ConfigurationError(Exception):

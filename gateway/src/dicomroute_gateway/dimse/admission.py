@@ -6,8 +6,9 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeVar
 
-from dicomroute_gateway.configuration.model import Caller as Node
-from dicomroute_gateway.configuration.model import Listener, Mode, SourcePolicy
+from dicomroute_gateway.configuration.listener import Caller as Node
+from dicomroute_gateway.configuration.listener import Listener, SourcePolicy
+from dicomroute_gateway.configuration.model import Mode
 
 from .associate import AssociateRequest
 from .certificate import PeerCertificate, read_certificate

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from dicomroute_gateway.configuration.model import NodeCertificate
+from dicomroute_gateway.configuration.listener import NodeCertificate
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
-from dicomroute_gateway.configuration.model import ListenerTls, Mode
+from dicomroute_gateway.configuration.listener import Listener as ListenerConfiguration
+from dicomroute_gateway.configuration.listener import ListenerTls
+from dicomroute_gateway.configuration.model import Mode
 
 from .admission import Caller as AllowedCaller
 from .admission import Refusal, caller_refusal, may_connect, places_of, refusal, wants_certificates

@@ -11,7 +11,8 @@ from pathlib import Path
 from socket import SHUT_RDWR, socket
 from typing import Final
 
-from dicomroute_gateway.configuration.model import ClientCertificates, ListenerTls, NodeTls, TlsProfile
+from dicomroute_gateway.configuration.listener import ClientCertificates, ListenerTls, TlsProfile
+from dicomroute_gateway.configuration.model import NodeTls
 
 from .tls_failures import of_node, why
 from .wire import PeerGone, Piece, Readiness, Wire

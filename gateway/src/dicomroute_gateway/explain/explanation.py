@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from dicomroute_gateway.configuration.model import ClientCertificates, Configuration, Listener
+from dicomroute_gateway.configuration.listener import ClientCertificates, Listener
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.configuration.recipe import Recipe
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.dimse.admission import Caller as AllowedCaller

@@ -8,8 +8,8 @@ from functools import partial
 
 import structlog
 
+from dicomroute_gateway.configuration.listener import Listener as ListenerConfiguration
 from dicomroute_gateway.configuration.model import Configuration, Mode
-from dicomroute_gateway.configuration.model import Listener as ListenerConfiguration
 from dicomroute_gateway.dimse.counts import Counts
 from dicomroute_gateway.dimse.listener import Listener, ListenerError
 from dicomroute_gateway.dimse.services import Services

@@ -11,8 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from dicomroute_operator import __version__
-from dicomroute_operator.api.conditions import SpoolAtRisk
 from dicomroute_operator.api.route import DicomRoute
+from dicomroute_operator.api.spool_conditions import SpoolAtRisk
 
 from .bounded import BoundedConnections, one_request
 

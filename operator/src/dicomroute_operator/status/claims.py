@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from dicomroute_operator.api.conditions import Programmed, SpoolAtRisk, SpoolResizing
+from dicomroute_operator.api.conditions import Programmed
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.route_status import ClaimState, ClaimStatus
+from dicomroute_operator.api.spool_conditions import SpoolAtRisk, SpoolResizing
 from dicomroute_operator.render import names
 
 from .conditions import condition

@@ -8,7 +8,6 @@ from dicomroute_client.documents.document import text_of
 from dicomroute_client.documents.status import DestinationDocument, SpoolDocument, StatusDocument
 from dicomroute_operator.api.conditions import (
     Accepted,
-    AddressPending,
     ArchiveUnreachable,
     CredentialsExpiring,
     DeliveryStalled,
@@ -16,7 +15,6 @@ from dicomroute_operator.api.conditions import (
     Programmed,
     Ready,
     ResolvedRefs,
-    SpoolPressure,
 )
 from dicomroute_operator.api.gateway import ServiceType
 from dicomroute_operator.api.meta import Condition
@@ -29,6 +27,7 @@ from dicomroute_operator.api.route_status import (
     Instances,
     LastError,
 )
+from dicomroute_operator.api.spool_conditions import AddressPending, SpoolPressure
 from dicomroute_operator.checks.finding import Finding
 
 from .claims import claim_conditions, claim_statuses, class_changed
