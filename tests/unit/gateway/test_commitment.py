@@ -2,17 +2,20 @@
 
 import itertools
 import json
+import tempfile
+import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from spools import CT, delivered, open_spool, received, store
 
+from dicomroute_gateway.commitment.committing import Committing
 from dicomroute_gateway.commitment.decide import FailureReason, Known, Promise, Verdict, decide
 from dicomroute_gateway.commitment.transactions import (
     MOST_OPEN,
@@ -22,6 +25,7 @@ from dicomroute_gateway.commitment.transactions import (
     Transaction,
     Transactions,
 )
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.dimse.storage_commitment import (
     TRANSFER_SYNTAXES,
     CommitmentReport,
@@ -33,6 +37,7 @@ from dicomroute_gateway.dimse.storage_commitment import (
     encode_commitment_report,
     encode_commitment_request,
 )
+from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.measures import CommitmentMeasures
 from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState, FinishedRecord
 from dicomroute_gateway.spool.spool import Spool
@@ -248,3 +253,105 @@ def test_the_history_is_read_over_days_packed_ones_too(tmp_path: Path) -> None:
     assert any(path.suffix == ".gz" for path in (tmp_path / "spool" / "ledger").iterdir())
     assert {uid: one.received.id for uid, one in history.newest({"1.2.0", "1.2.2"}).items()} == {"1.2.0": 0, "1.2.2": 2}
     spool.close()
+
+
+# -- a property over what may happen ---------------------------------------------------------------------------------
+
+
+def configuration(**commitment: Any) -> Configuration:
+    listener = {
+        "name": "dicom",
+        "port": 0,
+        "aeTitles": ["CTGATE"],
+        "sources": {"policy": "Any"},
+        "maxAssociations": 1,
+        "maxPDUBytes": 65536,
+        "acseTimeoutSeconds": 1,
+        "idleTimeoutSeconds": 1,
+        "stallTimeoutSeconds": 1,
+    }
+    return Configuration.model_validate(
+        {
+            "schemaVersion": 1,
+            "route": {"namespace": "n", "name": "r"},
+            "mode": "Running",
+            "listeners": [listener],
+            "rules": {"matching": "All", "unmatched": "Hold", "rules": []},
+            "destinations": [],
+            "storageCommitment": {"listeners": ["dicom"], **commitment},
+            "retry": {"initialBackoffSeconds": 1, "maxBackoffSeconds": 1, "contentAttempts": 1},
+            "spool": {"sizeBytes": 1 << 30, "highWatermarkPercent": 90},
+            "drainTimeoutSeconds": 1,
+        }
+    )
+
+
+INSTANCES: Final = ("1.2.1", "1.2.2")
+HAPPENINGS = st.one_of(
+    st.tuples(st.just("receive"), st.sampled_from(INSTANCES), st.integers(1, 3)),
+    st.tuples(st.just("settle"), st.sampled_from(INSTANCES), st.sampled_from(DeliveryState)),
+    st.tuples(st.just("ask"), st.just(""), st.booleans()),
+    st.tuples(st.sampled_from(("look", "reap", "restart")), st.just(""), st.just(0)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(HAPPENINGS, min_size=20, max_size=40))
+def test_whatever_happens_nothing_is_promised_that_was_not_delivered(happenings: list[tuple[str, str, Any]]) -> None:
+    """An instance is promised only when the version that was received last has arrived, in every order of events."""
+    with tempfile.TemporaryDirectory() as folder:
+        now = configuration()
+        spool = open_spool(Path(folder), history_seconds=86400)
+        newest: dict[str, tuple[int, DeliveryState]] = {}
+        asked = 0
+
+        def committing() -> tuple[Transactions, Committing]:
+            transactions = opened(spool)
+            contexts = TlsContexts(Path(folder))
+            return transactions, Committing(spool, transactions, lambda: now, contexts, CommitmentMeasures())
+
+        transactions, deciding = committing()
+        for what, uid, value in happenings:
+            if what == "receive":
+                incoming = spool.begin(CT, uid, "1.2.840.10008.1.2.1")
+                incoming.write(memoryview(bytes([value]) * (100 * value)))
+                incoming.flush()
+                record = replace(
+                    received(incoming.id, (A,)), sop_instance_uid=uid, length=100 * value, digest=incoming.digest
+                )
+                number = spool.repeat(record)
+                if number is None:
+                    spool.receive(incoming, record)
+                else:
+                    incoming.discard()
+                newest[uid] = (number or incoming.id, DeliveryState.PENDING)
+            elif what == "settle" and uid in newest and newest[uid][1] in WAITING:
+                number = newest[uid][0]
+                spool.settle([DeliveryRecord(number, A, value, attempts=1)])
+                entry = spool.newest([uid]).get(uid) or spool.history.newest({uid})[uid]
+                found = entry.deliveries
+                newest[uid] = (number, found[A].state if isinstance(found, dict) else found[0].state)
+            elif what == "ask":
+                asked += 1
+                references = tuple(Reference(CT, one) for one in INSTANCES)
+                request = CommitmentRequest(f"2.25.{asked}", references)
+                came = 0.0 if value else time.time()  # the time to wait may be over already
+                transactions.begin(Transaction(request, "CT1", "CTGATE", "dicom", came), claim_seconds=0)
+            elif what == "reap":
+                spool._upkeep.reap()
+            elif what == "restart":
+                spool.close()
+                spool = open_spool(Path(folder), history_seconds=86400)
+                transactions, deciding = committing()
+            for one in transactions.all() if what in ("look", "ask") else ():
+                if one.transaction.report is not None:
+                    continue
+                deciding._decide(one, now.storage_commitment)
+                report = one.transaction.report
+                if report is not None:
+                    there = {uid for uid, (_, state) in newest.items() if state is HERE}
+                    promised = {reference.sop_instance_uid for reference in report.committed}
+                    assert promised == there & set(INSTANCES)
+                    named = [*report.committed, *(reference for reference, _ in report.failed)]
+                    assert sorted(named) == sorted(one.transaction.request.references), "all are named, once each"
+        spool.close()
