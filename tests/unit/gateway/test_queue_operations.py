@@ -153,6 +153,7 @@ def over_http(queue: Queue, token_file: Path, use: Callable[[Post], Awaitable[No
             Measures(),
             list,
             lambda: None,
+            lambda: None,
         )
         port = await server.start("127.0.0.1", 0, health=False, api=True)
         headers = {"Authorization": f"Bearer {TOKEN}"}

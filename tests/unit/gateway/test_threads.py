@@ -158,6 +158,7 @@ def test_questions_to_the_ledger_do_not_pile_up(tmp_path: Path) -> None:
                 Measures(),
                 list,
                 lambda: None,
+                lambda: None,
             )
             port = await server.start("127.0.0.1", 0, health=False, api=True)
             headers = {"Authorization": f"Bearer {TOKEN}"}
