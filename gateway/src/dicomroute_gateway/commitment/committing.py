@@ -153,13 +153,13 @@ class Committing:
     def _known(self, uids: Iterable[str]) -> dict[str, Known]:
         """Return the newest version of instances: of the spool, and where it has none any more, of the history."""
         wanted = set(uids)
-        found = {
-            uid: Known(entry.received, entry.deliveries, entry.hold)
-            for uid, entry in self._spool.newest(wanted).items()
-        }
-        # After the spool: what left it meanwhile is in the history by now.
-        for uid, record in self._spool.history.newest(wanted - found.keys()).items():
-            found[uid] = Known(record.received, {delivery.destination: delivery for delivery in record.deliveries})
+        entries = self._spool.newest(wanted)
+        found = {uid: Known(entry.received, entry.deliveries, entry.hold) for uid, entry in entries.items()}
+        # After the spool: what left it meanwhile is in the history, and so may be a later version than one that stays.
+        overtaken = {uid for uid, entry in entries.items() if entry.received.superseded}
+        for uid, record in self._spool.history.newest((wanted - found.keys()) | overtaken).items():
+            if uid not in found or found[uid].received.id < record.received.id:
+                found[uid] = Known(record.received, {delivery.destination: delivery for delivery in record.deliveries})
         return found
 
     # -- reporting -------------------------------------------------------------------------------------------

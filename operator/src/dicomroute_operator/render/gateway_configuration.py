@@ -206,8 +206,12 @@ def _storage_commitment(inputs: RouteInputs) -> dict[str, Any]:
     }
 
 
+_NOT_CALLED = ("kind", "name", "connectionTestSeconds")
+"""What is said of a node as a destination, and is of no use for reporting to it."""
+
+
 def _requestor(node: DicomNode, host: str) -> dict[str, Any]:
-    called = {name: value for name, value in dicom_node(node, host).items() if name not in ("kind", "name")}
+    called = {name: value for name, value in dicom_node(node, host).items() if name not in _NOT_CALLED}
     return {"node": node.metadata.name, "callingAETitles": node.spec.callers, **called}
 
 
