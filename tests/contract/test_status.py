@@ -52,7 +52,7 @@ ANSWERS: dict[str, calls.Call[Any]] = {
     "ledger": calls.ledger(),
     "report": calls.report(),
     "refused": calls.refused(),
-    "probe": calls.test("CloudTarget", "archive"),
+    "probe": calls.probe("CloudTarget", "archive"),
     "change": calls.change(calls.Operation.RETRY, {}),
 }
 POD: dict[str, Any] = {"metadata": {"name": "ct-to-cloud-gw-0"}, "status": {}}

@@ -17,7 +17,7 @@ from corpus import FILES
 from fastapi.routing import APIRoute
 from manifests import Json
 from playwright.sync_api import Browser, expect
-from routes import local_node, local_route, to
+from routes import PACS, local_node, local_route, pacs, to
 from running import Running, echoscu, storescu
 
 from dicomroute_client.asynchronous import Gateway
@@ -29,7 +29,8 @@ NOWHERE = "http://127.0.0.1:9/dicom-web"
 CT, MR = FILES / "CT_small.dcm", FILES / "MR_small.dcm"
 STUDY = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
 ONLY_CT = [
-    {"name": "ct", "when": 'instance.Modality == "CT"', "destinations": [{"kind": "CloudTarget", "name": "archive"}]}
+    {"name": "ct", "when": 'instance.Modality == "CT"', "destinations": [{"kind": "CloudTarget", "name": "archive"}]},
+    {"name": "us", "when": 'instance.Modality == "US"', "destinations": [PACS]},
 ]
 ROUTE = "/routes/default/ct-to-cloud"
 PAGES = ["/", ROUTE, f"{ROUTE}/queue", f"{ROUTE}/queue?state=Held", f"{ROUTE}/queue/drop?state=Held"]
@@ -40,7 +41,8 @@ PAGES += [
     f"{ROUTE}/gateways/127.0.0.1/instances/1",
     "/studies",
 ]
-PAGES += ["/studies?calling=CT1", f"/studies/{STUDY}", "/nodes", "/targets", "/targets/default/archive", "/nothing"]
+PAGES += ["/studies?calling=CT1", f"/studies/{STUDY}", "/nodes", "/nodes/default/pacs", "/nodes/default/ct-1"]
+PAGES += ["/targets", "/targets/default/archive", "/nothing"]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ class Here:
 
     def __init__(self, folder: Path) -> None:
         retry = {"initialBackoffSeconds": 60, "maxBackoffSeconds": 60}
-        documents = [local_node(), to(NOWHERE), local_route(rules=ONLY_CT, retry=retry)]
+        documents = [local_node(), pacs(9), to(NOWHERE), local_route(rules=ONLY_CT, retry=retry)]
         self.running = Running(folder, documents, options=["--console", "--console-port", "0"])
         said = json.loads((folder / "ready.json").read_text())["console"]
         self.url, self.token_file = said["url"], Path(said["tokenFile"])
@@ -149,6 +151,16 @@ def test_a_target_is_tested_by_the_gateway_that_uses_it(window: Watched) -> None
     steps = window.page.get_by_role("region", name="Steps of the test")
     expect(steps.get_by_role("row", name=re.compile("TCP.*Failed"))).to_be_visible()
     expect(steps.get_by_role("row", name=re.compile("Query.*NotTried"))).to_be_visible()
+
+
+def test_a_node_is_tested_with_a_title_of_ones_choice(window: Watched, here: Here) -> None:
+    window.open("/nodes/default/pacs")
+    window.page.get_by_label("Calling AE title").fill("NOBODY")
+    window.page.get_by_role("button", name="Test now").click()
+    steps = window.page.get_by_role("region", name="Steps of the test")
+    expect(steps.get_by_role("row", name=re.compile("TCP.*Failed"))).to_be_visible()
+    line = [one for one in audit_lines(here.running.process.output) if one["action"] == "test"][-1]
+    assert (line["object"], line["calling_ae_title"]) == ("default/pacs", "NOBODY")
 
 
 def test_a_file_of_ones_own_is_explained_and_kept_nowhere(window: Watched, here: Here) -> None:
@@ -257,6 +269,7 @@ def test_every_route_of_the_application_asks_who_and_whether() -> None:
     app = application(Nobody(), Settings(frozenset({"127.0.0.1"}), is_local=True))
     open_to_all = {"/healthz", "/sign-in", "/sign-out"}
     values = {"namespace": "n", "name": "r", "host": "127.0.0.1", "instance": "1", "uid": "1.2"}
+    seen = {f"/{one}/{{namespace}}/{{name}}" for one in ("routes", "nodes", "targets")}
     theirs = {"/", "/studies", "/studies/{uid}", "/nodes", "/targets"}  # what the source does not show is not there
     walked = 0
     with served(app) as url:
@@ -269,9 +282,9 @@ def test_every_route_of_the_application_asks_who_and_whether() -> None:
                 unknown = ask(url, path, method=method, Sec_Fetch_Site="same-origin")
                 assert (route.path, unknown.code) == (route.path, 303)
                 known = ask(url, path, method=method, Authorization="Bearer x")
-                shown = 404 if route.path in ("/routes/{namespace}/{name}", "/targets/{namespace}/{name}") else 403
+                shown = 404 if route.path in seen else 403
                 assert (route.path, known.code) == (route.path, 200 if route.path in theirs else shown)
-    assert walked >= 19
+    assert walked >= 21
 
 
 def _routes(app: Any) -> list[APIRoute]:

@@ -121,7 +121,7 @@ def _by_gateways(
     for route in _routes(get(command, "dicomroutes.dicomroute.dev") or {}, kind, name):
         try:
             client = AdminClient.of_route(route, namespace, context)
-            answer = client.ask(calls.test_as(kind, name, calling))
+            answer = client.ask(calls.probe(kind, name, calling))
             tested = Tested(kind, shown, f"the gateway of route {route}", answer.document, answer.data)
             return command, found, tested
         except Failure as failure:  # another route's gateway may answer

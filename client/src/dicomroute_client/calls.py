@@ -146,11 +146,11 @@ def refused() -> Call[RefusedDocument]:
     return Call(RefusedDocument, "/api/v1/refused")
 
 
-def test(kind: str, name: str) -> Call[ProbeDocument]:
-    """Ask for a probe of a destination, now."""
-    return Call(
-        ProbeDocument, f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}", body={}, patience_seconds=60
-    )
+def probe(kind: str, name: str, calling_ae_title: str = "") -> Call[ProbeDocument]:
+    """Ask for a probe of a destination, now; of a node with another calling AE title than deliveries have, if named."""
+    path = f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}"
+    query = {"callingAETitle": calling_ae_title or None}
+    return Call(ProbeDocument, path, query, body={}, patience_seconds=60)
 
 
 def explain(
@@ -159,12 +159,6 @@ def explain(
     """Ask what would become of a DICOM file (PS3.10) that this caller would send. Nothing is kept of it."""
     query = {"calling": calling, "called": called, "address": address}
     return Call(ExplanationDocument, "/api/v1/explain", query, content=content, patience_seconds=60)
-
-
-def test_as(kind: str, name: str, calling_ae_title: str) -> Call[ProbeDocument]:
-    """Ask for a probe of a node, now, with another calling AE title than deliveries have; "" for that of deliveries."""
-    query = f"?callingAETitle={quote(calling_ae_title, safe='')}" if calling_ae_title else ""
-    return Call(ProbeDocument, f"/api/v1/test/{quote(kind, safe='')}/{quote(name, safe='')}{query}", body={})
 
 
 def headers(call: Call[Any], token: str, actor: str) -> dict[str, str]:

@@ -92,7 +92,7 @@ def node(
             raise Failure("with -f this machine tests: leave --admin and --route out", 2)
         client = client_of(admin, token_file, state, route, namespace, context)
         by = f"the gateway of route {route}" if route is not None else f"the gateway at {admin}"
-        answer = client.ask(calls.test_as("DicomNode", name, calling))
+        answer = client.ask(calls.probe("DicomNode", name, calling))
         tested = Tested("DicomNode", name, by, answer.document, answer.data)
     elif filename:
         tested = node_by_manifests(name, namespace, filename, calling)

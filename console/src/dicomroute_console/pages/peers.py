@@ -1,8 +1,9 @@
-"""Nodes and targets: how they are, which routes use them, and a test of a target by a gateway that uses it."""
+"""Nodes and targets: how they are, which routes use them, and a test of each by a gateway that delivers to it."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 
 from dicomroute_client import calls
 from dicomroute_client.documents.status import ProbeDocument
@@ -14,6 +15,20 @@ from .asking import Me, Said, ask_route, console_of, needs
 from .rendering import page
 
 router = APIRouter()
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of destination: where it is found, the right to test one, and its page."""
+
+    kind: str
+    plural: str
+    right: Right
+    template: str
+
+
+_NODE: Final = _Kind("DicomNode", NODES, Right.TEST_NODE, "node.html")
+_TARGET: Final = _Kind("CloudTarget", TARGETS, Right.TEST_TARGET, "target.html")
 
 
 @router.get("/nodes")
@@ -30,37 +45,64 @@ async def targets(request: Request, me: Me) -> Response:
     return page(request, "targets.html", me, rows=[model.target(one) for one in resources])
 
 
+@router.get("/nodes/{namespace}/{name}")
+async def node(request: Request, namespace: str, name: str, me: Me) -> Response:
+    """Show a node, and which routes deliver to it."""
+    return await _show(request, me, _NODE, namespace, name)
+
+
 @router.get("/targets/{namespace}/{name}")
 async def target(request: Request, namespace: str, name: str, me: Me) -> Response:
     """Show a target, and which routes deliver to it."""
-    console = console_of(request)
-    resource = await console.source.resource(me, TARGETS, namespace, name)
-    may = await console.source.may(me, Right.TEST_TARGET, namespace, name)
-    used = await _routes_to(request, me, namespace, name)
-    return page(request, "target.html", me, one=model.target(resource), used_by=used, may_test=may, probe=None, by="")
+    return await _show(request, me, _TARGET, namespace, name)
+
+
+@router.post("/nodes/{namespace}/{name}/test", dependencies=[Depends(needs(Right.TEST_NODE))])
+async def probe_node(
+    request: Request, namespace: str, name: str, me: Me, calling: Annotated[str, Form(max_length=16)] = ""
+) -> Response:
+    """Let a gateway that delivers to a node test it now by C-ECHO, with a calling AE title of one's choice."""
+    return await _test(request, me, _NODE, namespace, name, calling.strip())
 
 
 @router.post("/targets/{namespace}/{name}/test", dependencies=[Depends(needs(Right.TEST_TARGET))])
-async def test(request: Request, namespace: str, name: str, me: Me) -> Response:
+async def probe_target(request: Request, namespace: str, name: str, me: Me) -> Response:
     """Let a gateway that delivers to a target test it now: name, TCP, TLS, credential, query."""
+    return await _test(request, me, _TARGET, namespace, name)
+
+
+async def _show(request: Request, me: Me, kind: _Kind, namespace: str, name: str) -> Response:
     console = console_of(request)
-    resource = await console.source.resource(me, TARGETS, namespace, name)
-    used = await _routes_to(request, me, namespace, name)
+    resource = await console.source.resource(me, kind.plural, namespace, name)
+    may = await console.source.may(me, kind.right, namespace, name)
+    used = await _routes_to(request, me, kind, namespace, name)
+    return page(request, kind.template, me, one=_row(kind, resource), used_by=used, may_test=may, probe=None, by="")
+
+
+async def _test(request: Request, me: Me, kind: _Kind, namespace: str, name: str, calling: str = "") -> Response:
+    console = console_of(request)
+    resource = await console.source.resource(me, kind.plural, namespace, name)
+    used = await _routes_to(request, me, kind, namespace, name)
     if not used:
-        raise NotFound(f"no route delivers to {namespace}/{name}, so no gateway has its credential: name it in a rule")
-    probe, by = await _probe(request, me, namespace, name, used)
-    audit.done(me, "target.test", target=f"{namespace}/{name}", by_route=by)
-    return page(request, "target.html", me, one=model.target(resource), used_by=used, may_test=True, probe=probe, by=by)
+        raise NotFound(f"no route delivers to {namespace}/{name}, so no gateway tests it: name it in a rule")
+    probe, by = await _probe(request, me, namespace, used, calls.probe(kind.kind, name, calling))
+    audit.done(me, "test", kind=kind.kind, object=f"{namespace}/{name}", by_route=by, calling_ae_title=calling)
+    one = _row(kind, resource)
+    return page(request, kind.template, me, one=one, used_by=used, may_test=True, probe=probe, by=by)
 
 
-async def _probe(request: Request, me: Me, namespace: str, name: str, routes: list[str]) -> tuple[ProbeDocument, str]:
+def _row(kind: _Kind, resource: Any) -> model.NodeRow | model.TargetRow:
+    return model.node(resource) if kind is _NODE else model.target(resource)
+
+
+async def _probe(
+    request: Request, me: Me, namespace: str, routes: list[str], call: calls.Call[ProbeDocument]
+) -> tuple[ProbeDocument, str]:
     """Return what the first gateway finds that answers, and of which route it is. Raises OutOfReach."""
     problems = []
     for route in routes:
         try:
-            answers: list[Said[ProbeDocument]] = await ask_route(
-                console_of(request), me, namespace, route, calls.test("CloudTarget", name)
-            )
+            answers: list[Said[ProbeDocument]] = await ask_route(console_of(request), me, namespace, route, call)
         except (NotAllowed, NotFound, OutOfReach) as error:
             problems.append(f"route {route}: {error}")
             continue
@@ -71,19 +113,19 @@ async def _probe(request: Request, me: Me, namespace: str, name: str, routes: li
     raise OutOfReach("; ".join(problems))
 
 
-async def _routes_to(request: Request, me: Me, namespace: str, target: str) -> list[str]:
-    """Return the routes of a namespace that deliver to a target."""
+async def _routes_to(request: Request, me: Me, kind: _Kind, namespace: str, name: str) -> list[str]:
+    """Return the routes of a namespace whose rules name a destination."""
     resources = await console_of(request).source.resources(me, ROUTES)
     return [
         one["metadata"]["name"]
         for one in resources
-        if one["metadata"]["namespace"] == namespace and _delivers_to(one["spec"], target)
+        if one["metadata"]["namespace"] == namespace and _delivers_to(one["spec"], kind.kind, name)
     ]
 
 
-def _delivers_to(spec: Any, target: str) -> bool:
+def _delivers_to(spec: Any, kind: str, name: str) -> bool:
     return any(
-        (one["kind"], one["name"]) == ("CloudTarget", target)
-        for rule in spec.get("rules", [])
-        for one in rule.get("destinations", [])
+        (one["kind"], one["name"]) == (kind, name)
+        for rule in spec.get("rules") or []
+        for one in rule.get("destinations") or []
     )

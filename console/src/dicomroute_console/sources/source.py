@@ -49,6 +49,7 @@ class Right(Enum):
     EXPLAIN = ("create", ROUTES, "explain")
     SEE_STUDIES = ("get", ROUTES, "studies")
     TEST_TARGET = ("create", TARGETS, "test")
+    TEST_NODE = ("create", NODES, "test")
 
     @property
     def sentence(self) -> str:
