@@ -106,7 +106,7 @@ DEFECTS: dict[str, Defect] = {
             (0x00081080, "LO", b"Qzxback", 4),
             (0x00080090, "PN", b"Qzxback^Anna", 0),
             (0x00080090, "PN", "Qzxbackäß^Anna".encode("latin-1"), 0),
-            (0x00080090, "PN", "Qzxback山田".encode(), 1),
+            (0x00280A04, "OB", "Qzxback山田".encode(), 1),
             (0x00080050, "SH", b"qzxback", 0),
             (0x00081155, "UI", f"{ROOT}77".encode(), 1),
             (0x00104000, "LT", b"he said\r\nQZXBACK", 0),
