@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_context
 
 CT: Final = "1.2.840.10008.5.1.4.1.1.2"
@@ -39,6 +40,8 @@ class Scanner:
         self.answer: Callable[[int], int] = lambda number: 0
         """The status that answers the report of that number, from 1 on."""
         self._mutex = threading.Lock()
+        self._sent = 0
+        """How many P-DATA-TF PDUs have been sent on own associations."""
         self._ae = AE(ae_title="CT1")
         self._ae.require_called_aet = True
         self._ae.add_supported_context(PUSH_MODEL, SYNTAXES, scu_role=False, scp_role=True)
@@ -54,7 +57,7 @@ class Scanner:
         """Return an association with the gateway, for commitment and these SOP classes."""
         caller = AE(ae_title="CT1")
         proposed = [build_context(one, SYNTAXES) for one in (PUSH_MODEL, *contexts)]
-        handlers = [(evt.EVT_N_EVENT_REPORT, self._take_on_own)]
+        handlers = [(evt.EVT_N_EVENT_REPORT, self._take_on_own), (evt.EVT_PDU_SENT, self._count)]
         association = caller.associate(
             "127.0.0.1", self._gateway_port, contexts=proposed, ae_title="CTGATE", evt_handlers=handlers
         )
@@ -82,8 +85,9 @@ class Scanner:
             items.append(item)
         information.ReferencedSOPSequence = DicomSequence(items)
         status, _ = own.send_n_action(information, 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
-        ends = time.monotonic() + stays
-        while time.monotonic() < ends and not self.report_on(transaction):
+        ends, sent = time.monotonic() + stays, self._sent
+        # Until the report is answered, too: pynetdicom cannot release before.
+        while time.monotonic() < ends and not (self.report_on(transaction) and self._sent > sent):
             time.sleep(0.05)
         if association is None:
             own.release()
@@ -103,6 +107,9 @@ class Scanner:
         """Return the last report on a transaction."""
         with self._mutex:
             return next((one for one in reversed(self.reports) if one.transaction_uid == transaction_uid), None)
+
+    def _count(self, event: Any) -> None:
+        self._sent += isinstance(event.pdu, P_DATA_TF)
 
     def _take_on_own(self, event: Any) -> tuple[int, None]:
         return self._take(event, on_own=True)
