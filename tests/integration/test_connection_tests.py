@@ -165,7 +165,9 @@ def test_every_reason_of_tls_from_its_cause(site: Site, tmp_path: Path) -> None:
     probed = site.test(good)
     assert said(probed) == "True/Reachable"
     assert set(results(probed).values()) == {"Passed"}
-    late = site.test(good, shows=False)
+    # TLS 1.3 tells after the handshake, and its alert is lost where what we sent meanwhile resets the connection.
+    tries = (site.test(good, shows=False) for _ in range(20))
+    late = next(one for one in tries if said(one) != "False/ConnectionLost")
     assert said(late) == "False/TLSClientCertificateRequired"
     assert (results(late)["TLS"], results(late)["Association"]) == ("Failed", "NotTried")
     others = Authority(tmp_path / "others", "others")
@@ -317,7 +319,7 @@ def test_the_command_line_tests_a_node_of_manifests(site: Site, tmp_path: Path) 
 
 def test_the_command_line_has_a_gateway_test_a_node(run: Callable[..., Running], tmp_path: Path) -> None:
     peer = StoreSCP(tmp_path / "kept", "--fork")
-    running = run(local_node(), pacs(peer.port), to_pacs())
+    running = run(local_node(), pacs(peer.port, connectionTestSeconds=300), to_pacs())
     words = ("test", "node", "pacs", "--admin", running.admin, "--state", running.state)
     good = cli(*words)
     assert good.returncode == 0, good.stdout + good.stderr

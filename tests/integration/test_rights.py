@@ -376,13 +376,18 @@ def reading(*names: str) -> Json:
     return {"apiGroups": [""], "resources": ["secrets"], "resourceNames": list(names), "verbs": ["get"]}
 
 
+CONFIG_MAPS_ALONE = ("allowedTokensRef",)
+"""References to what is no secret."""
+
+
 def secret_paths() -> dict[str, list[str]]:
     """Return where the kinds name Secrets whose content a gateway uses, by plural, as the CRDs have it."""
     found: dict[str, list[str]] = {}
 
     def walk(schema: Json, path: str, plural: str) -> None:
         for name, inner in schema.get("properties", {}).items():
-            if name.endswith("Ref") and "name" in inner.get("properties", {}):
+            is_secret = name not in CONFIG_MAPS_ALONE
+            if name.endswith("Ref") and "name" in inner.get("properties", {}) and is_secret:
                 found.setdefault(plural, []).append(f"{path}.{name}".removeprefix("."))
             walk(inner.get("items", inner), f"{path}.{name}", plural)
 

@@ -31,6 +31,7 @@ def gateway_exposition(folder: Path, lone: Callable[..., LoneGateway]) -> str:
     node = ScriptedSCP(lambda acceptor: acceptor.accept().serve())
     documents = cloud_route("http://127.0.0.1:9/dicom-web", port=node.port)
     documents[-1]["spec"]["rules"].append({"name": "nothing", "when": "false", "destinations": [PACS]})
+    next(one for one in documents if one["metadata"]["name"] == "pacs")["spec"]["connectionTestSeconds"] = 5
     gateway = lone(folder, documents)
     client = Client(gateway.port, models=(MODELS["S"], MOVE["S"]))
     assert find(client.association, identifier("STUDY", StudyInstanceUID=""))[0] == [0xC000]

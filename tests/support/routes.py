@@ -19,8 +19,9 @@ def to(url: str, **spec: Any) -> Json:
 
 
 def pacs(port: int, **spec: Any) -> Json:
-    """Return a node on this machine that is called."""
-    return changed(node(aeTitle="PACS", host="127.0.0.1", port=port, **spec), "metadata", {"name": "pacs"})
+    """Return a node on this machine that is called; for deliveries alone, where nothing is said of tests."""
+    settings = {"connectionTestSeconds": 0, **spec}
+    return changed(node(aeTitle="PACS", host="127.0.0.1", port=port, **settings), "metadata", {"name": "pacs"})
 
 
 def targets(**urls: str) -> list[Json]:
