@@ -43,7 +43,7 @@ def test_the_rights_of_the_operator_are_those_that_it_uses(
         namespace.wait_condition("ResolvedRefs", "True")
     events = audited()
     refused = [one["responseStatus"]["message"] for one in events if one["responseStatus"]["code"] == 403]
-    # Not for want of a right: a namespace that goes, and a class that does not grow claims, which other tests are about.
+    # Not for want of a right: a namespace that goes, and a class whose claims do not grow, as other tests have it.
     of_the_cluster = ("because it is being terminated", "only dynamically provisioned pvc can be resized")
     assert [message for message in refused if not any(one in message for one in of_the_cluster)] == []
     used = set()
