@@ -13,6 +13,7 @@ from prometheus_client import generate_latest
 from querying import MODELS, find
 from retrieving import MOVE, Client, cloud_route, identifier
 from routes import PACS
+from scanner import Scanner
 from scripted_scp import ScriptedSCP
 
 from dicomroute_operator.handlers.health import Vitals, metrics_registry
@@ -32,7 +33,11 @@ def gateway_exposition(folder: Path, lone: Callable[..., LoneGateway]) -> str:
     documents = cloud_route("http://127.0.0.1:9/dicom-web", port=node.port)
     documents[-1]["spec"]["rules"].append({"name": "nothing", "when": "false", "destinations": [PACS]})
     next(one for one in documents if one["metadata"]["name"] == "pacs")["spec"]["connectionTestSeconds"] = 5
+    documents[-1]["spec"]["storageCommitment"] = {"listeners": ["dicom"]}
     gateway = lone(folder, documents)
+    scanner = Scanner(gateway.port)
+    scanner.ask(["1.2.3"], stays=20)
+    scanner.close()
     client = Client(gateway.port, models=(MODELS["S"], MOVE["S"]))
     assert find(client.association, identifier("STUDY", StudyInstanceUID=""))[0] == [0xC000]
     assert client.move(identifier("STUDY", StudyInstanceUID="1.2")).statuses[-1] == 0xA701

@@ -164,6 +164,12 @@ def test_a_load_balancer_without_an_address_is_said(
     namespace: Namespace, archive_target: Json, ct: Json, small_route: Callable[..., Json]
 ) -> None:
     namespace.apply(_stranger(type="LoadBalancer", loadBalancerIP="203.0.113.201"))
+
+    def is_taken() -> bool:
+        service = namespace.get("service", "stranger") or {}
+        return bool(service.get("status", {}).get("loadBalancer", {}).get("ingress"))
+
+    namespace.wait(is_taken, "the stranger gets no address")
     taken = changed(small_route(), "spec.gateway.service.loadBalancerIP", "203.0.113.201")
     namespace.apply(ct, archive_target, taken)
     message = namespace.wait_condition("AddressPending", "True", "NoLoadBalancerAddress")["message"]
