@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import yaml
 from audit import ACCOUNT, audited, is_quiet, written_since
-from manifests import Json
+from manifests import Json, profile
 from processes import wait_until
 
 from cluster import OPERATOR_NAMESPACE, Cluster, Namespace
@@ -31,8 +31,10 @@ def test_the_rights_of_the_operator_are_those_that_it_uses(
 ) -> None:
     """Whatever it was refused is a defect, and so is a right that nothing needs."""
     route = small_route()
-    namespace.apply(ct, archive_target, route)
+    namespace.apply(ct, archive_target, route, profile())
     namespace.wait_ready()
+    accepted = lambda: namespace.condition("Accepted", "research", "deidentificationprofile")  # noqa: E731
+    namespace.wait(lambda: accepted().get("status") == "True", "the profile is not accepted")
     route["spec"]["gateway"]["networkPolicy"] = "Disabled"
     namespace.apply(route)
     namespace.wait(lambda: namespace.get("networkpolicy", "ct-to-cloud-gw") is None, "the policy stays")
