@@ -171,7 +171,8 @@ COMPRESSED = {
 def test_a_peer_that_takes_implicit_vr_alone_gets_compressed_images_decompressed(
     tmp_path: Path, lone: Lone, implicit_peer: StoreSCP
 ) -> None:
-    gateway = lone(tmp_path / "gateway", [local_node(), pacs(implicit_peer.port), to_pacs()])
+    retry = {"initialBackoffSeconds": 1, "maxBackoffSeconds": 1, "contentAttempts": 20}
+    gateway = lone(tmp_path / "gateway", [local_node(), pacs(implicit_peer.port), to_pacs(retry=retry)])
     files = make_corpus(tmp_path / "corpus", 2, tuple(COMPRESSED))
     with HealthyClient(gateway.port) as healthy:
         send(gateway.port, files)
