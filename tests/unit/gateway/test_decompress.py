@@ -4,6 +4,8 @@ import io
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from dicomroute_gateway.prepare.decoder_messages import write_message
 from dicomroute_gateway.prepare.decoders import Decoders, bounds
 from dicomroute_gateway.prepare.decompress import DECODED, decompress
 from dicomroute_gateway.prepare.failures import DecoderDied, TranscodingFailed
@@ -242,6 +245,39 @@ def test_a_decoder_that_dies_or_stands_still_is_replaced(decoders: Decoders, mon
             one.decode(source, {}, b"")
         assert time.monotonic() - begin < 5
     assert native(data, source, decoders) == expected
+
+
+def test_a_decoder_outlives_the_thread_that_has_started_it() -> None:
+    """Deliveries have a thread a turn, and decoders are lent from one to the next."""
+    lent, used = Decoders(), list[int]()
+    data, source = of_file(FILES / "MR_small_RLE.dcm")
+
+    def turn() -> None:
+        native(data, source, lent)
+        used.append(lent._idle[0]._process.pid)
+
+    for _ in range(3):
+        thread = threading.Thread(target=turn)
+        thread.start()
+        thread.join()
+        time.sleep(0.1)
+    assert len(set(used)) == 1
+    assert lent._idle[0].is_running
+    lent.end_idle()
+
+
+def test_a_decoder_ends_by_itself_when_a_frame_takes_too_long() -> None:
+    """As it is needed where the gateway was killed, which would have ended it."""
+    hangs = (
+        "import sys, time; from dicomroute_gateway.prepare import decoder\n"
+        "decoder.decode = lambda head, frame: time.sleep(60)\n"
+        "decoder.main()"
+    )
+    command = [sys.executable, "-c", hangs, str(1 << 30), "1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        write_message(process.stdin, {}, b"")
+        assert process.wait(20) == -signal.SIGALRM
 
 
 def test_a_decoder_has_bounds_and_ends_when_nobody_needs_it() -> None:

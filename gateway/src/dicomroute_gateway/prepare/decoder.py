@@ -1,25 +1,24 @@
 """The process that decodes compressed frames: what a stranger's bytes do to a decoder, they do to it alone.
 
-It answers requests from its standard input. It has bounds on memory, writes no file, and is the first that a system
-without memory ends. It ends with its standard input.
+It answers requests from its standard input. It has bounds on memory, and on the time of a frame; it writes no file, and
+is the first that a system without memory ends. It ends with its standard input: a gateway that was killed leaves none
+behind for longer than one frame may take. (PR_SET_PDEATHSIG would end it with the thread that has started it, while
+others use it.)
 """
 
-import ctypes
 import os
 import resource
 import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import RLELossless
 
 from .decoder_messages import read_message, write_message
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def decode(head: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
@@ -51,7 +50,7 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # decoders print what they think of a frame
         os.dup2(nowhere, descriptor)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it does not outlive the gateway
+    frame_seconds = int(sys.argv[2])
     for what, bound in (
         (resource.RLIMIT_AS, int(sys.argv[1])),
         (resource.RLIMIT_FSIZE, 0),
@@ -61,10 +60,12 @@ def main() -> None:
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     while message := read_message(requests):
+        signal.alarm(frame_seconds)  # whose default is to end the process, whatever a library is about
         try:
             head, body = decode(*message)
         except Exception as error:
             head, body = {"error": f"{type(error).__name__}: {error}"[:500]}, b""
+        signal.alarm(0)
         write_message(answers, head, body)
 
 

@@ -15,6 +15,8 @@ from .failures import DecoderDied, TranscodingFailed
 _CGROUP_MEMORY: Final = Path("/sys/fs/cgroup/memory.max")
 _UNBOUNDED: Final = 1 << 40
 _FRAME_SECONDS: Final = 60.0
+_LATER_SECONDS: Final = 5
+"""How much later a process ends by itself that this one should have ended."""
 _IDLE_SECONDS: Final = 30.0
 
 
@@ -57,7 +59,8 @@ class Decoder:
     """One process. For one thread at a time."""
 
     def __init__(self, process_bytes: int) -> None:
-        command = [sys.executable, "-m", "dicomroute_gateway.prepare.decoder", str(process_bytes)]
+        limits = [str(process_bytes), str(int(_FRAME_SECONDS) + _LATER_SECONDS)]
+        command = [sys.executable, "-m", "dicomroute_gateway.prepare.decoder", *limits]
         # A session of its own: who stops the gateway stops no decoding in its midst.
         self._process = subprocess.Popen(
             command,
