@@ -6,6 +6,7 @@ and a C-MOVE stores it in another; the sub-operations of a C-GET go by the assoc
 
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import Empty
@@ -13,11 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from dicomroute_gateway import audit
 from dicomroute_gateway.catalogue.keys import UNIQUE_KEYS
-from dicomroute_gateway.configuration.model import DicomNodeDestination, QueryClient, QueryRetrieve
+from dicomroute_gateway.configuration.model import DicomNodeDestination, QueryRetrieve
 from dicomroute_gateway.decoded import Element
-from dicomroute_gateway.dimse.admission import find_caller
 from dicomroute_gateway.dimse.command import Status
 from dicomroute_gateway.dimse.failures import SourceFailed
 from dicomroute_gateway.dimse.messages import MoveOriginator
@@ -33,10 +32,11 @@ from .archive import Cancelled, Fetched, NotFetched, Scope
 from .attending import IN_HAND_SECONDS, Attended
 from .forms import Forms, discard, forms
 from .gathering import Gathering
-from .identifier import MAX_IDENTIFIER_BYTES, Identifier, IdentifierInvalid, decode_identifier, encode_identifier
-from .models import GET_MODELS, MOVE_MODELS, keyword_of, level_of
+from .identifier import encode_identifier
+from .models import GET_MODELS, MOVE_MODELS, keyword_of
 from .moving import Moving, Unreachable
 from .producing import Producing
+from .request import Refused, Request
 from .scope import scope_of
 from .tally import Listed, Tally
 
@@ -54,68 +54,27 @@ _MOST_LIST_BYTES: Final = 0xFFFE
 log = structlog.get_logger(__name__)
 
 
-class _Refused(Exception):
-    """A retrieval that is not begun: its final status, and a sentence for the peer."""
-
-    def __init__(self, status: Status, comment: str) -> None:
-        super().__init__(comment)
-        self.status = status
-        self.comment = comment
-
-
-class _Retrieval:
+class _Retrieval(Request):
     """What C-MOVE and C-GET have in common."""
 
-    action = ""
-    models = MOVE_MODELS
-
     def __init__(self, service: "RetrieveService", call: Call) -> None:
+        super().__init__(call)
         self._service = service
-        self._call = call
-        self._data = bytearray()
-        self._client: QueryClient | None = None
-        self._level = ""
-        self._keys: tuple[str, ...] = ()
-        self._asked: tuple[str, ...] = ()
         self._destination = ""
         self._tally = Tally()
 
-    def write(self, data: memoryview) -> None:
-        """Take the next bytes of the identifier; of one that is too long no more than shows that."""
-        if len(self._data) <= MAX_IDENTIFIER_BYTES:
-            self._data += data
-
-    def flush(self) -> None:
-        """Nothing is kept of views."""
-
-    def discard(self) -> None:
-        """Forget it."""
-
-    def answer(self, responder: Responder) -> None:
-        """Make the sub-operations, and tell how they stand and how they ended."""
-        status = "Aborted"
-        try:
-            final = self._final(responder)
-            status = f"{final.status:04X}"
-            responder.respond(final)
-        finally:
-            self._note(status)
-
     def _final(self, responder: Responder) -> Reply:
-        try:
-            settings, scope = self._asked_for()
-        except _Refused as refused:
-            return Reply(refused.status, refused.comment)
-        except IdentifierInvalid as error:
-            return Reply(Status.DATA_SET_MISMATCH, str(error))
+        settings, identifier, level = self._identifier(self._service.settings(self._call.association.listener))
+        unique = set(UNIQUE_KEYS.values())
+        self._keys = tuple(keyword_of(tag) for tag in identifier.keys if tag in unique)
+        model = self.models[self._call.context.abstract_syntax]
+        scope = scope_of(model, level, identifier, is_relational=self._is_relational)
         if not self._service.places.take(settings.max_concurrent.retrievals, _PLACE_SECONDS):
             return Reply(Status.CANNOT_PERFORM, "too many retrievals are under way: ask again")
         folder: Path | None = None
         try:
             folder = self._service.make_folder()
             return self._retrieve(settings, scope, folder, responder)
-        except _Refused as refused:
-            return Reply(refused.status, refused.comment)
         except OSError as error:
             log.error("retrieval.folder_failed", error=str(error))
             return Reply(Status.CANNOT_PERFORM, "the gateway cannot write what it fetches")
@@ -124,35 +83,9 @@ class _Retrieval:
             if folder is not None:
                 self._service.remove_folder(folder)
 
-    def _asked_for(self) -> tuple[QueryRetrieve, Scope]:
-        """Return the settings, and what is to be retrieved. Raises _Refused, IdentifierInvalid."""
-        facts, context = self._call.association, self._call.context
-        settings = self._service.settings(facts.listener)
-        if settings is None:
-            raise _Refused(Status.NOT_AUTHORIZED, "retrievals are not served here")
-        self._client = find_caller(settings.clients, facts.calling_ae_title, facts.address, facts.certificate)
-        if self._client is None:
-            raise _Refused(Status.NOT_AUTHORIZED, "this node is no client of queryRetrieve")
-        if self._call.command.affected_sop_class_uid != context.abstract_syntax:
-            raise _Refused(Status.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not the one of its context")
-        if len(self._data) > MAX_IDENTIFIER_BYTES:
-            raise IdentifierInvalid("the identifier is longer than 4 MiB")
-        default = self._client.default_character_set.encode("ascii", "replace")
-        identifier = decode_identifier(bytes(self._data), context.transfer_syntax, default)
-        self._data.clear()
-        return settings, self._scope(identifier)
-
-    def _scope(self, identifier: Identifier) -> Scope:
-        model = self.models[self._call.context.abstract_syntax]
-        level = level_of(model, identifier)
-        self._level = str(level)
-        unique = set(UNIQUE_KEYS.values())
-        self._keys = tuple(keyword_of(tag) for tag in identifier.keys if tag in unique)
-        is_granted = self._client is not None and self._client.is_relational
-        return scope_of(model, level, identifier, is_relational=is_granted or self._call.extended[:1] == b"\1")
-
+    @abstractmethod
     def _retrieve(self, settings: QueryRetrieve, scope: Scope, folder: Path, responder: Responder) -> Reply:
-        raise NotImplementedError
+        """Make the sub-operations; return the final response. Raises Refused, OSError, and what ends an association."""
 
     def _gathering(self, settings: QueryRetrieve, scope: Scope, attended: Attended) -> Gathering:
         means = self._service.means
@@ -163,15 +96,7 @@ class _Retrieval:
 
     def _ended(self, gathering: Gathering, producing: Producing, attended: Attended, comment: str = "") -> Reply:
         """Return the final response."""
-        for failure in gathering.failures:
-            self._service.means.measures.archive_failed(failure.archive, failure.error.reason)
-            log.warning(
-                "retrieval.archive_failed",
-                archive=failure.archive,
-                reason=failure.error.reason,
-                why=str(failure.error),
-                association=self._call.association.identifier,
-            )
+        self._tell_failures("retrieval.archive_failed", gathering.failures, self._service.means.measures)
         listed = gathering.listed
         if producing.too_many is not None:
             listed, comment = Listed.NOT_KNOWN, str(producing.too_many)
@@ -194,30 +119,12 @@ class _Retrieval:
             data_set = encode_identifier({_FAILED_LIST: Element("UI", tuple(failed))}, syntax)
         return Reply(status, comment if status != Status.SUCCESS else "", data_set, counts=counts)
 
-    def _note(self, status: str) -> None:
-        """Count the retrieval, and write down who asked."""
-        facts, seconds = self._call.association, time.monotonic() - self._call.begun
+    def _note(self, status: str, seconds: float) -> None:
         counts = self._tally.final(with_remaining=False)
         outcomes = {"Completed": counts.completed, "Warning": counts.warning, "Failed": counts.failed}
-        self._service.means.measures.retrieval(facts.listener).answered(self.action, status, seconds, outcomes)
-        audit.record(
-            audit.AuditRecord(
-                action=self.action,
-                who=self._client.node if self._client is not None else "",
-                calling_ae_title=facts.calling_ae_title,
-                called_ae_title=facts.called_ae_title,
-                address=str(facts.address),
-                listener=facts.listener,
-                association=facts.identifier,
-                query_level=self._level,
-                keys=self._keys,
-                count=counts.completed + counts.warning,
-                status=status,
-                asked=self._asked,
-                seconds=round(seconds, 3),
-                destination=self._destination,
-            )
-        )
+        retrievals = self._service.means.measures.retrieval(self._call.association.listener)
+        retrievals.answered(self.action, status, seconds, outcomes)
+        self._record(status, seconds, counts.completed + counts.warning, self._destination)
 
 
 class Move(_Retrieval):
@@ -229,7 +136,7 @@ class Move(_Retrieval):
     def _retrieve(self, settings: QueryRetrieve, scope: Scope, folder: Path, responder: Responder) -> Reply:
         node = self._service.destination(settings, self._call.command.move_destination)
         if node is None:
-            raise _Refused(Status.MOVE_DESTINATION_UNKNOWN, "it is no move destination of this gateway")
+            raise Refused(Status.MOVE_DESTINATION_UNKNOWN, "it is no move destination of this gateway")
         self._destination = node.name
         attended = Attended(responder, self._tally, settings.pending_interval_seconds)
         gathering = self._gathering(settings, scope, attended)
@@ -305,7 +212,7 @@ class Get(_Retrieval):
         gathering = self._gathering(settings, scope, attended)
         takes = responder.takes()
         if not takes:
-            raise _Refused(Status.CANNOT_PERFORM, "no storage context was proposed with the SCP role")
+            raise Refused(Status.CANNOT_PERFORM, "no storage context was proposed with the SCP role")
         means = self._service.means
         made = Forms(means.preparing, means.files, folder)
 

@@ -20,9 +20,8 @@ from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.spool.fetched import FetchedFiles
 
 from .archive import Archive
-from .find import Places
-from .identifier import TRANSFER_SYNTAXES
 from .models import GET_MODELS, MOVE_MODELS
+from .request import Places, offered
 from .retrieval import Get, Move
 
 _EXTENDED: Final = b"\1\0"
@@ -72,9 +71,7 @@ class RetrieveService:
         if settings is None:
             return None
         if uid in GET_MODELS or (uid in MOVE_MODELS and settings.move_destinations):
-            syntax = next((one for one in TRANSFER_SYNTAXES if one in proposal.context.transfer_syntaxes), None)
-            roles = None if proposal.roles is None else (proposal.roles[0], False)
-            return Offer(syntax, roles, _agreed(proposal.extended))
+            return offered(proposal, _EXTENDED)
         is_stored_to = proposal.roles is not None and proposal.roles[1] and not proposal.roles[0]
         if is_stored_to and is_storage_class(uid) and proposal.beside & GET_MODELS.keys():
             # Every instance has an uncompressed form, or no other than its own.
@@ -112,9 +109,3 @@ class RetrieveService:
     def remove_folder(self, folder: Path) -> None:
         """Remove it with all that is left in it. Never raises: what stays goes with the next start."""
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _agreed(proposed: bytes | None) -> bytes | None:
-    if proposed is None:
-        return None
-    return bytes(1 if asked == 1 and done else 0 for asked, done in zip(proposed, _EXTENDED, strict=False))
