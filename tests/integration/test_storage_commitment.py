@@ -90,12 +90,9 @@ def test_nothing_is_promised_before_the_pacs_has_it_and_then_on_a_new_associatio
     assert status == 0
     wait_until(lambda: site.gateway.status()["destinations"][0]["lastError"] is not None, "the PACS is down")
     assert ct.reports == []
-    peer = site.storescp()
-    try:
+    with site.storescp():
         site.gateway.wait_for(owed=0, deliveredTotal=3)
         wait_until(lambda: ct.report_on(transaction) is not None, site.gateway.process.tail, 30)
-    finally:
-        peer.stop()
     report = ct.report_on(transaction)
     assert report is not None
     assert report.reasons == {**dict.fromkeys(uids, 0), "1.2.3.4": 0x0112}
@@ -112,12 +109,9 @@ def test_what_is_there_is_reported_on_the_same_association_while_that_is_idle(
     ct = scanner(site.gateway.port, port=site.scanner_port)
     files = small(tmp_path / "corpus", 2)
     uids = [uid_of(file) for file in files]
-    peer = site.storescp()
-    try:
+    with site.storescp():
         assert dcmsend(site.gateway.port, files) == 0
         site.gateway.wait_for(owed=0, deliveredTotal=2)
-    finally:
-        peer.stop()
     status, transaction = ct.ask(uids, stays=20)
     report = ct.report_on(transaction)
     assert report is not None
@@ -156,12 +150,9 @@ def test_a_report_that_nobody_takes_is_tried_again_over_restarts_and_is_the_same
     asking = scanner(site.gateway.port)  # listens on another port than the manifest says
     files = small(tmp_path / "corpus", 2)
     uids = [uid_of(file) for file in files]
-    peer = site.storescp()
-    try:
+    with site.storescp():
         assert dcmsend(site.gateway.port, files) == 0
         site.gateway.wait_for(owed=0, deliveredTotal=2)
-    finally:
-        peer.stop()
     status, transaction = asking.ask([*uids, "1.2.3.4"])
     assert status == 0
     (file,) = (site.folder / "spool" / "commitments").glob("*.json")
@@ -189,12 +180,9 @@ def test_once_the_request_is_answered_it_is_reported_on_whenever_the_gateway_is_
     assert status == 0
     site.restart()
     assert ct.reports == []
-    peer = site.storescp()
-    try:
+    with site.storescp():
         site.gateway.wait_for(owed=0, deliveredTotal=2)
         wait_until(lambda: ct.report_on(transaction) is not None, site.gateway.process.tail, 30)
-    finally:
-        peer.stop()
     report = ct.report_on(transaction)
     assert report is not None
     assert (report.event_type, report.reasons) == (COMMITTED, dict.fromkeys(uids, 0))
@@ -207,12 +195,9 @@ def test_a_gateway_killed_at_a_step_of_a_transaction_keeps_its_word(
     site = Site(tmp_path / "gateway", lone, sameAssociationSeconds=0)
     files = small(tmp_path / "corpus", 2)
     uids = [uid_of(file) for file in files]
-    peer = site.storescp()
-    try:
+    with site.storescp():
         assert dcmsend(site.gateway.port, files) == 0
         site.gateway.wait_for(owed=0, deliveredTotal=2)
-    finally:
-        peer.stop()
     site.gateway.stop()
     program = [str(Path(__file__).parents[1] / "support" / "killed_committing.py")]
     dying = lone(site.folder, site.documents(), program=program, env={"DICOMROUTE_KILLED_AT": step})
@@ -301,12 +286,9 @@ def test_what_was_delivered_in_another_form_is_never_promised(
     rules = [{"name": "everything", "destinations": [PACS], "transform": transform}]
     site.gateway.reconfigure([*site.documents()[:2], changed(site.documents()[2], "spec.rules", rules)])
     files = small(tmp_path / "corpus", 1)
-    peer = site.storescp()
-    try:
+    with site.storescp():
         assert dcmsend(site.gateway.port, files) == 0
         site.gateway.wait_for(owed=0, deliveredTotal=1)
-    finally:
-        peer.stop()
     _, transaction = ct.ask([uid_of(files[0])], stays=20)
     report = ct.report_on(transaction)
     assert report is not None
@@ -326,10 +308,7 @@ def test_a_real_archive_asks_and_is_told(tmp_path: Path, lone: Lone, any_orthanc
     orthanc.post("/modalities/gateway/store", json.dumps(ids).encode())
     asked = {"DicomInstances": [[CT, uid_of(file)] for file in files], "Timeout": 10}
     transaction = orthanc.post("/modalities/gateway/storage-commitment", json.dumps(asked).encode())["ID"]
-    peer = site.storescp()
-    try:
+    with site.storescp():
         wait_until(lambda: orthanc._get(f"/storage-commitment/{transaction}")["Status"] != "Pending", "no report", 60)
-    finally:
-        peer.stop()
     found = orthanc._get(f"/storage-commitment/{transaction}")
     assert (found["Status"], len(found["Success"]), found["Failures"]) == ("Success", 2, [])

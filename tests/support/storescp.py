@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from corpus import data_set_bytes, uid_of
 from ports import free_port
@@ -33,6 +34,12 @@ class StoreSCP:
         if self._process is not None:
             self._process.stop()
             self._process = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def kill(self) -> None:
         assert self._process is not None

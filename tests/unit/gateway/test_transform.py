@@ -155,7 +155,9 @@ def test_a_change_to_what_is_there_already_is_none() -> None:
     assert transformed(before, change("Replace", "PatientID", "instance.PatientID")) == before
     assert transformed(before, change("Replace", "PatientName", "instance.PatientName")) == before
     there_and_back = (change("Replace", "PatientID", '"x"'), change("Replace", "PatientID", "instance.PatientID"))
-    assert parsed(transformed(before, *there_and_back)).PatientID == "4711"
+    assert transformed(before, *there_and_back) == before
+    added_and_removed = (change("Set", "PatientComments", '"x"'), change("Remove", "PatientComments"))
+    assert transformed(before, *added_and_removed) == before
 
 
 def test_texts_are_written_in_the_character_set_of_the_data_set() -> None:

@@ -14,6 +14,15 @@ Manifests = Annotated[
         "-f", "--filename", help="A manifest, or a folder of manifests. Repeat -f for more.", metavar="FILE|FOLDER"
     ),
 ]
+InPlaceOfCluster = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "-f",
+        "--filename",
+        help="Manifests, in the place of a cluster, with the Secrets that they name. Repeat -f for more.",
+        metavar="FILE|FOLDER",
+    ),
+]
 Output = Annotated[Format, typer.Option("-o", "--output", help="How to print the result.")]
 State = Annotated[Path, typer.Option("--state", help="Folder of what `dicomroute run` keeps.", metavar="FOLDER")]
 DEFAULT_STATE = Path(".dicomroute")
@@ -26,6 +35,9 @@ Route = Annotated[
 ]
 Namespace = Annotated[
     str | None, typer.Option("-n", "--namespace", help="Namespace of the route. Default: that of kubectl's context.")
+]
+ItsNamespace = Annotated[
+    str | None, typer.Option("-n", "--namespace", help="Its namespace. Default: that of kubectl's context.")
 ]
 Context = Annotated[str | None, typer.Option(help="Context of kubectl. Default: the current one.")]
 TokenFile = Annotated[

@@ -1,6 +1,5 @@
 """`dicomroute test`: is the other side reachable, does it know us, does it speak DICOM?"""
 
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -16,7 +15,18 @@ from dicomroute_cli.output import Failure, Format, print_data, print_table
 from dicomroute_client import calls
 from dicomroute_client.documents.status import StepDocument
 
-from .options import DEFAULT_STATE, Admin, Context, Output, Route, State, TokenFile, client_of
+from .options import (
+    DEFAULT_STATE,
+    Admin,
+    Context,
+    InPlaceOfCluster,
+    ItsNamespace,
+    Output,
+    Route,
+    State,
+    TokenFile,
+    client_of,
+)
 
 _CONDITIONS: Final = {"CloudTarget": ("Reachable", "Authenticated", "Ready"), "DicomNode": ("Reachable",)}
 
@@ -31,19 +41,9 @@ def _test() -> None:
 @test.command()
 def target(
     name: Annotated[str, typer.Argument(help="Name of the CloudTarget.")],
-    namespace: Annotated[
-        str | None, typer.Option("-n", "--namespace", help="Its namespace. Default: that of kubectl's context.")
-    ] = None,
+    namespace: ItsNamespace = None,
     context: Context = None,
-    filename: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "-f",
-            "--filename",
-            help="Manifests, in the place of a cluster: the target and its Secrets. Repeat -f for more.",
-            metavar="FILE|FOLDER",
-        ),
-    ] = None,
+    filename: InPlaceOfCluster = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Test a CloudTarget: its name, TCP, TLS, the credential, and an authenticated query (QIDO-RS).
@@ -62,19 +62,9 @@ def node(
     calling: Annotated[
         str, typer.Option(help="AE title to call with. Default: that of the route that delivers to it.", metavar="AE")
     ] = "",
-    namespace: Annotated[
-        str | None, typer.Option("-n", "--namespace", help="Its namespace. Default: that of kubectl's context.")
-    ] = None,
+    namespace: ItsNamespace = None,
     context: Context = None,
-    filename: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "-f",
-            "--filename",
-            help="Manifests, in the place of a cluster: the node, its route and its certificates. Repeat -f for more.",
-            metavar="FILE|FOLDER",
-        ),
-    ] = None,
+    filename: InPlaceOfCluster = None,
     admin: Admin = None,
     route: Route = None,
     token_file: TokenFile = None,

@@ -32,6 +32,15 @@ class TransportFailed(Exception):
         """Whether the destination had begun to take what the request carries."""
 
 
+class AnswerFailed(Exception):
+    """The server answered, and not with what was asked for; `reason` is a word for why, `status` the HTTP status."""
+
+    def __init__(self, reason: str, status: int, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = status
+
+
 # OpenSSL's X509_V_ERR_…
 _NOT_YET_VALID: Final = 9
 _EXPIRED: Final = 10

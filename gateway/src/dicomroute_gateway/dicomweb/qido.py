@@ -17,6 +17,7 @@ from dicomroute_gateway.decoded import Attributes, Element
 from . import json_model, resources
 from .client import Client, Response, TransportFailed
 from .endpoint import Endpoint
+from .faults import AnswerFailed
 from .retry_after import retry_after_seconds
 from .searchable import SEARCHING, Resource, Search, parameters, path
 
@@ -41,13 +42,8 @@ class Origin(Endpoint, Protocol):
         """The data partition of an Azure DICOM service, "" where it has none."""
 
 
-class SearchFailed(Exception):
-    """The server answered, and not with a page; `reason` is a word for why, `status` the HTTP status."""
-
-    def __init__(self, reason: str, status: int, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.status = status
+class SearchFailed(AnswerFailed):
+    """A search was not answered with a page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from dicomroute_gateway.spool.part10 import FileMeta, file_meta
 
 from .client import Client, Response
 from .endpoint import Endpoint
-from .faults import TransportFailed
+from .faults import AnswerFailed, TransportFailed
 from .parts import BadMultipart, Bytes, Parts, boundary_of
 from .retry_after import retry_after_seconds
 
@@ -53,13 +53,8 @@ class Part:
     file: StoredFile
 
 
-class RetrievalFailed(Exception):
-    """The server answered, and not, or not only, with whole instances; `status` is the HTTP status."""
-
-    def __init__(self, reason: str, status: int, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.status = status
+class RetrievalFailed(AnswerFailed):
+    """A retrieval was not answered, or not only, with whole instances."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dicomroute_gateway.configuration.recipe import ChangeKind
 from dicomroute_gateway.rules.paths import AttributePath, Step
 
 from .elements import Encoding
-from .failures import TranscodingFailed
+from .failures import TranscodingFailed, TreatmentFailed
 
 _CHARACTER_SET: Final = 0x00080005
 
@@ -45,7 +45,9 @@ def changed_in_items(element: bytes, encoding: Encoding, change: ItemChange) -> 
         written = DicomBytesIO()
         written.is_little_endian, written.is_implicit_VR = True, not encoding.is_explicit
         write_dataset(written, holder)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, NotImplementedError) as error:
+    except TreatmentFailed:
+        raise
+    except Exception as error:  # the library raises whatever a stranger's bytes make of it
         raise TranscodingFailed(f"a sequence cannot be read: {type(error).__name__}") from error
     return bytes(written.getvalue())
 

@@ -143,7 +143,9 @@ class _Changing:
 
     def _put(self, change: CompiledChange, tag: int, now: bytes) -> None:
         """Let an element be written so; one that is as it was is not changed."""
-        if now == (self._now(tag) or b""):
+        if now == (self._original(tag) if tag in self._by_tag else b""):
+            self.changes.pop(tag, None)
+            self._recorded.discard(tag)
             return
         self.changes[tag] = now
         if change.record and tag in self._by_tag:

@@ -31,13 +31,7 @@ def defect(files: Files) -> str:
 def _defect_of_files(files: Files) -> str:
     for name in (_TEST, _NEW):
         files.remove(name)
-    descriptor = files.create(_NEW)
-    try:
-        files.write(descriptor, [_CONTENT])
-        files.sync(descriptor)
-    finally:
-        files.close(descriptor)
-    files.rename(_NEW, _TEST)
+    files.put(_TEST, _CONTENT)
     try:
         files.close(files.create(_TEST))
     except FileExistsError:
