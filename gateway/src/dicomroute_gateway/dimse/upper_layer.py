@@ -154,17 +154,20 @@ class UpperLayer:
 
     def _last_words(self, gone: PeerGone) -> RequestorFailure:
         """Return why the connection is gone: what was received before its end may say it."""
-        if gone.reason:
-            self.close()
-            return NotConnected(gone.reason, str(gone))
+        last = gone
         try:
-            self.receive(time.monotonic())
+            if not gone.reason:
+                self.receive(time.monotonic())
         except RequestorFailure as failure:
             return failure
-        except (PeerGone, PeerStalled, ProtocolViolation):
+        except PeerGone as error:  # of TLS 1.3, which tells behind the handshake that it wants a certificate
+            last = error
+        except (PeerStalled, ProtocolViolation):
             pass
         finally:
             self.close()
+        if last.reason:
+            return NotConnected(last.reason, str(last))
         return Interrupted() if self._is_interrupted else ConnectionLost(self.during)
 
     def _read(self, deadline: float) -> tuple[int, bytes]:
