@@ -23,8 +23,17 @@ from dicomroute_gateway.spool.views import Drop
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 ARCHIVE = "CloudTarget/archive"
-TODAY = datetime.now(UTC).date()
 GOLDEN = (Path(__file__).parents[2] / "golden/full/configuration.json").read_text()
+
+
+@pytest.fixture
+def today() -> date:
+    """A day that does not end during a test."""
+    now = datetime.now(UTC)
+    left = (now.replace(hour=0, minute=0, second=0) + timedelta(days=1) - now).total_seconds()
+    if left < 20:
+        time.sleep(left)
+    return datetime.now(UTC).date()
 
 
 @pytest.fixture
@@ -70,7 +79,7 @@ def at_noon(day: date) -> float:
     return datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp()
 
 
-def test_every_moment_of_an_instance_is_known(spool: Spool, view: LedgerView) -> None:
+def test_every_moment_of_an_instance_is_known(spool: Spool, view: LedgerView, today: date) -> None:
     """Also the one between its last delivery and the line in the history, which waits for the volume."""
     with patch.object(Upkeep, "archive"):
         delivered, dead, owed = store(spool), store(spool), store(spool)
@@ -79,19 +88,19 @@ def test_every_moment_of_an_instance_is_known(spool: Spool, view: LedgerView) ->
         assert outcomes(view) == {owed: "Owed", dead: "DeadLettered", delivered: "Delivered"}
         (item,) = view.find(Question(sop_instance_uid=f"1.2.{delivered}"), 10).items
         assert item.finished_time is not None
-        total = view.report(TODAY).total
+        total = view.report(today).total
         assert (total.received_total, total.delivered_total, total.owed, total.dead_lettered) == (3, 1, 1, 1)
     deadline = time.monotonic() + 10
     while not spool.history.days():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert outcomes(view) == {owed: "Owed", dead: "DeadLettered", delivered: "Delivered"}
-    assert view.report(TODAY).total == total
-    assert view.report(TODAY).complete
+    assert view.report(today).total == total
+    assert view.report(today).complete
 
 
-def test_what_is_asked_for_is_what_fits_all_of_the_question(spool: Spool, view: LedgerView) -> None:
-    days = [TODAY - timedelta(days=number) for number in range(4)]
+def test_what_is_asked_for_is_what_fits_all_of_the_question(spool: Spool, view: LedgerView, today: date) -> None:
+    days = [today - timedelta(days=number) for number in range(4)]
     for number, day in enumerate(days):
         done = DeliveryRecord(900 + number, ARCHIVE, DeliveryState.DELIVERED)
         past = received(900 + number, seconds=at_noon(day), title=f"CT{number % 2}", study=f"1.4.{number}")
@@ -119,26 +128,26 @@ def test_a_dropped_instance_without_a_destination_was_discarded(spool: Spool, vi
     assert outcomes(view) == {held: "Discarded"}
 
 
-def test_a_report_counts_studies_bytes_and_outcomes_of_each_source(spool: Spool, view: LedgerView) -> None:
+def test_a_report_counts_studies_bytes_and_outcomes_of_each_source(spool: Spool, view: LedgerView, today: date) -> None:
     for number in range(6):
         identifier = store(spool, title=f"CT{number % 2}", study=f"1.4.{number // 4}")
         if number % 2:
             settle(spool, identifier, DeliveryState.DELIVERED)
-    report = view.report(TODAY)
+    report = view.report(today)
     found = {one.calling_ae_title: (one.studies, one.bytes, one.owed, one.delivered_total) for one in report.sources}
     assert found == {"CT0": (2, 300, 3, 0), "CT1": (2, 300, 0, 3)}
     assert (report.total.studies, report.total.bytes, report.total.received_total) == (2, 600, 6)
-    assert view.report(TODAY - timedelta(days=1)).total.received_total == 0
+    assert view.report(today - timedelta(days=1)).total.received_total == 0
 
 
-def test_beyond_a_thousand_sources_the_others_are_counted_together(spool: Spool, view: LedgerView) -> None:
+def test_beyond_a_thousand_sources_the_others_are_counted_together(spool: Spool, view: LedgerView, today: date) -> None:
     """Calling AE titles are the callers' own: with policy Any somebody may send a new one each time."""
     done: Callable[[int], DeliveryRecord] = lambda n: DeliveryRecord(n, ARCHIVE, DeliveryState.DELIVERED)  # noqa: E731
     spool.history.add(
         FinishedRecord(received(5000 + n, title=f"CT{n % 1500}", study=f"1.4.{n}"), (done(5000 + n),), time.time())
         for n in range(3000)
     )
-    report = view.report(TODAY)
+    report = view.report(today)
     counted = {one.calling_ae_title: one.received_total for one in report.sources}
     assert len(counted) == 1001
     assert counted[OTHERS] == 1000, "500 titles, each twice"
@@ -146,14 +155,14 @@ def test_beyond_a_thousand_sources_the_others_are_counted_together(spool: Spool,
     assert sum(counted.values()) == report.total.received_total == report.total.studies == 3000
 
 
-def test_a_report_of_a_day_before_the_ledger_is_not_complete(spool: Spool, view: LedgerView) -> None:
+def test_a_report_of_a_day_before_the_ledger_is_not_complete(spool: Spool, view: LedgerView, today: date) -> None:
     done = DeliveryRecord(7, ARCHIVE, DeliveryState.DELIVERED)
     spool.history.add([FinishedRecord(received(7), (done,), time.time())])
-    assert view.report(TODAY).complete
-    assert not view.report(TODAY - timedelta(days=1)).complete
+    assert view.report(today).complete
+    assert not view.report(today - timedelta(days=1)).complete
 
 
-def test_a_report_keeps_little_of_each_study(spool: Spool, view: LedgerView) -> None:
+def test_a_report_keeps_little_of_each_study(spool: Spool, view: LedgerView, today: date) -> None:
     studies = 50_000
 
     def found(*_: object) -> Iterator[FinishedRecord]:
@@ -161,11 +170,11 @@ def test_a_report_keeps_little_of_each_study(spool: Spool, view: LedgerView) -> 
             yield FinishedRecord(received(number, seconds=0, study=f"1.{number:062}"), (), 0.0)
 
     with (
-        patch.object(type(spool.history), "days", lambda _: [Day(TODAY, 1)]),
+        patch.object(type(spool.history), "days", lambda _: [Day(today, 1)]),
         patch.object(type(spool.history), "find", found),
     ):
         tracemalloc.start()
-        total = view.report(TODAY).total
+        total = view.report(today).total
         peak_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert total.studies == studies

@@ -1,20 +1,20 @@
 """The files of open commitments in a spool: written whole and synced, and of a format that earlier gateways refuse."""
 
-from collections.abc import Callable
 from typing import Final
 
 from .files import Files
+from .formats import CONFIRMATIONS, Format
 
 _FOLDER: Final = "commitments"
 _SUFFIX: Final = ".json"
 
 
 class Commitments:
-    """Files by their names. For one writer at a time; `need` makes sure of the spool's format."""
+    """Files by their names. For one writer at a time."""
 
-    def __init__(self, files: Files, need: Callable[[], None]) -> None:
+    def __init__(self, files: Files, form: Format) -> None:
         self._files = files
-        self._need = need
+        self._format = form
 
     def names(self) -> list[str]:
         """Return the names of the files there are."""
@@ -26,7 +26,7 @@ class Commitments:
 
     def put(self, name: str, content: bytes) -> None:
         """Return when a file is on stable storage, in the place of one of that name. Raises OSError, SpoolFailed."""
-        self._need()
+        self._format.need(CONFIRMATIONS)
         if _FOLDER not in self._files.list("."):
             self._files.make_folder(_FOLDER)
         self._files.put(f"{_FOLDER}/{name}", content)

@@ -6,9 +6,10 @@ used: docs/adr/0018-recipes-on-record.md.
 """
 
 import json
+import threading
 from typing import Final
 
-from .errors import SpoolError
+from .errors import SpoolError, SpoolFailed
 from .files import Files
 
 _FILE: Final = "format"
@@ -31,13 +32,34 @@ def check(files: Files) -> None:
             "SpoolTooNew",
             f"the spool has format {written} and this gateway knows {LATEST}: run the gateway that wrote it",
         )
-    raise_to(files, _FIRST)
+    Format(files).raise_to(_FIRST)
 
 
-def raise_to(files: Files, wanted: int) -> None:
-    """Make sure, durably, that only gateways that know a format open the spool. Raises SpoolError, OSError."""
-    if _written(files) < wanted:
-        files.put(_FILE, json.dumps({"format": wanted}).encode())
+class Format:
+    """The format of an open spool. Safe to use from several threads: it never falls."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._mutex = threading.Lock()
+        self._known = 0
+        """What this process knows to be written at least."""
+
+    def raise_to(self, wanted: int) -> None:
+        """Make sure, durably, that only gateways that know a format open the spool. Raises SpoolError, OSError."""
+        if self._known >= wanted:
+            return
+        with self._mutex:
+            written = _written(self._files)
+            if written < wanted:
+                self._files.put(_FILE, json.dumps({"format": wanted}).encode())
+            self._known = max(written, wanted)
+
+    def need(self, wanted: int) -> None:
+        """Do the same for who writes down what became of instances. Raises SpoolFailed."""
+        try:
+            self.raise_to(wanted)
+        except (SpoolError, OSError) as error:
+            raise SpoolFailed(f"the format of the spool could not be written: {error}") from error
 
 
 def _written(files: Files) -> int:

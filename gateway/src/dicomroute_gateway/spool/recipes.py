@@ -13,7 +13,7 @@ from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Recipe, UnknownR
 
 from .content import RECIPE_MISSING, Unreadable
 from .files import Files
-from .formats import RECIPES, raise_to
+from .formats import RECIPES, Format
 
 FOLDER: Final = "recipes"
 _NAME: Final = re.compile(r"([0-9a-f]{16})\.json")
@@ -22,8 +22,9 @@ _NAME: Final = re.compile(r"([0-9a-f]{16})\.json")
 class Recipes:
     """The recipes of a spool. Safe to use from several threads."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, form: Format) -> None:
         self._files = files
+        self._format = form
         self._mutex = threading.Lock()
         self._kept: dict[str, Recipe] = {"": AS_IT_CAME}
 
@@ -33,7 +34,7 @@ class Recipes:
             return
         with self._mutex:
             # Whoever would ignore what records say of recipes is kept from opening the spool before the first does.
-            raise_to(self._files, RECIPES)
+            self._format.raise_to(RECIPES)
             if FOLDER not in self._files.list("."):
                 self._files.make_folder(FOLDER)
             self._files.put(_file_of(recipe.id), recipe.form)

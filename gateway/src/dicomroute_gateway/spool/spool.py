@@ -22,7 +22,7 @@ from .decisions import Decisions
 from .derived import Derived
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
-from .formats import CONFIRMATIONS, raise_to
+from .formats import CONFIRMATIONS, Format
 from .history import History
 from .incoming import Incoming, UnderWay, file_of
 from .journal import JournalFailed
@@ -74,12 +74,11 @@ class Spool:
             raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
         self._closed = False
-        self._format = 0
-        """The format that this process knows to be written at least."""
+        self._format = Format(self._files)
         self._under_way = UnderWay()
         self._derived = Derived(self._files, lambda: self._keys, lambda number: number in self._books.ledger.entries)
-        self.recipes = Recipes(self._files)
-        self.commitments = Commitments(self._files, lambda: self.need_format(CONFIRMATIONS))
+        self.recipes = Recipes(self._files, self._format)
+        self.commitments = Commitments(self._files, self._format)
         try:
             content = open_journal(self._files)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
@@ -321,7 +320,7 @@ class Spool:
         """
         records = list(records)
         if any(record.state is DeliveryState.UNCONFIRMED for record in records):
-            self.need_format(CONFIRMATIONS)
+            self._format.need(CONFIRMATIONS)
         with self._books.mutex:
             for record in records:
                 entry = self._books.ledger.entries.get(record.id)
@@ -330,15 +329,6 @@ class Spool:
                 if record.state is DeliveryState.DELIVERED or (known and known.state in AWAITED):
                     self._books.take_over(record if known is None else _as_decided(record, known))
         self._books.flush()
-
-    def need_format(self, wanted: int) -> None:
-        """Return when no gateway opens the spool that does not know a format. Raises SpoolFailed."""
-        if self._format < wanted:
-            try:
-                raise_to(self._files, wanted)
-            except (SpoolError, OSError) as error:
-                raise SpoolFailed(f"the format of the spool could not be written: {error}") from error
-            self._format = wanted
 
     # -- what there is ---------------------------------------------------------------------------------------
 
