@@ -77,3 +77,23 @@ def _check_that_tests_exist(root: Path, rows: list[str]) -> None:
         assert named, f"a claim without a test: {row}"
         for path, name in named:
             assert f"def {name}(" in (root / path).read_text(), f"{path} has no {name}"
+
+
+def test_links_between_pages_lead_somewhere(root: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files", "*.md"], cwd=root, check=True, capture_output=True, text=True).stdout
+    pages = [root / name for name in tracked.split()]
+    anchors = {
+        page: {_anchor(line) for line in page.read_text().splitlines() if line.startswith("#")} for page in pages
+    }
+    broken = []
+    for page in pages:
+        for target, fragment in re.findall(r"\]\((?!\w+:)([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
+            led = (page.parent / target).resolve() if target else page
+            if not led.exists() or (fragment and led in anchors and fragment not in anchors[led]):
+                broken.append(f"{page.relative_to(root)}: {target}#{fragment}")
+    assert broken == []
+
+
+def _anchor(heading: str) -> str:
+    """Return what a heading is linked by."""
+    return re.sub(r"[^\w\- ]", "", heading.lstrip("# ").lower()).replace(" ", "-")
