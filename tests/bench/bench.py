@@ -119,7 +119,7 @@ class Bench:
         stolen = (machine.stolen_seconds() - stolen) / (time.time() - began) / facts["cores"]
         names = [name for name in SYSTEMS if any(run["system"] == name for run in self._runs)]
         return {
-            "version": 3,
+            "version": 4,
             "began": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(began)),
             "minutes": round((time.time() - began) / 60, 1),
             "command": shlex.join(["tests/bench/bench.py", *_shown_arguments(sys.argv[1:])]),
@@ -203,6 +203,7 @@ class Bench:
         run = {"round": number, "scenario": scenario, "system": name}
         destination = None
         try:
+            machine.touch_memory()
             if start_destination:
                 destination = start_destination(own / "destination")
             server = SYSTEMS[name].start(own / "server", destination)

@@ -28,6 +28,7 @@ def budgets(result: dict[str, Any]) -> list[Budget]:
         _times(find, "many-512k", "orthanc", 1.5, 2),
         _times(find, "many-512k", "orthanc-newer", 1.5, 2),
         _times(find, "one-512k", "pynetdicom", 2, 3),
+        _cost(find, "many-512k", "floor", 2.5, 2),
         _below("p99 of a C-STORE, 1 association, 512 KB", find("one-512k", OWN, "p99_ms"), 20, "ms"),
         _less(find),
         _below("p99 of a C-STORE beside 1000 handshakes", find("crowded-512k-tls", OWN, "p99_ms"), 50, "ms"),
@@ -85,6 +86,18 @@ def _times(find: Find, scenario: str, peer: str, must: float, reach: float | Non
     median = statistics.median(found)
     verdict = "missed" if median < must else "reached" if reach and median >= reach else "met"
     return Budget(f"{scenario}: times {peer}", f"{must:g}", f"{reach:g}" if reach else "", f"{median:.2f}", verdict)
+
+
+def _cost(find: Find, scenario: str, floor: str, must: float, reach: float) -> Budget | None:
+    """Return how many times the processor time of the floor an instance takes."""
+    own, least = find(scenario, OWN, "server_cpu_ms"), find(scenario, floor, "server_cpu_ms")
+    found = [own[number] / least[number] for number in own if number in least]
+    if not found:
+        return None
+    median = statistics.median(found)
+    verdict = "missed" if median > must else "reached" if median <= reach else "met"
+    what = f"{scenario}: processor time of an instance, times the floor's"
+    return Budget(what, f"< {must:g}", f"{reach:g}", f"{median:.2f}", verdict)
 
 
 def _less(find: Find) -> Budget | None:

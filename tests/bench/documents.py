@@ -11,6 +11,7 @@ RECEIVING = ("many-512k", "one-512k", "many-40k", "stock-3k", "one-64m")
 DELIVERING = ("forward-512k", "forward-512k-tls", "forward-512k-slow", "forward-3k-slow", "cstore-forward-512k")
 NOTES = {
     "dicomroute": "the gateway as `dicomroute run` starts it, with two rules; deliveries held unless they are measured",
+    "floor": "[floor](../tests/bench/peers/floor/main.go): hashes, writes, syncs, and answers; a yardstick, no product",
     "pynetdicom": "[pynetdicom_scp.py](../tests/bench/peers/pynetdicom_scp.py): file and folder synced",
     "orthanc": "[orthanc.json](../tests/bench/peers/orthanc.json), TCP_NODELAY: each file synced, its index not always",
     "orthanc-newer": "the same, of Debian 13",
@@ -54,8 +55,10 @@ def _page(result: dict[str, Any], pictures: Sequence[str]) -> str:
         "loopback, in interleaved rounds, each figure from a fresh start. What a system leaves is emptied, and removed "
         "at the end of the run: to make a file, ext4 looks at each inode that was freed within minutes. Figures are of "
         "instances that the system has afterwards: one that has fewer than it acknowledged is a failure, not a figure. "
-        "CPU is of the system's processes for an instance, the client's beside it. *Times* says how many times as fast "
-        "this gateway was, round by round. What is not durable is shown, and not compared with in budgets.",
+        "Memory is touched before each figure, so that the host of a virtual machine has provided it. CPU is the "
+        "processor time of the system's processes for an instance, with the client's beside it. *Times* says how many "
+        "times as fast this gateway was: the geometric mean of the rounds and its 95 % confidence interval. Systems "
+        "that are not durable are shown, but not compared with in budgets.",
         "## Machine",
         "\n".join(f"- {line}" for line in report.machine_lines(result)),
         "## Systems",

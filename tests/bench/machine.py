@@ -1,5 +1,6 @@
 """Facts of the machine, and what processes use of it, from /proc and /sys."""
 
+import mmap
 import os
 import platform
 import signal
@@ -149,6 +150,22 @@ def sync_latency_ms(folder: Path, size: int, count: int = 50) -> float:
             times.append(1000 * (time.perf_counter() - began))
     file.unlink()
     return statistics.median(times)
+
+
+def touch_memory(most_bytes: int = 4 << 30) -> None:
+    """Have the host provide the memory that a figure will use: on a virtual machine its first use is dear.
+
+    What is touched is at most half of what is free, and is free again afterwards.
+    """
+    size = min(most_bytes, _available_bytes() // 2) & ~(mmap.PAGESIZE - 1)
+    with mmap.mmap(-1, size) as memory:
+        for first in range(0, size, mmap.PAGESIZE):
+            memory[first] = 1
+
+
+def _available_bytes() -> int:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 def first_line(*command: str) -> str:

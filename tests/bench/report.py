@@ -1,5 +1,6 @@
 """Makes tables of a result: pure, for the terminal and for the document alike."""
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from budgets import budgets
 
 OWN = "dicomroute"
 MIB = 1 << 20
+_T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
+"""Two-sided 95 % quantiles of Student's t, by degrees of freedom from 1 on; beyond them the last serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +115,14 @@ def _rates(result: dict[str, Any], scenario: str) -> Table:
                 _number(statistics.median(values(result, scenario, system, "megabytes_per_second"))),
                 _median(values(result, scenario, system, "p50_ms")),
                 _median(values(result, scenario, system, "p99_ms")),
-                _median(values(result, scenario, system, "server_cpu_ms")),
-                _median(values(result, scenario, system, "client_cpu_ms")),
+                _microseconds(values(result, scenario, system, "server_cpu_ms")),
+                _microseconds(values(result, scenario, system, "client_cpu_ms")),
                 _ratio(ratios(result, scenario, system)) if system != OWN else "",
             ]
         )
     heads = (
-        "instances/s", "min", "median", "max", "MB/s", "p50 ms", "p99 ms", "server CPU ms", "client CPU ms",
-        "times (min-max)",
+        "instances/s", "min", "median", "max", "MB/s", "p50 ms", "p99 ms", "server CPU µs", "client CPU µs",
+        "times (95 %)",
     )  # fmt: skip
     return Table(result["scenarios"][scenario], heads, rows)
 
@@ -138,22 +141,22 @@ def _deliveries(result: dict[str, Any], scenario: str) -> Table:
                     _number(fastest),
                     _number(statistics.median(values(result, scenario, system, "megabytes_per_second"))),
                     *(
-                        _median(values(result, scenario, system, key))
-                        for key in (
-                            "received_rate",
-                            "p99_ms",
-                            "server_cpu_ms",
-                            "client_cpu_ms",
-                            "destination_cpu_ms",
-                            "instances_a_request",
+                        show(values(result, scenario, system, key))
+                        for key, show in (
+                            ("received_rate", _median),
+                            ("p99_ms", _median),
+                            ("server_cpu_ms", _microseconds),
+                            ("client_cpu_ms", _microseconds),
+                            ("destination_cpu_ms", _microseconds),
+                            ("instances_a_request", _median),
                         )
                     ),
                     _ratio(ratios(result, scenario, system)) if system != OWN else "",
                 ]
             )
     heads = (
-        "instances/s", "min", "median", "max", "MB/s", "received/s", "p99 ms of a C-STORE", "server CPU ms",
-        "client CPU ms", "destination CPU ms", "a request", "times (min-max)",
+        "instances/s", "min", "median", "max", "MB/s", "received/s", "p99 ms of a C-STORE", "server CPU µs",
+        "client CPU µs", "destination CPU µs", "a request", "times (95 %)",
     )  # fmt: skip
     return Table(result["scenarios"][scenario], heads, rows)
 
@@ -218,17 +221,29 @@ def spread(found: Sequence[float]) -> tuple[float, float, float]:
     return min(found), statistics.median(found), max(found)
 
 
+def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
+    """Return the geometric mean of ratios, and between what it lies with 95 % confidence (Student's t, logarithms)."""
+    logarithms = [math.log(one) for one in ratios]
+    mean, count = statistics.fmean(logarithms), len(ratios)
+    half = 0.0
+    if count > 1:
+        half = _T_95[min(count - 1, len(_T_95)) - 1] * statistics.stdev(logarithms) / math.sqrt(count)
+    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
+
+
 def _ratio(found: Sequence[float]) -> str:
     if not found:
         return ""
-    slowest, median, fastest = spread(found)
-    if len(found) == 1:
-        return f"{median:.2f}"
-    return f"{median:.2f} ({slowest:.2f}-{fastest:.2f})"
+    mean, lowest, highest = interval(found)
+    return f"{mean:.2f} ({lowest:.2f}-{highest:.2f})" if len(found) > 1 else f"{mean:.2f}"
 
 
 def _median(found: Sequence[float]) -> str:
     return f"{statistics.median(found):.2f}" if found else ""
+
+
+def _microseconds(found: Sequence[float]) -> str:
+    return f"{1000 * statistics.median(found):,.0f}" if found else ""
 
 
 def _mebibytes(found: Sequence[float]) -> tuple[str, str]:

@@ -17,6 +17,8 @@ ROUTING = (OWN, "orthanc-dicomweb", "orthanc-dicomweb-newer")
 FILES_A_SECOND = 200
 SPOOLED_A_SECOND = 1000
 SLOW_SECONDS = 0.1
+BURST_SECONDS = 600.0
+"""More than any system takes."""
 FAST = tuple(name for name in ALL if name != "storescp-default")  # 22 instances a second whatever they are
 
 
@@ -65,6 +67,17 @@ def _stream(
             most,
             warm_up=warm_up,
         )
+
+    return run
+
+
+def _burst(
+    make: Callable[[], instances.Template], associations: int, count: int
+) -> Callable[[Server, Setting], Sample]:
+    """So many and no more: what a study takes that comes to a system that did nothing before."""
+
+    def run(server: Server, setting: Setting) -> Sample:
+        return measure.stream(server, setting.folder, make(), associations, BURST_SECONDS, count)
 
     return run
 
@@ -124,6 +137,12 @@ SCENARIOS = {
             "many-512k",
             "8 associations, CT of 512 KB",
             _stream(lambda: instances.ct(512), 8, 8000),
+            FAST,
+        ),
+        Scenario(
+            "burst-512k",
+            "400 CT of 512 KB over 8 associations, after a start",
+            _burst(lambda: instances.ct(512), 8, 400),
             FAST,
         ),
         Scenario("one-512k", "1 association, CT of 512 KB", _stream(lambda: instances.ct(512), 1, 8000), ALL),

@@ -3,6 +3,7 @@
 import json
 import os
 import string
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -141,6 +142,21 @@ class Keeping(Peer):
 
     def count(self) -> int:
         return sum(1 for _ in self._kept.iterdir())
+
+
+class Floor(Keeping):
+    """The least that an equally durable receiver has to do, compiled: `peers/floor`."""
+
+    def __init__(self, folder: Path) -> None:
+        program = folder / "floor"
+        environment = {**os.environ, "CGO_ENABLED": "0"}
+        command = ["go", "build", "-C", str(PEERS / "floor"), "-mod=readonly", "-trimpath", "-o", str(program), "."]
+        subprocess.run(command, check=True, env=environment)
+        super().__init__(folder, str(program))
+
+    def count(self) -> int:
+        """Those with content: files are made before instances come for them."""
+        return sum(1 for file in self._kept.iterdir() if file.stat().st_size)
 
 
 class Orthanc(Peer):

@@ -11,7 +11,7 @@ import pydicom
 import pynetdicom
 from destinations import Destination
 from orthanc import DEBIAN_12, Installed, debian_13
-from servers import PEERS, Gateway, Keeping, Orthanc, RoutingOrthanc, Server, StoreScu
+from servers import PEERS, Floor, Gateway, Keeping, Orthanc, RoutingOrthanc, Server, StoreScu
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,12 @@ SYSTEMS = {
     one.name: one
     for one in (
         System(OWN, "dicomroute", Gateway, _of_this_checkout),
+        System(
+            "floor",
+            "the floor: an equally durable loop in Go, without rules, limits and delivery",
+            lambda folder, _: Floor(folder),
+            lambda: machine.first_line("go", "version"),
+        ),
         System(
             "pynetdicom",
             "pynetdicom, raw bytes, fsync",
