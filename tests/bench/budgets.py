@@ -43,8 +43,8 @@ def budgets(result: dict[str, Any]) -> list[Budget]:
             _below(f"restart after {how}, from `dicomroute run`", _within(find("restart", OWN, key), "seconds"), 3, "s")
             for key, how in (("stopped", "SIGTERM"), ("killed", "kill -9"))
         ),
-        _times(find, "forward-512k", "orthanc-dicomweb", 3, 5),
-        _times(find, "forward-512k", "orthanc-dicomweb-newer", 3, 5),
+        _times(find, "forward-512k", "orthanc-dicomweb", 2, 3),
+        _times(find, "forward-512k", "orthanc-dicomweb-newer", 2, 3),
         *(
             _least(f"{scenario}: by STOW to a target that answers after 100 ms", find(scenario, OWN, "rate"), 500)
             for scenario in ("forward-3k-slow", "backlog-3k-slow")
