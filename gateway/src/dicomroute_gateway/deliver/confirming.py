@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.model import Configuration, Confirm
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
@@ -51,9 +52,10 @@ class _Waiting:
     failures: int = 0
 
 
-def confirm_of(configuration: Configuration, destination: str) -> Confirm | None:
-    """Return how a destination (KIND/NAME) confirms what it was sent; None where its answer does."""
-    return next((one.confirm for one in configuration.destinations if str(one.key) == destination), None)
+def confirm_of(configuration: Configuration, destination: Destination) -> Confirm | None:
+    """Return how a destination confirms what it was sent; None where its answer does."""
+    known = configuration.settings_of(destination)
+    return known.confirm if known is not None else None
 
 
 class Confirming:
@@ -64,7 +66,7 @@ class Confirming:
 
     def __init__(
         self,
-        destination: str,
+        destination: Destination,
         spool: Spool,
         preparing: Preparing,
         configuration: Callable[[], Configuration],

@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.measures import Attempt, Measures
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.spool.content import FAULTS_OF_THE_SPOOL
@@ -62,7 +63,7 @@ class Worker:
 
     def __init__(
         self,
-        destination: str,
+        destination: Destination,
         spool: Spool,
         preparing: Preparing,
         configuration: Callable[[], Configuration],

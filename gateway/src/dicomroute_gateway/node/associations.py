@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dimse.failures import NotConnected, RequestorFailure
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
 from dicomroute_gateway.dimse.requestor import Requestor
@@ -62,7 +63,7 @@ class Kept:
 class Associations:
     """Associations with one destination. Lives in one event loop; each association is used by one thread at a time."""
 
-    def __init__(self, destination: str, most: int, contexts: TlsContexts) -> None:
+    def __init__(self, destination: Destination, most: int, contexts: TlsContexts) -> None:
         self._contexts = contexts
         self._destination = destination
         self._most = most

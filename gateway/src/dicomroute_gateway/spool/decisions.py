@@ -6,6 +6,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final, TypeVar
 
+from dicomroute_gateway.destination import Destination
+
 from .books import Books
 from .ledger import AWAITED, SPOOL_FULL, SUPERSEDED
 from .records import DeliveryRecord, DeliveryState, DroppedRecord, HoldRecord
@@ -109,7 +111,7 @@ class Decisions:
             self._books.offer([Owed(one.id, one.destination)])
         return True
 
-    def skip(self, optional: frozenset[str], until_bytes: int) -> int:
+    def skip(self, optional: frozenset[Destination], until_bytes: int) -> int:
         """Give up deliveries to optional destinations, oldest first, until the spool has `until_bytes` at most.
 
         Only instances that nobody else is to get are given up. A call looks at so many entries at most, and the next

@@ -14,6 +14,7 @@ import structlog
 from dicomroute_gateway.configuration.model import DicomNodeDestination
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.deliver.transport import Item, Sent
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dimse.command import Status
 from dicomroute_gateway.dimse.failures import RequestorFailure
 from dicomroute_gateway.dimse.requestor import Requestor
@@ -50,7 +51,7 @@ class CommitmentConfirmation:
 
     def __init__(
         self,
-        destination: str,
+        destination: Destination,
         node: Callable[[], DicomNodeDestination | None],
         reports: Reports,
         contexts: TlsContexts,

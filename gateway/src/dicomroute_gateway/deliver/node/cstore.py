@@ -14,6 +14,7 @@ from dicomroute_gateway.deliver.attempt import is_our_own
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.deliver.preparation import unprepared
 from dicomroute_gateway.deliver.transport import Item, Limits, Sent
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dimse.failures import AFTER_REQUEST, ContextRefused, RequestorFailure, SourceFailed
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
 from dicomroute_gateway.dimse.requestor import StoreInstance
@@ -52,7 +53,7 @@ class CStoreTransport:
 
     def __init__(
         self,
-        destination: str,
+        destination: Destination,
         node: Callable[[], DicomNodeDestination | None],
         throttle: Throttle,
         preparing: Preparing,
