@@ -22,9 +22,10 @@ from typing import Final
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dimse.negotiation import is_storage_class
 from dicomroute_gateway.dimse.storage_commitment import Reference
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
 
-DUPLICATE_ACCEPTED: Final = "DuplicateAccepted"
+DUPLICATE_ACCEPTED: Final = Reason.DUPLICATE_ACCEPTED
 """Reason of a delivery to a destination that has something else of the UID, with which the manifest is content."""
 
 

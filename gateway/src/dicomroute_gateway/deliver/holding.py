@@ -2,13 +2,14 @@
 
 from dicomroute_gateway.configuration.model import Accepts, CloudTargetDestination, Configuration, Mode
 from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.reasons import NoReason, Reason
 
 from .bandwidth import bytes_per_second
 
-ROUTE_HELD = "RouteHeld"
-NO_SUCH_DESTINATION = "NoSuchDestination"
-NOT_DEIDENTIFIED = "NotDeidentified"
-OUTSIDE_WINDOW = "OutsideWindow"
+ROUTE_HELD = Reason.ROUTE_HELD
+NO_SUCH_DESTINATION = Reason.NO_SUCH_DESTINATION
+NOT_DEIDENTIFIED = Reason.NOT_DEIDENTIFIED
+OUTSIDE_WINDOW = Reason.OUTSIDE_WINDOW
 
 
 def waits_for_a_person(reason: str) -> bool:
@@ -28,7 +29,7 @@ def _is_deidentified_for(destination: Destination, configuration: Configuration)
     return bool(rules) and all(rule.recipe.deidentifies for rule in rules)
 
 
-def held(destination: Destination, configuration: Configuration, now: float) -> str:
+def held(destination: Destination, configuration: Configuration, now: float) -> Reason | NoReason:
     """Return why deliveries to `destination` are held, or "" when they are made.
 
     `now` is in seconds since 1970.

@@ -21,6 +21,7 @@ from dicomroute_gateway.dimse.failures import NotConnected, RequestorFailure
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
 from dicomroute_gateway.dimse.requestor import Requestor
 from dicomroute_gateway.dimse.tls import TlsContexts
+from dicomroute_gateway.reasons import Reason
 
 from .calling import Peer, associate
 from .threads import in_thread
@@ -158,7 +159,7 @@ class Associations:
             self._failed(failure)
         except Exception as error:  # whoever waits is to be told
             log.exception("association.open_failed", destination=self._destination)
-            self._failed(NotConnected("ConnectionFailed", f"the gateway failed to connect: {error}"))
+            self._failed(NotConnected(Reason.CONNECTION_FAILED, f"the gateway failed to connect: {error}"))
         else:
             kept = Kept(peer, requestor, frozenset(wanted), time.monotonic())
             self._all.add(kept)

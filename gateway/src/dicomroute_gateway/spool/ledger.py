@@ -12,6 +12,7 @@ from typing import Final
 
 from dicomroute_gateway.configuration.holds import ROUTING_HOLDS
 from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.reasons import Reason
 
 from .oldest import OldestPending
 from .records import (
@@ -27,15 +28,15 @@ from .records import (
     TotalsRecord,
 )
 
-OVER_QUOTA: Final = "OverQuota"
+OVER_QUOTA: Final = Reason.OVER_QUOTA
 """Reason of a delivery that was skipped because an optional destination is owed as much as it may be."""
-SPOOL_FULL: Final = "SpoolFull"
+SPOOL_FULL: Final = Reason.SPOOL_FULL
 """Reason of a delivery to an optional destination that was given up to make room."""
-CAME_AGAIN: Final = "CameAgain"
+CAME_AGAIN: Final = Reason.CAME_AGAIN
 """Reason of a delivery of something that its destination has, or may have, already."""
-SUPERSEDED: Final = "Superseded"
+SUPERSEDED: Final = Reason.SUPERSEDED
 """Reason of a delivery that was given up because its destination has a later version."""
-REPLACED: Final = "Replaced"
+REPLACED: Final = Reason.REPLACED
 """Reason of a delivery that was given up because the spool cannot read it, and the same bytes came again."""
 _DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
 _OWED = (DeliveryState.PENDING, DeliveryState.UNCONFIRMED, DeliveryState.HELD)

@@ -25,6 +25,7 @@ from dicomroute_gateway.node.outgoing import Outgoing
 from dicomroute_gateway.node.threads import in_thread
 from dicomroute_gateway.prepare.parcel import Parcel
 from dicomroute_gateway.prepare.preparing import Preparing, other_forms
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.throttle import Throttle
 
 from .store_status import Judgement, of_failure, of_status
@@ -76,7 +77,7 @@ class CStoreTransport:
         while left:
             node = self._node()
             if node is None:
-                yield Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(left), "")
+                yield Sent([Outcome(Verdict.RETRY, Reason.NO_SUCH_DESTINATION)] * len(left), "")
                 return
             some = _of_few_kinds(left)
             try:
@@ -126,7 +127,7 @@ class CStoreTransport:
             kept.answered += 1
             judgement = of_status(response.status)
             if judgement.outcome.verdict is Verdict.DUPLICATE and is_our_own(item.received, item.delivery):
-                stored = Outcome(Verdict.DELIVERED, "StoredBefore", judgement.outcome.status)
+                stored = Outcome(Verdict.DELIVERED, Reason.STORED_BEFORE, judgement.outcome.status)
                 judgement = replace(judgement, outcome=stored)
             done.append(_Answered(judgement, time.monotonic() - source.ended))
             is_stored = judgement.outcome.verdict is Verdict.DELIVERED
