@@ -35,6 +35,7 @@ from dicomroute_gateway.probes import steps
 from dicomroute_gateway.probes.echo import ECHO_FAILED, VERIFICATION_NOT_ACCEPTED
 from dicomroute_gateway.probes.findings import ANSWER_REASONS, CREDENTIAL_REASONS
 from dicomroute_gateway.probes.steps import ADVICE, answered
+from dicomroute_gateway.reasons import Reason
 from dicomroute_operator.api.node_conditions import NodeReachable
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target_conditions import Authenticated, Reachable, TargetReady
@@ -221,9 +222,9 @@ def test_every_reason_of_a_probe_is_declared_by_the_operator() -> None:
     declared = {reason.value for reasons in (Reachable, Authenticated, TargetReady) for reason in reasons}
     answers = {answered(status, "text/html")[0] for status in range(200, 600)} - {""}
     assert answers | CREDENTIAL_REASONS | ANSWER_REASONS | ADVICE.keys() <= declared
-    raised = re.findall(r'(?:TransportFailed|Finding)\(\s*(?:True|False|None)?,?\s*"(\w+)"', _sources())
-    assert {"DNSFailed", "TLSExpired", "NotProven"} <= set(raised)
-    assert set(raised) <= declared
+    raised = _words(r"(?:TransportFailed|Finding)\(\s*(?:True|False|None)?,?\s*Reason\.(\w+)", _sources())
+    assert {"DNSFailed", "TLSExpired", "NotProven"} <= raised
+    assert raised <= declared
 
 
 def test_every_reason_of_a_connection_test_is_declared_by_the_operator() -> None:
@@ -231,13 +232,18 @@ def test_every_reason_of_a_connection_test_is_declared_by_the_operator() -> None
     folder = Path(failures.__file__).parent
     sources = "".join((folder / name).read_text() for name in ("failures.py", "connect.py", "requestor.py"))
     of_node = (folder / "tls_failures.py").read_text().partition("def of_node")[2]
-    raised = set(
-        re.findall(r'(?:NotConnected|HandshakeFailed|exchange|super\(\).__init__)\(\s*"(\w+)"', sources + of_node)
+    raised = _words(
+        r"(?:NotConnected|HandshakeFailed|exchange|super\(\).__init__)\(\s*Reason\.(\w+)", sources + of_node
     )
     raised |= {reason for reason, _ in failures._REJECTIONS.values()} | {VERIFICATION_NOT_ACCEPTED, ECHO_FAILED}
     raised |= {"ProtocolViolation", "UnexpectedResponse"}
     assert {"ConnectionRefused", "TLSNotYetValid", "CallingAETitleNotRecognized", "ResponseTimedOut"} <= raised
     assert raised - {"Interrupted", "SpoolUnreadable", "EventStalled"} <= declared
+
+
+def _words(pattern: str, sources: str) -> set[str]:
+    """Return the reasons that sources name where a pattern finds them."""
+    return {Reason[name].value for name in re.findall(pattern, sources)}
 
 
 def _sources() -> str:

@@ -15,7 +15,8 @@ from planted.defects import DEFECTS
 from planted.deidentifying import made_of, plan_of, result_of
 
 from dicomroute_gateway.configuration.profile import Option
-from dicomroute_gateway.prepare.deidentify.withheld import Reason, Withheld
+from dicomroute_gateway.prepare.deidentify.withheld import Withheld
+from dicomroute_gateway.reasons import Reason
 
 COPIES = int(os.environ.get("DICOMROUTE_DEID_COPIES", "2"))
 PROFILES = [(), *((str(option),) for option in Option)]

@@ -8,6 +8,7 @@ import pytest
 from dicomroute_gateway.dimse import tls_failures
 from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.strangers import Stranger
+from dicomroute_gateway.reasons import Reason
 
 NOT_TOLD = {tls_failures.ABORTED}
 
@@ -25,6 +26,7 @@ def test_every_reason_for_no_association_has_a_row(root: Path, kind: type[Refusa
 def test_every_reason_for_no_tls_has_a_row(root: Path) -> None:
     source = Path(tls_failures.__file__).read_text()
     reasons = set(re.findall(r'"((?:TLS|[A-Z][a-z])[A-Za-z]*[a-z][A-Z][A-Za-z]*|TLS[A-Z][A-Za-z]+)"', source))
+    reasons |= {Reason[name].value for name in re.findall(r"Reason\.([A-Z_]+)", source)}
     assert {"TLSTimedOut", "ClientCertificateMissing", "HandshakeTimedOut", "TLSExpired"} <= reasons
     documents = ("docs/runbooks/no-association.md", "docs/credentials.md")
     said = set().union(*(named_in((root / name).read_text()) for name in documents))

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from dicomroute_gateway.destination import Destination
+
 STORE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
 QUERY_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -222,7 +224,7 @@ class Measures:
         self.commitments = CommitmentMeasures()
         self._lock = threading.Lock()
         self._listeners: dict[str, ListenerMeasures] = {}
-        self._destinations: dict[str, DestinationMeasures] = {}
+        self._destinations: dict[Destination, DestinationMeasures] = {}
         self._queries: dict[str, QueryMeasures] = {}
         self._retrievals: dict[str, RetrievalMeasures] = {}
         self._archive_failures: Counter[tuple[str, str]] = Counter()
@@ -265,8 +267,8 @@ class Measures:
         with self._lock:
             return dict(self._archive_failures)
 
-    def attempted(self, destination: str, seconds: float, attempts: Iterable[Attempt]) -> None:
-        """Count an attempt at deliveries to a destination (KIND/NAME) that took `seconds`."""
+    def attempted(self, destination: Destination, seconds: float, attempts: Iterable[Attempt]) -> None:
+        """Count an attempt at deliveries to a destination that took `seconds`."""
         found = self._destinations.get(destination)
         if found is None:
             with self._lock:
@@ -278,7 +280,7 @@ class Measures:
         with self._lock:
             return dict(self._listeners)
 
-    def destinations(self) -> dict[str, DestinationMeasures]:
-        """Return the destinations to which something was attempted, by KIND/NAME."""
+    def destinations(self) -> dict[Destination, DestinationMeasures]:
+        """Return what is measured of each destination to which something was attempted."""
         with self._lock:
             return dict(self._destinations)

@@ -23,6 +23,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         bool: st.booleans(),
         type(None): st.none(),
     }
+    if isinstance(hint, typing.NewType):
+        return values(hint.__supertype__)
     if hint in simple:
         return simple[hint]
     origin, arguments = get_origin(hint), get_args(hint)

@@ -81,7 +81,7 @@ def test_a_title_that_is_none_is_no_fact(title: str) -> None:
 
 @pytest.mark.parametrize("text", [b"1.0", b"1.", b" 1.00 ", b"+1"])
 def test_an_integer_string_with_an_empty_fraction_is_an_integer(text: bytes) -> None:
-    assert route("instance.NumberOfFrames == 1", NumberOfFrames=text).destinations == (TARGET,)
+    assert route("instance.NumberOfFrames == 1", NumberOfFrames=text).destinations == (TARGET.destination,)
 
 
 @pytest.mark.parametrize("text", [b"1.5", b"1.0.0", b"1,0", b"0x1", b"1e3"])
@@ -102,7 +102,7 @@ def test_an_integer_string_that_is_no_integer_is_held(text: bytes) -> None:
 )
 def test_a_text_is_read_in_its_character_set(term: bytes, value: bytes, text: str) -> None:
     found = route(f'instance.PatientID == "{text}"', PatientID=value, SpecificCharacterSet=term)
-    assert (found.error, found.destinations) == ("", (TARGET,))
+    assert (found.error, found.destinations) == ("", (TARGET.destination,))
 
 
 MISSPELT = [b"ISO-IR 100", b"ISO IR 192", b"ISO_IR100", b"iso_ir 100", b"UTF-8", b"ISO8859-1", b"ISO_IR 1OO"]
@@ -111,7 +111,7 @@ MISSPELT = [b"ISO-IR 100", b"ISO IR 192", b"ISO_IR100", b"iso_ir 100", b"UTF-8",
 @pytest.mark.parametrize("term", MISSPELT)
 def test_a_misspelt_character_set_is_no_matter_for_pure_ascii(term: bytes) -> None:
     found = route('instance.PatientID == "QX-1"', PatientID=b"QX-1", SpecificCharacterSet=term)
-    assert (found.error, found.destinations) == ("", (TARGET,))
+    assert (found.error, found.destinations) == ("", (TARGET.destination,))
 
 
 @pytest.mark.parametrize(

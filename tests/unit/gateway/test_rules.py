@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from dicomroute_gateway.configuration.model import DestinationKey, Rule, Rules
+from dicomroute_gateway.destination import name_of
 from dicomroute_gateway.rules.attributes import ATTRIBUTES
 from dicomroute_gateway.rules.expression import EvaluationError, ExpressionError, compile_expression
 from dicomroute_gateway.rules.head import RawElement
@@ -44,7 +45,7 @@ def route(some_rules: Rules, calling: str = "CT1", **values: str | int) -> Routi
 
 
 def names(routing: Routing) -> list[str]:
-    return [destination.name for destination in routing.destinations]
+    return [name_of(destination) for destination in routing.destinations]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from dicomroute_gateway.prepare.deidentify.instance import Deidentified
 from dicomroute_gateway.prepare.deidentify.instance import deidentify as deidentified
 from dicomroute_gateway.prepare.deidentify.plan import Plan, resolve
 from dicomroute_gateway.prepare.deidentify.pseudonyms import Noted
-from dicomroute_gateway.prepare.deidentify.withheld import Reason, Withheld
+from dicomroute_gateway.prepare.deidentify.withheld import Withheld
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.part10 import file_head
 from dicomroute_operator.render.profile import render_profile
 

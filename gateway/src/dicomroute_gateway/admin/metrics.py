@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from dicomroute_client.documents.status import StatusDocument
+from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.measures import HistogramSnapshot, Measures
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -132,7 +133,7 @@ class _StatusCollector(Collector):
             "dicomroute_destination_echo_seconds", "How long it took to answer its last C-ECHO.", labels=labels
         )
         for one in self._status.destinations:
-            name = f"{one.kind}/{one.name}"
+            name = destination_named(one.kind, one.name)
             if one.probe is not None and one.probe.reachable.status != "Unknown":
                 reachable.add_metric([name], int(one.probe.reachable.status == "True"))
             if one.probe is not None and one.probe.round_trip_milliseconds is not None:

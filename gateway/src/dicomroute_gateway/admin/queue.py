@@ -17,6 +17,7 @@ from dicomroute_client.documents.queue import (
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.deliver.holding import held, waits_for_a_person
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.intake.reroute import release
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.spool.ledger import Entry
@@ -38,7 +39,7 @@ class Queue:
 
     def unknown(self, destination: str | None) -> str:
         """Return what is wrong with the name of a destination that a person has given, or ""."""
-        configured = {str(one.key) for one in self._active().configuration.destinations}
+        configured = {one.key for one in self._active().configuration.destinations}
         known = sorted(configured | self._spool.snapshot().deliveries.keys())
         if destination is None or destination in known:
             return ""
@@ -62,8 +63,9 @@ class Queue:
         """Write into deliveries when they are attempted next. For the event loop's thread, where the workers live."""
         now, workers = time.time(), self._deliverer.workers
         for item in items:
-            if item.state == DeliveryState.PENDING and item.destination in workers:
-                wait = workers[item.destination].seconds_until_attempt(item.instance)
+            worker = workers.get(Destination(item.destination))
+            if item.state == DeliveryState.PENDING and worker is not None:
+                wait = worker.seconds_until_attempt(item.instance)
                 item.next_attempt_time = _time(now + wait) if wait is not None else None
 
     def retry(self, selection: QueueSelection, by: str = "") -> QueueChange:
@@ -76,9 +78,9 @@ class Queue:
         owed: list[Owed] = []
         for entry in entries:
             due = [item for item in self._chosen(entry, selection) if item.destination and item.state in retryable]
-            owed += [Owed(item.instance, item.destination) for item in due]
+            owed += [_owed(item) for item in due]
             for item in due:
-                if item.reason and item.state != DeliveryState.DEAD_LETTERED and self._is_held(item.destination):
+                if item.reason and item.state != DeliveryState.DEAD_LETTERED and self._is_held(item):
                     messages.of(entry, f"waits for {item.destination} all the same: {item.reason}")
             if not due:
                 messages.of(entry, "has no such delivery to attempt")
@@ -89,7 +91,8 @@ class Queue:
 
     def hurry(self, selection: QueueSelection) -> None:
         """Let the workers of the selected destinations try again at once. For the event loop's thread."""
-        self._deliverer.hurry(selection.destination)
+        destination = selection.destination
+        self._deliverer.hurry(Destination(destination) if destination is not None else None)
 
     def release(self, selection: QueueSelection, by: str = "") -> QueueChange:
         """Apply the rules in force to held instances, and attempt again what could not be prepared."""
@@ -98,7 +101,7 @@ class Queue:
         held_back = list[Owed]()
         for entry in entries:
             kept = [one for one in self._chosen(entry, selection) if one.destination and _is_held_back(entry, one)]
-            held_back += [Owed(one.instance, one.destination) for one in kept]
+            held_back += [_owed(one) for one in kept]
             if not entry.hold and not kept:
                 messages.of(entry, "is not held for its rules or its preparation")
         stays = release(self._spool, self._active(), (entry.received for entry in entries if entry.hold), by)
@@ -121,11 +124,11 @@ class Queue:
 
     def _drop(self, entry: Entry, selection: QueueSelection) -> Drop:
         chosen = self._chosen(entry, selection)
-        destinations = {item.destination for item in chosen if item.destination}
+        destinations = {Destination(item.destination) for item in chosen if item.destination}
         return Drop(entry.received.id, destinations, hold=len(destinations) < len(chosen))
 
-    def _is_held(self, destination: str) -> bool:
-        return bool(held(destination, self._active().configuration, time.time()))
+    def _is_held(self, item: QueueItem) -> bool:
+        return bool(held(Destination(item.destination), self._active().configuration, time.time()))
 
     def _selected(self, selection: QueueSelection) -> list[Entry]:
         return self._spool.entries(_chooser(selection))
@@ -140,9 +143,13 @@ class Queue:
         ]
 
 
+def _owed(item: QueueItem) -> Owed:
+    return Owed(item.instance, Destination(item.destination))
+
+
 def _is_held_back(entry: Entry, item: QueueItem) -> bool:
     """Return whether a delivery is held for what could not be prepared."""
-    return entry.deliveries[item.destination].state is DeliveryState.HELD
+    return entry.deliveries[Destination(item.destination)].state is DeliveryState.HELD
 
 
 def _superseded(one: Owed) -> str:
@@ -208,16 +215,16 @@ def instance_document(entry: Entry, configuration: Configuration, finished: floa
         deliveries=[
             DeliveryDocument(
                 **item.model_dump(),
-                earlier_attempts=_earlier(entry, item.destination),
-                decided_by=entry.deliveries[item.destination].decided_by if item.destination else "",
+                earlier_attempts=_earlier(delivery),
+                decided_by=delivery.decided_by if delivery is not None else "",
             )
             for item in _items(entry, configuration)
+            for delivery in (entry.deliveries.get(Destination(item.destination)),)
         ],
     )
 
 
-def _earlier(entry: Entry, destination: str) -> list[AttemptDocument]:
-    delivery = entry.deliveries.get(destination)
+def _earlier(delivery: DeliveryRecord | None) -> list[AttemptDocument]:
     return [
         AttemptDocument(time=_time(one.time), reason=one.reason, status=one.status)
         for one in (delivery.earlier if delivery else ())

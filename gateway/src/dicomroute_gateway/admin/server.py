@@ -21,6 +21,7 @@ from dicomroute_client.documents.document import Document
 from dicomroute_client.documents.queue import QueueChange, QueueSelection, QueueState
 from dicomroute_client.documents.refused import ErrorDocument
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.probes.prober import Prober, TooManyTests
@@ -169,7 +170,7 @@ class AdminServer:
         prober = self._prober()
         if prober is None:
             return _no_spool()
-        destination = f"{request.match_info['kind']}/{request.match_info['name']}"
+        destination = destination_named(request.match_info["kind"], request.match_info["name"])
         calling = request.query.get("callingAETitle", "")
         if calling and not re.fullmatch(_AE_TITLE, calling):
             return _refuse(400, f"callingAETitle is an AE title of 1 to 16 characters, not {calling!r}")

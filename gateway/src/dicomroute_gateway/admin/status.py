@@ -29,6 +29,7 @@ from dicomroute_gateway.configuration.load import Loaded
 from dicomroute_gateway.deliver.holding import held, waits_for_a_person
 from dicomroute_gateway.deliver.last_error import LastError
 from dicomroute_gateway.deliver.worker import Paused
+from dicomroute_gateway.destination import Destination, kind_of, name_of
 from dicomroute_gateway.dimse.counts import CountsSnapshot
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.probes.findings import Finding, Findings, within_milliseconds
@@ -66,7 +67,7 @@ class Observation:
     """Name, port and associations of each."""
     associations: CountsSnapshot
     snapshot: Snapshot | None
-    activity: Mapping[str, DestinationActivity]
+    activity: Mapping[Destination, DestinationActivity]
     unmounted_secrets: Sequence[str] = ()
     fill_bytes_per_second: int = 0
     keys: Keys = NO_KEYS
@@ -129,13 +130,14 @@ def status_document(seen: Observation) -> StatusDocument:
         destinations=destinations,
         failing_archives=[
             FailingArchiveDocument(
-                kind=one.archive.partition("/")[0],
-                name=one.archive.partition("/")[2],
+                kind=kind_of(archive),
+                name=name_of(archive),
                 reason=one.reason,
                 message=one.message,
                 since=_time(one.since),
             )
             for one in seen.failing_archives
+            for archive in (Destination(one.archive),)
         ],
         spool=SpoolDocument(
             used_bytes=snapshot.level.used,
@@ -241,7 +243,7 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
     if seen.snapshot is None or seen.loaded is None:
         return []
     configuration = seen.loaded.configuration
-    named = {str(d.key) for d in configuration.destinations} | seen.snapshot.deliveries.keys()
+    named = {d.key for d in configuration.destinations} | seen.snapshot.deliveries.keys()
     documents = []
     for name in sorted(named):
         counts = seen.snapshot.deliveries.get(name, {})
@@ -249,12 +251,11 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
         reason = held(name, configuration, seen.now)
         is_held = waits_for_a_person(reason)
         waiting = max(0, counts.get(DeliveryState.PENDING, 0) - activity.in_flight)
-        kind, _, plain = name.partition("/")
         error, paused = activity.last_error, activity.paused
         documents.append(
             DestinationDocument(
-                kind=kind,
-                name=plain,
+                kind=kind_of(name),
+                name=name_of(name),
                 pending=0 if is_held else waiting,
                 in_flight=activity.in_flight,
                 unconfirmed=counts.get(DeliveryState.UNCONFIRMED, 0),

@@ -147,8 +147,8 @@ class Committing:
 
     def _promise(self, settings: StorageCommitment | None) -> Promise:
         configuration = self._configuration()
-        named = frozenset(map(str, settings.destinations)) if settings is not None else frozenset()
-        return Promise(named, {str(one.key) for one in configuration.destinations if not one.required})
+        named = frozenset(one.destination for one in settings.destinations) if settings is not None else frozenset()
+        return Promise(named, {one.key for one in configuration.destinations if not one.required})
 
     def _known(self, uids: Iterable[str]) -> dict[str, Known]:
         """Return the newest version of instances: of the spool, and where it has none any more, of the history."""

@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dimse.negotiation import is_storage_class
 from dicomroute_gateway.dimse.storage_commitment import Reference
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
 
-DUPLICATE_ACCEPTED: Final = "DuplicateAccepted"
+DUPLICATE_ACCEPTED: Final = Reason.DUPLICATE_ACCEPTED
 """Reason of a delivery to a destination that has something else of the UID, with which the manifest is content."""
 
 
@@ -48,18 +50,18 @@ class Known:
     """The newest version of an instance, as the ledger has it; one without deliveries and hold was discarded."""
 
     received: Received
-    deliveries: Mapping[str, DeliveryRecord]
+    deliveries: Mapping[Destination, DeliveryRecord]
     hold: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Which destinations (KIND/NAME) count: those that are `named`, and where none is, all but the `optional` ones."""
+    """Which destinations count: those that are `named`, and where none is, all but the `optional` ones."""
 
-    named: frozenset[str]
-    optional: Collection[str] = ()
+    named: frozenset[Destination]
+    optional: Collection[Destination] = ()
 
-    def counted(self, known: Known) -> frozenset[str]:
+    def counted(self, known: Known) -> frozenset[Destination]:
         """Return the destinations that have to have an instance."""
         return self.named or frozenset(known.deliveries.keys() - set(self.optional))
 

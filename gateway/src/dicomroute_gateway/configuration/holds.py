@@ -2,11 +2,13 @@
 
 from typing import Final
 
-UNMATCHED: Final = "Unmatched"
+from dicomroute_gateway.reasons import Reason
+
+UNMATCHED: Final = Reason.UNMATCHED
 """No rule takes it."""
-RULE_ERROR: Final = "RuleError"
+RULE_ERROR: Final = Reason.RULE_ERROR
 """A rule has no answer for it."""
-CONFLICTING_TREATMENT: Final = "ConflictingTreatment"
+CONFLICTING_TREATMENT: Final = Reason.CONFLICTING_TREATMENT
 """Rules name one destination for it with different treatments."""
 ROUTING_HOLDS: Final = (UNMATCHED, RULE_ERROR, CONFLICTING_TREATMENT)
 """When such an instance comes again, or is released, the rules of then are asked."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from dicomroute_gateway.destination import destination_named
+
 from .listener import Listener
 from .model import SCHEMA_VERSION, AnyDestination, Configuration, QueryRetrieve, Rules
 
@@ -97,7 +99,7 @@ def _destinations(
     documents: Any, last_good: Configuration | None, findings: list[SectionFinding]
 ) -> list[dict[str, Any]]:
     """Return the usable destinations; an unusable one goes on as it last was, or is left out."""
-    known = {str(d.key): d.model_dump(by_alias=True, mode="json") for d in last_good.destinations} if last_good else {}
+    known = {d.key: d.model_dump(by_alias=True, mode="json") for d in last_good.destinations} if last_good else {}
     adapter: TypeAdapter[AnyDestination] = TypeAdapter(AnyDestination)
     usable = []
     if not isinstance(documents, list):
@@ -110,7 +112,7 @@ def _destinations(
             adapter.validate_python(document)
             usable.append(document)
         except ValidationError as error:
-            name = f"{document.get('kind')}/{document.get('name')}"
+            name = destination_named(str(document.get("kind")), str(document.get("name")))
             findings.append(SectionFinding(f"destinations[{name}]", "DestinationInvalid", _sentence(name, error)))
             if name in known:
                 usable.append(known[name])

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
+from dicomroute_gateway.destination import Destination, DestinationKind, destination_named
+
 from .credentials import Auth, Proxy, Tls
 from .listener import Caller, Listener, TlsProfile
 from .recipe import Recipe, Step
@@ -37,21 +39,16 @@ class Mode(StrEnum):
     REFUSE_ASSOCIATIONS = "RefuseAssociations"
 
 
-class DestinationKind(StrEnum):
-    """The kinds of object that a rule may name as a destination."""
-
-    CLOUD_TARGET = "CloudTarget"
-    DICOM_NODE = "DicomNode"
-
-
 class DestinationKey(Section):
     """A destination as a rule names it."""
 
     kind: DestinationKind
     name: str
 
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.name}"
+    @property
+    def destination(self) -> Destination:
+        """The destination that is named."""
+        return destination_named(self.kind, self.name)
 
 
 class RuleMatching(StrEnum):
@@ -69,6 +66,11 @@ class Rule(Section):
     destinations: list[DestinationKey] = Field(min_length=1)
     steps: tuple[Step, ...] = ()
     """How what it takes is prepared for these destinations; without a step it is sent as it came."""
+
+    @property
+    def names(self) -> tuple[Destination, ...]:
+        """The destinations that it names."""
+        return tuple(one.destination for one in self.destinations)
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -212,9 +214,9 @@ class CloudTargetDestination(DestinationSettings):
     accepts: Accepts = Accepts.ANY
 
     @property
-    def key(self) -> DestinationKey:
-        """The name by which rules and the spool know this destination."""
-        return DestinationKey(kind=DestinationKind.CLOUD_TARGET, name=self.name)
+    def key(self) -> Destination:
+        """What rules and the spool know this destination by."""
+        return destination_named(self.kind, self.name)
 
     @property
     def files(self) -> list[str]:
@@ -263,9 +265,9 @@ class DicomNodeDestination(DestinationSettings):
         return self.tls.files if self.tls is not None else []
 
     @property
-    def key(self) -> DestinationKey:
-        """The name by which rules and the spool know this destination."""
-        return DestinationKey(kind=DestinationKind.DICOM_NODE, name=self.name)
+    def key(self) -> Destination:
+        """What rules and the spool know this destination by."""
+        return destination_named(self.kind, self.name)
 
 
 AnyDestination = Annotated[CloudTargetDestination | DicomNodeDestination, Field(discriminator="kind")]
@@ -418,6 +420,10 @@ class Configuration(Section):
     """None: its contexts are refused."""
     storage_commitment: StorageCommitment | None = None
     drain_timeout_seconds: int = Field(ge=0)
+
+    def settings_of(self, destination: Destination) -> AnyDestination | None:
+        """Return how a destination is configured; None where it is not."""
+        return next((one for one in self.destinations if one.key == destination), None)
 
     def queries_on(self, listener: str) -> QueryRetrieve | None:
         """Return how queries and retrievals are served on a listener; None where they are not."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from dicomroute_gateway.reasons import NoReason, Reason, recalled
 from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState, Received
 
 from .outcome import Outcome, Verdict
@@ -107,22 +108,25 @@ def content_may_be_the_cause(fault: Outcome) -> bool:
 
 _AT_THE_CONTENT: Final = frozenset(
     (
-        "AnswerNamesNoInstance",
-        "AnswerWithoutResult",
-        "NotInAnswer",
-        "ServerError",
-        "UnexpectedStatus",
+        Reason.ANSWER_NAMES_NO_INSTANCE,
+        Reason.ANSWER_WITHOUT_RESULT,
+        Reason.NOT_IN_ANSWER,
+        Reason.SERVER_ERROR,
+        Reason.UNEXPECTED_STATUS,
     )
 )
 
 
-def apart(deliveries: Sequence[DeliveryRecord], faults: Mapping[int, Outcome], others: str = "") -> list[Outcome]:
+def apart(
+    deliveries: Sequence[DeliveryRecord], faults: Mapping[int, Outcome], others: Reason | NoReason = ""
+) -> list[Outcome]:
     """Return what becomes of a batch of which some cannot be sent: those as `faults` say, the others in smaller ones.
 
     `faults` are outcomes by their place in the batch. Of the others `others` is the reason, where the request had
     begun; where it had not, the reason of their last attempt.
     """
-    return [
-        faults.get(index) or Outcome(Verdict.ALONE, others or delivery.reason or "NotSent", delivery.status)
-        for index, delivery in enumerate(deliveries)
-    ]
+
+    def apart_from(delivery: DeliveryRecord) -> Outcome:
+        return Outcome(Verdict.ALONE, others or recalled(delivery.reason) or Reason.NOT_SENT, delivery.status)
+
+    return [faults.get(index) or apart_from(delivery) for index, delivery in enumerate(deliveries)]

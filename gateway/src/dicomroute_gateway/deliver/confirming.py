@@ -14,7 +14,9 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.model import Configuration, Confirm
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.prepare.preparing import Preparing
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
@@ -38,7 +40,7 @@ _LOOK_AGAIN_SECONDS: Final = 15.0
 _SILENT_SECONDS: Final = 1800.0
 _SAID_AGAIN_SECONDS: Final = 300.0
 _FIRST_BACKOFF_SECONDS: Final = 2.0
-_NOT_ASKED: Final = Outcome(Verdict.DELIVERED, "ConfirmationNotAsked")
+_NOT_ASKED: Final = Outcome(Verdict.DELIVERED, Reason.CONFIRMATION_NOT_ASKED)
 
 log = structlog.get_logger(__name__)
 
@@ -51,9 +53,10 @@ class _Waiting:
     failures: int = 0
 
 
-def confirm_of(configuration: Configuration, destination: str) -> Confirm | None:
-    """Return how a destination (KIND/NAME) confirms what it was sent; None where its answer does."""
-    return next((one.confirm for one in configuration.destinations if str(one.key) == destination), None)
+def confirm_of(configuration: Configuration, destination: Destination) -> Confirm | None:
+    """Return how a destination confirms what it was sent; None where its answer does."""
+    known = configuration.settings_of(destination)
+    return known.confirm if known is not None else None
 
 
 class Confirming:
@@ -64,7 +67,7 @@ class Confirming:
 
     def __init__(
         self,
-        destination: str,
+        destination: Destination,
         spool: Spool,
         preparing: Preparing,
         configuration: Callable[[], Configuration],
@@ -181,7 +184,7 @@ class Confirming:
             await self._settle(dues, sent, settings.within_seconds, batch)
         except Exception:
             log.exception("confirmation.error", destination=self._destination, **names_of(dues))
-            fault = Outcome(Verdict.RETRY, "GatewayError")
+            fault = Outcome(Verdict.RETRY, Reason.GATEWAY_ERROR)
             self._again([one.received.id for one in dues], batch)
             self._tell(LastError(fault.reason, None, time.time(), "the gateway failed; its log says why"), ())
 
@@ -190,7 +193,7 @@ class Confirming:
         await asyncio.sleep(_SILENT_SECONDS)
         while True:
             sentence = "the destination was asked to confirm what it was sent, and has said nothing yet"
-            self._tell(LastError("NoAnswerYet", None, time.time(), sentence), ())
+            self._tell(LastError(Reason.NO_ANSWER_YET, None, time.time(), sentence), ())
             await asyncio.sleep(_SAID_AGAIN_SECONDS)
 
     async def _prepared(self, dues: Sequence[Due]) -> tuple[list[Item], Sent | None]:

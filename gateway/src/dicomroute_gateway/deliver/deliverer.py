@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.spool.spool import Spool
@@ -25,9 +26,9 @@ class Deliverer:
         spool: Spool,
         preparing: Preparing,
         configuration: Callable[[], Configuration],
-        transport: Callable[[str], Transport],
+        transport: Callable[[Destination], Transport],
         measures: Measures,
-        confirmation: Callable[[str], Confirmation] | None = None,
+        confirmation: Callable[[Destination], Confirmation] | None = None,
     ) -> None:
         self._measures = measures
         self._spool = spool
@@ -36,29 +37,29 @@ class Deliverer:
         self._transport = transport
         self._confirmation = confirmation
         self._settling = Settling(spool)
-        self._workers: dict[str, Worker] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._workers: dict[Destination, Worker] = {}
+        self._tasks: dict[Destination, asyncio.Task[None]] = {}
         self._next_look: asyncio.TimerHandle | None = None
 
     @property
-    def workers(self) -> Mapping[str, Worker]:
-        """The workers by destination (KIND/NAME)."""
+    def workers(self) -> Mapping[Destination, Worker]:
+        """The workers by destination."""
         return self._workers
 
     def start(self) -> None:
         """Begin to deliver, in the running event loop."""
         for destination in self._configuration().destinations:
-            self._worker(str(destination.key))
+            self._worker(destination.key)
         self._take()
 
     def reconsider(self) -> None:
         """Take a changed configuration into account at once."""
         for destination in self._configuration().destinations:
-            self._worker(str(destination.key))
+            self._worker(destination.key)
         self.hurry(None)
 
-    def hurry(self, destination: str | None) -> None:
-        """Attempt at once what waits for a later attempt, to one destination (KIND/NAME) or to all."""
+    def hurry(self, destination: Destination | None) -> None:
+        """Attempt at once what waits for a later attempt, to one destination or to all."""
         for name, worker in self._workers.items():
             if destination in (None, name):
                 worker.hurry()
@@ -88,8 +89,8 @@ class Deliverer:
         Of hundreds a second nobody is told one by one.
         """
         fresh = self._spool.take_fresh()
-        by_destination: dict[str, list[int]] = defaultdict(list)
-        sent: dict[str, list[int]] = defaultdict(list)
+        by_destination: dict[Destination, list[int]] = defaultdict(list)
+        sent: dict[Destination, list[int]] = defaultdict(list)
         for owed in fresh:
             (sent if owed.is_sent else by_destination)[owed.destination].append(owed.id)
         for destination, identifiers in by_destination.items():
@@ -103,7 +104,7 @@ class Deliverer:
             self._next_look = None
             loop.add_reader(self._spool.fresh_descriptor, self._told)
 
-    def _worker(self, destination: str) -> Worker:
+    def _worker(self, destination: Destination) -> Worker:
         worker = self._workers.get(destination)
         if worker is None:
             transport = self._transport(destination)

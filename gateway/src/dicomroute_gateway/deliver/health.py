@@ -8,10 +8,12 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 from .attempt import content_may_be_the_cause, may_be_its_own
 from .outcome import Outcome, Verdict
 
-OUT_OF_PATIENCE: Final = ("TimedOut", "ResponseTimedOut")
+OUT_OF_PATIENCE: Final = (Reason.TIMED_OUT, Reason.RESPONSE_TIMED_OUT)
 """Reasons of attempts that took all the time that a destination has."""
 
 _ATTEMPTS_LOOKED_AT: Final = 16
@@ -22,7 +24,7 @@ _FAULTS_OF_SOME_WEIGHT: Final = 3
 _MIXED_SHARE: Final = 0.25
 _REFUSALS_OF_US: Final = (401, 402, 403, 407)
 """A credential that is refused is not tried over and over, whoever takes it at times."""
-_ANSWERED_AS_STORED: Final = ("AnswerNamesNoInstance", "NotInAnswer")
+_ANSWERED_AS_STORED: Final = (Reason.ANSWER_NAMES_NO_INSTANCE, Reason.NOT_IN_ANSWER)
 """The destination took the request for one that it can store, and says nothing of the instance."""
 _MOST_REMEMBERED: Final = 1000
 
@@ -104,7 +106,7 @@ class Health:
 class _Failed:
     """How an instance failed alone, and how many attempts were taken and failed by then."""
 
-    reason: str
+    reason: Reason
     status: int | None
     taken: int
     failed: int

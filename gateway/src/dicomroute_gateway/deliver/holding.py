@@ -1,13 +1,15 @@
 """Which deliveries are held by the configuration of the moment, and why. Pure."""
 
 from dicomroute_gateway.configuration.model import Accepts, CloudTargetDestination, Configuration, Mode
+from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.reasons import NoReason, Reason
 
 from .bandwidth import bytes_per_second
 
-ROUTE_HELD = "RouteHeld"
-NO_SUCH_DESTINATION = "NoSuchDestination"
-NOT_DEIDENTIFIED = "NotDeidentified"
-OUTSIDE_WINDOW = "OutsideWindow"
+ROUTE_HELD = Reason.ROUTE_HELD
+NO_SUCH_DESTINATION = Reason.NO_SUCH_DESTINATION
+NOT_DEIDENTIFIED = Reason.NOT_DEIDENTIFIED
+OUTSIDE_WINDOW = Reason.OUTSIDE_WINDOW
 
 
 def waits_for_a_person(reason: str) -> bool:
@@ -15,27 +17,27 @@ def waits_for_a_person(reason: str) -> bool:
     return reason not in ("", OUTSIDE_WINDOW)
 
 
-def takes_deidentified_only(destination: str, configuration: Configuration) -> bool:
-    """Return whether a destination (KIND/NAME) is sent what a de-identifying recipe has made and nothing else."""
-    known = next((d for d in configuration.destinations if str(d.key) == destination), None)
+def takes_deidentified_only(destination: Destination, configuration: Configuration) -> bool:
+    """Return whether a destination is sent what a de-identifying recipe has made and nothing else."""
+    known = configuration.settings_of(destination)
     return isinstance(known, CloudTargetDestination) and known.accepts is Accepts.DEIDENTIFIED_ONLY
 
 
-def _is_deidentified_for(destination: str, configuration: Configuration) -> bool:
+def _is_deidentified_for(destination: Destination, configuration: Configuration) -> bool:
     """Return whether every rule that names a destination de-identifies what it takes."""
-    rules = [rule for rule in configuration.rules.rules if destination in map(str, rule.destinations)]
+    rules = [rule for rule in configuration.rules.rules if destination in rule.names]
     return bool(rules) and all(rule.recipe.deidentifies for rule in rules)
 
 
-def held(destination: str, configuration: Configuration, now: float) -> str:
-    """Return why deliveries to `destination` (KIND/NAME) are held, or "" when they are made.
+def held(destination: Destination, configuration: Configuration, now: float) -> Reason | NoReason:
+    """Return why deliveries to `destination` are held, or "" when they are made.
 
     `now` is in seconds since 1970.
     Nothing is written down of this: once the reason is gone, what was held goes out by itself.
     """
     if configuration.mode is Mode.HOLD_DELIVERIES:
         return ROUTE_HELD
-    known = next((d for d in configuration.destinations if str(d.key) == destination), None)
+    known = configuration.settings_of(destination)
     if known is None:
         return NO_SUCH_DESTINATION
     if takes_deidentified_only(destination, configuration) and not _is_deidentified_for(destination, configuration):

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from dicomroute_gateway.reasons import Reason
+
 
 @dataclass(frozen=True, slots=True)
 class LastError:
     """The last fault of a destination, as a person is shown it; `time` is in seconds since 1970."""
 
-    reason: str
+    reason: Reason
     status: int | None
     time: float
     message: str = ""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from dicomroute_gateway.reasons import Reason
+
 
 class Verdict(Enum):
     """What is to be done with an instance after an attempt."""
@@ -37,7 +39,7 @@ class Outcome:
     """
 
     verdict: Verdict
-    reason: str
+    reason: Reason
     status: int | None = None
     warning: int | None = None
     is_own: bool = False

@@ -10,6 +10,7 @@ import structlog
 
 from dicomroute_gateway.prepare.failures import DecoderDied, TranscodingFailed, TreatmentFailed
 from dicomroute_gateway.prepare.preparing import Preparing
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.content import UNREADABLE, Unreadable
 
 from .holding import NOT_DEIDENTIFIED
@@ -57,7 +58,7 @@ def _withheld(error: TreatmentFailed | TranscodingFailed) -> Unprepared:
     """Return what becomes of an instance that its recipe cannot prepare: what came is not for this destination."""
     if isinstance(error, TreatmentFailed):
         return Unprepared(Outcome(Verdict.WITHHELD, error.reason), str(error))
-    reason = "DecoderFailed" if isinstance(error, DecoderDied) else "TranscodingFailed"
+    reason = Reason.DECODER_FAILED if isinstance(error, DecoderDied) else Reason.TRANSCODING_FAILED
     return Unprepared(Outcome(Verdict.WITHHELD, reason), str(error))
 
 
@@ -65,14 +66,14 @@ def unprepared(error: Exception) -> Unprepared:
     """Return what becomes of an instance of which another form could not be written."""
     match error:
         case DecoderDied():
-            return Unprepared(Outcome(Verdict.DOUBTFUL, "DecoderFailed", is_own=True), str(error))
+            return Unprepared(Outcome(Verdict.DOUBTFUL, Reason.DECODER_FAILED, is_own=True), str(error))
         case TranscodingFailed():
             sentence = f"the instance cannot be sent as it came, and has no other form: {error}"
-            return Unprepared(Outcome(Verdict.REFUSED, "TranscodingFailed", is_own=True), sentence)
+            return Unprepared(Outcome(Verdict.REFUSED, Reason.TRANSCODING_FAILED, is_own=True), sentence)
         case Unreadable():
             return Unprepared(Outcome(Verdict.RETRY, error.reason), str(error))
         case OSError():
             return Unprepared(Outcome(Verdict.RETRY, UNREADABLE), str(error))
     log.error("delivery.unprepared", exc_info=error)
     sentence = "the gateway failed to write it in another form; its log says why"
-    return Unprepared(Outcome(Verdict.DOUBTFUL, "GatewayError", is_own=True), sentence)
+    return Unprepared(Outcome(Verdict.DOUBTFUL, Reason.GATEWAY_ERROR, is_own=True), sentence)

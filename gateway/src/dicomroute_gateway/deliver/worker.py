@@ -18,8 +18,10 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.measures import Attempt, Measures
 from dicomroute_gateway.prepare.preparing import Preparing
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.content import FAULTS_OF_THE_SPOOL
 from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
@@ -53,7 +55,7 @@ log = structlog.get_logger(__name__)
 class Paused:
     """A destination takes nothing as it is configured; `since` is in seconds since 1970."""
 
-    reason: str
+    reason: Reason
     since: float
 
 
@@ -62,7 +64,7 @@ class Worker:
 
     def __init__(
         self,
-        destination: str,
+        destination: Destination,
         spool: Spool,
         preparing: Preparing,
         configuration: Callable[[], Configuration],
@@ -192,7 +194,7 @@ class Worker:
         except Exception:
             # An error of ours must not end the worker: what was under way is tried again like after any fault.
             log.exception("delivery.error", destination=self.destination, **names_of(batch))
-            self._fault(Outcome(Verdict.RETRY, "GatewayError"), None, "the gateway failed; its log says why")
+            self._fault(Outcome(Verdict.RETRY, Reason.GATEWAY_ERROR), None, "the gateway failed; its log says why")
         finally:
             self._busy -= 1
             self._asking -= asks
@@ -200,7 +202,7 @@ class Worker:
 
     def _interrupted(self, batch: list[Due]) -> None:
         """Write down that an attempt was cut off when the gateway ended: what it sent may have arrived."""
-        outcome = Outcome(Verdict.RETRY, "Interrupted", may_have_arrived=True)
+        outcome = Outcome(Verdict.RETRY, Reason.INTERRUPTED, may_have_arrived=True)
         try:
             self._spool.settle(after(item.delivery, outcome, time.time(), False, 1) for item in batch)
         except SpoolFailed as error:

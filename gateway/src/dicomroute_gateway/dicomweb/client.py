@@ -14,6 +14,7 @@ from yarl import URL
 from dicomroute_gateway.dicomweb.credentials.authorize import Authorizer, Unsigned
 from dicomroute_gateway.dicomweb.credentials.exchange import EXCHANGE_SECONDS, MAX_ANSWER_BYTES, Reply, Request
 from dicomroute_gateway.dicomweb.credentials.tokens import Token, TokenCache
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.throttle import Throttle
 
 from .connections import CONNECT_SECONDS, Connections, proxy_for
@@ -156,10 +157,10 @@ class Client:
     ) -> TransportFailed | CredentialFault:
         proxy = proxy_for(endpoint, url)
         found = failure(error, endpoint.url, proxy)
-        if found.reason == "ConnectionLost" and not proxy and url.startswith("https:"):
+        if found.reason == Reason.CONNECTION_LOST and not proxy and url.startswith("https:"):
             tls = await self._connections.refused_after_handshake(url)
             found = found if tls is None else failure(tls, endpoint.url)
-        if isinstance(found, TransportFailed) and found.reason in ("ConnectionLost", "TimedOut"):
+        if isinstance(found, TransportFailed) and found.reason in (Reason.CONNECTION_LOST, Reason.TIMED_OUT):
             found.broke_off = sending.has_begun
         return found
 
@@ -239,7 +240,7 @@ def _endpoint_failure(fault: TransportFailed | CredentialFault) -> TransportFail
     """Return a fault as one of the token endpoint; what TLS or the proxy says is said as it is."""
     if isinstance(fault, CredentialFault) or fault.reason.startswith(("TLS", "Proxy")):
         return fault
-    return TransportFailed("TokenEndpointUnreachable", f"{fault} ({fault.reason})")
+    return TransportFailed(Reason.TOKEN_ENDPOINT_UNREACHABLE, f"{fault} ({fault.reason})")
 
 
 def _headers(body: Body | None) -> dict[str, str]:

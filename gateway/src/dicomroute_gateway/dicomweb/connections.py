@@ -15,6 +15,7 @@ from aiohttp.connector import AddrInfoType
 from dicomroute_gateway.configuration.credentials import Proxy, Tls
 from dicomroute_gateway.dicomweb.credentials.exchange import basic
 from dicomroute_gateway.dicomweb.credentials.files import read_text, version
+from dicomroute_gateway.reasons import Reason
 
 from .endpoint import Endpoint
 from .faults import CredentialFault
@@ -214,7 +215,7 @@ def _context(tls: Tls, proxy: Proxy | None, secrets: Path) -> ssl.SSLContext | N
             context.load_verify_locations(cadata=text)
         except (ssl.SSLError, ValueError) as error:
             sentence = f"{file} has no certificates that can be read: write them in PEM"
-            raise CredentialFault("CertificateUnusable", sentence) from error
+            raise CredentialFault(Reason.CERTIFICATE_UNUSABLE, sentence) from error
     if tls.client_certificate_file:
         for file in tls.files:
             read_text(secrets, file)  # says which of them is missing
@@ -223,7 +224,7 @@ def _context(tls: Tls, proxy: Proxy | None, secrets: Path) -> ssl.SSLContext | N
             context.load_cert_chain(secrets / tls.client_certificate_file, secrets / tls.client_key_file, password="")
         except (ssl.SSLError, OSError, ValueError) as error:
             raise CredentialFault(
-                "CertificateUnusable",
+                Reason.CERTIFICATE_UNUSABLE,
                 f"{tls.client_certificate_file} and {tls.client_key_file} are not a certificate and its own, "
                 "unencrypted key in PEM: write them again",
             ) from error

@@ -6,11 +6,13 @@ from typing import Final
 
 import aiohttp
 
+from dicomroute_gateway.reasons import Reason
+
 
 class CredentialFault(Exception):
     """A credential is missing, unusable or refused: a person has to mend it; `reason` says which."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -19,13 +21,13 @@ class CredentialMissing(CredentialFault):
     """A Secret that the destination needs is not there; the message names it."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("SecretMissing", message)
+        super().__init__(Reason.SECRET_MISSING, message)
 
 
 class TransportFailed(Exception):
     """No answer came; `reason` says where it broke off."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
         self.broke_off = False
@@ -35,7 +37,7 @@ class TransportFailed(Exception):
 class AnswerFailed(Exception):
     """The server answered, and not with what was asked for; `reason` is a word for why, `status` the HTTP status."""
 
-    def __init__(self, reason: str, status: int, message: str) -> None:
+    def __init__(self, reason: Reason, status: int, message: str) -> None:
         super().__init__(message)
         self.reason = reason
         self.status = status
@@ -76,37 +78,39 @@ def failure(error: Exception, where: str, proxy: str = "") -> TransportFailed | 
         case aiohttp.ClientHttpProxyError(status=407):
             return proxy_authentication_required(proxy)
         case aiohttp.ClientHttpProxyError():
-            return TransportFailed("ProxyRefused", f"the proxy {proxy} answers {error.status} to a tunnel to {where}")
+            return TransportFailed(
+                Reason.PROXY_REFUSED, f"the proxy {proxy} answers {error.status} to a tunnel to {where}"
+            )
         case aiohttp.ClientProxyConnectionError():
             return _proxy_unreachable(proxy, error)
         case aiohttp.ClientConnectorDNSError() if proxy:
-            return TransportFailed("ProxyUnreachable", f"the name of the proxy {proxy} cannot be resolved")
+            return TransportFailed(Reason.PROXY_UNREACHABLE, f"the name of the proxy {proxy} cannot be resolved")
         case aiohttp.ClientConnectorDNSError():
-            return TransportFailed("DNSFailed", f"the name in {where} cannot be resolved")
+            return TransportFailed(Reason.DNS_FAILED, f"the name in {where} cannot be resolved")
         case aiohttp.ClientConnectorError() if proxy:
             return _proxy_unreachable(proxy, error)
         case aiohttp.ClientConnectorError():
-            return TransportFailed("ConnectionFailed", f"{where}: {system_sentence(error.os_error)}")
+            return TransportFailed(Reason.CONNECTION_FAILED, f"{where}: {system_sentence(error.os_error)}")
         case aiohttp.ConnectionTimeoutError():
-            return TransportFailed("ConnectionFailed", f"{where}: no connection in time")
+            return TransportFailed(Reason.CONNECTION_FAILED, f"{where}: no connection in time")
         case TimeoutError():
-            return TransportFailed("TimedOut", f"{where} neither took nor sent a byte in time")
+            return TransportFailed(Reason.TIMED_OUT, f"{where} neither took nor sent a byte in time")
         case aiohttp.InvalidURL() | UnicodeError():
-            return TransportFailed("URLInvalid", f"{where} cannot be connected to: correct the URL")
-    return TransportFailed("ConnectionLost", f"{where}: {type(error).__name__} before an answer came")
+            return TransportFailed(Reason.URL_INVALID, f"{where} cannot be connected to: correct the URL")
+    return TransportFailed(Reason.CONNECTION_LOST, f"{where}: {type(error).__name__} before an answer came")
 
 
 def proxy_authentication_required(proxy: str) -> CredentialFault:
     """Return what a 407 is called (RFC 9110 15.5.8)."""
     return CredentialFault(
-        "ProxyAuthenticationRequired",
+        Reason.PROXY_AUTHENTICATION_REQUIRED,
         f"the proxy {proxy} wants a user name and a password, or others than it is given: correct proxy.basic",
     )
 
 
 def _proxy_unreachable(proxy: str, error: aiohttp.ClientConnectorError) -> TransportFailed:
     sentence = f"the proxy {proxy} cannot be reached: {system_sentence(error.os_error)}"
-    return TransportFailed("ProxyUnreachable", sentence)
+    return TransportFailed(Reason.PROXY_UNREACHABLE, sentence)
 
 
 def system_sentence(error: OSError) -> str:
@@ -132,14 +136,18 @@ def _tls_failure(error: ssl.SSLError, where: str) -> TransportFailed:
     if isinstance(error, ssl.SSLCertVerificationError):
         detail = error.verify_message or "it cannot be verified"
         if error.verify_code in (_HOSTNAME_MISMATCH, _ADDRESS_MISMATCH):
-            return TransportFailed("TLSNameMismatch", f"the certificate of {where} is for another name: {detail}")
+            return TransportFailed(
+                Reason.TLS_NAME_MISMATCH, f"the certificate of {where} is for another name: {detail}"
+            )
         if error.verify_code in (_EXPIRED, _NOT_YET_VALID):
-            return TransportFailed("TLSExpired", f"a certificate of {where} is not valid today: {detail}")
-        return TransportFailed("TLSUntrusted", f"the certificate of {where} is not trusted ({detail}): see caBundleRef")
+            return TransportFailed(Reason.TLS_EXPIRED, f"a certificate of {where} is not valid today: {detail}")
+        return TransportFailed(
+            Reason.TLS_UNTRUSTED, f"the certificate of {where} is not trusted ({detail}): see caBundleRef"
+        )
     reason = error.reason or ""
     if any(one in reason for one in _OLD_VERSIONS):
-        return TransportFailed("TLSVersionUnsupported", f"{where} does not offer TLS 1.2 or newer")
+        return TransportFailed(Reason.TLS_VERSION_UNSUPPORTED, f"{where} does not offer TLS 1.2 or newer")
     if any(one in reason for one in _ASKED_FOR_A_CERTIFICATE):
         sentence = f"{where} refused the handshake ({reason}): it wants a client certificate, or another one"
-        return TransportFailed("TLSClientCertificateRequired", f"{sentence}; see tls.clientCertificateRef")
-    return TransportFailed("TLSFailed", f"{where}: {reason or 'the handshake failed'}")
+        return TransportFailed(Reason.TLS_CLIENT_CERTIFICATE_REQUIRED, f"{sentence}; see tls.clientCertificateRef")
+    return TransportFailed(Reason.TLS_FAILED, f"{where}: {reason or 'the handshake failed'}")

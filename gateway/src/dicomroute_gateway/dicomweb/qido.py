@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from dicomroute_gateway.configuration.model import Provider
 from dicomroute_gateway.decoded import Attributes, Element
+from dicomroute_gateway.reasons import Reason
 
 from . import json_model, resources
 from .client import Client, Response, TransportFailed
@@ -77,7 +78,9 @@ class Pages:
             async with asyncio.timeout(self._timeout_seconds):
                 found = await self._found()
         except TimeoutError as error:
-            raise TransportFailed("TimedOut", f"{self._origin.url} sent no whole answer to a search in time") from error
+            raise TransportFailed(
+                Reason.TIMED_OUT, f"{self._origin.url} sent no whole answer to a search in time"
+            ) from error
         self._offset += len(found)
         new, without_key = list[Attributes](), 0
         for match in found:
@@ -132,7 +135,7 @@ async def _decoded(response: Response) -> Sequence[dict[int, Element]]:
     content = await response.read(_MOST_PAGE_BYTES + 1)
     if len(content) > _MOST_PAGE_BYTES:
         sentence = f"a page of its answer has more than {_MOST_PAGE_BYTES >> 20} MiB: it keeps no limit"
-        raise SearchFailed("AnswerTooLarge", response.status, sentence)
+        raise SearchFailed(Reason.ANSWER_TOO_LARGE, response.status, sentence)
     kind = Message()
     kind["Content-Type"] = response.headers.get("Content-Type", "")
     charset = kind.get_param("charset")
@@ -140,19 +143,19 @@ async def _decoded(response: Response) -> Sequence[dict[int, Element]]:
         return await asyncio.to_thread(json_model.decode, content, charset if isinstance(charset, str) else None)
     except json_model.NotDicomJson as error:
         raise SearchFailed(
-            "AnswerUnreadable", response.status, f"its answer to a search is no such: {error}"
+            Reason.ANSWER_UNREADABLE, response.status, f"its answer to a search is no such: {error}"
         ) from error
 
 
 def _failure(status: int) -> SearchFailed:
     match status:
         case 413:
-            return SearchFailed("TooBroad", status, "it finds a search too broad (HTTP 413)")
+            return SearchFailed(Reason.TOO_BROAD, status, "it finds a search too broad (HTTP 413)")
         case 401 | 403:
-            return SearchFailed("NotAuthorized", status, f"it does not let the gateway search (HTTP {status})")
+            return SearchFailed(Reason.NOT_AUTHORIZED, status, f"it does not let the gateway search (HTTP {status})")
         case 429 | 503:
-            return SearchFailed("Throttled", status, f"it asks to be left alone (HTTP {status})")
+            return SearchFailed(Reason.THROTTLED, status, f"it asks to be left alone (HTTP {status})")
         case _ if status >= 500:
-            return SearchFailed("ServerError", status, f"it failed to search (HTTP {status})")
+            return SearchFailed(Reason.SERVER_ERROR, status, f"it failed to search (HTTP {status})")
         case _:
-            return SearchFailed("SearchRefused", status, f"it refused a search (HTTP {status})")
+            return SearchFailed(Reason.SEARCH_REFUSED, status, f"it refused a search (HTTP {status})")

@@ -14,6 +14,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Final, Protocol
 
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.head import HeadError, scan
 from dicomroute_gateway.spool.content import StoredFile, Unreadable
 from dicomroute_gateway.spool.fetched import FetchedFile, FetchedFiles
@@ -122,7 +123,7 @@ async def _begun(
         async with asyncio.timeout(patience.stall_seconds):
             return await stack.enter_async_context(client.request(endpoint, "GET", path, {"Accept": accept}))
     except TimeoutError as error:
-        raise TransportFailed("TimedOut", f"{endpoint.url} did not begin to answer in time") from error
+        raise TransportFailed(Reason.TIMED_OUT, f"{endpoint.url} did not begin to answer in time") from error
 
 
 async def _parts(
@@ -133,7 +134,7 @@ async def _parts(
     kind = Message()
     kind["Content-Type"] = content_type
     if boundary is None and kind.get_content_type() != "application/dicom":
-        raise RetrievalFailed("AnswerUnreadable", status, "its answer to a retrieval has no instances in it")
+        raise RetrievalFailed(Reason.ANSWER_UNREADABLE, status, "its answer to a retrieval has no instances in it")
     parts = None if boundary is None else Parts(boundary)
     writing = _Writing(folder)
     refused: RetrievalFailed | None = None
@@ -155,11 +156,13 @@ async def _parts(
             except _Refused as error:
                 raise RetrievalFailed(error.reason, status, str(error)) from error
     except BadMultipart as error:
-        raise RetrievalFailed("AnswerUnreadable", status, f"its answer is no multipart: {error}") from error
+        raise RetrievalFailed(Reason.ANSWER_UNREADABLE, status, f"its answer is no multipart: {error}") from error
     finally:
         writing.discard()
     if parts is not None and not parts.is_closed:
-        raise RetrievalFailed("AnswerCutOff", status, "its answer ends in the midst of a part, or before the last")
+        raise RetrievalFailed(
+            Reason.ANSWER_CUT_OFF, status, "its answer ends in the midst of a part, or before the last"
+        )
     if refused is not None:
         raise refused
 
@@ -167,7 +170,7 @@ async def _parts(
 class _Refused(Exception):
     """A part is not what was asked for."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -197,7 +200,7 @@ class _Writing:
         try:
             part = _identified(stored)
             if study_instance_uid and part.study_instance_uid != study_instance_uid:
-                raise _Refused("OtherStudy", "the server answered with an instance of another study")
+                raise _Refused(Reason.OTHER_STUDY, "the server answered with an instance of another study")
         except _Refused:
             self.discard()
             raise
@@ -217,7 +220,7 @@ def _identified(stored: StoredFile) -> Part:
         with stored.open() as content:
             meta = file_meta(content.read_at(0, _MOST_META_BYTES))
             if meta is None:
-                raise _Refused("NotDicom", "a part of the answer is no DICOM file")
+                raise _Refused(Reason.NOT_DICOM, "a part of the answer is no DICOM file")
             before = meta.length_before
 
             def read(offset: int, length: int) -> bytes:
@@ -225,7 +228,9 @@ def _identified(stored: StoredFile) -> Part:
 
             elements = scan(read, meta.transfer_syntax_uid, _IDENTIFYING)
     except HeadError as error:
-        raise _Refused("NotDicom", f"a part of the answer is no data set in its transfer syntax: {error}") from error
+        raise _Refused(
+            Reason.NOT_DICOM, f"a part of the answer is no data set in its transfer syntax: {error}"
+        ) from error
     except Unreadable as error:
         raise OSError(str(error)) from error
     uids = {tag: elements[tag].value.rstrip(b"\0 ").decode("latin-1") for tag in elements}
@@ -235,9 +240,11 @@ def _identified(stored: StoredFile) -> Part:
 def _part(meta: FileMeta, uids: dict[int, str], stored: StoredFile) -> Part:
     sop_instance_uid, sop_class_uid = uids.get(_SOP_INSTANCE_UID, ""), uids.get(_SOP_CLASS_UID, "")
     if not sop_instance_uid or (meta.sop_instance_uid and meta.sop_instance_uid != sop_instance_uid):
-        raise _Refused("NotDicom", "a part of the answer is another instance than its file meta information says")
+        raise _Refused(Reason.NOT_DICOM, "a part of the answer is another instance than its file meta information says")
     if not sop_class_uid or (meta.sop_class_uid and meta.sop_class_uid != sop_class_uid):
-        raise _Refused("NotDicom", "a part of the answer is of another SOP class than its file meta information says")
+        raise _Refused(
+            Reason.NOT_DICOM, "a part of the answer is of another SOP class than its file meta information says"
+        )
     return Part(
         uids.get(_STUDY_INSTANCE_UID, ""),
         uids.get(_SERIES_INSTANCE_UID, ""),
@@ -252,12 +259,14 @@ def _part(meta: FileMeta, uids: dict[int, str], stored: StoredFile) -> Part:
 def _failure(status: int) -> RetrievalFailed:
     match status:
         case 404 | 410:
-            return RetrievalFailed("NotFound", status, f"it does not have what is asked for (HTTP {status})")
+            return RetrievalFailed(Reason.NOT_FOUND, status, f"it does not have what is asked for (HTTP {status})")
         case 401 | 403:
-            return RetrievalFailed("NotAuthorized", status, f"it does not let the gateway retrieve (HTTP {status})")
+            return RetrievalFailed(
+                Reason.NOT_AUTHORIZED, status, f"it does not let the gateway retrieve (HTTP {status})"
+            )
         case 429 | 503:
-            return RetrievalFailed("Throttled", status, f"it asks to be left alone (HTTP {status})")
+            return RetrievalFailed(Reason.THROTTLED, status, f"it asks to be left alone (HTTP {status})")
         case _ if status >= 500:
-            return RetrievalFailed("ServerError", status, f"it failed to give instances (HTTP {status})")
+            return RetrievalFailed(Reason.SERVER_ERROR, status, f"it failed to give instances (HTTP {status})")
         case _:
-            return RetrievalFailed("RetrievalRefused", status, f"it refused a retrieval (HTTP {status})")
+            return RetrievalFailed(Reason.RETRIEVAL_REFUSED, status, f"it refused a retrieval (HTTP {status})")

@@ -4,11 +4,13 @@ import struct
 from enum import Enum, auto
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 from .command import CommandError, CommandField, decode_command
 from .stream import PDV_HEADER_BYTES, PDUStream, PDUType
 from .wire import PeerGone
 
-ABORTED_BY_PEER: Final = "AbortedByPeer"
+ABORTED_BY_PEER: Final = Reason.ABORTED_BY_PEER
 """Reason of PeerGone when the peer said so itself."""
 _WHOLE_COMMAND: Final = 0x03
 """Message control header of a command set in one piece (PS3.8 E.2)."""

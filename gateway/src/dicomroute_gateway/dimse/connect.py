@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dicomroute_gateway.configuration.model import NodeTls
+from dicomroute_gateway.reasons import Reason
 
 from .failures import NotConnected
 from .tls import TlsContexts, TlsUnusable, TlsWire
@@ -35,7 +36,9 @@ def resolve(host: str, port: int) -> Addresses:
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise NotConnected("DNSFailed", f"the name {host} cannot be resolved: correct it, or look at DNS") from error
+        raise NotConnected(
+            Reason.DNS_FAILED, f"the name {host} cannot be resolved: correct it, or look at DNS"
+        ) from error
 
 
 def usable_context(contexts: TlsContexts, settings: NodeTls) -> ssl.SSLContext:
@@ -43,7 +46,7 @@ def usable_context(contexts: TlsContexts, settings: NodeTls) -> ssl.SSLContext:
     try:
         return contexts.context(settings)
     except TlsUnusable as error:
-        raise NotConnected("CertificateUnusable", str(error)) from error
+        raise NotConnected(Reason.CERTIFICATE_UNUSABLE, str(error)) from error
 
 
 def secure(
@@ -88,9 +91,9 @@ def reach(host: str, port: int, addresses: Addresses | None, timeout_seconds: fl
 
 def _not_connected(where: str, failure: OSError | None) -> NotConnected:
     if isinstance(failure, ConnectionRefusedError):
-        return NotConnected("ConnectionRefused", f"{where} refuses connections: nothing listens on that port")
+        return NotConnected(Reason.CONNECTION_REFUSED, f"{where} refuses connections: nothing listens on that port")
     if isinstance(failure, TimeoutError):
-        return NotConnected("ConnectTimedOut", f"{where} does not answer: look at its address and at firewalls")
+        return NotConnected(Reason.CONNECT_TIMED_OUT, f"{where} does not answer: look at its address and at firewalls")
     return NotConnected(
-        "ConnectionFailed", f"{where} cannot be reached: {failure.strerror if failure else 'no address'}"
+        Reason.CONNECTION_FAILED, f"{where} cannot be reached: {failure.strerror if failure else 'no address'}"
     )

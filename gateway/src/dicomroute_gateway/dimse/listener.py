@@ -16,6 +16,7 @@ import structlog
 from dicomroute_gateway.configuration.listener import Listener as ListenerConfiguration
 from dicomroute_gateway.configuration.listener import ListenerTls
 from dicomroute_gateway.configuration.model import Mode
+from dicomroute_gateway.reasons import Reason
 
 from .admission import Caller as AllowedCaller
 from .admission import Refusal, caller_refusal, may_connect, places_of, refusal, wants_certificates
@@ -285,7 +286,7 @@ class Listener:
         try:
             context = self._contexts.context(settings)
         except TlsUnusable as error:
-            raise HandshakeFailed("CertificateUnusable", str(error)) from error
+            raise HandshakeFailed(Reason.CERTIFICATE_UNUSABLE, str(error)) from error
         try:
             wire = TlsWire(connection, context)
         except (OSError, ValueError) as error:  # it is gone already

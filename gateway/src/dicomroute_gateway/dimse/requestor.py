@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 from .command import MAX_COMMAND_BYTES, Command, CommandField, decode_command, encode_response
 from .connect import connect
 from .failures import ContextRefusal, ContextRefused, PeerViolation, RequestorFailure
@@ -119,7 +121,7 @@ class Requestor:
         )
         layer = UpperLayer(connect(called.host, called.port, timeouts.connect))
         deadline = time.monotonic() + timeouts.acse
-        with layer.exchange("AssociationTimedOut", "did not answer an A-ASSOCIATE-RQ in time"):
+        with layer.exchange(Reason.ASSOCIATION_TIMED_OUT, "did not answer an A-ASSOCIATE-RQ in time"):
             layer.write(request, timeouts.acse)
             kind, body = layer.receive(deadline)
             if kind == PDUType.ASSOCIATE_RJ:
@@ -162,7 +164,7 @@ class Requestor:
         pdus = data_pdus(context_id, source.length, source.blocks(self._block), self._room)
         first = next(pdus)
         layer.during = "between messages"
-        with layer.exchange("SendStalled", "took no byte of a data set in time"):
+        with layer.exchange(Reason.SEND_STALLED, "took no byte of a data set in time"):
             layer.hear_farewell()
             layer.during = "before it had the whole data set"
             layer.is_sending = True
@@ -183,7 +185,7 @@ class Requestor:
         message_id = self._next_message_id()
         command = encode_command(context_id, encode_echo_request(message_id), self._accepted.max_pdu_bytes)
         self._layer.during = "between messages"
-        with self._layer.exchange("SendStalled", "took no byte of a C-ECHO in time"):
+        with self._layer.exchange(Reason.SEND_STALLED, "took no byte of a C-ECHO in time"):
             self._layer.hear_farewell()
             self._layer.write(command, self._timeouts.stall)
         return self._response(CommandField.C_ECHO_RQ, message_id).status
@@ -213,7 +215,7 @@ class Requestor:
         """
         layer = self._layer
         layer.during = "before it reported an event"
-        with layer.exchange("EventStalled", "did not send the whole of an event in time"):
+        with layer.exchange(Reason.EVENT_STALLED, "did not send the whole of an event in time"):
             if not layer.hears(seconds):
                 return None
             command, context_id, data_set = self._read_request(time.monotonic() + self._timeouts.response)
@@ -228,7 +230,7 @@ class Requestor:
         response = encode_command(
             self._context_id(syntaxes), encode_response(command, status, comment), self._accepted.max_pdu_bytes
         )
-        with self._layer.exchange("SendStalled", "took no byte of a response in time"):
+        with self._layer.exchange(Reason.SEND_STALLED, "took no byte of a response in time"):
             self._layer.write(response, self._timeouts.stall)
 
     def _request(
@@ -237,7 +239,7 @@ class Requestor:
         message_id, most = self._next_message_id(), self._accepted.max_pdu_bytes
         message = encode_command(context_id, encode(message_id), most) + encode_data_set(context_id, data_set, most)
         self._layer.during = "between messages"
-        with self._layer.exchange("SendStalled", "took no byte of a message in time"):
+        with self._layer.exchange(Reason.SEND_STALLED, "took no byte of a message in time"):
             self._layer.hear_farewell()
             self._layer.write(message, self._timeouts.stall)
         return self._response(field, message_id)
@@ -288,7 +290,7 @@ class Requestor:
         """Return the response to a request that has been sent."""
         self._layer.during = f"before it answered a {request.name.removesuffix('_RQ').replace('_', '-')}"
         try:
-            with self._layer.exchange("ResponseTimedOut", "did not answer a whole request in time"):
+            with self._layer.exchange(Reason.RESPONSE_TIMED_OUT, "did not answer a whole request in time"):
                 deadline = await_answer(self._layer.wire, self._timeouts.response)
                 response = self._read_response(deadline, request, message_id)
         except RequestorFailure as failure:
@@ -327,7 +329,7 @@ class Requestor:
             raise PeerViolation(
                 f"the peer answered with command {response.field:04X}H to message {response.message_id}, and "
                 f"{response_field(request):04X}H to message {message_id} is awaited",
-                "UnexpectedResponse",
+                Reason.UNEXPECTED_RESPONSE,
             )
         return response
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from dicomroute_gateway.configuration.listener import ClientCertificates, ListenerTls, TlsProfile
 from dicomroute_gateway.configuration.model import NodeTls
+from dicomroute_gateway.reasons import Reason
 
 from .tls_failures import of_node, why
 from .wire import PeerGone, Piece, Readiness, Wire
@@ -252,6 +253,6 @@ def _gone(error: Exception) -> PeerGone:
     """Return the end of a connection; TLS 1.3 tells only here that the peer wants a certificate."""
     if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
         failure = of_node(error)
-        if failure.reason != "TLSFailed":
+        if failure.reason != Reason.TLS_FAILED:
             return PeerGone(str(failure), failure.reason)
     return PeerGone(why(error))

@@ -3,6 +3,8 @@
 import ssl
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 ABORTED: Final = "HandshakeAborted"
 """A handshake that was broken off without a word: most are health checks."""
 
@@ -12,8 +14,14 @@ _FAILURES: Final = {
         "the device shows no certificate, and this listener wants one: give it one, or set tls.clientCertificates",
     ),
     "NO_SHARED_CIPHER": ("NoSharedCipher", "the device has none of the cipher suites of tls.profile: update it"),
-    "UNSUPPORTED_PROTOCOL": ("TLSVersionUnsupported", "the device speaks no TLS 1.2: update it, or its settings"),
-    "WRONG_VERSION_NUMBER": ("TLSVersionUnsupported", "the device speaks no TLS 1.2: update it, or its settings"),
+    "UNSUPPORTED_PROTOCOL": (
+        Reason.TLS_VERSION_UNSUPPORTED,
+        "the device speaks no TLS 1.2: update it, or its settings",
+    ),
+    "WRONG_VERSION_NUMBER": (
+        Reason.TLS_VERSION_UNSUPPORTED,
+        "the device speaks no TLS 1.2: update it, or its settings",
+    ),
     "HTTP_REQUEST": ("HTTPRequest", "an HTTP request: a browser, a probe or a DICOMweb client on a DIMSE port"),
 }
 _ALERTS: Final = (
@@ -25,15 +33,26 @@ _ALERTS: Final = (
 )
 _WANTS_CERTIFICATE: Final = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "BAD_CERTIFICATE", "UNKNOWN_CA")
 _VERIFICATIONS: Final = {
-    9: ("ClientCertificateNotYetValid", "the certificate of the device is not valid yet: look at its clock and ours"),
+    9: (
+        "ClientCertificateNotYetValid",
+        "the certificate of the device is not valid yet: look at its clock and ours",
+    ),
     10: ("ClientCertificateExpired", "the certificate of the device has expired: renew it there"),
 }
 
 
 class HandshakeFailed(Exception):
-    """No TLS came about. `reason` is a word for logs and lists, the message says what to do."""
+    """A device got no TLS. `reason` is a word for logs and the list of refused callers; the message says what to do."""
 
     def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NodeHandshakeFailed(Exception):
+    """A node that was called has no TLS. The message says what to do."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -64,32 +83,36 @@ def of_device(error: Exception) -> HandshakeFailed:
     return HandshakeFailed(ABORTED, "the device ended the connection in its TLS handshake")
 
 
-def of_node(error: Exception) -> HandshakeFailed:
+def of_node(error: Exception) -> NodeHandshakeFailed:
     """Return why a node that was called has no TLS."""
     if isinstance(error, TimeoutError):
-        return HandshakeFailed("TLSTimedOut", "it does not finish its TLS handshake: look whether that port has TLS")
+        return NodeHandshakeFailed(
+            Reason.TLS_TIMED_OUT, "it does not finish its TLS handshake: look whether that port has TLS"
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in (62, 64):
             found = error.verify_message
             sentence = f"its certificate is for another name ({found}): say one that it has in tls.serverName"
-            return HandshakeFailed("TLSNameMismatch", sentence)
+            return NodeHandshakeFailed(Reason.TLS_NAME_MISMATCH, sentence)
         if error.verify_code == 9:
             sentence = "its certificate is not valid yet: look at the clocks of whoever issued it, and of both sides"
-            return HandshakeFailed("TLSNotYetValid", sentence)
+            return NodeHandshakeFailed(Reason.TLS_NOT_YET_VALID, sentence)
         if error.verify_code == 10:
-            return HandshakeFailed("TLSExpired", "its certificate has expired: have it renewed there")
+            return NodeHandshakeFailed(Reason.TLS_EXPIRED, "its certificate has expired: have it renewed there")
         sentence = f"its certificate is not trusted ({error.verify_message}): name its authority in tls.caBundleRef"
-        return HandshakeFailed("TLSUntrusted", sentence)
+        return NodeHandshakeFailed(Reason.TLS_UNTRUSTED, sentence)
     if isinstance(error, ssl.SSLError):
         reason = error.reason or ""
         if "ALERT" in reason and any(one in reason for one in _WANTS_CERTIFICATE):
             sentence = "it wants a client certificate, or another one: set tls.clientCertificateRef"
-            return HandshakeFailed("TLSClientCertificateRequired", sentence)
+            return NodeHandshakeFailed(Reason.TLS_CLIENT_CERTIFICATE_REQUIRED, sentence)
         if reason == "WRONG_VERSION_NUMBER":
             sentence = "it does not speak TLS on that port: remove tls, or call the port that it has for TLS"
-            return HandshakeFailed("TLSFailed", sentence)
-        return HandshakeFailed("TLSFailed", f"the TLS handshake failed: {why(error)}")
-    return HandshakeFailed("TLSFailed", "it ended the connection in the TLS handshake: look whether that port has TLS")
+            return NodeHandshakeFailed(Reason.TLS_FAILED, sentence)
+        return NodeHandshakeFailed(Reason.TLS_FAILED, f"the TLS handshake failed: {why(error)}")
+    return NodeHandshakeFailed(
+        Reason.TLS_FAILED, "it ended the connection in the TLS handshake: look whether that port has TLS"
+    )
 
 
 def why(error: Exception) -> str:

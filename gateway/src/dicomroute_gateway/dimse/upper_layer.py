@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 from .command import CommandError
 from .failures import (
     AssociationAborted,
@@ -52,7 +54,7 @@ class UpperLayer:
         self._is_interrupted = False
 
     @contextmanager
-    def exchange(self, timed_out: str, what: str) -> Iterator[None]:
+    def exchange(self, timed_out: Reason, what: str) -> Iterator[None]:
         """Turn what ends the association into a failure, and end it as the standard wants.
 
         `timed_out` and `what` are the reason and the sentence when the peer does not do its part in time.

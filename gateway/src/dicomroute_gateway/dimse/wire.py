@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
+from dicomroute_gateway.reasons import NoReason, Reason
+
 Piece = bytes | memoryview
 
 _MOST_PIECES: Final = 1024
@@ -25,7 +27,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 class PeerGone(Exception):
     """The peer closed or reset the connection; `reason` is a word for why, "" where it does not say."""
 
-    def __init__(self, message: str, reason: str = "") -> None:
+    def __init__(self, message: str, reason: Reason | NoReason = "") -> None:
         super().__init__(message)
         self.reason = reason
 

@@ -52,9 +52,9 @@ def explanation(configuration: Configuration, caller: Caller, instance: Instance
         "rules": [_rule(configuration, routing, index, elements, instance) for index in range(len(routing.outcomes))],
         "destinations": [
             {
-                "name": str(destination),
-                "held": held(str(destination), configuration, now),
-                **_prepared(routing.recipes.get(str(destination)), instance, Came(sender.facts, now)),
+                "name": destination,
+                "held": held(destination, configuration, now),
+                **_prepared(routing.recipes.get(destination), instance, Came(sender.facts, now)),
             }
             for destination in routing.destinations
         ],

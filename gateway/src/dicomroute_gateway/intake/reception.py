@@ -244,7 +244,7 @@ class _IntoSpool:
         return Result(Answer.NOT_DELIVERED_YET, "not delivered yet: the gateway keeps it and goes on")
 
     def _received(self, decision: Decision, active: Active) -> Received:
-        destinations = [str(destination) for destination in decision.routing.destinations]
+        destinations = decision.routing.destinations
         # Whom the sender waits for is owed it, whatever it is owed already.
         bounded = active.quotas.keys() - (active.waited_for(destinations) or ())
         skipped = [one for one in destinations if one in bounded and self._spool.owed_bytes(one) >= active.quotas[one]]

@@ -76,7 +76,7 @@ def release(spool: Spool, active: Active, held: Iterable[Received], by: str = ""
             stays.append(f"instance {one.id} stays held: no rule takes it, or one has an error" if hold else "")
             yield Rerouting(
                 one.id,
-                [str(d) for d in decision.routing.destinations],
+                decision.routing.destinations,
                 hold,
                 {name: recipe.id for name, recipe in recipes.items()},
             )

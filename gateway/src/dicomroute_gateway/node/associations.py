@@ -16,10 +16,12 @@ from typing import Final
 
 import structlog
 
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dimse.failures import NotConnected, RequestorFailure
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
 from dicomroute_gateway.dimse.requestor import Requestor
 from dicomroute_gateway.dimse.tls import TlsContexts
+from dicomroute_gateway.reasons import Reason
 
 from .calling import Peer, associate
 from .threads import in_thread
@@ -62,7 +64,7 @@ class Kept:
 class Associations:
     """Associations with one destination. Lives in one event loop; each association is used by one thread at a time."""
 
-    def __init__(self, destination: str, most: int, contexts: TlsContexts) -> None:
+    def __init__(self, destination: Destination, most: int, contexts: TlsContexts) -> None:
         self._contexts = contexts
         self._destination = destination
         self._most = most
@@ -157,7 +159,7 @@ class Associations:
             self._failed(failure)
         except Exception as error:  # whoever waits is to be told
             log.exception("association.open_failed", destination=self._destination)
-            self._failed(NotConnected("ConnectionFailed", f"the gateway failed to connect: {error}"))
+            self._failed(NotConnected(Reason.CONNECTION_FAILED, f"the gateway failed to connect: {error}"))
         else:
             kept = Kept(peer, requestor, frozenset(wanted), time.monotonic())
             self._all.add(kept)

@@ -1,5 +1,7 @@
 """What keeps an instance from being written in another form."""
 
+from dicomroute_gateway.reasons import Reason
+
 
 class TranscodingFailed(Exception):
     """The bytes are not a data set in the transfer syntax that they came in, or have no other form."""
@@ -15,6 +17,6 @@ class TreatmentFailed(Exception):
     The message has no value of the instance: values are patient data.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO, Final
 
 from dicomroute_gateway.configuration.recipe import ChangeKind
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.attributes import ValueUnusable
 from dicomroute_gateway.rules.changes import CompiledChange, CompiledTransform
 from dicomroute_gateway.rules.expression import EvaluationError
@@ -25,7 +26,7 @@ from .places import Place, places, rewritten
 from .transcode import IMPLICIT_VR_LITTLE_ENDIAN
 from .values import ValueUnwritable, value_bytes
 
-TRANSFORM_FAILED: Final = "TransformFailed"
+TRANSFORM_FAILED: Final = Reason.TRANSFORM_FAILED
 _CHARACTER_SET: Final = 0x00080005
 _ORIGINAL_ATTRIBUTES: Final = 0x04000561
 _MODIFIED_ATTRIBUTES: Final = 0x04000550

@@ -8,20 +8,24 @@ from typing import Final, TypeVar
 from dicomroute_gateway.configuration.model import DicomNodeDestination
 from dicomroute_gateway.dimse.command import Status
 from dicomroute_gateway.dimse.connect import reach, resolve, secure, usable_context
-from dicomroute_gateway.dimse.failures import RequestorFailure
+from dicomroute_gateway.dimse.failures import AFTER_REQUEST, RequestorFailure
 from dicomroute_gateway.dimse.propose import VERIFYING, group_contexts
 from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.dimse.wire import Wire
+from dicomroute_gateway.reasons import Reason
 
 from .steps import Probed, Result, Step, StepName
 
-VERIFICATION_NOT_ACCEPTED: Final = "VerificationNotAccepted"
+VERIFICATION_NOT_ACCEPTED: Final = Reason.VERIFICATION_NOT_ACCEPTED
 """The node associates and takes no C-ECHO: it is there and knows our title, which is what is asked."""
-ECHO_FAILED: Final = "EchoFailed"
+ECHO_FAILED: Final = Reason.ECHO_FAILED
 _CONNECT_SECONDS: Final = 10.0
 _MOST_SECONDS: Final = 30.0
 """A person waits for it, and a C-ECHO asks for nothing that takes long."""
+
+_WHENEVER: Final = {after: before for before, after in AFTER_REQUEST.items()}
+"""A C-ECHO has no effect that could be doubled: whether its request had gone out says nothing."""
 
 T = TypeVar("T")
 
@@ -93,7 +97,7 @@ def _step(made: dict[StepName, Step], name: StepName, work: Callable[[], T]) -> 
     try:
         value = work()
     except RequestorFailure as failure:
-        reason = failure.reason.removesuffix("AfterRequest")  # a C-ECHO has no effect that could be doubled
+        reason = _WHENEVER.get(failure.reason, failure.reason)
         if name is StepName.ASSOCIATION and reason.startswith("TLS"):
             name = StepName.TLS  # TLS 1.3 tells on the first read that a certificate is wanted
         made[name] = Step(name, Result.FAILED, reason, str(failure), time.monotonic() - begin)

@@ -18,6 +18,8 @@ taken an instance since; it is False, with the reason of the step that failed, o
 from dataclasses import dataclass
 from typing import Final
 
+from dicomroute_gateway.reasons import NoReason, Reason
+
 from .steps import Probed, Result, Step, StepName
 
 
@@ -26,7 +28,7 @@ class Finding:
     """One thing that is known of a target; status None is Unknown."""
 
     status: bool | None
-    reason: str
+    reason: Reason | NoReason
     message: str
 
 
@@ -53,7 +55,7 @@ class Stores:
     """
 
     taken_time: float | None = None
-    refused: str = ""
+    refused: Reason | NoReason = ""
     refused_message: str = ""
     is_waiting: bool = False
 
@@ -65,29 +67,37 @@ class Stores:
 
 CREDENTIAL_REASONS: Final = frozenset(
     (
-        "SecretMissing",
-        "CredentialInvalid",
-        "CertificateUnusable",
-        "WorkloadIdentityMissing",
-        "TokenRefused",
-        "TokenEndpointUnreachable",
-        "TokenEndpointUnavailable",
-        "TokenAnswerInvalid",
-        "Unauthorized",
+        Reason.SECRET_MISSING,
+        Reason.CREDENTIAL_INVALID,
+        Reason.CERTIFICATE_UNUSABLE,
+        Reason.WORKLOAD_IDENTITY_MISSING,
+        Reason.TOKEN_REFUSED,
+        Reason.TOKEN_ENDPOINT_UNREACHABLE,
+        Reason.TOKEN_ENDPOINT_UNAVAILABLE,
+        Reason.TOKEN_ANSWER_INVALID,
+        Reason.UNAUTHORIZED,
     )
 )
 """What is wrong with the credential, in whatever step it shows."""
 ANSWER_REASONS: Final = frozenset(
-    ("NotDICOMweb", "Redirected", "QueryNotAllowed", "QueryFailed", "Throttled", "Busy", "ServerError")
+    (
+        Reason.NOT_DICOMWEB,
+        Reason.REDIRECTED,
+        Reason.QUERY_NOT_ALLOWED,
+        Reason.QUERY_FAILED,
+        Reason.THROTTLED,
+        Reason.BUSY,
+        Reason.SERVER_ERROR,
+    )
 )
 """What a query fails with when an answer came."""
-_NO_PROOF: Final = frozenset(("QueryNotAllowed", "QueryFailed"))
+_NO_PROOF: Final = frozenset((Reason.QUERY_NOT_ALLOWED, Reason.QUERY_FAILED))
 """Answers that say nothing of whether the target stores."""
 
-_REACHABLE: Final = Finding(True, "Reachable", "it answers")
-_AUTHENTICATED: Final = Finding(True, "Authenticated", "it knows the credential, or asks for none")
-_READY: Final = Finding(True, "Ready", "it answers an authenticated query as a DICOMweb server")
-_STORING: Final = Finding(True, "Ready", "it takes what is delivered")
+_REACHABLE: Final = Finding(True, Reason.REACHABLE, "it answers")
+_AUTHENTICATED: Final = Finding(True, Reason.AUTHENTICATED, "it knows the credential, or asks for none")
+_READY: Final = Finding(True, Reason.READY, "it answers an authenticated query as a DICOMweb server")
+_STORING: Final = Finding(True, Reason.READY, "it takes what is delivered")
 
 
 def findings(probed: Probed, stores: Stores) -> Findings:
@@ -106,8 +116,8 @@ def node_findings(probed: Probed, stores: Stores) -> Findings:
     """Return what is known of a node: whether it is reachable, which is all that there is to being ready."""
     found = _node_reachable(probed)
     if not found.status and stores.proof and stores.taken_time is not None and stores.taken_time >= probed.time:
-        found = Finding(True, "Reachable", "it takes what is delivered")
-    return Findings(found, Finding(None, "NotTested", "a node has no credential of its own"), found)
+        found = Finding(True, Reason.REACHABLE, "it takes what is delivered")
+    return Findings(found, Finding(None, Reason.NOT_TESTED, "a node has no credential of its own"), found)
 
 
 def within_milliseconds(seconds: float) -> int:
@@ -126,7 +136,7 @@ def _node_reachable(probed: Probed) -> Finding:
         return Finding(False, failed.reason, failed.message)
     seconds, echo = probed.round_trip_seconds, probed.step(StepName.ECHO)
     if seconds is not None:
-        return Finding(True, "Reachable", f"it answers a C-ECHO within {within_milliseconds(seconds)} ms")
+        return Finding(True, Reason.REACHABLE, f"it answers a C-ECHO within {within_milliseconds(seconds)} ms")
     return Finding(True, echo.reason, echo.message)
 
 
@@ -137,19 +147,19 @@ def _reachable(probed: Probed) -> Finding:
         if step.reason in CREDENTIAL_REASONS:
             if step.name is StepName.QUERY:
                 continue
-            return Finding(None, "NotTested", f"not tried: {step.message}")
+            return Finding(None, Reason.NOT_TESTED, f"not tried: {step.message}")
         if step.reason not in ANSWER_REASONS:
             return Finding(False, step.reason, step.message)
     if probed.step(StepName.TCP).result is Result.PASSED:
         return _REACHABLE
-    return Finding(None, "NotTested", "not tried")
+    return Finding(None, Reason.NOT_TESTED, "not tried")
 
 
 def _authenticated(probed: Probed, stores: Stores) -> Finding:
     fault = _credential_fault(probed)
     if fault is not None:
         return Finding(False, fault.reason, fault.message)
-    if stores.refused in ("Unauthorized", "Forbidden"):
+    if stores.refused in (Reason.UNAUTHORIZED, Reason.FORBIDDEN):
         sentence = f"it refuses what is stored ({stores.refused_message or stores.refused})"
         return Finding(
             False, stores.refused, f"{sentence}: give this identity the right to store, or correct spec.auth"
@@ -158,8 +168,10 @@ def _authenticated(probed: Probed, stores: Stores) -> Finding:
     if query.result is Result.PASSED or (query.reason in ANSWER_REASONS and stores.proof):
         return _AUTHENTICATED
     if query.reason in ANSWER_REASONS:
-        return Finding(None, "NotProven", f"its answer does not say whether it knows the credential: {query.message}")
-    return Finding(None, "NotTested", "not known while the target is not reached")
+        return Finding(
+            None, Reason.NOT_PROVEN, f"its answer does not say whether it knows the credential: {query.message}"
+        )
+    return Finding(None, Reason.NOT_TESTED, "not known while the target is not reached")
 
 
 def _credential_fault(probed: Probed) -> Step | None:
@@ -178,14 +190,14 @@ def _ready(probed: Probed, stores: Stores) -> Finding:
     if stores.refused:
         sentence = f"it refuses whatever is stored: {stores.refused}"
         shown = f"{sentence} ({stores.refused_message})" if stores.refused_message else sentence
-        return Finding(False, "StoreRefused", f"{shown}; correct spec.url, or the server's settings")
+        return Finding(False, Reason.STORE_REFUSED, f"{shown}; correct spec.url, or the server's settings")
     if query.result is Result.PASSED:
         return _READY
     if query.result is not Result.FAILED:
-        return Finding(None, "NotTested", "the query was not tried")
+        return Finding(None, Reason.NOT_TESTED, "the query was not tried")
     if stores.proof:
         return Finding(
-            True, "QueryNotAllowed", f"it takes what is delivered, though {query.message}; no delivery queries"
+            True, Reason.QUERY_NOT_ALLOWED, f"it takes what is delivered, though {query.message}; no delivery queries"
         )
     if query.reason in _NO_PROOF:
         return Finding(None, query.reason, f"{query.message}; the first delivery shows whether it takes instances")

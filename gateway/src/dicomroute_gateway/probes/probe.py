@@ -11,6 +11,7 @@ from dicomroute_gateway.configuration.model import CloudTargetDestination
 from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Client, CredentialFault, TransportFailed
 from dicomroute_gateway.dicomweb.connections import proxy_for
+from dicomroute_gateway.reasons import Reason
 
 from .steps import Probed, Result, Step, StepName, advised, answered
 from .wire import Address, Way, connect, resolve, shake_hands, way_to
@@ -44,15 +45,17 @@ class _Steps:
         except (CredentialFault, TransportFailed) as error:
             self._fail(name, error.reason, str(error), begin)
         except TimeoutError:
-            self._fail(name, "TimedOut", f"{self._url} did not answer within {time.monotonic() - begin:.0f} s", begin)
+            self._fail(
+                name, Reason.TIMED_OUT, f"{self._url} did not answer within {time.monotonic() - begin:.0f} s", begin
+            )
         else:
             self.made.append(Step(name, Result.PASSED, seconds=time.monotonic() - begin))
             return value
         return None
 
-    def _fail(self, name: StepName, reason: str, message: str, begin: float) -> None:
-        if name is StepName.CREDENTIAL and (reason == "TimedOut" or reason.startswith(("TLS", "Proxy"))):
-            reason, message = "TokenEndpointUnreachable", f"{message} ({reason})"
+    def _fail(self, name: StepName, reason: Reason, message: str, begin: float) -> None:
+        if name is StepName.CREDENTIAL and (reason == Reason.TIMED_OUT or reason.startswith(("TLS", "Proxy"))):
+            reason, message = Reason.TOKEN_ENDPOINT_UNREACHABLE, f"{message} ({reason})"
         self.made.append(Step(name, Result.FAILED, reason, advised(reason, message), time.monotonic() - begin))
 
 

@@ -13,6 +13,7 @@ import structlog
 
 from dicomroute_gateway.configuration.model import AnyDestination, CloudTargetDestination, Configuration
 from dicomroute_gateway.deliver.worker import Worker
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dicomweb.client import Client
 from dicomroute_gateway.dicomweb.credentials.files import version
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
@@ -83,7 +84,7 @@ class Prober:
         configuration: Callable[[], Configuration],
         secrets: Path,
         tokens: TokenCache,
-        workers: Mapping[str, Worker],
+        workers: Mapping[Destination, Worker],
         contexts: TlsContexts,
         intervals: Intervals = Intervals(),
     ) -> None:
@@ -94,7 +95,7 @@ class Prober:
         self._contexts = contexts
         self._intervals = intervals
         self._nodes_at_once = asyncio.Semaphore(_MOST_NODES)
-        self._targets: dict[str, _Target] = {}
+        self._targets: dict[Destination, _Target] = {}
 
     def follow(self) -> None:
         """Begin the probes that are due; to be called every second or so."""
@@ -109,8 +110,8 @@ class Prober:
             if known.task is None and self._is_due(name, known, now):
                 self._begin(name, known)
 
-    async def test(self, destination: str, calling_ae_title: str = "") -> Tested | None:
-        """Probe a destination (KIND/NAME) now, or wait for the probe under way; None when there is none of that name.
+    async def test(self, destination: Destination, calling_ae_title: str = "") -> Tested | None:
+        """Probe a destination now, or wait for the probe under way; None when there is none of that name.
 
         With a calling AE title a node is tested as if it were called with that, which says nothing of deliveries.
         Raises TooManyTests.
@@ -135,13 +136,13 @@ class Prober:
                     return None
                 return Tested(known.probed, _findings(target, known.probed, self._stores(destination, known)))
 
-    def probed(self, destination: str) -> Probed | None:
-        """Return the last probe of a destination (KIND/NAME); None where none is made by itself."""
+    def probed(self, destination: Destination) -> Probed | None:
+        """Return the last probe of a destination; None where none is made by itself."""
         known = self._targets.get(destination)
         return known.probed if known is not None and self._intervals_of(known.destination) is not None else None
 
-    def findings(self, destination: str) -> Findings | None:
-        """Return what is known of a destination (KIND/NAME); None before its first probe."""
+    def findings(self, destination: Destination) -> Findings | None:
+        """Return what is known of a destination; None before its first probe."""
         known, probed = self._targets.get(destination), self.probed(destination)
         if known is None or probed is None:
             return None
@@ -154,8 +155,8 @@ class Prober:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _wanted(self) -> dict[str, AnyDestination]:
-        return {str(one.key): one for one in self._configuration().destinations}
+    def _wanted(self) -> dict[Destination, AnyDestination]:
+        return {one.key: one for one in self._configuration().destinations}
 
     def _intervals_of(self, destination: AnyDestination) -> Intervals | None:
         """Return how often a destination is probed; None for one that is tested when somebody asks alone."""
@@ -164,7 +165,7 @@ class Prober:
         own = float(destination.connection_test_seconds)
         return Intervals(own, min(own, self._intervals.failing), min(own, self._intervals.least)) if own else None
 
-    def _known(self, name: str, target: AnyDestination) -> _Target:
+    def _known(self, name: Destination, target: AnyDestination) -> _Target:
         facts = (target, tuple(version(self._secrets, file) for file in target.files))
         known = self._targets.get(name)
         if known is None:
@@ -173,7 +174,7 @@ class Prober:
             known.destination, known.facts, known.since, known.due = target, facts, time.time(), 0.0
         return known
 
-    def _is_due(self, name: str, known: _Target, now: float) -> bool:
+    def _is_due(self, name: Destination, known: _Target, now: float) -> bool:
         intervals = self._intervals_of(known.destination)
         if intervals is None:
             return False
@@ -193,7 +194,7 @@ class Prober:
             return known.probed is None
         return True
 
-    def _stores(self, name: str, known: _Target) -> Stores:
+    def _stores(self, name: Destination, known: _Target) -> Stores:
         worker = self._workers.get(name)
         if worker is None:
             return Stores()
@@ -207,7 +208,7 @@ class Prober:
             worker.is_waiting,
         )
 
-    def _begin(self, name: str, known: _Target) -> asyncio.Task[Probed]:
+    def _begin(self, name: Destination, known: _Target) -> asyncio.Task[Probed]:
         known.begun, known.task_facts = time.monotonic(), known.facts
         task = asyncio.get_running_loop().create_task(self._probe(known.destination), name=f"probe {name}")
         known.task = task
@@ -224,7 +225,7 @@ class Prober:
         finally:
             await client.close()
 
-    def _done(self, name: str, known: _Target, task: asyncio.Task[Probed]) -> None:
+    def _done(self, name: Destination, known: _Target, task: asyncio.Task[Probed]) -> None:
         known.task = None
         if task.cancelled():
             return
@@ -244,7 +245,7 @@ class Prober:
         if worker is not None and before is not None and _fails(known.destination, before) and not is_failing:
             worker.hurry()
 
-    def _say(self, name: str, known: _Target) -> None:
+    def _say(self, name: Destination, known: _Target) -> None:
         found = self.findings(name)
         if found is None or known.said == (found.ready.status, found.ready.reason):
             return

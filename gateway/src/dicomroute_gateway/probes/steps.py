@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from dicomroute_gateway.reasons import NoReason, Reason
+
 
 class StepName(StrEnum):
     """The steps to a CloudTarget, in their order: DNS to Query. To a DicomNode: DNS, TCP, TLS, Association, Echo."""
@@ -38,7 +40,7 @@ class Step:
 
     name: StepName
     result: Result
-    reason: str = ""
+    reason: Reason | NoReason = ""
     message: str = ""
     seconds: float | None = None
 
@@ -66,19 +68,21 @@ class Probed:
         return echo.seconds if echo.result is Result.PASSED else None
 
 
-ADVICE: Final[Mapping[str, str]] = {
-    "DNSFailed": "correct the host in spec.url, or mend the name server that the gateway's pods ask",
-    "ConnectionFailed": "is the server up, and does a firewall or the NetworkPolicy let the gateway out to this port?",
-    "ConnectionLost": "it took the connection and ended it: look at the server's log, and at what stands between",
-    "TimedOut": "no answer in time: is the server up, and does a firewall drop what the gateway sends?",
-    "TLSUntrusted": "name the authority that signed it in spec.tls.caBundleRef",
-    "TLSNameMismatch": "use the name in spec.url that the certificate is for, or have it issued for this one",
-    "TLSExpired": "have the server's certificate renewed, or correct the clock of whoever is wrong",
-    "TLSVersionUnsupported": "enable TLS 1.2 or newer at the server",
-    "TLSFailed": "does this port speak TLS at all? If not, spec.url begins with http://",
-    "ProxyUnreachable": "correct spec.proxy.url, or put the host into spec.proxy.noProxy",
-    "ProxyRefused": "let the proxy tunnel to this host and port, or put the host into spec.proxy.noProxy",
-    "TokenEndpointUnreachable": "correct the URL of the token endpoint in spec.auth, or open the way to it",
+ADVICE: Final[Mapping[Reason, str]] = {
+    Reason.DNS_FAILED: "correct the host in spec.url, or mend the name server that the gateway's pods ask",
+    Reason.CONNECTION_FAILED: (
+        "is the server up, and does a firewall or the NetworkPolicy let the gateway out to this port?"
+    ),
+    Reason.CONNECTION_LOST: "it took the connection and ended it: look at the server's log, and at what stands between",
+    Reason.TIMED_OUT: "no answer in time: is the server up, and does a firewall drop what the gateway sends?",
+    Reason.TLS_UNTRUSTED: "name the authority that signed it in spec.tls.caBundleRef",
+    Reason.TLS_NAME_MISMATCH: "use the name in spec.url that the certificate is for, or have it issued for this one",
+    Reason.TLS_EXPIRED: "have the server's certificate renewed, or correct the clock of whoever is wrong",
+    Reason.TLS_VERSION_UNSUPPORTED: "enable TLS 1.2 or newer at the server",
+    Reason.TLS_FAILED: "does this port speak TLS at all? If not, spec.url begins with http://",
+    Reason.PROXY_UNREACHABLE: "correct spec.proxy.url, or put the host into spec.proxy.noProxy",
+    Reason.PROXY_REFUSED: "let the proxy tunnel to this host and port, or put the host into spec.proxy.noProxy",
+    Reason.TOKEN_ENDPOINT_UNREACHABLE: "correct the URL of the token endpoint in spec.auth, or open the way to it",
 }
 """What to do about faults whose own sentence does not say it."""
 
@@ -86,13 +90,13 @@ ADVICE: Final[Mapping[str, str]] = {
 _TYPES: Final = ("application/dicom+json", "application/json", "multipart/related")
 
 
-def advised(reason: str, message: str) -> str:
+def advised(reason: Reason, message: str) -> str:
     """Return the sentence of a fault with what to do about it."""
     advice = ADVICE.get(reason)
     return f"{message}: {advice}" if advice else message
 
 
-def answered(status: int, content_type: str) -> tuple[str, str]:
+def answered(status: int, content_type: str) -> tuple[Reason | NoReason, str]:
     """Return reason and sentence of an answer to the query; two empty texts for one that a DICOMweb server gives.
 
     The types are those of PS3.18 10.6.3: DICOM JSON, or XML in a multipart body.
@@ -105,23 +109,26 @@ def answered(status: int, content_type: str) -> tuple[str, str]:
     if status == 200:
         what = f"with {media}" if media else "without a Content-Type"
         sentence = f"it answers a query {what}, which is not DICOMweb: correct spec.url, the base of the service"
-        return "NotDICOMweb", sentence
+        return Reason.NOT_DICOMWEB, sentence
     shown = f"it answers a query with HTTP {status}"
     if 300 <= status < 400:
-        return "Redirected", f"{shown}, a redirect, which is not followed: write where it leads into spec.url"
+        return Reason.REDIRECTED, f"{shown}, a redirect, which is not followed: write where it leads into spec.url"
     if status == 401:
         return (
-            "Unauthorized",
+            Reason.UNAUTHORIZED,
             f"{shown}: it does not know the credential; correct spec.auth, or the Secret it names",
         )
     if status in (403, 405, 501):
-        return "QueryNotAllowed", f"{shown}: this identity may not query, or nobody may"
+        return Reason.QUERY_NOT_ALLOWED, f"{shown}: this identity may not query, or nobody may"
     if status in (404, 410):
-        return "NotDICOMweb", f"{shown}: there is no DICOMweb service at spec.url; write its base, without /studies"
+        return (
+            Reason.NOT_DICOMWEB,
+            f"{shown}: there is no DICOMweb service at spec.url; write its base, without /studies",
+        )
     if status == 429:
-        return "Throttled", f"{shown}: it is asked too much, and asked again later"
+        return Reason.THROTTLED, f"{shown}: it is asked too much, and asked again later"
     if status == 503:
-        return "Busy", f"{shown}: it is not available now, and asked again later; its log says why"
+        return Reason.BUSY, f"{shown}: it is not available now, and asked again later; its log says why"
     if status >= 500:
-        return "ServerError", f"{shown}: its log says why"
-    return "QueryFailed", f"{shown}, which says nothing of whether it stores"
+        return Reason.SERVER_ERROR, f"{shown}: its log says why"
+    return Reason.QUERY_FAILED, f"{shown}, which says nothing of whether it stores"

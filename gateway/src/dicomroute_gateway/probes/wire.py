@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from dicomroute_gateway.dicomweb.faults import TransportFailed, failure, proxy_authentication_required, system_sentence
+from dicomroute_gateway.reasons import Reason
 
 Address = tuple[socket.AddressFamily, Any]
 
@@ -59,7 +60,7 @@ def way_to(url: str, proxy: str) -> Way:
     except ValueError:
         host, port = "", 0
     if not host or not port:
-        raise TransportFailed("URLInvalid", f"{url} cannot be connected to: correct the URL")
+        raise TransportFailed(Reason.URL_INVALID, f"{url} cannot be connected to: correct the URL")
     return Way(url, host, port, target.scheme == "https", proxy, through.hostname or "", proxy_port)
 
 
@@ -87,9 +88,11 @@ async def resolve(way: Way) -> Sequence[Address]:
             addresses = [(info[0], info[4]) for info in infos]
         except (OSError, UnicodeError):
             if way.proxy:
-                fault = TransportFailed("ProxyUnreachable", f"the name of the proxy {way.proxy} cannot be resolved")
+                fault = TransportFailed(
+                    Reason.PROXY_UNREACHABLE, f"the name of the proxy {way.proxy} cannot be resolved"
+                )
             else:
-                fault = TransportFailed("DNSFailed", f"the name in {way.url} cannot be resolved")
+                fault = TransportFailed(Reason.DNS_FAILED, f"the name in {way.url} cannot be resolved")
         try:
             loop.call_soon_threadsafe(settle, addresses, fault)
         except RuntimeError:
@@ -119,8 +122,8 @@ async def connect(way: Way, addresses: Sequence[Address]) -> socket.socket:
             return connection
     detail = "no connection in time" if isinstance(last, TimeoutError) else _why(last)
     if way.proxy:
-        raise TransportFailed("ProxyUnreachable", f"the proxy {way.proxy} cannot be reached: {detail}")
-    reason = "TimedOut" if isinstance(last, TimeoutError) else "ConnectionFailed"
+        raise TransportFailed(Reason.PROXY_UNREACHABLE, f"the proxy {way.proxy} cannot be reached: {detail}")
+    reason = Reason.TIMED_OUT if isinstance(last, TimeoutError) else Reason.CONNECTION_FAILED
     raise TransportFailed(reason, f"{way.url}: {detail}")
 
 
@@ -148,7 +151,7 @@ async def shake_hands(
     except ssl.SSLError as error:
         raise failure(error, way.url, way.proxy) from error
     except (OSError, EOFError) as error:
-        raise TransportFailed("TLSFailed", f"{way.url}: the connection ended within the handshake") from error
+        raise TransportFailed(Reason.TLS_FAILED, f"{way.url}: the connection ended within the handshake") from error
     finally:
         if writer is not None:
             writer.close()
@@ -168,8 +171,8 @@ async def _tunnel(
         head = await reader.readuntil(b"\r\n\r\n")
         status = int(head.split(None, 2)[1])
     except (OSError, EOFError, asyncio.LimitOverrunError, ValueError, IndexError) as error:
-        raise TransportFailed("ProxyUnreachable", f"the proxy {way.proxy} does not answer as a proxy") from error
+        raise TransportFailed(Reason.PROXY_UNREACHABLE, f"the proxy {way.proxy} does not answer as a proxy") from error
     if status == 407:
         raise proxy_authentication_required(way.proxy)
     if not 200 <= status < 300:
-        raise TransportFailed("ProxyRefused", f"the proxy {way.proxy} answers {status} to a tunnel to {way.url}")
+        raise TransportFailed(Reason.PROXY_REFUSED, f"the proxy {way.proxy} answers {status} to a tunnel to {way.url}")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.query.archive import Archive
 from dicomroute_gateway.query.cloud_target import CloudTargetArchive
 from dicomroute_gateway.query.loop import QueryLoop
@@ -21,7 +22,7 @@ class Archives:
         self._files = files
         self._lock = threading.Lock()
         self._loop: QueryLoop | None = None
-        self._archives: dict[str, CloudTargetArchive] = {}
+        self._archives: dict[Destination, CloudTargetArchive] = {}
         self._health = ArchiveHealth()
         self._watch = ArchiveWatch(self, self._health)
 
@@ -34,7 +35,7 @@ class Archives:
     def failing(self) -> list[Failing]:
         """Return the archives that did not answer when they were asked last."""
         found = self._configuration().query_retrieve
-        return self._health.failing([str(one.key) for one in found.archives] if found is not None else [])
+        return self._health.failing([one.key for one in found.archives] if found is not None else [])
 
     def close(self) -> None:
         """End all connections. Nothing is asked any more."""
@@ -43,7 +44,7 @@ class Archives:
             self._loop.close(*(one.close() for one in self._archives.values()))
 
     def _archive(self, settings: CloudTargetDestination) -> CloudTargetArchive:
-        name = str(settings.key)
+        name = settings.key
         with self._lock:
             self._loop = self._loop or QueryLoop()
             kept = self._archives.get(name)

@@ -21,6 +21,7 @@ from dicomroute_gateway.commitment.scp import CommitmentService
 from dicomroute_gateway.commitment.transactions import Transactions
 from dicomroute_gateway.configuration.authentic import Seal
 from dicomroute_gateway.deliver.deliverer import Deliverer
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.dimse.counts import Counts
 from dicomroute_gateway.dimse.services import Services
@@ -353,7 +354,7 @@ class Gateway:
         log.info("gateway.stopped", pid=os.getpid())
 
 
-def _activity(opened: _Opened) -> dict[str, DestinationActivity]:
+def _activity(opened: _Opened) -> dict[Destination, DestinationActivity]:
     return {
         destination: DestinationActivity(
             worker.in_flight,

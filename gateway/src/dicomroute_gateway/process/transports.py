@@ -9,7 +9,6 @@ from typing import TypeVar
 from dicomroute_gateway.configuration.model import (
     CloudTargetDestination,
     Configuration,
-    DestinationKind,
     DestinationSettings,
     DicomNodeDestination,
 )
@@ -19,6 +18,7 @@ from dicomroute_gateway.deliver.cloud.stow import StowTransport
 from dicomroute_gateway.deliver.node.commit import CommitmentConfirmation
 from dicomroute_gateway.deliver.node.cstore import CStoreTransport
 from dicomroute_gateway.deliver.transport import Confirmation, Transport
+from dicomroute_gateway.destination import Destination, DestinationKind, kind_of
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.node.reports import Reports
@@ -47,30 +47,28 @@ class Transports:
         self._contexts = contexts
         self._reports = reports
 
-    def to(self, destination: str) -> Transport:
-        """Return what carries instances to a destination (KIND/NAME), whether it is configured or not."""
+    def to(self, destination: Destination) -> Transport:
+        """Return what carries instances to a destination, whether it is configured or not."""
         throttle = Throttle(partial(self._bytes_per_second, destination))
-        if destination.partition("/")[0] == DestinationKind.DICOM_NODE:
+        if kind_of(destination) == DestinationKind.DICOM_NODE:
             node = partial(self._settings, destination, DicomNodeDestination)
             return CStoreTransport(destination, node, throttle, self._preparing, self._contexts)
         target = partial(self._settings, destination, CloudTargetDestination)
         return StowTransport(target, self._secrets, self._tokens, throttle, self._preparing)
 
-    def confirmation_of(self, destination: str) -> Confirmation:
-        """Return what asks a destination (KIND/NAME) whether it has what it was sent."""
-        if destination.partition("/")[0] == DestinationKind.DICOM_NODE:
+    def confirmation_of(self, destination: Destination) -> Confirmation:
+        """Return what asks a destination whether it has what it was sent."""
+        if kind_of(destination) == DestinationKind.DICOM_NODE:
             node = partial(self._settings, destination, DicomNodeDestination)
             return CommitmentConfirmation(destination, node, self._reports, self._contexts)
         target = partial(self._settings, destination, CloudTargetDestination)
         return QueryConfirmation(target, self._secrets, self._tokens)
 
-    def _bytes_per_second(self, destination: str) -> int | None:
+    def _bytes_per_second(self, destination: Destination) -> int | None:
         settings = self._settings(destination, DestinationSettings)
         return bytes_per_second(settings.bandwidth, time.time()) if settings is not None else None
 
-    def _settings(self, destination: str, kind: type[T]) -> T | None:
+    def _settings(self, destination: Destination, kind: type[T]) -> T | None:
         """Return a destination as it is configured at the moment, if it is."""
-        for one in self._configuration().destinations:
-            if str(one.key) == destination and isinstance(one, kind):
-                return one
-        return None
+        found = self._configuration().settings_of(destination)
+        return found if isinstance(found, kind) else None

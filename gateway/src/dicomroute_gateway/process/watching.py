@@ -58,9 +58,9 @@ class Watching:
         ends: dict[str, float | None] = {}
         for destination in configuration.destinations:
             if isinstance(destination, CloudTargetDestination):
-                ends[str(destination.key)] = expires_time(destination, self._secrets)
+                ends[destination.key] = expires_time(destination, self._secrets)
             else:
-                ends[str(destination.key)] = self._end(destination.tls)
+                ends[destination.key] = self._end(destination.tls)
         ends |= {listener_key(one.name): self._end(one.tls) for one in configuration.listeners}
         return {name: end for name, end in ends.items() if end is not None}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dicomroute_gateway.decoded import Attributes, Level
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.content import StoredFile
 
 
@@ -20,7 +21,7 @@ class ArchiveFailed(Exception):
     `reason` is a word of the code, for logs, metrics and conditions.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -41,14 +42,14 @@ class TooMany(ArchiveFailed):
     """There are more candidates than may be looked at; the request is to be narrowed."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("TooManyCandidates", message)
+        super().__init__(Reason.TOO_MANY_CANDIDATES, message)
 
 
 class IndexIncomplete(ArchiveFailed):
     """What the spool holds is still being read: what was found is true, and not all."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("IndexIncomplete", message)
+        super().__init__(Reason.INDEX_INCOMPLETE, message)
 
 
 class Cancelled(Exception):

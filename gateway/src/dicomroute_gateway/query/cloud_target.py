@@ -14,6 +14,7 @@ from dicomroute_gateway.dicomweb.client import Client, CredentialFault, Transpor
 from dicomroute_gateway.dicomweb.qido import Origin, Pages, SearchFailed
 from dicomroute_gateway.dicomweb.searchable import MOST_UIDS, SEARCHING, Resource, Search
 from dicomroute_gateway.dicomweb.wado import Into, Patience
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.fetched import FetchedFiles
 
 from .archive import (
@@ -94,7 +95,7 @@ class CloudTargetArchive:
         is_relational = SEARCHING[self._origin.provider].is_relational
         if not is_relational and not scope.study_instance_uids and not scope.patient_id:
             sentence = f"{self.name}: it lists instances within a study alone, and the request names none"
-            raise ArchiveIncapable("NotRelational", sentence)
+            raise ArchiveIncapable(Reason.NOT_RELATIONAL, sentence)
         listing = Listing(self.matches, self._remember, check, timeout_seconds)
         given: set[str] = set()
         for page in listing.pages(scope):
@@ -257,7 +258,7 @@ class CloudTargetArchive:
         try:
             return self._loop.run(coroutine, check)
         except SearchFailed as error:
-            if error.reason == "TooBroad":
+            if error.reason == Reason.TOO_BROAD:
                 raise TooMany(str(error)) from error
             failed = ArchiveUnreachable if error.status >= 500 or error.status == 429 else ArchiveRefused
             raise failed(error.reason, f"{self.name}: {error}") from error

@@ -16,6 +16,7 @@ import structlog
 from dicomroute_gateway.dicomweb.client import Client, CredentialFault, TransportFailed
 from dicomroute_gateway.dicomweb.qido import Origin
 from dicomroute_gateway.dicomweb.wado import Folder, Part, Patience, RetrievalFailed, retrieve
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.fetched import NoRoom, remove
 
 from .archive import Fetched, InstanceReference, NotFetched
@@ -128,7 +129,7 @@ class Fetching:
             self._note(errand, reason, error)
         except Exception:
             log.exception("retrieval.fetch_failed", archive=self._origin.url)
-            reason = "GatewayError"
+            reason = Reason.GATEWAY_ERROR
         for reference in wanted.values():
             await self._give(NotFetched(reference, reason))
 

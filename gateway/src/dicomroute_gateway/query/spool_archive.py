@@ -9,6 +9,7 @@ from dicomroute_gateway.catalogue.feed import Catalogue
 from dicomroute_gateway.catalogue.index import Damaged, Index
 from dicomroute_gateway.catalogue.keys import UNIQUE_KEYS, known_at
 from dicomroute_gateway.decoded import Attributes, Element, Level
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.spool import Spool
 
 from .archive import (
@@ -142,7 +143,7 @@ class SpoolArchive:
 
     def _damaged(self, error: Damaged) -> ArchiveUnreachable:
         self._catalogue.damaged(error)
-        return ArchiveUnreachable("IndexDamaged", "the index of the spool was damaged and is being built anew")
+        return ArchiveUnreachable(Reason.INDEX_DAMAGED, "the index of the spool was damaged and is being built anew")
 
 
 def _computed(index: Index, level: Level, entity: Attributes, asked: Attributes) -> dict[int, Element]:

@@ -11,6 +11,7 @@ import structlog
 
 from dicomroute_gateway.catalogue.keys import STUDY_INSTANCE_UID
 from dicomroute_gateway.decoded import Attributes, Element, Level
+from dicomroute_gateway.reasons import Reason
 
 from .archive import (
     Archive,
@@ -39,7 +40,7 @@ class Failing:
     """An archive (KIND/NAME) that did not answer when it was asked last; `since` is in seconds since 1970."""
 
     archive: str
-    reason: str
+    reason: Reason
     message: str
     since: float
 

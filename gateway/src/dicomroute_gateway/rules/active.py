@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dicomroute_gateway.configuration.model import AcknowledgeWhen, Configuration
+from dicomroute_gateway.destination import Destination
 
 from .routing import CompiledRules
 
@@ -17,10 +18,10 @@ class Active:
     rules: CompiledRules
 
     @cached_property
-    def quotas(self) -> Mapping[str, int]:
-        """How many bytes optional destinations (KIND/NAME) may be owed, where that is bounded."""
+    def quotas(self) -> Mapping[Destination, int]:
+        """How many bytes optional destinations may be owed, where that is bounded."""
         return {
-            str(one.key): one.max_owed_bytes
+            one.key: one.max_owed_bytes
             for one in self.configuration.destinations
             if not one.required and one.max_owed_bytes is not None
         }
@@ -31,14 +32,14 @@ class Active:
         return frozenset(rule.recipe.id for rule in self.configuration.rules.rules if rule.recipe.steps)
 
     @cached_property
-    def optional(self) -> frozenset[str]:
-        """The destinations (KIND/NAME) that are not required."""
-        return frozenset(str(one.key) for one in self.configuration.destinations if not one.required)
+    def optional(self) -> frozenset[Destination]:
+        """The destinations that are not required."""
+        return frozenset(one.key for one in self.configuration.destinations if not one.required)
 
-    def waited_for(self, destinations: Iterable[str]) -> frozenset[str] | None:
+    def waited_for(self, destinations: Iterable[Destination]) -> frozenset[Destination] | None:
         """Return which of `destinations` have to have an instance before its sender is answered; None: nobody waits."""
         acknowledge = self.configuration.acknowledge
         if acknowledge.when is AcknowledgeWhen.ON_SPOOLED:
             return None
-        named = frozenset(str(one) for one in acknowledge.destinations)
+        named = frozenset(one.destination for one in acknowledge.destinations)
         return frozenset(destinations) & named if named else frozenset(destinations) - self.optional

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Final
 
-from dicomroute_gateway.configuration.model import DestinationKey, Rule, RuleMatching, Rules, Unmatched
+from dicomroute_gateway.configuration.model import Rule, RuleMatching, Rules, Unmatched
 from dicomroute_gateway.configuration.recipe import Recipe
+from dicomroute_gateway.destination import Destination
 
 from .attributes import SPECIFIC_CHARACTER_SET, TRANSFER_SYNTAX_KEYWORD, Attribute, Value, ValueUnusable, value_of
 from .changes import check_step
@@ -36,12 +37,12 @@ class RuleOutcome:
 class Routing:
     """Where an instance goes, and what each rule said."""
 
-    destinations: tuple[DestinationKey, ...]
+    destinations: tuple[Destination, ...]
     outcomes: tuple[RuleOutcome, ...]
     unmatched: Unmatched
-    recipes: Mapping[str, Recipe] = field(default_factory=dict)
-    """How it is prepared, for each destination (KIND/NAME) that is not to get it as it came."""
-    conflicts: tuple[DestinationKey, ...] = ()
+    recipes: Mapping[Destination, Recipe] = field(default_factory=dict)
+    """How it is prepared, for each destination that is not to get it as it came."""
+    conflicts: tuple[Destination, ...] = ()
     """Destinations that rules name for it with different recipes: nobody can say which of them is meant."""
 
     @property
@@ -142,24 +143,22 @@ def _apply_rules(
     association = dict(facts)
     order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
     outcomes: list[RuleOutcome] = []
-    named: dict[str, DestinationKey] = {}
-    recipes: dict[str, dict[str, Recipe]] = {}
+    recipes: dict[Destination, dict[str, Recipe]] = {}
     for rule, expression in rules:
         outcome = _ask(rule, expression, elements, order, transfer_syntax_uid, association)
         outcomes.append(outcome)
         if outcome.matched:
-            for destination in rule.destinations:
-                named[str(destination)] = destination
-                recipes.setdefault(str(destination), {})[rule.recipe.id] = rule.recipe
+            for destination in rule.names:
+                recipes.setdefault(destination, {})[rule.recipe.id] = rule.recipe
         if matching is RuleMatching.FIRST and (outcome.matched or outcome.error):
             break
-    sure = {name: next(iter(found.values())) for name, found in recipes.items() if len(found) == 1}
+    sure = {one: next(iter(found.values())) for one, found in recipes.items() if len(found) == 1}
     return Routing(
-        tuple(named[name] for name in sure),
+        tuple(sure),
         tuple(outcomes),
         unmatched,
-        {name: recipe for name, recipe in sure.items() if recipe.steps},
-        tuple(one for name, one in named.items() if name not in sure),
+        {one: recipe for one, recipe in sure.items() if recipe.steps},
+        tuple(one for one in recipes if one not in sure),
     )
 
 

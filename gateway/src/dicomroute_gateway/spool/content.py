@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from dicomroute_gateway.reasons import Reason
+
 from .keys import KEY_MISSING, Keys
 from .sealed import KeyUnknown, SealBroken, sealed_length, unseal
 
@@ -18,16 +20,16 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _STREAM_BYTES: Final = 1 << 16
-UNREADABLE: Final = "SpoolUnreadable"
-RECIPE_MISSING: Final = "RecipeMissing"
-TREATMENT_KEY_MISSING: Final = "TreatmentKeyMissing"
+UNREADABLE: Final = Reason.SPOOL_UNREADABLE
+RECIPE_MISSING: Final = Reason.RECIPE_MISSING
+TREATMENT_KEY_MISSING: Final = Reason.TREATMENT_KEY_MISSING
 FAULTS_OF_THE_SPOOL: Final = frozenset((UNREADABLE, KEY_MISSING, RECIPE_MISSING, TREATMENT_KEY_MISSING))
 
 
 class Unreadable(Exception):
     """A file of the spool cannot be read; `reason` is one of FAULTS_OF_THE_SPOOL, the message says what to do."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 

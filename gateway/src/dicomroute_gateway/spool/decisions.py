@@ -6,6 +6,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final, TypeVar
 
+from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.reasons import Reason
+
 from .books import Books
 from .ledger import AWAITED, SPOOL_FULL, SUPERSEDED
 from .records import DeliveryRecord, DeliveryState, DroppedRecord, HoldRecord
@@ -109,7 +112,7 @@ class Decisions:
             self._books.offer([Owed(one.id, one.destination)])
         return True
 
-    def skip(self, optional: frozenset[str], until_bytes: int) -> int:
+    def skip(self, optional: frozenset[Destination], until_bytes: int) -> int:
         """Give up deliveries to optional destinations, oldest first, until the spool has `until_bytes` at most.
 
         Only instances that nobody else is to get are given up. A call looks at so many entries at most, and the next
@@ -163,7 +166,7 @@ class Decisions:
         if entry is None:
             return 0
         records: list[DeliveryRecord | HoldRecord | DroppedRecord] = [
-            replace(delivery, state=DeliveryState.SKIPPED, reason="Dropped", time=time.time(), decided_by=by)
+            replace(delivery, state=DeliveryState.SKIPPED, reason=Reason.DROPPED, time=time.time(), decided_by=by)
             for name, delivery in entry.deliveries.items()
             if (drop.destinations is None or name in drop.destinations)
             and delivery.state in (*AWAITED, DeliveryState.HELD, DeliveryState.DEAD_LETTERED)

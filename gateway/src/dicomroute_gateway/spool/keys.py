@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 KEY_BYTES: Final = 32
-KEY_MISSING: Final = "SpoolKeyMissing"
+KEY_MISSING: Final = Reason.SPOOL_KEY_MISSING
 KEY_INVALID: Final = "SpoolKeyInvalid"
 
 

@@ -11,6 +11,8 @@ from functools import partial
 from typing import Final
 
 from dicomroute_gateway.configuration.holds import ROUTING_HOLDS
+from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.reasons import Reason
 
 from .oldest import OldestPending
 from .records import (
@@ -26,15 +28,15 @@ from .records import (
     TotalsRecord,
 )
 
-OVER_QUOTA: Final = "OverQuota"
+OVER_QUOTA: Final = Reason.OVER_QUOTA
 """Reason of a delivery that was skipped because an optional destination is owed as much as it may be."""
-SPOOL_FULL: Final = "SpoolFull"
+SPOOL_FULL: Final = Reason.SPOOL_FULL
 """Reason of a delivery to an optional destination that was given up to make room."""
-CAME_AGAIN: Final = "CameAgain"
+CAME_AGAIN: Final = Reason.CAME_AGAIN
 """Reason of a delivery of something that its destination has, or may have, already."""
-SUPERSEDED: Final = "Superseded"
+SUPERSEDED: Final = Reason.SUPERSEDED
 """Reason of a delivery that was given up because its destination has a later version."""
-REPLACED: Final = "Replaced"
+REPLACED: Final = Reason.REPLACED
 """Reason of a delivery that was given up because the spool cannot read it, and the same bytes came again."""
 _DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
 _OWED = (DeliveryState.PENDING, DeliveryState.UNCONFIRMED, DeliveryState.HELD)
@@ -58,7 +60,7 @@ class Entry:
 
     received: Received
     hold: str
-    deliveries: dict[str, DeliveryRecord]
+    deliveries: dict[Destination, DeliveryRecord]
 
     @property
     def is_owed(self) -> bool:
@@ -80,7 +82,7 @@ class Entry:
                 return outcome
         return Outcome.DISCARDED
 
-    def is_owed_again(self, destination: str, recipe: str = "") -> bool:
+    def is_owed_again(self, destination: Destination, recipe: str = "") -> bool:
         """Whether an instance that came again is owed to a destination for that, prepared by the recipe of that id.
 
         Who sends again means it: what was given up is tried anew, and what was refused as if it had not been. One that
@@ -91,7 +93,7 @@ class Entry:
             return True
         return recipe not in ("", delivery.recipe)
 
-    def is_delivered(self, destination: str) -> bool:
+    def is_delivered(self, destination: Destination) -> bool:
         """Return whether a destination has the instance."""
         delivery = self.deliveries.get(destination)
         return delivery is not None and delivery.state is DeliveryState.DELIVERED
@@ -143,9 +145,9 @@ class Ledger:
 
     Numbers are given out when an instance begins to come, so that they say little of that order.
     """
-    _by_state: Counter[tuple[str, DeliveryState]] = field(default_factory=Counter)
-    _owed_bytes: Counter[str] = field(default_factory=Counter)
-    _waiting: dict[str, OldestPending] = field(default_factory=dict, compare=False)
+    _by_state: Counter[tuple[Destination, DeliveryState]] = field(default_factory=Counter)
+    _owed_bytes: Counter[Destination] = field(default_factory=Counter)
+    _waiting: dict[Destination, OldestPending] = field(default_factory=dict, compare=False)
 
     def apply(self, record: Record) -> None:
         """Take a record over. A record of an instance that is finished or unknown changes nothing."""
@@ -211,18 +213,18 @@ class Ledger:
             discarded=self.totals.discarded,
         )
 
-    def delivery_count(self, destination: str, state: DeliveryState) -> int:
+    def delivery_count(self, destination: Destination, state: DeliveryState) -> int:
         """Return how many deliveries to a destination are in a state; of delivered ones, all there ever were."""
         count = self._by_state[destination, state]
         if state is DeliveryState.DELIVERED:
             count += self.totals.delivered_to.get(destination, 0)
         return count
 
-    def owed_bytes(self, destination: str) -> int:
+    def owed_bytes(self, destination: Destination) -> int:
         """Return how many bytes of data sets are pending for a destination, or not confirmed by it."""
         return self._owed_bytes[destination]
 
-    def destinations(self) -> set[str]:
+    def destinations(self) -> set[Destination]:
         """Return every destination that has deliveries."""
         return {destination for (destination, _), count in self._by_state.items() if count}
 
@@ -230,7 +232,7 @@ class Ledger:
         """Return when the oldest instance that is owed was received."""
         return next((entry.received.time for entry in self.entries.values() if entry.is_owed), None)
 
-    def oldest_owed_time_to(self, destination: str) -> float | None:
+    def oldest_owed_time_to(self, destination: Destination) -> float | None:
         """Return when the oldest instance that a destination is still to get was received."""
         waiting = self._waiting.get(destination)
         first = waiting.first() if waiting is not None else None
@@ -246,7 +248,7 @@ class Ledger:
         entry = self.entries[versions[-1]] if versions else None
         return entry if entry is not None and _bytes_of(entry.received) == _bytes_of(received) else None
 
-    def is_behind(self, entry: Entry, destination: str) -> bool:
+    def is_behind(self, entry: Entry, destination: Destination) -> bool:
         """Return whether an earlier version of the instance is still to be delivered to this destination, or confirmed.
 
         One that is not confirmed may have to be sent again, and must not come after the later one then.
@@ -300,7 +302,7 @@ class Ledger:
         """Return whether any of these entries has other bytes."""
         return any(_bytes_of(self.entries[one].received) != _bytes_of(received) for one in identifiers)
 
-    def _supersede(self, received: Received, destination: str) -> None:
+    def _supersede(self, received: Received, destination: Destination) -> None:
         """Note with the earlier versions of an instance that a destination has got this one."""
         for identifier in self._versions[received.sop_instance_uid]:
             if identifier == received.id:
@@ -348,7 +350,7 @@ class Ledger:
         self.finished[identifier] = entry
         self.unarchived[identifier] = entry
 
-    def _count_delivered(self, deliveries: dict[str, DeliveryRecord]) -> None:
+    def _count_delivered(self, deliveries: dict[Destination, DeliveryRecord]) -> None:
         """Add deliveries that are about to be forgotten to the totals of their destinations."""
         delivered_to = dict(self.totals.delivered_to)
         for destination, delivery in deliveries.items():
@@ -356,14 +358,14 @@ class Ledger:
                 delivered_to[destination] = delivered_to.get(destination, 0) + 1
         self.totals = replace(self.totals, delivered_to=delivered_to)
 
-    def _wait(self, identifier: int, destination: str) -> None:
+    def _wait(self, identifier: int, destination: Destination) -> None:
         """Note that an instance has become pending at a destination."""
         waiting = self._waiting.get(destination)
         if waiting is None:
             waiting = self._waiting[destination] = OldestPending(partial(self._is_pending, destination))
         waiting.add(identifier, sum(self._by_state[destination, state] for state in AWAITED))
 
-    def _is_pending(self, destination: str, identifier: int) -> bool:
+    def _is_pending(self, destination: Destination, identifier: int) -> bool:
         entry = self.entries.get(identifier)
         delivery = entry.deliveries.get(destination) if entry else None
         return delivery is not None and delivery.state in AWAITED
@@ -377,7 +379,7 @@ class Ledger:
                 self._owed_bytes[destination] += difference * entry.received.length
 
 
-def repeat_records(entry: Entry, received: Received, again: Sequence[str]) -> list[Record]:
+def repeat_records(entry: Entry, received: Received, again: Sequence[Destination]) -> list[Record]:
     """Return what is written down of an instance that came again: owed to `again`, and held as the rules of now say.
 
     A hold that no rule set is not for a sender to end.
@@ -414,13 +416,13 @@ def _bytes_of(received: Received) -> tuple[str, int, str, str]:
     return received.digest, received.length, received.transfer_syntax_uid, received.sop_class_uid
 
 
-def _begun(received: Received, destination: str) -> DeliveryRecord:
+def _begun(received: Received, destination: Destination) -> DeliveryRecord:
     """Return a delivery as it stands when an instance is received."""
     recipe = received.recipes.get(destination, "")
     return DeliveryRecord(received.id, destination, DeliveryState.PENDING, recipe=recipe)
 
 
-def _over_quota(received: Received, destination: str, identifier: int) -> DeliveryRecord:
+def _over_quota(received: Received, destination: Destination, identifier: int) -> DeliveryRecord:
     """Return a delivery that is not made because the destination is owed as much as it may be."""
     recipe = received.recipes.get(destination, "")
     return DeliveryRecord(
@@ -428,7 +430,7 @@ def _over_quota(received: Received, destination: str, identifier: int) -> Delive
     )
 
 
-def _owed_again(record: AgainRecord, destination: str, before: DeliveryRecord | None) -> DeliveryRecord:
+def _owed_again(record: AgainRecord, destination: Destination, before: DeliveryRecord | None) -> DeliveryRecord:
     """Return a delivery of an instance that came again: its destination has it if it was delivered there.
 
     It is prepared as the rules of now say; a treatment is never taken back from a delivery that was promised one.

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, TypeAdapter
 
+from dicomroute_gateway.destination import Destination
+
 from .part10 import head_length
 from .sealed import sealed_length
 
@@ -78,14 +80,14 @@ class Received:
     digest: str
     sender: Sender
     generation: int
-    destinations: tuple[str, ...]
+    destinations: tuple[Destination, ...]
     hold: str = ""
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[Destination, ...] = ()
     """Optional destinations that a rule named and that are owed as much as they may be."""
     key: str = ""
     follows: bool = False
-    superseded: tuple[str, ...] = ()
-    recipes: Annotated[Mapping[str, str], _LATER] = field(default_factory=dict)
+    superseded: tuple[Destination, ...] = ()
+    recipes: Annotated[Mapping[Destination, str], _LATER] = field(default_factory=dict)
     """The id of the recipe by which it is prepared, for each destination that is not to get it as it came."""
     record: Literal["received"] = "received"
 
@@ -118,7 +120,7 @@ class DeliveryRecord:
     """
 
     id: int
-    destination: str
+    destination: Destination
     state: DeliveryState
     attempts: int = 0
     refusals: int = 0
@@ -139,8 +141,8 @@ class AgainRecord:
     """An instance came again, equal in every byte: it is owed once more, or anew, to these destinations."""
 
     id: int
-    destinations: tuple[str, ...]
-    recipes: Annotated[Mapping[str, str], _LATER] = field(default_factory=dict)
+    destinations: tuple[Destination, ...]
+    recipes: Annotated[Mapping[Destination, str], _LATER] = field(default_factory=dict)
     """As in `Received`."""
     record: Literal["again"] = "again"
 
@@ -202,7 +204,7 @@ class TotalsRecord:
     delivered: int = 0
     skipped: int = 0
     discarded: int = 0
-    delivered_to: dict[str, int] = field(default_factory=dict)
+    delivered_to: dict[Destination, int] = field(default_factory=dict)
     record: Literal["totals"] = "totals"
 
 

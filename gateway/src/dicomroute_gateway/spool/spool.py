@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.recipe import Recipe
+from dicomroute_gateway.destination import Destination
 
 from .books import Books
 from .commitments import Commitments
@@ -247,8 +248,8 @@ class Spool:
         """Let everybody who waits for a delivery go on, now, and whoever would wait from now on."""
         self._books.end_waiting()
 
-    def owed_bytes(self, destination: str) -> int:
-        """Return how many bytes of data sets are pending for a destination (KIND/NAME)."""
+    def owed_bytes(self, destination: Destination) -> int:
+        """Return how many bytes of data sets are pending for a destination."""
         with self._books.mutex:
             return self._books.ledger.owed_bytes(destination)
 

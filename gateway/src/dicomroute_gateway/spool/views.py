@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dicomroute_gateway.destination import Destination
+
 from .ledger import InstanceCounts
 from .records import DeliveryState, Received
 
@@ -32,7 +34,7 @@ class Owed:
     """A delivery that is waiting to be made."""
 
     id: int
-    destination: str
+    destination: Destination
     is_sent: bool = False
     """Whether its confirmation is what is waited for."""
 
@@ -45,9 +47,9 @@ class Rerouting:
     """
 
     id: int
-    destinations: Sequence[str]
+    destinations: Sequence[Destination]
     hold: str
-    recipes: Mapping[str, str] = field(default_factory=dict)
+    recipes: Mapping[Destination, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Treatment:
     """By which recipe a delivery is prepared from now on."""
 
     id: int
-    destination: str
+    destination: Destination
     recipe: str
 
 
@@ -64,7 +66,7 @@ class Drop:
     """What is given up of an instance: deliveries to some destinations, or all, and with `hold` what holds it."""
 
     id: int
-    destinations: Collection[str] | None = None
+    destinations: Collection[Destination] | None = None
     hold: bool = False
 
 
@@ -82,10 +84,10 @@ class Snapshot:
 
     instances: InstanceCounts
     held_instances: int
-    deliveries: dict[str, dict[DeliveryState, int]]
+    deliveries: dict[Destination, dict[DeliveryState, int]]
     oldest_owed_time: float | None
     level: Level
     instances_by_key: Mapping[str, int] = field(default_factory=dict)
     """How many instances are encrypted with a key, by its id; "" for those in clear."""
-    oldest_owed: Mapping[str, float] = field(default_factory=dict)
+    oldest_owed: Mapping[Destination, float] = field(default_factory=dict)
     """When the oldest instance that a destination is still to get was received, by destination."""

@@ -3,16 +3,18 @@
 import threading
 from collections.abc import Iterable, Mapping
 
+from dicomroute_gateway.destination import Destination
+
 from .ledger import AWAITED
 from .records import DeliveryRecord
 
 
 class Waiter:
-    """Waits for the deliveries of one instance to some destinations (KIND/NAME)."""
+    """Waits for the deliveries of one instance to some destinations."""
 
-    def __init__(self, destinations: Iterable[str]) -> None:
+    def __init__(self, destinations: Iterable[Destination]) -> None:
         self._wanted = set(destinations)
-        self._states: dict[str, DeliveryRecord] = {}
+        self._states: dict[Destination, DeliveryRecord] = {}
         self._decided = threading.Event()
         if not self._wanted:
             self._decided.set()
@@ -28,7 +30,7 @@ class Waiter:
         """End the wait."""
         self._decided.set()
 
-    def wait(self, seconds: float) -> Mapping[str, DeliveryRecord]:
+    def wait(self, seconds: float) -> Mapping[Destination, DeliveryRecord]:
         """Return how the deliveries stand when all are decided or the time is over.
 
         One that is missing is as pending as one that says so.
@@ -37,6 +39,6 @@ class Waiter:
         return dict(self._states)
 
     @property
-    def wanted(self) -> frozenset[str]:
+    def wanted(self) -> frozenset[Destination]:
         """The destinations that are waited for."""
         return frozenset(self._wanted)

@@ -18,7 +18,8 @@ from dicomroute_gateway.configuration.profile import (
     UnlistedText,
 )
 from dicomroute_gateway.prepare.deidentify.plan import resolve
-from dicomroute_gateway.prepare.deidentify.withheld import Reason, Withheld
+from dicomroute_gateway.prepare.deidentify.withheld import Withheld
+from dicomroute_gateway.reasons import Reason
 
 CT = b"1.2.840.10008.5.1.4.1.1.2"
 US = b"1.2.840.10008.5.1.4.1.1.6.1"

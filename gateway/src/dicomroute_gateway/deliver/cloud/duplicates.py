@@ -13,6 +13,7 @@ from enum import Enum
 
 from dicomroute_gateway.configuration.model import OnDuplicate
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.reasons import Reason
 
 
 class Step(Enum):
@@ -45,7 +46,7 @@ def settle(outcome: Outcome, policy: OnDuplicate, *, own: bool, follows: bool) -
     if outcome.verdict is not Verdict.DUPLICATE:
         return outcome
     if own:
-        return Outcome(Verdict.DELIVERED, "StoredBefore", outcome.status)
+        return Outcome(Verdict.DELIVERED, Reason.STORED_BEFORE, outcome.status)
     match policy:
         case OnDuplicate.ACCEPT:
             return _accepted(outcome)
@@ -63,21 +64,21 @@ def compared(outcome: Outcome, found: Found, policy: OnDuplicate, status: int | 
         return (
             Step.OVERWRITE
             if policy is OnDuplicate.OVERWRITE
-            else Outcome(Verdict.RETRY, "CannotCompare", status, is_own=True)
+            else Outcome(Verdict.RETRY, Reason.CANNOT_COMPARE, status, is_own=True)
         )
     if found is Found.ABSENT:
         return Outcome(Verdict.DOUBTFUL, outcome.reason, outcome.status)
     if outcome.verdict is Verdict.CONFLICT and policy is OnDuplicate.FAIL:
         return _refused(outcome)
     if found is Found.IDENTICAL:
-        return outcome if outcome.verdict is Verdict.DELIVERED else Outcome(Verdict.DELIVERED, "Identical", status)
+        return outcome if outcome.verdict is Verdict.DELIVERED else Outcome(Verdict.DELIVERED, Reason.IDENTICAL, status)
     match policy:
         case OnDuplicate.ACCEPT:
             return _accepted(outcome)
         case OnDuplicate.OVERWRITE:
             return Step.OVERWRITE
         case _:
-            return Outcome(Verdict.REFUSED, "DuplicateDiffers", outcome.status)
+            return Outcome(Verdict.REFUSED, Reason.DUPLICATE_DIFFERS, outcome.status)
 
 
 def overwritten(outcome: Outcome) -> Outcome:
@@ -91,12 +92,12 @@ def overwritten(outcome: Outcome) -> Outcome:
         case Verdict.CONFLICT:
             return Outcome(Verdict.DOUBTFUL, outcome.reason, outcome.status)
         case _:
-            return Outcome(Verdict.RETRY, "OverwriteFailed", outcome.status, is_own=True)
+            return Outcome(Verdict.RETRY, Reason.OVERWRITE_FAILED, outcome.status, is_own=True)
 
 
 def _accepted(outcome: Outcome) -> Outcome:
-    return Outcome(Verdict.DELIVERED, "DuplicateAccepted", outcome.status)
+    return Outcome(Verdict.DELIVERED, Reason.DUPLICATE_ACCEPTED, outcome.status)
 
 
 def _refused(outcome: Outcome) -> Outcome:
-    return Outcome(Verdict.REFUSED, "DuplicateInstance", outcome.status)
+    return Outcome(Verdict.REFUSED, Reason.DUPLICATE_INSTANCE, outcome.status)

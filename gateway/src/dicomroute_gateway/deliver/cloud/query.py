@@ -16,6 +16,7 @@ from dicomroute_gateway.deliver.transport import Item, Sent
 from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Client, CredentialFault, TransportFailed
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
+from dicomroute_gateway.reasons import Reason
 
 _UIDS_A_SEARCH: Final = 40
 """So that a URL stays below 4 KiB."""
@@ -51,7 +52,7 @@ class QueryConfirmation:
         """Search for `items`. One that is not found may still be on its way to the index, until the time is over."""
         target = self._target()
         if target is None:
-            return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
+            return Sent([Outcome(Verdict.RETRY, Reason.NO_SUCH_DESTINATION)] * len(items), "")
         series: dict[tuple[str, str], list[int]] = defaultdict(list)
         for index, item in enumerate(items):
             series[item.parcel.study_instance_uid, item.parcel.series_instance_uid].append(index)
@@ -67,10 +68,10 @@ class QueryConfirmation:
                 continue
             for index in indexes:
                 if items[index].parcel.sop_instance_uid in found:
-                    outcomes[index] = Outcome(Verdict.DELIVERED, "Found")
+                    outcomes[index] = Outcome(Verdict.DELIVERED, Reason.FOUND)
                 else:
                     verdict = Verdict.RETRY if seconds > 0 else Verdict.DOUBTFUL
-                    outcomes[index] = Outcome(verdict, "NotFound")
+                    outcomes[index] = Outcome(verdict, Reason.NOT_FOUND)
                     sentence = "the target answered that it took the instance, and a search does not find it"
         return Sent([outcomes[index] for index in range(len(items))], sentence)
 
@@ -85,7 +86,7 @@ class QueryConfirmation:
         path = resources.below(target, study, series)
         if path is None:
             sentence = "the instance has no Study or Series Instance UID that could be searched for"
-            raise _Unanswered(Outcome(Verdict.RETRY, "NotSearchable"), sentence)
+            raise _Unanswered(Outcome(Verdict.RETRY, Reason.NOT_SEARCHABLE), sentence)
         path = f"{path}/instances"
         uids = list(wanted)
         if target.provider in _WITHOUT_LISTS:
@@ -128,19 +129,19 @@ class QueryConfirmation:
             raise _Unanswered(Outcome(Verdict.RETRY, error.reason), str(error)) from error
         except TimeoutError as error:
             sentence = f"{target.url} sent no whole answer to a search in time"
-            raise _Unanswered(Outcome(Verdict.RETRY, "TimedOut"), sentence) from error
+            raise _Unanswered(Outcome(Verdict.RETRY, Reason.TIMED_OUT), sentence) from error
         if status in (204, 404):
             return []
         if status not in (200, 206):
             sentence = f"the target does not answer a search for what it was sent: HTTP {status}"
-            raise _Unanswered(Outcome(Verdict.RETRY, "SearchRefused", status), sentence)
+            raise _Unanswered(Outcome(Verdict.RETRY, Reason.SEARCH_REFUSED, status), sentence)
         try:
             document = await asyncio.to_thread(json.loads, content)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, list) or not all(isinstance(one, dict) for one in document):
             raise _Unanswered(
-                Outcome(Verdict.RETRY, "SearchUnreadable", status), "its answer to a search is no DICOM JSON"
+                Outcome(Verdict.RETRY, Reason.SEARCH_UNREADABLE, status), "its answer to a search is no DICOM JSON"
             )
         return document
 

@@ -23,13 +23,14 @@ from dicomroute_gateway.dicomweb.multipart import MultipartBody
 from dicomroute_gateway.dicomweb.retry_after import retry_after_seconds
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.prepare.transcode import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.throttle import Throttle
 
 from .comparison import compare
 from .duplicates import Step, compared, overwritten, settle
 
-_LOST_ANSWERS: Final = ("ConnectionLost", "TimedOut")
+_LOST_ANSWERS: Final = (Reason.CONNECTION_LOST, Reason.TIMED_OUT)
 _MAX_ANSWER_BYTES: Final = 1 << 20
 _EXPLICIT_VR_ALONE: Final = (Provider.AZURE,)
 """Providers that take no Implicit VR."""
@@ -62,7 +63,7 @@ class StowTransport:
         """Store `items` by one request, and settle what the target says to have already."""
         target = self._target()
         if target is None:
-            return Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(items), "")
+            return Sent([Outcome(Verdict.RETRY, Reason.NO_SUCH_DESTINATION)] * len(items), "")
         taken = [await self._as_taken(target, item) for item in items]
         if faults := {index: one for index, one in enumerate(taken) if isinstance(one, Unprepared)}:
             outcomes_of = {index: one.outcome for index, one in faults.items()}
@@ -73,7 +74,7 @@ class StowTransport:
         if most_bytes is not None and body.content_length > most_bytes:
             verdict = Verdict.REFUSED if len(items) == 1 else Verdict.ALONE
             sentence = f"{target.provider} takes requests of up to {most_bytes} bytes, and this one has more"
-            return Sent([Outcome(verdict, "TooLarge")] * len(items), sentence)
+            return Sent([Outcome(verdict, Reason.TOO_LARGE)] * len(items), sentence)
         try:
             answer, wait_seconds, answer_seconds = await store(self._client, target, body)
         except CredentialFault as error:
@@ -83,7 +84,7 @@ class StowTransport:
                 index, fault = body.fault
                 deliveries = [item.delivery for item in items]
                 faulty = {index: Outcome(Verdict.RETRY, fault.reason)}
-                return Sent(apart(deliveries, faulty, "ConnectionLost"), str(fault))
+                return Sent(apart(deliveries, faulty, Reason.CONNECTION_LOST), str(fault))
             broke_off = isinstance(error, TransportFailed) and error.broke_off
             may_have_arrived = error.reason in _LOST_ANSWERS
             outcome = Outcome(Verdict.RETRY, error.reason, broke_off=broke_off, may_have_arrived=may_have_arrived)
@@ -141,11 +142,11 @@ class StowTransport:
                 status = await self._delete(target, item)
                 if status not in (200, 202, 204, 404, 410):
                     sentence = "the target does not delete what it has: let it overwrite by itself, give the right"
-                    return Outcome(Verdict.RETRY, "OverwriteFailed", status, is_own=True), sentence
+                    return Outcome(Verdict.RETRY, Reason.OVERWRITE_FAILED, status, is_own=True), sentence
             method = "PUT" if target.provider in _UPSERTS else "POST"
             answer, _, _ = await store(self._client, target, MultipartBody([item.parcel.file]), method)
         except TransportFailed as error:
-            return Outcome(Verdict.RETRY, "OverwriteFailed", is_own=True), str(error)
+            return Outcome(Verdict.RETRY, Reason.OVERWRITE_FAILED, is_own=True), str(error)
         (outcome,) = outcomes(answer, [item.parcel.sop_instance_uid], reading(target))
         return overwritten(outcome), f"{method} was answered with HTTP {answer.status}"
 

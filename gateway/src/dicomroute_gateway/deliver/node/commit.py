@@ -14,6 +14,7 @@ import structlog
 from dicomroute_gateway.configuration.model import DicomNodeDestination
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.deliver.transport import Item, Sent
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dimse.command import Status
 from dicomroute_gateway.dimse.failures import RequestorFailure
 from dicomroute_gateway.dimse.requestor import Requestor
@@ -30,6 +31,7 @@ from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.node.calling import Peer, associate, peer_of
 from dicomroute_gateway.node.reports import Reports
 from dicomroute_gateway.node.threads import in_thread
+from dicomroute_gateway.reasons import Reason
 
 _ASSOCIATIONS: Final = 2
 """How many associations ask side by side: the others are for instances."""
@@ -50,7 +52,7 @@ class CommitmentConfirmation:
 
     def __init__(
         self,
-        destination: str,
+        destination: Destination,
         node: Callable[[], DicomNodeDestination | None],
         reports: Reports,
         contexts: TlsContexts,
@@ -67,7 +69,7 @@ class CommitmentConfirmation:
         """Ask for commitment to `items`, and return what the report says of each, on whatever association it comes."""
         node = self._node()
         if node is None:
-            return _all(items, "NoSuchDestination", "")
+            return _all(items, Reason.NO_SUCH_DESTINATION, "")
         references = tuple(
             dict.fromkeys(Reference(item.parcel.sop_class_uid, item.parcel.sop_instance_uid) for item in items)
         )
@@ -89,7 +91,7 @@ class CommitmentConfirmation:
                         return _outcomes(items, await asyncio.shield(told))
                 if time.monotonic() >= ends:
                     sentence = "the node took a request for storage commitment, and has sent no report on it in time"
-                    return _all(items, "NoCommitmentReport", sentence)
+                    return _all(items, Reason.NO_COMMITMENT_REPORT, sentence)
                 wait *= 4
         finally:
             for transaction in transactions:
@@ -125,7 +127,7 @@ class CommitmentConfirmation:
             response = requestor.action(syntaxes, PUSH_MODEL_INSTANCE, REQUEST, data_set)
             if response.status != Status.SUCCESS:
                 sentence = f"the node refuses a request for storage commitment with status {response.status:04X}H"
-                return Outcome(Verdict.RETRY, "CommitmentRefused", response.status), sentence
+                return Outcome(Verdict.RETRY, Reason.COMMITMENT_REFUSED, response.status), sentence
             with suppress(RequestorFailure):  # how it ends is of no moment: the report may come on another one
                 self._stay(requestor, is_told)
             return None
@@ -167,9 +169,9 @@ def _outcomes(items: Sequence[Item], report: CommitmentReport) -> Sent:
             outcomes.append(_failure(reason))
             sentence = f"the node does not commit to the instance: Failure Reason {reason:04X}H"
         elif reference in committed:
-            outcomes.append(Outcome(Verdict.DELIVERED, "Committed"))
+            outcomes.append(Outcome(Verdict.DELIVERED, Reason.COMMITTED))
         else:
-            outcomes.append(Outcome(Verdict.RETRY, "NotInReport"))
+            outcomes.append(Outcome(Verdict.RETRY, Reason.NOT_IN_REPORT))
             sentence = sentence or "the node's report says nothing of an instance that it was asked for"
     return Sent(outcomes, sentence)
 
@@ -177,10 +179,10 @@ def _outcomes(items: Sequence[Item], report: CommitmentReport) -> Sent:
 def _failure(reason: int) -> Outcome:
     """Return what a Failure Reason (0008,1197) of a report means (PS3.3 C.14.1.1)."""
     if reason in (Status.RESOURCE_LIMITATION, Status.DUPLICATE_TRANSACTION_UID):
-        return Outcome(Verdict.RETRY, "NotCommitted", reason)
+        return Outcome(Verdict.RETRY, Reason.NOT_COMMITTED, reason)
     definite = reason in (Status.SOP_CLASS_NOT_SUPPORTED, Status.CLASS_INSTANCE_CONFLICT)
-    return Outcome(Verdict.REFUSED if definite else Verdict.DOUBTFUL, "NotCommitted", reason)
+    return Outcome(Verdict.REFUSED if definite else Verdict.DOUBTFUL, Reason.NOT_COMMITTED, reason)
 
 
-def _all(items: Sequence[Item], reason: str, sentence: str) -> Sent:
+def _all(items: Sequence[Item], reason: Reason, sentence: str) -> Sent:
     return Sent([Outcome(Verdict.RETRY, reason)] * len(items), sentence)

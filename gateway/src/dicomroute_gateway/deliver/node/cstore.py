@@ -14,6 +14,7 @@ from dicomroute_gateway.deliver.attempt import is_our_own
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.deliver.preparation import unprepared
 from dicomroute_gateway.deliver.transport import Item, Limits, Sent
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dimse.failures import AFTER_REQUEST, ContextRefused, RequestorFailure, SourceFailed
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
 from dicomroute_gateway.dimse.requestor import StoreInstance
@@ -24,6 +25,7 @@ from dicomroute_gateway.node.outgoing import Outgoing
 from dicomroute_gateway.node.threads import in_thread
 from dicomroute_gateway.prepare.parcel import Parcel
 from dicomroute_gateway.prepare.preparing import Preparing, other_forms
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.throttle import Throttle
 
 from .store_status import Judgement, of_failure, of_status
@@ -52,7 +54,7 @@ class CStoreTransport:
 
     def __init__(
         self,
-        destination: str,
+        destination: Destination,
         node: Callable[[], DicomNodeDestination | None],
         throttle: Throttle,
         preparing: Preparing,
@@ -75,7 +77,7 @@ class CStoreTransport:
         while left:
             node = self._node()
             if node is None:
-                yield Sent([Outcome(Verdict.RETRY, "NoSuchDestination")] * len(left), "")
+                yield Sent([Outcome(Verdict.RETRY, Reason.NO_SUCH_DESTINATION)] * len(left), "")
                 return
             some = _of_few_kinds(left)
             try:
@@ -125,7 +127,7 @@ class CStoreTransport:
             kept.answered += 1
             judgement = of_status(response.status)
             if judgement.outcome.verdict is Verdict.DUPLICATE and is_our_own(item.received, item.delivery):
-                stored = Outcome(Verdict.DELIVERED, "StoredBefore", judgement.outcome.status)
+                stored = Outcome(Verdict.DELIVERED, Reason.STORED_BEFORE, judgement.outcome.status)
                 judgement = replace(judgement, outcome=stored)
             done.append(_Answered(judgement, time.monotonic() - source.ended))
             is_stored = judgement.outcome.verdict is Verdict.DELIVERED

@@ -15,6 +15,7 @@ from dicomroute_gateway.dimse.failures import (
     ContextRefused,
     RequestorFailure,
 )
+from dicomroute_gateway.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,22 @@ class Judgement:
     sentence: str = ""
 
 
-_MAY_HAVE_ARRIVED: Final = frozenset((*AFTER_REQUEST.values(), "ResponseTimedOut"))
+_MAY_HAVE_ARRIVED: Final = frozenset((*AFTER_REQUEST.values(), Reason.RESPONSE_TIMED_OUT))
 """Reasons of attempts after which the destination may have the instance all the same: a duplicate is our own."""
 
 
-_BROKEN_OFF: Final = {reason: f"{reason}DuringRequest" for reason in AFTER_REQUEST if reason != "Interrupted"}
+_BROKEN_OFF: Final = {
+    Reason.ABORTED_BY_PEER: Reason.ABORTED_BY_PEER_DURING_REQUEST,
+    Reason.RELEASED_BY_PEER: Reason.RELEASED_BY_PEER_DURING_REQUEST,
+    Reason.CONNECTION_LOST: Reason.CONNECTION_LOST_DURING_REQUEST,
+    Reason.PROTOCOL_VIOLATION: Reason.PROTOCOL_VIOLATION_DURING_REQUEST,
+    Reason.UNEXPECTED_RESPONSE: Reason.UNEXPECTED_RESPONSE_DURING_REQUEST,
+}
 """Reasons why a request could not be sent to its end, and what they become, as an association may break too."""
 
-_AT_AN_INSTANCE: Final = frozenset((*AFTER_REQUEST.values(), "ResponseTimedOut", "SendStalled", *_BROKEN_OFF.values()))
+_AT_AN_INSTANCE: Final = frozenset(
+    (*AFTER_REQUEST.values(), Reason.RESPONSE_TIMED_OUT, Reason.SEND_STALLED, *_BROKEN_OFF.values())
+)
 """Reasons of attempts that failed while the destination dealt with the instance: what breaks it may be in there."""
 
 
@@ -63,80 +72,116 @@ def of_failure(failure: RequestorFailure, *, began: bool = False) -> Judgement:
     return Judgement(outcome, str(failure))
 
 
-_Meaning = tuple[Verdict, str, str]
+_Meaning = tuple[Verdict, Reason, str]
 
 _UNKNOWN: Final[_Meaning] = (
     Verdict.DOUBTFUL,
-    "UnexpectedStatus",
+    Reason.UNEXPECTED_STATUS,
     "the peer answered with a status that a C-STORE does not have: its log says what it means",
 )
 
 _STATUSES: Final[dict[int, _Meaning]] = {
     # PS3.4 table B.2-1: success and warnings. What is coerced or discarded is the peer's policy.
-    0x0000: (Verdict.DELIVERED, "Stored", ""),
-    0xB000: (Verdict.DELIVERED, "DataElementsCoerced", "the peer stored the instance and changed data elements of it"),
-    0xB006: (Verdict.DELIVERED, "ElementsDiscarded", "the peer stored the instance without some of its elements"),
+    0x0000: (Verdict.DELIVERED, Reason.STORED, ""),
+    0xB000: (
+        Verdict.DELIVERED,
+        Reason.DATA_ELEMENTS_COERCED,
+        "the peer stored the instance and changed data elements of it",
+    ),
+    0xB006: (Verdict.DELIVERED, Reason.ELEMENTS_DISCARDED, "the peer stored the instance without some of its elements"),
     0xB007: (
         Verdict.DELIVERED,
-        "StoredThoughNotOfSOPClass",
+        Reason.STORED_THOUGH_NOT_OF_SOP_CLASS,
         "the peer stored the instance, though its data set is not as its SOP class wants it",
     ),
     # PS3.7 annex C.5: failures of any operation.
-    0x0105: (Verdict.DOUBTFUL, "NoSuchAttribute", "the peer does not know an attribute of the instance"),
-    0x0106: (Verdict.DOUBTFUL, "InvalidAttributeValue", "the peer refuses the value of an attribute of the instance"),
-    0x0110: (Verdict.DOUBTFUL, "ProcessingFailure", "the peer failed to process the instance: its log says why"),
-    0x0111: (Verdict.DUPLICATE, "InstanceExists", "the peer has an instance with this SOP Instance UID"),
-    0x0112: (Verdict.DOUBTFUL, "NoSuchSOPInstance", "the peer looks for the instance in place of storing it"),
-    0x0115: (Verdict.DOUBTFUL, "InvalidArgumentValue", "the peer refuses a value of the C-STORE request"),
-    0x0117: (Verdict.REFUSED, "InvalidSOPInstance", "the peer does not take the SOP Instance UID for a valid UID"),
-    0x0118: (Verdict.REFUSED, "NoSuchSOPClass", "the peer does not know the SOP class"),
-    0x0119: (Verdict.REFUSED, "ClassInstanceConflict", "the peer has an instance of this UID in another SOP class"),
-    0x0120: (Verdict.DOUBTFUL, "MissingAttribute", "the peer misses an attribute of the instance"),
-    0x0121: (Verdict.DOUBTFUL, "MissingAttributeValue", "the peer misses the value of an attribute of the instance"),
-    0x0122: (Verdict.REFUSED, "SOPClassNotSupported", "the peer does not support the SOP class"),
+    0x0105: (Verdict.DOUBTFUL, Reason.NO_SUCH_ATTRIBUTE, "the peer does not know an attribute of the instance"),
+    0x0106: (
+        Verdict.DOUBTFUL,
+        Reason.INVALID_ATTRIBUTE_VALUE,
+        "the peer refuses the value of an attribute of the instance",
+    ),
+    0x0110: (Verdict.DOUBTFUL, Reason.PROCESSING_FAILURE, "the peer failed to process the instance: its log says why"),
+    0x0111: (Verdict.DUPLICATE, Reason.INSTANCE_EXISTS, "the peer has an instance with this SOP Instance UID"),
+    0x0112: (Verdict.DOUBTFUL, Reason.NO_SUCH_SOP_INSTANCE, "the peer looks for the instance in place of storing it"),
+    0x0115: (Verdict.DOUBTFUL, Reason.INVALID_ARGUMENT_VALUE, "the peer refuses a value of the C-STORE request"),
+    0x0117: (
+        Verdict.REFUSED,
+        Reason.INVALID_SOP_INSTANCE,
+        "the peer does not take the SOP Instance UID for a valid UID",
+    ),
+    0x0118: (Verdict.REFUSED, Reason.NO_SUCH_SOP_CLASS, "the peer does not know the SOP class"),
+    0x0119: (
+        Verdict.REFUSED,
+        Reason.CLASS_INSTANCE_CONFLICT,
+        "the peer has an instance of this UID in another SOP class",
+    ),
+    0x0120: (Verdict.DOUBTFUL, Reason.MISSING_ATTRIBUTE, "the peer misses an attribute of the instance"),
+    0x0121: (
+        Verdict.DOUBTFUL,
+        Reason.MISSING_ATTRIBUTE_VALUE,
+        "the peer misses the value of an attribute of the instance",
+    ),
+    0x0122: (Verdict.REFUSED, Reason.SOP_CLASS_NOT_SUPPORTED, "the peer does not support the SOP class"),
     0x0124: (
         Verdict.PAUSE,
-        "NotAuthorized",
+        Reason.NOT_AUTHORIZED,
         "the peer does not allow our AE title to store: give it that right there",
     ),
-    0x0210: (Verdict.RETRY, "DuplicateInvocation", "the peer takes the Message ID for one that is still under way"),
+    0x0210: (
+        Verdict.RETRY,
+        Reason.DUPLICATE_INVOCATION,
+        "the peer takes the Message ID for one that is still under way",
+    ),
     0x0211: (
         Verdict.PAUSE,
-        "UnrecognizedOperation",
+        Reason.UNRECOGNIZED_OPERATION,
         "the peer does not know C-STORE on a context that it accepted: it is no storage SCP as it is configured",
     ),
-    0x0212: (Verdict.DOUBTFUL, "MistypedArgument", "the peer refuses a parameter of the C-STORE request"),
-    0x0213: (Verdict.RETRY, "ResourceLimitation", "the peer has reached a limit of its resources: make room there"),
-    0xFE00: (Verdict.RETRY, "Cancelled", "the peer ended the operation by a cancellation that nobody asked for"),
+    0x0212: (Verdict.DOUBTFUL, Reason.MISTYPED_ARGUMENT, "the peer refuses a parameter of the C-STORE request"),
+    0x0213: (
+        Verdict.RETRY,
+        Reason.RESOURCE_LIMITATION,
+        "the peer has reached a limit of its resources: make room there",
+    ),
+    0xFE00: (Verdict.RETRY, Reason.CANCELLED, "the peer ended the operation by a cancellation that nobody asked for"),
 }
 
 _RANGES: Final[tuple[tuple[int, int, _Meaning], ...]] = (
     # PS3.4 table B.2-1; any other Bxxx is a warning too (PS3.7 annex C.4).
-    (0xA700, 0xA7FF, (Verdict.RETRY, "OutOfResources", "the peer has no room for the instance: make room there")),
+    (
+        0xA700,
+        0xA7FF,
+        (Verdict.RETRY, Reason.OUT_OF_RESOURCES, "the peer has no room for the instance: make room there"),
+    ),
     (
         0xA900,
         0xA9FF,
-        (Verdict.REFUSED, "DataSetDoesNotMatchSOPClass", "the peer finds that the data set is not of its SOP class"),
+        (
+            Verdict.REFUSED,
+            Reason.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+            "the peer finds that the data set is not of its SOP class",
+        ),
     ),
     (
         0xB000,
         0xBFFF,
-        (Verdict.DELIVERED, "StoredWithWarning", "the peer stored the instance with a warning of its own"),
+        (Verdict.DELIVERED, Reason.STORED_WITH_WARNING, "the peer stored the instance with a warning of its own"),
     ),
     (
         0xC000,
         0xCFFF,
-        (Verdict.REFUSED, "CannotUnderstand", "the peer cannot understand the data set: its log says why"),
+        (Verdict.REFUSED, Reason.CANNOT_UNDERSTAND, "the peer cannot understand the data set: its log says why"),
     ),
 )
 
 _CONTEXTS: Final = {
     # PS3.8 table 9-18. A transfer syntax that is not taken keeps a reason of its own: the instance has other encodings.
-    ContextRefusal.ABSTRACT_SYNTAX_NOT_SUPPORTED: (Verdict.REFUSED, "SOPClassNotSupported"),
-    ContextRefusal.TRANSFER_SYNTAXES_NOT_SUPPORTED: (Verdict.REFUSED, "TransferSyntaxNotSupported"),
-    ContextRefusal.USER_REJECTION: (Verdict.DOUBTFUL, "ContextRejected"),
-    ContextRefusal.NO_REASON: (Verdict.DOUBTFUL, "ContextRejected"),
-    ContextRefusal.NOT_ANSWERED: (Verdict.DOUBTFUL, "ContextNotAnswered"),
-    ContextRefusal.OTHER_TRANSFER_SYNTAX: (Verdict.DOUBTFUL, "TransferSyntaxNotProposed"),
-    ContextRefusal.NOT_PROPOSED: (Verdict.RETRY, "ContextNotProposed"),
+    ContextRefusal.ABSTRACT_SYNTAX_NOT_SUPPORTED: (Verdict.REFUSED, Reason.SOP_CLASS_NOT_SUPPORTED),
+    ContextRefusal.TRANSFER_SYNTAXES_NOT_SUPPORTED: (Verdict.REFUSED, Reason.TRANSFER_SYNTAX_NOT_SUPPORTED),
+    ContextRefusal.USER_REJECTION: (Verdict.DOUBTFUL, Reason.CONTEXT_REJECTED),
+    ContextRefusal.NO_REASON: (Verdict.DOUBTFUL, Reason.CONTEXT_REJECTED),
+    ContextRefusal.NOT_ANSWERED: (Verdict.DOUBTFUL, Reason.CONTEXT_NOT_ANSWERED),
+    ContextRefusal.OTHER_TRANSFER_SYNTAX: (Verdict.DOUBTFUL, Reason.TRANSFER_SYNTAX_NOT_PROPOSED),
+    ContextRefusal.NOT_PROPOSED: (Verdict.RETRY, Reason.CONTEXT_NOT_PROPOSED),
 }

@@ -21,6 +21,7 @@ from dicomroute_gateway.configuration.credentials import (
     OAuth2ClientCredentialsAuth,
 )
 from dicomroute_gateway.dicomweb.faults import CredentialFault
+from dicomroute_gateway.reasons import Reason
 
 from . import aws, azure, google, oauth2
 from .exchange import Exchange, basic
@@ -108,7 +109,7 @@ class Authorizer:
         token = read_text(self._secrets, auth.token_file).strip()
         if not all("!" <= character <= "~" for character in token):
             sentence = f"{named(auth.token_file)} has characters that no token has: write the token alone"
-            raise CredentialFault("CredentialInvalid", sentence)
+            raise CredentialFault(Reason.CREDENTIAL_INVALID, sentence)
         return token
 
 

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from dicomroute_gateway.configuration.credentials import AWSWebIdentityAuth
 from dicomroute_gateway.dicomweb.faults import CredentialFault
+from dicomroute_gateway.reasons import Reason
 
 from .exchange import Exchange, Request, answer_invalid, check, refused
 from .tokens import Token, TokenSource
@@ -126,7 +127,7 @@ def _sts(region: str) -> str:
 
 def _no_identity(what: str) -> CredentialFault:
     return CredentialFault(
-        "WorkloadIdentityMissing",
+        Reason.WORKLOAD_IDENTITY_MISSING,
         f"{what}: EKS gives it to the pod when it starts, for the role in its service account's annotation; is the "
         "cluster's OIDC provider set up, and is the pod newer than the target?",
     )

@@ -16,6 +16,7 @@ from dicomroute_gateway.configuration.credentials import (
     AzureWorkloadIdentityAuth,
 )
 from dicomroute_gateway.dicomweb.faults import CredentialFault
+from dicomroute_gateway.reasons import Reason
 
 from .exchange import Exchange, Request, bearer_token
 from .files import digest, named, read_text
@@ -107,9 +108,9 @@ def _unusable(auth: AzureClientCertificateAuth, certificate: str) -> CredentialF
         x509.load_pem_x509_certificate(certificate.encode())
     except ValueError:
         sentence = f"{named(auth.certificate_file)} is not a certificate in PEM: write it again"
-        return CredentialFault("CertificateUnusable", sentence)
+        return CredentialFault(Reason.CERTIFICATE_UNUSABLE, sentence)
     sentence = f"{named(auth.key_file)} is not a private RSA key in PEM without a password: write it again"
-    return CredentialFault("CredentialInvalid", sentence)
+    return CredentialFault(Reason.CREDENTIAL_INVALID, sentence)
 
 
 def _injected(name: str) -> str:
@@ -121,7 +122,7 @@ def _injected(name: str) -> str:
 
 def _no_identity(what: str) -> CredentialFault:
     return CredentialFault(
-        "WorkloadIdentityMissing",
+        Reason.WORKLOAD_IDENTITY_MISSING,
         f"{what}: the webhook of Azure Workload Identity gives it to the pod when it starts; is it installed, and is "
         "the pod newer than the target?",
     )

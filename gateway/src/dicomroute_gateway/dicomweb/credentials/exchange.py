@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from dicomroute_gateway.dicomweb.faults import CredentialFault, TransportFailed
+from dicomroute_gateway.reasons import Reason
 
 from .tokens import UNSAID_LIFETIME_SECONDS, Token
 
@@ -121,11 +122,15 @@ def document_of(reply: Reply) -> dict[str, Any]:
 def check(request: Request, reply: Reply, document: Mapping[str, Any]) -> None:
     """Raise what an answer that is no success means."""
     if reply.status in (408, 425, 429) or reply.status >= 500:
-        raise TransportFailed("TokenEndpointUnavailable", f"{request.host} answers {reply.status}: it is tried again")
+        raise TransportFailed(
+            Reason.TOKEN_ENDPOINT_UNAVAILABLE, f"{request.host} answers {reply.status}: it is tried again"
+        )
     if 200 <= reply.status < 300:
         return
     if 300 <= reply.status < 400:
-        raise CredentialFault("TokenRefused", f"{request.host} redirects: correct its URL; nothing was sent further")
+        raise CredentialFault(
+            Reason.TOKEN_REFUSED, f"{request.host} redirects: correct its URL; nothing was sent further"
+        )
     raise refused(request, reply.status, document.get("error"), document.get("error_description"))
 
 
@@ -138,12 +143,16 @@ def refused(request: Request, status: int, code: object, description: object = N
     # than is good.
     if isinstance(description, str) and (entra := _ENTRA_CODE.search(description)):
         shown.append(entra.group())
-    return CredentialFault("TokenRefused", f"{request.host} refuses a token ({', '.join(shown)}): correct spec.auth")
+    return CredentialFault(
+        Reason.TOKEN_REFUSED, f"{request.host} refuses a token ({', '.join(shown)}): correct spec.auth"
+    )
 
 
 def answer_invalid(request: Request, what: str) -> TransportFailed:
     """Return the fault of an endpoint whose answer is no token."""
-    return TransportFailed("TokenAnswerInvalid", f"{request.host} answers with {what}: is the URL that of a token?")
+    return TransportFailed(
+        Reason.TOKEN_ANSWER_INVALID, f"{request.host} answers with {what}: is the URL that of a token?"
+    )
 
 
 def seconds(value: object) -> float | None:

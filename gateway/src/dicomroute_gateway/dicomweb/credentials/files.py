@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from dicomroute_gateway.dicomweb.faults import CredentialFault, CredentialMissing
+from dicomroute_gateway.reasons import Reason
 
 _MAX_BYTES = 1 << 20
 _CONFIG_MAP = "ConfigMap-"
@@ -21,9 +22,11 @@ def read_text(secrets: Path, file: str) -> str:
     try:
         text = content[:_MAX_BYTES].decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise CredentialFault("CredentialInvalid", f"{named(file)} is not text in UTF-8: write it again") from error
+        raise CredentialFault(
+            Reason.CREDENTIAL_INVALID, f"{named(file)} is not text in UTF-8: write it again"
+        ) from error
     if not text:
-        raise CredentialFault("CredentialInvalid", f"{named(file)} is empty: give it its value")
+        raise CredentialFault(Reason.CREDENTIAL_INVALID, f"{named(file)} is empty: give it its value")
     return text
 
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote
 
 from dicomroute_gateway.configuration.credentials import GoogleServiceAccountKeyAuth, GoogleWorkloadIdentityAuth
 from dicomroute_gateway.dicomweb.faults import CredentialFault, TransportFailed
+from dicomroute_gateway.reasons import Reason
 
 from .exchange import Exchange, Reply, Request, bearer_token, granted
 from .files import digest, named, read_text
@@ -42,7 +43,9 @@ def workload_source(auth: GoogleWorkloadIdentityAuth, exchange: Exchange) -> Tok
     async def of_google(one: Request) -> Reply:
         reply = await exchange(one)
         if reply.headers.get("Metadata-Flavor") != "Google":
-            raise TransportFailed("TokenAnswerInvalid", f"{one.host} is not Google's metadata server: is this GKE?")
+            raise TransportFailed(
+                Reason.TOKEN_ANSWER_INVALID, f"{one.host} is not Google's metadata server: is this GKE?"
+            )
         return reply
 
     return TokenSource(auth.type, (auth.model_dump_json(), host), lambda: bearer_token(of_google, request))
@@ -61,7 +64,7 @@ def key_source(auth: GoogleServiceAccountKeyAuth, secrets: Path, exchange: Excha
         raise _no_key(what)
     if not url.startswith(("https://", "http://127.0.0.1:")):
         sentence = f"{what} has a token_uri without https://: create the key again"
-        raise CredentialFault("CredentialInvalid", sentence)
+        raise CredentialFault(Reason.CREDENTIAL_INVALID, sentence)
 
     async def fetch() -> Token:
         return await asyncio.to_thread(_refreshed, key, what, _Through(exchange, asyncio.get_running_loop()))
@@ -80,14 +83,14 @@ def _refreshed(key: Mapping[str, Any], what: str, request: "_Through") -> Token:
         raise
     except Exception as error:  # of a key there are as many kinds of errors as there are keys
         sentence = f"{what} has a private_key that is no RSA key in PEM: create the key again"
-        raise CredentialFault("CredentialInvalid", sentence) from error
+        raise CredentialFault(Reason.CREDENTIAL_INVALID, sentence) from error
     lifetime = credentials.expiry.replace(tzinfo=UTC) - datetime.now(UTC)
     return Token(credentials.token, max(1.0, lifetime.total_seconds()))
 
 
 def _no_key(what: str) -> CredentialFault:
     sentence = f"{what} is not a service account's key in JSON: create one and write it there"
-    return CredentialFault("CredentialInvalid", sentence)
+    return CredentialFault(Reason.CREDENTIAL_INVALID, sentence)
 
 
 @dataclass(frozen=True)

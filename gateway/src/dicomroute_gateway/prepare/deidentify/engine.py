@@ -19,6 +19,7 @@ from dicomroute_gateway.prepare.elements import (
     Elements,
     header_of,
 )
+from dicomroute_gateway.reasons import Reason
 
 from .additions import additions
 from .attributes import CODE_PARTS, Attributes
@@ -31,7 +32,7 @@ from .residual import Residue
 from .subject import PIXELS, Subject
 from .syntaxes import FRAMES, Frames
 from .values import VRS, padded
-from .withheld import Reason, Withheld
+from .withheld import Withheld
 
 _EXTENDED_OFFSETS: Final = (0x7FE00001, 0x7FE00002, 0x7FE00003)
 _SIGNATURES: Final = 0xFFFA

@@ -8,8 +8,10 @@ import re
 from collections.abc import Generator, Iterator
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 from .syntaxes import Frames
-from .withheld import Reason, Withheld
+from .withheld import Withheld
 
 _SOI: Final = b"\xff\xd8"
 _SOC: Final = b"\xff\x4f"

@@ -17,6 +17,7 @@ from dicomroute_gateway.prepare.transcode import (
     IMPLICIT_VR_LITTLE_ENDIAN,
     transcode,
 )
+from dicomroute_gateway.reasons import Reason
 
 from .engine import Writing
 from .objects import judge
@@ -24,7 +25,7 @@ from .plan import Plan
 from .pseudonyms import is_uid
 from .subject import read_subject
 from .syntaxes import FRAMES
-from .withheld import Reason, Withheld
+from .withheld import Withheld
 
 _READ = {EXPLICIT_VR_LITTLE_ENDIAN: EXPLICIT, IMPLICIT_VR_LITTLE_ENDIAN: IMPLICIT}
 _TURNED = (EXPLICIT_VR_BIG_ENDIAN, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from dicomroute_gateway.configuration.profile import Region
+from dicomroute_gateway.reasons import Reason
 
 from .subject import Subject
-from .withheld import Reason, Withheld
+from .withheld import Withheld
 
 _WHOLE_SAMPLES: Final = frozenset(
     ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_ICT", "YBR_RCT")

@@ -9,10 +9,11 @@ from collections.abc import Collection
 from typing import Final
 
 from dicomroute_gateway.configuration.profile import ObjectAction, ObjectRule, Option, Region
+from dicomroute_gateway.reasons import Reason
 
 from .plan import Plan
 from .subject import Subject
-from .withheld import Reason, Withheld
+from .withheld import Withheld
 
 _ROOT: Final = "1.2.840.10008.5.1.4.1.1."
 _PASSED: Final = frozenset(

@@ -10,12 +10,13 @@ from functools import lru_cache
 from typing import Final
 
 from dicomroute_gateway.configuration.profile import Option
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.character_sets import decode_text
 
 from .plan import Plan
 from .subject import Subject
 from .values import BINARY, DATES
-from .withheld import Reason, Withheld
+from .withheld import Withheld
 
 _UIDS: Final = (0x0020000D, 0x0020000E, 0x00080018)
 _IDS: Final = (0x00100020, 0x00101000, 0x00101001, 0x00080050)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from dicomroute_gateway.prepare.elements import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Elements, Encoding
+from dicomroute_gateway.reasons import Reason
 
-from .withheld import Reason, Withheld
+from .withheld import Withheld
 
 PIXELS: Final = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _LAST_WANTED: Final = 0x7FE00010

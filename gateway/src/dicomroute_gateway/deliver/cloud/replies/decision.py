@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.reasons import Reason
 
 from .reasons import Reading
 from .result import Answer, StoreResult, parse_result
@@ -25,7 +26,9 @@ def outcomes(answer: Answer, sent: Sequence[str], reading: Reading) -> list[Outc
 def _of_one(uid: str, result: StoreResult, status: int, reading: Reading, *, alone: bool) -> Outcome:
     if uid in result.stored and uid not in result.failed:
         warning = result.warnings.get(uid)
-        return Outcome(Verdict.DELIVERED, "Stored" if warning is None else "StoredWithWarning", status, warning)
+        return Outcome(
+            Verdict.DELIVERED, Reason.STORED if warning is None else Reason.STORED_WITH_WARNING, status, warning
+        )
     if status in _PAUSING or status in _BUSY:
         # Whoever answers so has not looked at the content, whatever else it says of it.
         return _without_result(status, reading, alone=alone, has_body=True)
@@ -34,8 +37,8 @@ def _of_one(uid: str, result: StoreResult, status: int, reading: Reading, *, alo
     if alone and result.nameless:
         return _failure(result.nameless[0], status, reading)
     if result.nameless:
-        return Outcome(Verdict.ALONE, "NotInAnswer", status, may_have_arrived=True)
-    return Outcome(Verdict.RETRY, "NotInAnswer", status, may_have_arrived=True)
+        return Outcome(Verdict.ALONE, Reason.NOT_IN_ANSWER, status, may_have_arrived=True)
+    return Outcome(Verdict.RETRY, Reason.NOT_IN_ANSWER, status, may_have_arrived=True)
 
 
 def _failure(reason: int, status: int, reading: Reading) -> Outcome:
@@ -46,23 +49,23 @@ def _failure(reason: int, status: int, reading: Reading) -> Outcome:
 
 
 _PAUSING: Final = {
-    401: "Unauthorized",
-    402: "PaymentRequired",
-    403: "Forbidden",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    406: "NotAcceptable",
-    407: "ProxyAuthenticationRequired",
-    415: "UnsupportedMediaType",
-    424: "FailedDependency",
+    401: Reason.UNAUTHORIZED,
+    402: Reason.PAYMENT_REQUIRED,
+    403: Reason.FORBIDDEN,
+    404: Reason.NOT_FOUND,
+    405: Reason.METHOD_NOT_ALLOWED,
+    406: Reason.NOT_ACCEPTABLE,
+    407: Reason.PROXY_AUTHENTICATION_REQUIRED,
+    415: Reason.UNSUPPORTED_MEDIA_TYPE,
+    424: Reason.FAILED_DEPENDENCY,
 }
 _BUSY: Final = (408, 425, 429)
 _CONTENT: Final = {
-    400: "BadRequest",
-    409: "Conflict",
-    411: "LengthRequired",
-    413: "ContentTooLarge",
-    422: "Unprocessable",
+    400: Reason.BAD_REQUEST,
+    409: Reason.CONFLICT,
+    411: Reason.LENGTH_REQUIRED,
+    413: Reason.CONTENT_TOO_LARGE,
+    422: Reason.UNPROCESSABLE,
 }
 
 
@@ -71,7 +74,7 @@ def _without_result(status: int, reading: Reading, *, alone: bool, has_body: boo
     if status in _PAUSING:
         return Outcome(Verdict.PAUSE, _PAUSING[status], status)
     if 300 <= status < 400:
-        return Outcome(Verdict.PAUSE, "Redirected", status)
+        return Outcome(Verdict.PAUSE, Reason.REDIRECTED, status)
     if status in _CONTENT:
         if not alone:
             return Outcome(Verdict.ALONE, _CONTENT[status], status)
@@ -79,12 +82,12 @@ def _without_result(status: int, reading: Reading, *, alone: bool, has_body: boo
             return Outcome(Verdict.CONFLICT, _CONTENT[status], status)
         return Outcome(Verdict.REFUSED if status == 413 else Verdict.DOUBTFUL, _CONTENT[status], status)
     if status in (200, 202, 204):
-        reason = "AnswerNamesNoInstance" if has_body else "AnswerWithoutResult"
+        reason = Reason.ANSWER_NAMES_NO_INSTANCE if has_body else Reason.ANSWER_WITHOUT_RESULT
         return Outcome(Verdict.RETRY, reason, status, may_have_arrived=True)
     if status == 429:
-        return Outcome(Verdict.RETRY, "Throttled", status)
+        return Outcome(Verdict.RETRY, Reason.THROTTLED, status)
     if status in (408, 425, 503):
-        return Outcome(Verdict.RETRY, "Busy", status, may_have_arrived=True)
+        return Outcome(Verdict.RETRY, Reason.BUSY, status, may_have_arrived=True)
     if status >= 500:
-        return Outcome(Verdict.RETRY, "ServerError", status, may_have_arrived=True)
-    return Outcome(Verdict.RETRY, "UnexpectedStatus", status)
+        return Outcome(Verdict.RETRY, Reason.SERVER_ERROR, status, may_have_arrived=True)
+    return Outcome(Verdict.RETRY, Reason.UNEXPECTED_STATUS, status)

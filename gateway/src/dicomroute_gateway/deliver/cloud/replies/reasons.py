@@ -10,6 +10,7 @@ from typing import Final
 
 from dicomroute_gateway.configuration.model import AnswerCodes, CloudTargetDestination, Provider
 from dicomroute_gateway.deliver.outcome import Verdict
+from dicomroute_gateway.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Meaning:
     """What a failure reason says of an instance, and the word that a person is shown."""
 
     verdict: Verdict
-    name: str
+    name: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,38 +43,38 @@ class Reading:
         return PROCESSING_FAILURE
 
 
-PROCESSING_FAILURE: Final = Meaning(Verdict.DOUBTFUL, "ProcessingFailure")
-_EXISTS: Final = Meaning(Verdict.DUPLICATE, "InstanceExists")
+PROCESSING_FAILURE: Final = Meaning(Verdict.DOUBTFUL, Reason.PROCESSING_FAILURE)
+_EXISTS: Final = Meaning(Verdict.DUPLICATE, Reason.INSTANCE_EXISTS)
 
 _STANDARD: Final[Mapping[int, Meaning]] = {
     0x0110: PROCESSING_FAILURE,
     0x0111: _EXISTS,  # Duplicate SOP Instance (PS3.7 annex C)
-    0x0122: Meaning(Verdict.REFUSED, "SOPClassNotSupported"),
-    0x0124: Meaning(Verdict.RETRY, "NotAuthorized"),  # (PS3.7 annex C); credentials never dead-letter
-    0xC122: Meaning(Verdict.REFUSED, "TransferSyntaxNotSupported"),
+    0x0122: Meaning(Verdict.REFUSED, Reason.SOP_CLASS_NOT_SUPPORTED),
+    0x0124: Meaning(Verdict.RETRY, Reason.NOT_AUTHORIZED),  # (PS3.7 annex C); credentials never dead-letter
+    0xC122: Meaning(Verdict.REFUSED, Reason.TRANSFER_SYNTAX_NOT_SUPPORTED),
     # Microsoft's numbers; no other server is known to give them another meaning.
     0xB00E: _EXISTS,
-    0xB00F: Meaning(Verdict.RETRY, "BeingCreated"),
+    0xB00F: Meaning(Verdict.RETRY, Reason.BEING_CREATED),
 }
 _STANDARD_RANGES: Final = (
-    (0xFF00, 0xA700, Meaning(Verdict.RETRY, "OutOfResources")),
-    (0xFF00, 0xA900, Meaning(Verdict.REFUSED, "DataSetDoesNotMatchSOPClass")),
-    (0xF000, 0xC000, Meaning(Verdict.REFUSED, "CannotUnderstand")),
+    (0xFF00, 0xA700, Meaning(Verdict.RETRY, Reason.OUT_OF_RESOURCES)),
+    (0xFF00, 0xA900, Meaning(Verdict.REFUSED, Reason.DATA_SET_DOES_NOT_MATCH_SOP_CLASS)),
+    (0xF000, 0xC000, Meaning(Verdict.REFUSED, Reason.CANNOT_UNDERSTAND)),
 )
 
 _READINGS: Final[Mapping[Provider, Reading]] = {
     Provider.AZURE: Reading(
         {
-            0x0111: Meaning(Verdict.RETRY, "BlobNotFound"),
-            0xA900: Meaning(Verdict.REFUSED, "ValidationFailed"),
-            0xA901: Meaning(Verdict.REFUSED, "StudyMismatch"),
+            0x0111: Meaning(Verdict.RETRY, Reason.BLOB_NOT_FOUND),
+            0xA900: Meaning(Verdict.REFUSED, Reason.VALIDATION_FAILED),
+            0xA901: Meaning(Verdict.REFUSED, Reason.STUDY_MISMATCH),
         }
     ),
     # An identical instance is stored again with success; a 409 says neither of its two meanings by a code.
     Provider.GOOGLE: Reading(conflict_may_be_duplicate=True),
     Provider.AWS: Reading(),
     Provider.ORTHANC: Reading(),
-    Provider.DCM4CHEE: Reading({0xA922: Meaning(Verdict.REFUSED, "BulkDataMissing")}),
+    Provider.DCM4CHEE: Reading({0xA922: Meaning(Verdict.REFUSED, Reason.BULK_DATA_MISSING)}),
     Provider.GENERIC: Reading(),
 }
 
@@ -87,8 +88,8 @@ def reading(target: CloudTargetDestination) -> Reading:
 
 def _overridden(answers: AnswerCodes) -> dict[int, Meaning]:
     classes = (
-        (answers.permanent_reasons, Meaning(Verdict.REFUSED, "Refused")),
-        (answers.transient_reasons, Meaning(Verdict.RETRY, "RefusedForNow")),
+        (answers.permanent_reasons, Meaning(Verdict.REFUSED, Reason.REFUSED)),
+        (answers.transient_reasons, Meaning(Verdict.RETRY, Reason.REFUSED_FOR_NOW)),
         (answers.duplicate_reasons, _EXISTS),
     )
     return {reason: meaning for reasons, meaning in classes for reason in reasons}
