@@ -48,6 +48,7 @@ class InCluster:
 
     def __init__(self, plane: ControlPlane, folder: Path, root: Path) -> None:
         self.plane = plane
+        self._created: list[str] = []
         address = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.7"
         self.address = address
         documents = [local_node(), to(NOWHERE), local_route(rules=ONLY_CT)]
@@ -74,6 +75,8 @@ class InCluster:
     def stop(self) -> None:
         self.console.stop()
         self.running.stop()
+        for path in reversed(self._created):  # others have the same API server
+            assert self.plane.request("DELETE", path).code in (200, 202, 404), path
 
     def ask(self, who: str, path: str, **options: Any) -> Answer:
         return ask(self.url, path, Authorization=f"Bearer {self.tokens.get(who, who)}", **options)
@@ -111,8 +114,10 @@ class InCluster:
         assert answer.code == 200, answer.message
 
     def _create(self, api: str, plural: str, document: Json, namespace: str = "default") -> None:
-        answer = self.plane.request("POST", f"{api}/namespaces/{namespace}/{plural}", document)
+        path = f"{api}/namespaces/{namespace}/{plural}"
+        answer = self.plane.request("POST", path, document)
         assert answer.code == 201, answer.message
+        self._created.append(f"{path}/{document['metadata']['name']}")
 
     def _person(self, namespace: str, name: str, rules: list[Json]) -> str:
         if namespace != "default":

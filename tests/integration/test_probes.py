@@ -303,7 +303,8 @@ def test_the_command_line_tests_a_target_that_no_route_uses_from_this_machine(
 ) -> None:
     archive = keep(Archive())
     archive.wants = lambda request: request.headers.get("Authorization") == "Basic Z2F0ZXdheTpyaWdodA=="
-    unused, stranger = named("unused", url=archive.url, auth=BASIC), routing("another")
+    unused = named("unused", url=archive.url, auth=BASIC)
+    stranger = changed(routing("another"), "metadata.name", "of-another-target")
     for document, plural in ((unused, "cloudtargets"), (stranger, "dicomroutes")):
         assert control_plane.apply(document, plural, dry_run=False).code == 201
     words_ = ("test", "target", "unused", "-n", "default", "-o", "json")
@@ -318,6 +319,6 @@ def test_the_command_line_tests_a_target_that_no_route_uses_from_this_machine(
         assert (none.returncode, "nobody" in none.stderr) == (2, True)
     finally:
         base = "/apis/dicomroute.dev/v1alpha1/namespaces/default"
-        for path in (f"{base}/cloudtargets/unused", f"{base}/dicomroutes/ct-to-cloud"):
+        for path in (f"{base}/cloudtargets/unused", f"{base}/dicomroutes/of-another-target"):
             control_plane.request("DELETE", path)
         control_plane.request("DELETE", "/api/v1/namespaces/default/secrets/archive")
