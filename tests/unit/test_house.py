@@ -9,7 +9,7 @@ import pytest
 
 from dicomroute_gateway.configuration.load import configuration_schema
 from dicomroute_operator.api.conditions import CONDITIONS
-from dicomroute_operator.api.generate import generated
+from dicomroute_operator.kinds.generate import generated
 
 
 def test_generated_files_are_what_the_sources_make(root: Path) -> None:
