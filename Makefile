@@ -77,7 +77,7 @@ try: setup ## The main job on this machine, without a cluster and without root: 
 
 .PHONY: generate
 generate: setup ## Write everything that is made from the sources: CRDs, schemas, reference documents
-	$(BIN)/python -m dicomroute_operator.api.generate crds docs
+	$(BIN)/python -m dicomroute_operator.kinds.generate crds docs
 	$(BIN)/dicomroute-gateway --print-schema > gateway/configuration.schema.json
 	$(BIN)/python tools/reasons.py > docs/reference/reasons.md
 	$(BIN)/python tools/dashboard.py > charts/dicomroute/files/dashboard.json

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from control_plane import ControlPlane
 
-from dicomroute_operator.api.crd import crds
+from dicomroute_operator.kinds.crd import crds
 
 # How long one example takes says what else the machine is doing; pytest's own time-out ends what hangs.
 hypothesis.settings.register_profile("here", deadline=None)

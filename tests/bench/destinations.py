@@ -18,7 +18,8 @@ from ports import free_port
 from processes import Process
 from sender import Association, SendError
 
-from dicomroute_operator.api.crd import model_of, open_api_schema
+from dicomroute_operator.kinds.crd import open_api_schema
+from dicomroute_operator.kinds.listed import KINDS
 
 BENCH = Path(__file__).parent
 CT, IMPLICIT_VR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2"
@@ -157,6 +158,5 @@ def lacks_store_scu() -> str:
 
 
 def _spec(kind: str) -> dict[str, Any]:
-    model = model_of(kind)
-    assert model is not None
+    model = KINDS[kind].model
     return dict(open_api_schema(model)["properties"]["spec"]["properties"])

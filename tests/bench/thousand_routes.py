@@ -35,8 +35,8 @@ from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.rules.routing import compile_rules
 from dicomroute_gateway.spool.ledger import InstanceCounts
 from dicomroute_gateway.spool.views import Level, Snapshot
-from dicomroute_operator.api.crd import crds
 from dicomroute_operator.gateways.credential import admin_credential
+from dicomroute_operator.kinds.crd import crds
 from dicomroute_operator.kube.client import ApiError, Client
 from dicomroute_operator.kube.resources import CLAIM, CONFIG_MAP, OWN, POD, Resource
 from dicomroute_operator.render import names

@@ -11,7 +11,7 @@ from manifest_cases import CASES, TRANSITIONS, Case, Transition
 from manifests import PLURALS, changed, route
 
 from dicomroute_cli.manifests.world import load_world
-from dicomroute_operator.api.crd import crds
+from dicomroute_operator.kinds.crd import crds
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from control_plane import BUILD, ControlPlane
 
-from dicomroute_operator.api.crd import crds
+from dicomroute_operator.kinds.crd import crds
 from dicomroute_operator.render.settings import GatewayDefaults
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from control_plane import BUILD, Answer, ControlPlane
 from manifests import PLURALS, changed, node, route, target
 from processes import wait_until
 
-from dicomroute_operator.api.crd import crds
+from dicomroute_operator.kinds.crd import crds
 
 Json = dict[str, Any]
 CHART = Path(__file__).parents[2] / "charts" / "dicomroute"

@@ -4,15 +4,12 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from dicomroute_operator.kinds.listed import KINDS
+
 Json = dict[str, Any]
 
 API_VERSION = "dicomroute.dev/v1alpha1"
-PLURALS = {
-    "DicomRoute": "dicomroutes",
-    "DicomNode": "dicomnodes",
-    "CloudTarget": "cloudtargets",
-    "DeidentificationProfile": "deidentificationprofiles",
-}
+PLURALS = {name: kind.plural for name, kind in KINDS.items()}
 
 
 def route(**spec: Any) -> Json:

@@ -9,7 +9,7 @@ import pytest
 
 from dicomroute_gateway.configuration.load import configuration_schema
 from dicomroute_operator.api.conditions import CONDITIONS
-from dicomroute_operator.api.generate import generated
+from dicomroute_operator.kinds.generate import generated
 
 
 def test_generated_files_are_what_the_sources_make(root: Path) -> None:
@@ -97,3 +97,23 @@ def test_links_between_pages_lead_somewhere(root: Path) -> None:
 def _anchor(heading: str) -> str:
     """Return what a heading is linked by."""
     return re.sub(r"[^\w\- ]", "", heading.lstrip("# ").lower()).replace(" ", "-")
+
+
+AT_MOST = {"a DIMSE verb": 1, "an operation on the queue": 3, "a kind": 6, "a column of `kubectl get`": 1}
+
+
+def test_the_files_of_every_change_exist_and_are_few(root: Path) -> None:
+    page = (root / "CONTRIBUTING.md").read_text()
+    rows = [row for row in page[page.index("## Where to change what") :].splitlines() if row.startswith("| ")][1:]
+    assert len(rows) >= 10
+    counted = {}
+    for row in rows:
+        change, files, new = (cell.strip() for cell in row.strip("|").split("|"))
+        named = {cell: re.findall(r"`([^`]*/[^`]*)`", cell) for cell in (files, new)}
+        assert named[files], change
+        for name in (*named[files], *named[new]):
+            package = name.partition("/")[0]
+            assert (root / name.replace("…", f"src/dicomroute_{package}")).exists(), f"{change}: there is no {name}"
+        counted[change] = len(named[files])
+    assert AT_MOST.keys() <= counted.keys()
+    assert {change: count for change, count in counted.items() if count > AT_MOST.get(change, count)} == {}

@@ -50,6 +50,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- default (printf "%s-admin-key" (include "dicomroute.fullname" .)) .Values.adminKey.existingSecret -}}
 {{- end -}}
 
+{{- /* The plurals of the kinds that people write: those whose CRDs the chart brings. */ -}}
+{{- define "dicomroute.kinds" -}}
+{{- $plurals := list -}}
+{{- range $path, $_ := .Files.Glob "files/crds/*.yaml" -}}
+{{- $plurals = base $path | trimSuffix ".yaml" | append $plurals -}}
+{{- end -}}
+{{- join ", " $plurals -}}
+{{- end -}}
+
 {{- /*
 What the operator may do in the namespaces that it looks after. Secrets: write, never read. It deletes ConfigMaps and
 NetworkPolicies alone; who may not delete the others may not become their owner again after `--cascade=orphan`, where the
@@ -57,10 +66,10 @@ cluster looks at that (OwnerReferencesPermissionEnforcement, as OpenShift does).
 */ -}}
 {{- define "dicomroute.rules" -}}
 - apiGroups: [dicomroute.dev]
-  resources: [dicomroutes, dicomnodes, cloudtargets, deidentificationprofiles]
+  resources: [{{ include "dicomroute.kinds" . }}]
   verbs: [list, watch]
 - apiGroups: [dicomroute.dev]
-  resources: [dicomroutes/status, dicomnodes/status, cloudtargets/status, deidentificationprofiles/status]
+  resources: [{{ include "dicomroute.kinds" . | replace "," "/status," }}/status]
   verbs: [patch]
 - apiGroups: [apps]
   resources: [statefulsets]

@@ -7,24 +7,20 @@ from typing import Final
 from dicomroute_gateway.configuration.recipe import Change, Transform
 from dicomroute_gateway.rules.changes import compile_transform
 from dicomroute_gateway.rules.expression import ExpressionError, compile_expression
-from dicomroute_operator.api.conditions import ResolvedRefs
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.api.route import Rule
 from dicomroute_operator.checks.finding import Finding as Check
-from dicomroute_operator.checks.node import check_node
 from dicomroute_operator.checks.route import check_route
-from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.gather.route import gather_route
+from dicomroute_operator.kinds.listed import KINDS
 from dicomroute_operator.render.steps import steps
 
 from .manifests.read import Finding
 from .manifests.world import Key, World
 
 _KINDS_NOT_FOUND: Final[Mapping[Reason, str]] = {
-    ResolvedRefs.NODE_NOT_FOUND: "DicomNode",
-    ResolvedRefs.TARGET_NOT_FOUND: "CloudTarget",
-    ResolvedRefs.PROFILE_NOT_FOUND: "DeidentificationProfile",
+    one.not_found: name for name, one in KINDS.items() if one.not_found is not None
 }
 
 
@@ -45,10 +41,10 @@ def inputs_of(world: World, key: Key) -> RouteInputs:
 def examine(world: World) -> list[Finding]:
     """Return everything that is wrong with the manifests, and what somebody should look at."""
     findings = list(world.findings)
-    for (namespace, _), node in world.nodes.items():
-        findings += [_shown(world, namespace, one) for one in check_node(node) if one.is_fault or one.is_warning]
-    for (namespace, _), target in world.targets.items():
-        findings += [_shown(world, namespace, one) for one in check_target(target) if one.is_fault or one.is_warning]
+    for name, kind in KINDS.items():
+        for (namespace, _), resource in world.objects[name].items():
+            checks = kind.findings(resource) if kind.findings is not None else ()
+            findings += [_shown(world, namespace, one) for one in checks if one.is_fault or one.is_warning]
     for key in world.routes:
         checks = [one for one in check_route(inputs_of(world, key)) if not _is_there_and_invalid(world, key[0], one)]
         findings += [_shown(world, key[0], one) for one in checks if one.is_fault or one.is_warning]

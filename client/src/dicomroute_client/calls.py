@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 from pydantic import ValidationError
@@ -77,11 +77,26 @@ class Answer(Generic[D]):
 
 
 class Operation(StrEnum):
-    """What a person decides on deliveries and held instances."""
+    """What a person decides on deliveries and held instances.
 
-    RETRY = "retry"
-    RELEASE = "release"
-    DROP = "drop"
+    `summary` is a sentence for people, `done` what is said of the deliveries that it changed. `gives_up`: bytes are
+    removed, and there is no way back.
+    """
+
+    summary: str
+    done: str
+    gives_up: bool
+
+    def __new__(cls, word: str, summary: str, done: str, gives_up: bool = False) -> Self:
+        """Make an operation of its word and what is said of it."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.summary, member.done, member.gives_up = summary, done, gives_up
+        return member
+
+    RETRY = "retry", "Attempt deliveries now, dead-lettered ones too.", "due now"
+    RELEASE = "release", "Apply the rules in force to held instances.", "released"
+    DROP = "drop", "Give up deliveries and held instances, counted.", "dropped", True
 
 
 def status() -> Call[StatusDocument]:

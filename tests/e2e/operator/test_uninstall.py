@@ -9,7 +9,7 @@ from modality import send
 from orthanc import Orthanc
 
 from cluster import OPERATOR_NAMESPACE, Cluster, Namespace, built_images, install
-from dicomroute_operator.api.crd import RESOURCES
+from dicomroute_operator.kinds.listed import KINDS
 
 
 def test_uninstall_and_install_again(
@@ -27,7 +27,7 @@ def test_uninstall_and_install_again(
     cluster.helm("test", "dicomroute", "-n", OPERATOR_NAMESPACE)
     cluster.helm("uninstall", "dicomroute", "-n", OPERATOR_NAMESPACE, "--wait")
     try:
-        assert len(cluster.kubectl("get", "crds", "-o", "name").split()) == len(RESOURCES)
+        assert len(cluster.kubectl("get", "crds", "-o", "name").split()) == len(KINDS)
         files = make_corpus(tmp_path / "study", 3, ("CT_small.dcm",))
         assert [one["status"] for one in send(namespace.endpoint(), files)] == [0] * 3
         namespace.wait(lambda: archive.count() == 3, "what was received is not delivered")

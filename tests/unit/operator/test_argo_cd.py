@@ -8,11 +8,11 @@ import yaml
 from lupa.lua51 import LuaRuntime
 
 from dicomroute_operator.api.conditions import Accepted, Programmed, Ready
-from dicomroute_operator.api.crd import RESOURCES
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.api.spool_conditions import SpoolAtRisk
 from dicomroute_operator.api.target_conditions import TargetReady
+from dicomroute_operator.kinds.listed import KINDS
 from dicomroute_operator.status.conditions import condition, settle
 from dicomroute_operator.status.progress import with_progress
 
@@ -86,4 +86,4 @@ def test_the_health_of_what_routes_name(scripts: dict[str, str], kind: str) -> N
 
 
 def test_every_kind_has_its_script(scripts: dict[str, str]) -> None:
-    assert scripts.keys() == {one.model.kind for one in RESOURCES}
+    assert scripts.keys() == KINDS.keys()

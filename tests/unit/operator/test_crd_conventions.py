@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dicomroute_operator.api.crd import crds
+from dicomroute_operator.kinds.crd import crds
 
 Node = tuple[str, dict[str, Any]]
 MAPS_OF_STRINGS = ("labels", "annotations", "nodeSelector", "matchLabels", "requests", "limits")

@@ -6,7 +6,6 @@ import pytest
 from auths import MEMBERS, auth
 from manifests import Json, changed, node, profile, route, target
 
-from dicomroute_operator.api.crd import RESOURCES, open_api_schema
 from dicomroute_operator.api.inputs import Claim, Existing
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.profile import DeidentificationProfile
@@ -16,6 +15,8 @@ from dicomroute_operator.checks.profile import check_profile
 from dicomroute_operator.checks.route import check_route
 from dicomroute_operator.checks.target import check_target
 from dicomroute_operator.gather.route import gather_route
+from dicomroute_operator.kinds.crd import open_api_schema
+from dicomroute_operator.kinds.listed import KINDS
 from dicomroute_operator.render.objects import AdminCredential
 from dicomroute_operator.render.profile import render_profile
 from dicomroute_operator.render.route import render_route
@@ -195,7 +196,7 @@ def leaves(schema: Json, path: str) -> list[tuple[str, Json]]:
 def fields() -> list[tuple[str, str, Json]]:
     return [
         (one.model.kind, path, schema)
-        for one in RESOURCES
+        for one in KINDS.values()
         for path, schema in leaves(open_api_schema(one.model)["properties"]["spec"], "spec")
         if OTHER.get(path, "") is not None
     ]

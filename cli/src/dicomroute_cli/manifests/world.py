@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dicomroute_operator.api.crd import RESOURCES, Kind, model_of, open_api_schema
-from dicomroute_operator.api.meta import API_VERSION, GROUP, rules
+from dicomroute_operator.api.meta import API_VERSION, GROUP, Model, rules
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.profile import DeidentificationProfile
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
+from dicomroute_operator.kinds.crd import open_api_schema
+from dicomroute_operator.kinds.listed import KINDS
 
 from .read import Document, Finding, read
 from .schema import schema_errors, with_defaults
@@ -64,10 +65,8 @@ Key = tuple[str, str]
 class World:
     """The objects of a set of manifests, by namespace and name."""
 
-    routes: dict[Key, DicomRoute] = field(default_factory=dict)
-    nodes: dict[Key, DicomNode] = field(default_factory=dict)
-    targets: dict[Key, CloudTarget] = field(default_factory=dict)
-    profiles: dict[Key, DeidentificationProfile] = field(default_factory=dict)
+    objects: dict[str, dict[Key, Any]] = field(default_factory=lambda: {name: {} for name in KINDS})
+    """Those of our kinds, by kind."""
     secrets: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
     config_maps: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
     invalid: set[tuple[str, str, str]] = field(default_factory=set)
@@ -75,6 +74,26 @@ class World:
     files: dict[str, str] = field(default_factory=dict)
     """Where each object, NAMESPACE/KIND/NAME, was read from."""
     findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def routes(self) -> dict[Key, DicomRoute]:
+        """The routes."""
+        return self.objects[DicomRoute.kind]
+
+    @property
+    def nodes(self) -> dict[Key, DicomNode]:
+        """The nodes."""
+        return self.objects[DicomNode.kind]
+
+    @property
+    def targets(self) -> dict[Key, CloudTarget]:
+        """The targets."""
+        return self.objects[CloudTarget.kind]
+
+    @property
+    def profiles(self) -> dict[Key, DeidentificationProfile]:
+        """The profiles."""
+        return self.objects[DeidentificationProfile.kind]
 
     def file_of(self, namespace: str, kind: str, name: str) -> str:
         """Return the file that an object was read from."""
@@ -90,7 +109,7 @@ def load_world(paths: Iterable[Path]) -> World:
             _take_values(world, document, world.secrets, encoded="data", plain="stringData")
         elif document.data.get("apiVersion") == "v1" and document.kind == "ConfigMap":
             _take_values(world, document, world.config_maps, encoded="binaryData", plain="data")
-        elif model_of(document.kind) or str(document.data.get("apiVersion", "")).startswith(GROUP):
+        elif document.kind in KINDS or str(document.data.get("apiVersion", "")).startswith(GROUP):
             _take_resource(world, document)
         elif "apiVersion" not in document.data or not document.kind:
             world.findings.append(
@@ -100,38 +119,28 @@ def load_world(paths: Iterable[Path]) -> World:
 
 
 def _take_resource(world: World, document: Document) -> None:
-    model = model_of(document.kind)
+    kind = KINDS.get(document.kind)
     version = document.data.get("apiVersion", "(no apiVersion)")
-    if version != API_VERSION or model is None:
+    if version != API_VERSION or kind is None:
         what = f"{version} {document.kind}"
-        *kinds, last = [one.model.kind for one in RESOURCES]
+        *kinds, last = KINDS
         message = f"there is no {what}: use {API_VERSION} with the kind {', '.join(kinds)} or {last}"
         world.findings.append(Finding(document.file, document.name, "kind", message))
         return
-    assert issubclass(model, DicomRoute | DicomNode | CloudTarget | DeidentificationProfile)
-    data, errors = checked(model, document.data)
+    data, errors = checked(kind.model, document.data)
     if errors:
         world.findings += [Finding(document.file, document.name, where, what) for where, what in errors]
         metadata = document.data.get("metadata")
         if isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
             world.invalid.add((str(metadata.get("namespace", "default")), document.kind, metadata["name"]))
         return
-    resource = model.model_validate(data)
+    resource = kind.model.model_validate(data)
     key = (resource.metadata.namespace, resource.metadata.name)
-    if not _is_first(world, document, key):
-        return
-    match resource:
-        case DicomRoute():
-            world.routes[key] = resource
-        case DicomNode():
-            world.nodes[key] = resource
-        case CloudTarget():
-            world.targets[key] = resource
-        case DeidentificationProfile():
-            world.profiles[key] = resource
+    if _is_first(world, document, key):
+        world.objects[kind.name][key] = resource
 
 
-def checked(model: Kind, data: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def checked(model: type[Model], data: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Return an object with the defaults of its schema, and the field and sentence of everything that is wrong."""
     schema = open_api_schema(model)
     schema["properties"]["metadata"] = _METADATA_SCHEMA

@@ -20,16 +20,8 @@ from .rendering import page
 router = APIRouter()
 _SHOWN: Final = 100
 _COUNTED: Final = 1000
-_RIGHTS: Final = {
-    Operation.RETRY: Right.CHANGE_QUEUE,
-    Operation.RELEASE: Right.CHANGE_QUEUE,
-    Operation.DROP: Right.DROP,
-}
-SENTENCES: Final = {
-    Operation.RETRY: "Attempt these deliveries now, dead-lettered ones too.",
-    Operation.RELEASE: "Apply the rules in force to these held instances.",
-    Operation.DROP: "Give these up. Their bytes are removed; they stay counted. This cannot be undone.",
-}
+_RIGHTS: Final = {one: Right.DROP if one.gives_up else Right.CHANGE_QUEUE for one in Operation}
+_NO_WAY_BACK: Final = "Their bytes are removed. This cannot be undone."
 _STATES: Final = (QueueState.PENDING, QueueState.HELD, QueueState.DEAD_LETTERED, QueueState.SKIPPED)
 
 
@@ -131,7 +123,7 @@ def _confirming(operation: Operation) -> Callable[..., Awaitable[Response]]:
             name=name,
             meant=meant,
             operation=operation,
-            sentence=SENTENCES[operation],
+            sentence=f"{operation.summary} {_NO_WAY_BACK}" if operation.gives_up else operation.summary,
             answers=chosen,
         )
 
@@ -148,7 +140,7 @@ def _deciding(operation: Operation) -> Callable[..., Awaitable[Response]]:
         why: Annotated[str, Form(max_length=500)] = "",
     ) -> Response:
         """Carry a decision out at the gateways, and say what that changed."""
-        if operation is Operation.DROP and not why.strip():
+        if operation.gives_up and not why.strip():
             raise NotAllowed("say why these are given up: the reason is kept in the console's log")
         console = console_of(request)
         call = calls.change(operation, meant.selection())

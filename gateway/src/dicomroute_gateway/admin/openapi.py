@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from dicomroute_client.calls import Operation
 from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument
 from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection, QueueState
@@ -108,13 +109,9 @@ def openapi_document() -> dict[str, Any]:
             },
         }
     }
-    for name, what in (
-        ("retry", "Attempt deliveries now, dead-lettered ones too."),
-        ("release", "Apply the rules in force to held instances."),
-        ("drop", "Give up deliveries and held instances, counted."),
-    ):
-        paths[f"/api/v1/queue/{name}"] = {
-            "post": _operation(what, _json("QueueChange"))
+    for one in Operation:
+        paths[f"/api/v1/queue/{one}"] = {
+            "post": _operation(one.summary, _json("QueueChange"))
             | {"requestBody": {"required": True, "content": _json("QueueSelection")}}
         }
     return {

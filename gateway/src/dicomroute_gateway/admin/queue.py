@@ -1,10 +1,11 @@
 """The queue as people see it and what they may decide on: list, show, retry, release, drop."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from dicomroute_client.calls import Operation
 from dicomroute_client.documents.queue import (
     AttemptDocument,
     DeliveryDocument,
@@ -36,6 +37,11 @@ class Queue:
         self._spool = spool
         self._deliverer = deliverer
         self._active = active
+
+    @property
+    def operations(self) -> Mapping[Operation, Callable[[QueueSelection, str], QueueChange]]:
+        """What carries out each operation; takes a selection and who decides."""
+        return {Operation.RETRY: self.retry, Operation.RELEASE: self.release, Operation.DROP: self.drop}
 
     def unknown(self, destination: str | None) -> str:
         """Return what is wrong with the name of a destination that a person has given, or ""."""

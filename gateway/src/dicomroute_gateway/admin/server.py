@@ -17,8 +17,9 @@ import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
+from dicomroute_client.calls import Operation
 from dicomroute_client.documents.document import Document
-from dicomroute_client.documents.queue import QueueChange, QueueSelection, QueueState
+from dicomroute_client.documents.queue import QueueSelection, QueueState
 from dicomroute_client.documents.refused import ErrorDocument
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import destination_named
@@ -277,14 +278,10 @@ class AdminServer:
         queue = self._queue()
         if queue is None:
             return _no_spool()
-        operations: dict[str, Callable[[QueueSelection, str], QueueChange]] = {
-            "retry": queue.retry,
-            "release": queue.release,
-            "drop": queue.drop,
-        }
         name = request.match_info["operation"]
-        if name not in operations:
-            return _refuse(404, f"there is no operation {name!r}: use {', '.join(operations)}")
+        operation = next((one for one in Operation if one == name), None)
+        if operation is None:
+            return _refuse(404, f"there is no operation {name!r}: use {', '.join(Operation)}")
         try:
             selection = QueueSelection.model_validate_json(await request.read())
         except ValidationError as error:
@@ -294,17 +291,18 @@ class AdminServer:
             return _refuse(400, "name the instances, or say all: true, and not both")
         narrowed = selection.model_dump(exclude={"instances", "all"}, exclude_none=True)
         told = {name: value if name != "study" else "one" for name, value in narrowed.items()}  # no UID in a log
-        if name == "drop" and selection.all and not narrowed:
-            return _refuse(400, "to drop everything is too much: name a destination or a state, such as DeadLettered")
+        if operation.gives_up and selection.all and not narrowed:
+            sentence = f"to {operation} everything is too much: name a destination or a state, such as DeadLettered"
+            return _refuse(400, sentence)
         if sentence := queue.unknown(selection.destination):
             return _refuse(404, sentence)
         by = _actor(request)
-        change = await asyncio.to_thread(operations[name], selection, by)
-        if name == "retry":
+        change = await asyncio.to_thread(queue.operations[operation], selection, by)
+        if operation is Operation.RETRY:
             queue.hurry(selection)
         log.info(
             "queue.changed",
-            operation=name,
+            operation=operation,
             by=by,
             changed=change.changed,
             all=selection.all,

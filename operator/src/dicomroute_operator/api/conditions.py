@@ -401,8 +401,10 @@ class Reconciling(Reason):
     PROGRESSING = ("Progressing", "Pods are starting, or have not taken over the newest version yet.")
 
 
+EVERY_KIND = ("*",)
+
 CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
-    (Accepted, ("DicomRoute", "DicomNode", "CloudTarget", "DeidentificationProfile")),
+    (Accepted, EVERY_KIND),
     (ResolvedRefs, ("DicomRoute",)),
     (Programmed, ("DicomRoute",)),
     (Ready, ("DicomRoute",)),
@@ -425,10 +427,10 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (NameNotVerified, ("DicomNode",)),
     (CredentialsExpiring, ("DicomRoute", "DicomNode", "CloudTarget")),
     (Paused, ("DicomRoute",)),
-    (Stalled, ("DicomRoute", "DicomNode", "CloudTarget", "DeidentificationProfile")),
+    (Stalled, EVERY_KIND),
     (Reconciling, ("DicomRoute",)),
 )
-"""Every condition type with the kinds that carry it."""
+"""Every condition type with the kinds that carry it, or EVERY_KIND."""
 
 NEGATIVE: frozenset[type[Reason]] = frozenset(
     (

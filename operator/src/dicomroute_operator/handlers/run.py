@@ -304,7 +304,6 @@ class Operator:
     def _namespace_changed(self, _before: Object | None, after: Object | None) -> None:
         if after is None or not self._is_synced or self._loop is None:
             return
-        keys = [*self._world.routes, *self._world.nodes, *self._world.targets]
-        for key in keys:
+        for key in (key for objects in self._world.objects.values() for key in list(objects)):
             if key.namespace == after["metadata"]["name"]:
                 asyncio.run_coroutine_threadsafe(self._enqueue(key), self._loop)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dicomroute_operator.api.crd import RESOURCES
 from dicomroute_operator.api.meta import API_VERSION
+from dicomroute_operator.kinds.listed import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ EVENT: Final = Resource("v1", "Event", "events")
 LEASE: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
 NAMESPACE: Final = Resource("v1", "Namespace", "namespaces")
 
-OWN: Final = {one.model.kind: Resource(API_VERSION, one.model.kind, one.plural) for one in RESOURCES}
+OWN: Final = {name: Resource(API_VERSION, name, one.plural) for name, one in KINDS.items()}
 """The kinds that people write."""
 
 WATCHED_CHILDREN: Final = (

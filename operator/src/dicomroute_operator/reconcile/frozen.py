@@ -52,5 +52,5 @@ async def check_readable(client: Client, world: World, key: Key) -> None:
 
 
 def _document(world: World, key: Key) -> Json:
-    document: Json = world.store(key.kind)[key].model_dump(by_alias=True, exclude_none=True, mode="json")
+    document: Json = world.objects[key.kind][key].model_dump(by_alias=True, exclude_none=True, mode="json")
     return document

@@ -1,26 +1,17 @@
-"""Reconciles nodes, targets and profiles: nothing is made of them, but their status says how they stand."""
+"""Reconciles every kind but routes: nothing is made of such objects, but their status says how they stand."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
-from dicomroute_operator.api.meta import Condition
-from dicomroute_operator.api.node import DicomNode, DicomNodeStatus
-from dicomroute_operator.api.profile import DeidentificationProfile, DeidentificationProfileStatus
-from dicomroute_operator.api.target import CloudTarget, CloudTargetStatus
-from dicomroute_operator.checks.finding import Finding
-from dicomroute_operator.checks.node import check_node
-from dicomroute_operator.checks.profile import check_profile
-from dicomroute_operator.checks.target import check_target
+from dicomroute_operator.kinds.kind import Object, Seen, Status
+from dicomroute_operator.kinds.listed import KINDS
 from dicomroute_operator.kube.client import Client
 from dicomroute_operator.kube.events import Recorder
 from dicomroute_operator.kube.resources import OWN
-from dicomroute_operator.status.conditions import first_of_each_type, settle
-from dicomroute_operator.status.node import node_status
 from dicomroute_operator.status.pods import STALE_SECONDS
-from dicomroute_operator.status.progress import with_progress
 from dicomroute_operator.status.said import Said, said_of, silent_seconds
-from dicomroute_operator.status.target import target_status
 
 from .frozen import check_readable
 from .publish import publish
@@ -28,7 +19,7 @@ from .world import Key, World
 
 
 class PeerReconciler:
-    """Writes the status of nodes and targets."""
+    """Writes the status of objects of which nothing is made."""
 
     def __init__(
         self,
@@ -45,27 +36,19 @@ class PeerReconciler:
         self._ask_later = ask_later
 
     async def reconcile(self, key: Key) -> None:
-        """Write the status of the node or target with this key, if it has changed."""
+        """Write the status of the object with this key, if it has changed."""
         await check_readable(self._client, self._world, key)
         now = datetime.now(UTC)
-        if key.kind == "DicomNode":
-            node = self._world.nodes.get(key)
-            if node is not None:
-                said = [self._said(route, key, now) for route in self._world.runs(key)]
-                await self._publish(key, node, node_status(node, check_node(node), said, now))
-        elif key.kind == "DeidentificationProfile":
-            profile = self._world.profiles.get(key)
-            if profile is not None:
-                generation, conditions = _settled(profile, check_profile(profile), now)
-                status = DeidentificationProfileStatus(observed_generation=generation, conditions=conditions)
-                await self._publish(key, profile, status)
-        else:
-            target = self._world.targets.get(key)
-            # Of a target that routes of another operator use, that one hears.
-            if target is not None and not self._world.of_another & self._world.users.get(key, set()):
-                said = [self._said(route, key, now) for route in self._world.runs(key)]
-                findings = check_target(target, self._machine_identities)
-                await self._publish(key, target, target_status(target, findings, said, now))
+        one, make = self._world.objects[key.kind].get(key), KINDS[key.kind].status
+        if one is None or make is None:
+            return
+        is_of_another = bool(self._world.of_another & self._world.users.get(key, set()))
+        status = make(one, Seen(partial(self._all_said, key, now), now, is_of_another, self._machine_identities))
+        if status is not None:
+            await self._publish(key, one, status)
+
+    def _all_said(self, key: Key, now: datetime) -> list[Said]:
+        return [self._said(route, key, now) for route in self._world.runs(key)]
 
     def _said(self, route: Key, key: Key, now: datetime) -> Said:
         """Return what a route's gateways say; one that has said nothing for long has no known state any more."""
@@ -78,12 +61,7 @@ class PeerReconciler:
             self._ask_later(key, STALE_SECONDS - silent + 1)
         return replace(said, is_stale=silent > STALE_SECONDS)
 
-    async def _publish(
-        self,
-        key: Key,
-        one: DicomNode | CloudTarget | DeidentificationProfile,
-        status: DicomNodeStatus | CloudTargetStatus | DeidentificationProfileStatus,
-    ) -> None:
+    async def _publish(self, key: Key, one: Object, status: Status) -> None:
         if status == one.status or one.metadata.deletion_timestamp is not None:
             return
         about = {
@@ -93,16 +71,7 @@ class PeerReconciler:
         }
         before = one.status.conditions if one.status is not None else []
         await publish(self._client, self._recorder, about, status, before)
-        store = self._world.store(key.kind)
+        store = self._world.objects[key.kind]
         current = store.get(key)
         if current is not None and current.metadata.uid == one.metadata.uid:
             store[key] = current.model_copy(update={"status": status})
-
-
-def _settled(
-    one: DicomNode | DeidentificationProfile, findings: list[Finding], now: datetime
-) -> tuple[int, list[Condition]]:
-    """Return the generation that conditions speak of, and the conditions."""
-    before = one.status.conditions if one.status is not None else []
-    generation, stamp = one.metadata.generation, now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return generation, settle(with_progress(first_of_each_type(findings)), before, generation, stamp)

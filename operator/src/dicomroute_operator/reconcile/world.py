@@ -10,12 +10,12 @@ import structlog
 from pydantic import ValidationError
 
 from dicomroute_client.documents.status import StatusDocument
-from dicomroute_operator.api.crd import model_of
 from dicomroute_operator.api.inputs import RouteInputs, exclusive
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.profile import DeidentificationProfile
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
+from dicomroute_operator.kinds.listed import KINDS
 from dicomroute_operator.kube.followers import Children
 from dicomroute_operator.kube.resources import CLAIM, POD, STATEFUL_SET, Resource
 from dicomroute_operator.render import names
@@ -75,10 +75,8 @@ class Reported:
 class World:
     """The objects as they were last seen."""
 
-    routes: dict[Key, DicomRoute] = field(default_factory=dict)
-    nodes: dict[Key, DicomNode] = field(default_factory=dict)
-    targets: dict[Key, CloudTarget] = field(default_factory=dict)
-    profiles: dict[Key, DeidentificationProfile] = field(default_factory=dict)
+    objects: dict[str, dict[Key, Any]] = field(default_factory=lambda: {name: {} for name in KINDS})
+    """Those of our kinds, by kind."""
     children: Mapping[Resource, Children] = field(default_factory=dict)
     reports: dict[tuple[str, str], Reported] = field(default_factory=dict)
     """By namespace and UID of the pod."""
@@ -92,6 +90,26 @@ class World:
     _gone: dict[str, None] = field(default_factory=dict)
     """The UIDs that were deleted last: a list that began before cannot bring them back."""
 
+    @property
+    def routes(self) -> dict[Key, DicomRoute]:
+        """The routes."""
+        return self.objects[DicomRoute.kind]
+
+    @property
+    def nodes(self) -> dict[Key, DicomNode]:
+        """The nodes."""
+        return self.objects[DicomNode.kind]
+
+    @property
+    def targets(self) -> dict[Key, CloudTarget]:
+        """The targets."""
+        return self.objects[CloudTarget.kind]
+
+    @property
+    def profiles(self) -> dict[Key, DeidentificationProfile]:
+        """The profiles."""
+        return self.objects[DeidentificationProfile.kind]
+
     def observe(self, kind: str, body: Mapping[str, Any], *, deleted: bool) -> set[Key]:
         """Take over an object of ours, and return what has to be reconciled because of it.
 
@@ -103,7 +121,7 @@ class World:
         known = self.versions.get(key)
         if version.uid in self._gone or (known is not None and not known.may_become(version, deleted=deleted)):
             return set()
-        store = self.store(kind)
+        store = self.objects[kind]
         before = store.get(key)
         if deleted:
             self._gone[version.uid] = None
@@ -115,10 +133,8 @@ class World:
             store.pop(key, None)
             return {key} | blocked | self._concerned(key, before, None) | self._used_otherwise(key, before, None)
         self.versions[key] = version
-        model = model_of(kind)
-        assert model is not None
         try:
-            after = model.model_validate(body)
+            after = KINDS[kind].model.model_validate(body)
         except ValidationError as error:
             log.error("object.unreadable", key=str(key), error=str(error))
             is_news = not _same_but_status(self.unreadable.get(key), body)
@@ -148,15 +164,7 @@ class World:
         route = self.routes.get(route_key)
         if key == route_key or route is None or key.namespace != route_key.namespace:
             return key == route_key
-        if any((one.kind, one.name) == (key.kind, key.name) for one in RouteInputs(route).destinations()):
-            return True
-        if key.kind != "DicomNode":
-            return False
-        labels = self.unreadable[key]["metadata"].get("labels", {}).items()
-        sources = [listener.sources for listener in route.spec.listeners]
-        return any(reference.name == key.name for one in sources for reference in one.nodes) or any(
-            one.selector is not None and one.selector.match_labels.items() <= labels for one in sources
-        )
+        return KINDS[key.kind].concerns(route, key.name, self.unreadable[key]["metadata"].get("labels", {}))
 
     def _used_otherwise(self, key: Key, before: Any, after: Any) -> set[Key]:
         """Keep up who uses which destination; return those that a route has begun or ceased to use."""
@@ -171,7 +179,7 @@ class World:
             self.users.setdefault(one, set()).add(key)
         was, runs = _runs(before), _runs(after)
         changed = old ^ new if was == runs else old | new
-        return {one for one in changed if one in self.store(one.kind)}
+        return {one for one in changed if one in self.objects[one.kind]}
 
     def runs(self, destination: Key) -> list[Key]:
         """Return the routes that deliver to a destination and have pods, by name."""
@@ -193,35 +201,17 @@ class World:
                 concerned |= self.observe(key.kind, body, deleted=True)
         return concerned
 
-    def store(self, kind: str) -> dict[Key, Any]:
-        """Return where the objects of one of our kinds are."""
-        stores: dict[str, dict[Key, Any]] = {
-            "DicomRoute": self.routes,
-            "DicomNode": self.nodes,
-            "CloudTarget": self.targets,
-            "DeidentificationProfile": self.profiles,
-        }
-        return stores[kind]
-
     def _concerned(self, key: Key, before: Any, after: Any) -> set[Key]:
         versions = [one for one in (before, after) if one is not None]
         if key.kind == "DicomRoute":
             wanted = {claim for one in versions for _, claim in exclusive(one)}
             return {k for k, route in self.routes.items() if wanted & {claim for _, claim in exclusive(route)}}
-        found = set()
-        for route_key, route in self.routes.items():
-            if route_key.namespace != key.namespace:
-                continue
-            inputs = RouteInputs(route)
-            concerned = any((one.kind, one.name) == (key.kind, key.name) for one in inputs.called())
-            if key.kind == "DeidentificationProfile":
-                named = (rule.deidentify for rule in route.spec.rules)
-                concerned |= any(one is not None and one.name == key.name for one in named)
-            if key.kind == "DicomNode":
-                concerned |= any(_admits(route, node) for node in versions)
-            if concerned:
-                found.add(route_key)
-        return found
+        return {
+            route_key
+            for route_key, route in self.routes.items()
+            if route_key.namespace == key.namespace
+            and any(KINDS[key.kind].concerns(route, key.name, one.metadata.labels) for one in versions)
+        }
 
     def children_of(self, key: Key) -> Iterator[Object]:
         """Yield what the route with this key has in the cluster, its pods and claims left out."""
@@ -280,18 +270,6 @@ class World:
         meta = child["metadata"]
         name = meta.get("labels", {}).get(names.ROUTE_LABEL)
         return Key("DicomRoute", meta["namespace"], name) if name else None
-
-
-def _admits(route: DicomRoute, node: DicomNode) -> bool:
-    inputs = RouteInputs(route, nodes={node.metadata.name: node})
-    named = {reference.name for listener in route.spec.listeners for reference in listener.sources.nodes}
-    if route.spec.query_retrieve is not None:
-        chosen = route.spec.query_retrieve.move_destinations
-        named |= {reference.name for reference in route.spec.query_retrieve.clients.nodes}
-        named |= {reference.name for reference in chosen.nodes} if chosen is not None else set()
-    admitted = any(inputs.nodes_of(listener) for listener in route.spec.listeners) or inputs.query_clients()
-    admitted = admitted or inputs.move_destinations()
-    return node.metadata.name in named or bool(admitted)
 
 
 def _destinations_of(key: Key, route: DicomRoute | None) -> set[Key]:

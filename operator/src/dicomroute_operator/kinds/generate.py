@@ -1,4 +1,4 @@
-"""Writes what is made from the models: `python -m dicomroute_operator.api.generate CRDS_FOLDER DOCS_FOLDER`."""
+"""Writes what is made from the models: `python -m dicomroute_operator.kinds.generate CRDS_FOLDER DOCS_FOLDER`."""
 
 import json
 import sys
@@ -7,31 +7,33 @@ from pathlib import Path
 
 import yaml
 
-from .conditions import CONDITIONS, NEGATIVE
-from .crd import RESOURCES, Json, Resource, crd, open_api_schema
-from .meta import API_VERSION
+from dicomroute_operator.api.conditions import CONDITIONS, EVERY_KIND, NEGATIVE
+from dicomroute_operator.api.meta import API_VERSION
+
+from .crd import Json, crd, open_api_schema
+from .kind import Kind
+from .listed import KINDS
 
 
 def generated(crds_folder: Path, docs_folder: Path) -> Mapping[Path, str]:
     """Return the content of every generated file."""
-    files = {crds_folder / f"{one.plural}.yaml": _yaml(crd(one)) for one in RESOURCES}
+    files = {crds_folder / f"{one.plural}.yaml": _yaml(crd(one)) for one in KINDS.values()}
     files[docs_folder / "conditions.md"] = conditions_page()
-    for one in RESOURCES:
-        files[docs_folder / "reference" / f"{one.model.kind.lower()}.md"] = reference_page(one)
+    for one in KINDS.values():
+        files[docs_folder / "reference" / f"{one.name.lower()}.md"] = reference_page(one)
     return files
 
 
-def reference_page(resource: Resource) -> str:
+def reference_page(kind: Kind) -> str:
     """Return the page that lists every field of a kind."""
-    schema = open_api_schema(resource.model)
-    kind = resource.model.kind
+    schema = open_api_schema(kind.model)
     lines = [
-        f"# {kind}",
+        f"# {kind.name}",
         "",
         "Made from `operator/src/dicomroute_operator/api/` by `make generate`; do not edit.",
         "",
-        f"{schema['description']} `kubectl explain {kind.lower()}` says the same. Short name: "
-        f"`{resource.short_name}`; API version: `{API_VERSION}`.",
+        f"{schema['description']} `kubectl explain {kind.name.lower()}` says the same. Short name: "
+        f"`{kind.short_name}`; API version: `{API_VERSION}`.",
         "",
     ]
     for part in ("spec", "status"):
@@ -78,7 +80,8 @@ def conditions_page() -> str:
         "speaks of.",
         "",
     ]
-    for reasons, kinds in CONDITIONS:
+    for reasons, those in CONDITIONS:
+        kinds = tuple(KINDS) if those == EVERY_KIND else those
         name = reasons.declared_type()
         title = name if name == reasons.__name__ else f"{name} of a {kinds[0]}"
         when = " Present only while it is `True`." if reasons in NEGATIVE else ""
