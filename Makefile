@@ -79,6 +79,7 @@ try: setup ## The main job on this machine, without a cluster and without root: 
 generate: setup ## Write everything that is made from the sources: CRDs, schemas, reference documents
 	$(BIN)/python -m dicomroute_operator.api.generate crds docs
 	$(BIN)/dicomroute-gateway --print-schema > gateway/configuration.schema.json
+	$(BIN)/python tools/conformance_statement.py > docs/conformance-statement.md
 	$(BIN)/python tools/dashboard.py > charts/dicomroute/files/dashboard.json
 	mkdir -p charts/dicomroute/files/crds && cp crds/*.yaml charts/dicomroute/files/crds/
 
