@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.presentation import PresentationContext
 from querying import find, keys
 from retrieving import moving_route
+from routes import PACS, local_node, pacs, to_pacs
 from running import dcmsend
 
 from dicomroute_gateway.dimse.command import Status
@@ -170,6 +171,19 @@ def test_roles_are_those_of_the_statement(gateway: LoneGateway) -> None:
     )
     (role,) = association.acceptor.role_selection.values()
     assert (role.scu_role, role.scp_role) == (False, False), "without C-GET nobody is stored to"
+    association.release()
+
+
+def test_where_a_destination_is_asked_for_commitment_the_peer_may_be_its_scp(
+    tmp_path: Path, lone: Callable[..., LoneGateway]
+) -> None:
+    (commitment,) = (uid for uid, kind in SERVICES.items() if kind == "commitment")
+    confirm = {"by": "StorageCommitment", "withinSeconds": 600}
+    one = lone(tmp_path, [local_node(), pacs(9), to_pacs(destinations=[{**PACS, "confirm": confirm}])])
+    role = build_role(commitment, scu_role=True, scp_role=True)
+    association = associate(one.port, proposed([(commitment, QUERY[0])]), ext_neg=[role])
+    (told,) = association.acceptor.role_selection.values()
+    assert (told.scu_role, told.scp_role) == (False, True), "it reports, and asks for nothing"
     association.release()
 
 
