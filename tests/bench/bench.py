@@ -27,7 +27,7 @@ import measure
 import report
 from destinations import Destination
 from documents import write_documents
-from scenarios import SCENARIOS, SENDING, Scenario, Setting, restart
+from scenarios import RETRIEVING, SCENARIOS, SENDING, Scenario, Setting, restart
 from sender import SendError
 from servers import Server
 from syncs import Tracing, is_possible
@@ -42,7 +42,7 @@ MOST_FILES_A_SECOND = 1000
 def main() -> int:
     options = arguments()
     if options.from_file:
-        result = {"delivering": [], "skipped": {}, **json.loads(options.from_file.read_text())}
+        result = {"delivering": [], "retrieving": [], "skipped": {}, **json.loads(options.from_file.read_text())}
     else:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: sys.exit(1))
@@ -128,6 +128,7 @@ class Bench:
             "machine": {**facts, "fdatasync_ms": volumes, "stolen": round(stolen, 4)},
             "scenarios": {one.name: one.title for one in scenarios},
             "delivering": [one.name for one in scenarios if one.start_destination],
+            "retrieving": [one.name for one in scenarios if one.name in RETRIEVING],
             "systems": {
                 name: {
                     "title": SYSTEMS[name].title,

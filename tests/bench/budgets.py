@@ -43,6 +43,14 @@ def budgets(result: dict[str, Any]) -> list[Budget]:
             _below(f"restart after {how}, from `dicomroute run`", _within(find("restart", OWN, key), "seconds"), 3, "s")
             for key, how in (("stopped", "SIGTERM"), ("killed", "kill -9"))
         ),
+        _below(
+            "restart with 100000 references not decided, from `dicomroute run`",
+            _within(find("restart", OWN, "open"), "seconds"),
+            3,
+            "s",
+        ),
+        *(_times(find, "move-512k", peer, 3, 5) for peer in ("orthanc", "orthanc-newer")),
+        _below("memory while 2 GB are moved", _scaled(find("move-2g", OWN, "increase_bytes")), 64, "MiB"),
         _times(find, "forward-512k", "orthanc-dicomweb", 2, 3),
         _times(find, "forward-512k", "orthanc-dicomweb-newer", 2, 3),
         *(

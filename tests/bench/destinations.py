@@ -99,14 +99,21 @@ class StowSink:
 
 
 class Storescp:
-    """DCMTK's storescp as it comes: one association after the other, Nagle's algorithm on, nothing synced."""
+    """DCMTK's storescp as it comes: one association after the other, Nagle's algorithm on, nothing synced.
 
-    def __init__(self, folder: Path, *, tls: bool = False) -> None:
+    With `no_delay` it is made as fast as it goes, a process an association.
+    """
+
+    def __init__(self, folder: Path, *, tls: bool = False, no_delay: bool = False) -> None:
         self.reference: Json = {"kind": "DicomNode", "name": "pacs"}
         self._kept = folder / "kept"
         self._kept.mkdir(parents=True)
         self.port = free_port()
-        command = [str(BENCH / "peers" / "storescp-default"), str(self.port), str(self._kept)]
+        command = [
+            str(BENCH / "peers" / ("storescp-nodelay" if no_delay else "storescp-default")),
+            str(self.port),
+            str(self._kept),
+        ]
         self._authority = Authority(folder / "authority") if tls else None
         authority = ""
         if self._authority:

@@ -33,6 +33,13 @@ ON_DELIVERING = (
 )
 
 
+ON_RETRIEVING = (
+    "What is spooled is asked for by pynetdicom's client, and moved to storescp with TCP_NODELAY, the same for all "
+    "systems, from the C-MOVE until storescp has all of it. Orthanc has TCP_NODELAY too. What a query finds, and what "
+    "is moved, is counted: fewer is a failure."
+)
+
+
 def write_documents(result: dict[str, Any], folder: Path) -> list[Path]:
     """Write the page and its charts, and return them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,9 +81,11 @@ def _page(result: dict[str, Any], pictures: Sequence[str]) -> str:
     for title, text, picture, tables in (
         ("Receiving", "", pictures[0], report.receiving(result)),
         ("Delivering", ON_DELIVERING, pictures[1], report.delivering(result)),
+        ("Queries and retrievals", ON_RETRIEVING, "", report.retrieving(result)),
     ):
         if tables:
-            parts += [f"## {title}", *([text] if text else []), f"![instances a second]({picture})"]
+            shown = [f"![instances a second]({picture})"] if picture else []
+            parts += [f"## {title}", *([text] if text else []), *shown]
         for table in tables:
             parts += [f"### {table.title[:1].upper()}{table.title[1:]}", _markdown(table)]
     parts += [f"{line[:1].upper()}{line[1:]}." for line in report.skipped(result)]

@@ -20,12 +20,13 @@ import machine
 from destinations import CT, IMPLICIT_VR, Arrived, Destination
 from sender import Association, Job, Message
 from servers import Gateway, Server, StoreScu
-from template import Template
+from template import Template, uid
 
 Sample = dict[str, Any]
 PROBE = 20
 LOOK_SECONDS = 0.1
 STALL_SECONDS = 60
+IDLE_SECONDS = 10
 BEGUN_HANDSHAKE = b"\x16\x03\x01\x02\x00\x01"
 """The head of a record with a ClientHello whose rest never comes."""
 _TURNS = 2
@@ -94,6 +95,7 @@ def stream(
     first: int = 1,
     already: int = 0,
     destination: Destination | None = None,
+    a_study_each: bool = False,
 ) -> Sample:
     """Send with the client of this benchmark, each association as fast as it is answered.
 
@@ -104,7 +106,7 @@ def stream(
     file = str(template.write(folder / "template.json"))
     port, authority = (tls.port, str(tls.authority)) if tls else (server.port, "")
     jobs = [
-        Job(port, file, number, seconds, max(1, most // associations), warm_up, other_services, authority)
+        Job(port, file, number, seconds, max(1, most // associations), warm_up, other_services, authority, a_study_each)
         for number in range(first, first + associations)
     ]
     warm = already + associations * warm_up
@@ -133,7 +135,7 @@ def stream(
     tail = {"p99_ms": latencies[len(latencies) * 99 // 100]} if len(latencies) >= 100 else {}
     delivered = {"received_rate": round(acknowledged / receiving, 1), **_cost(idle, arrived)} if destination else {}
     return {
-        **_rate(acknowledged, elapsed, template),
+        **rate(acknowledged, elapsed, template),
         "p50_ms": latencies[len(latencies) // 2],
         **tail,
         "server_cpu_ms": round(1000 * used / acknowledged, 3),
@@ -176,7 +178,7 @@ def by_turns(
         )
     plain, sample = turns[False], turns[True]
     return {
-        **_rate(sum(one["instances"] for one in sample), sum(one["seconds"] for one in sample), template),
+        **rate(sum(one["instances"] for one in sample), sum(one["seconds"] for one in sample), template),
         **{
             key: round(statistics.median(one[key] for one in sample), 3)
             for key in ("p50_ms", "server_cpu_ms", "client_cpu_ms")
@@ -202,7 +204,7 @@ def backlog(gateway: Gateway, folder: Path, template: Template, count: int, dest
     arrived = wait_for(destination, filled["instances"], template.length)
     used, elapsed = machine.cpu_seconds(gateway.roots) - before, arrived.last - began
     return {
-        **_rate(filled["instances"], elapsed, template),
+        **rate(filled["instances"], elapsed, template),
         "server_cpu_ms": round(1000 * used / filled["instances"], 3),
         "received_rate": filled["rate"],
         **_cost(idle, arrived),
@@ -227,7 +229,7 @@ def send_files(
         senders.close()
     acknowledged, elapsed = result["acknowledged"], arrived.last - result["began"]
     return {
-        **_rate(acknowledged, elapsed, template),
+        **rate(acknowledged, elapsed, template),
         "server_cpu_ms": round(1000 * result["cpu_seconds"] / acknowledged, 3),
         **_cost(idle, arrived),
     }
@@ -251,7 +253,7 @@ def wait_for(destination: Destination, instances: int, least_bytes: int = 0) -> 
     return arrived
 
 
-def _rate(instances: int, seconds: float, template: Template) -> Sample:
+def rate(instances: int, seconds: float, template: Template) -> Sample:
     return {
         "instances": instances,
         "seconds": round(seconds, 3),
@@ -308,7 +310,7 @@ def check_count(server: Server, acknowledged: int) -> None:
         raise Lost(f"{acknowledged} instances were acknowledged, the system has {have}")
 
 
-def _settled_bytes(server: Server) -> int:
+def settled_bytes(server: Server) -> int:
     """Return the memory of a system a second after what was asked of it."""
     time.sleep(1)
     return machine.pss_bytes(server.roots)
@@ -316,9 +318,9 @@ def _settled_bytes(server: Server) -> int:
 
 def memory(server: Server, associations: int) -> Sample:
     """Return the memory of an idle system, and what so many idle associations add to it."""
-    idle = _settled_bytes(server)
+    idle = settled_bytes(server)
     held = [Association(server.port, CT, IMPLICIT_VR) for _ in range(associations)]
-    standing = _settled_bytes(server)
+    standing = settled_bytes(server)
     for one in held:
         one.release()
     return {"idle_bytes": idle, "associations": associations, "associations_bytes": standing - idle}
@@ -328,7 +330,7 @@ def crowded(
     server: Server, folder: Path, template: Template, seconds: float, most: int, connections: int, tls: Tls
 ) -> Sample:
     """Send over TLS beside so many connections that say nothing, or begin a handshake and never go on."""
-    idle = _settled_bytes(server)
+    idle = settled_bytes(server)
     held = []
     with machine.MemoryPeak(server.roots) as peak:
         for number in range(connections):
@@ -353,13 +355,31 @@ def passing(server: Server, folder: Path, template: Template) -> Sample:
 
 
 def restart(gateway: Gateway, folder: Path, template: Template, count: int) -> Sample:
-    """Spool so many instances; return how long a start takes before that and after, until a C-STORE is acknowledged."""
+    """Spool so many instances; return how long a start takes before that and after, until a C-STORE is acknowledged.
+
+    At last commitment is asked for to all of them, and none can be committed to yet: `open` is a start with that.
+    """
     sample: Sample = {"empty": _start_again(gateway, gateway.stop, template, 1001)}
     filled = stream(gateway, folder, template, 8, 1e9, count, warm_up=0, already=1)
     sample |= {"spooled": filled["instances"], "fill_rate": filled["rate"]}
     for number, (name, end) in enumerate((("stopped", gateway.stop), ("killed", gateway.end_as_power_failure)), 2):
         sample[name] = _start_again(gateway, end, template, 1000 + number)
         check_count(gateway, filled["instances"] + number)
+    sample["killed"]["settled_bytes"] = settled_bytes(gateway)
+    references = [uid(one, 1000 + serial).decode() for one in range(1, 9) for serial in range(count // 8)]
+
+    def end_with_commitments() -> None:
+        gateway.stop()
+        gateway.ask_for_commitment(template.sop_class_uid, references)
+
+    sample["open"] = {"references": len(references), **_start_again(gateway, end_with_commitments, template, 1004)}
+    sample["open"]["settled_bytes"] = settled_bytes(gateway)
+    used, began = machine.cpu_seconds(gateway.roots), time.monotonic()
+    time.sleep(IDLE_SECONDS)
+    used = machine.cpu_seconds(gateway.roots) - used
+    sample["open"]["idle_cpu_share"] = round(used / (time.monotonic() - began), 4)
+    if gateway.open_commitments() * gateway.REFERENCES_A_REQUEST < len(references):
+        raise Lost(f"of {len(references)} references {gateway.open_commitments()} requests are open after a restart")
     return sample
 
 

@@ -39,7 +39,8 @@ def ratios(result: dict[str, Any], scenario: str, peer: str) -> list[float]:
 
 def receiving(result: dict[str, Any]) -> list[Table]:
     """Return a table for each scenario of receiving, then those of memory, restart and syncs."""
-    made = [_rates(result, name) for name in result["scenarios"] if name not in result["delivering"]]
+    others = (*result["delivering"], *result["retrieving"])
+    made = [_rates(result, name) for name in result["scenarios"] if name not in others]
     made += [_passing(result), _memory(result), _restart(result), _syncs(result)]
     return [table for table in made if table.rows]
 
@@ -47,6 +48,13 @@ def receiving(result: dict[str, Any]) -> list[Table]:
 def delivering(result: dict[str, Any]) -> list[Table]:
     """Return a table for each scenario of delivering."""
     made = [_deliveries(result, name) for name in result["delivering"]]
+    return [table for table in made if table.rows]
+
+
+def retrieving(result: dict[str, Any]) -> list[Table]:
+    """Return a table for each scenario of queries and retrievals."""
+    made = [_moves(result, name) for name in result["retrieving"] if name.startswith("move-")]
+    made += [_matches(result), _beside(result)]
     return [table for table in made if table.rows]
 
 
@@ -84,7 +92,7 @@ def machine_lines(result: dict[str, Any]) -> list[str]:
 def text(result: dict[str, Any]) -> str:
     """Return everything for a terminal."""
     parts = ["\n".join(machine_lines(result))]
-    tables = [*receiving(result), *delivering(result), budget_table(result)]
+    tables = [*receiving(result), *delivering(result), *retrieving(result), budget_table(result)]
     parts += [f"{table.title}\n{_aligned(table)}" for table in tables if table.rows]
     parts += skipped(result)
     parts += [
@@ -161,6 +169,64 @@ def _deliveries(result: dict[str, Any], scenario: str) -> Table:
     return Table(result["scenarios"][scenario], heads, rows)
 
 
+def _moves(result: dict[str, Any], scenario: str) -> Table:
+    rows = []
+    for system, facts in result["systems"].items():
+        rates = values(result, scenario, system, "rate")
+        if rates:
+            rows.append(
+                [
+                    facts["title"],
+                    *map(_number, spread(rates)),
+                    _number(statistics.median(values(result, scenario, system, "megabytes_per_second"))),
+                    _median(values(result, scenario, system, "server_cpu_ms")),
+                    _median(values(result, scenario, system, "destination_cpu_ms")),
+                    *_mebibytes(values(result, scenario, system, "increase_bytes")),
+                    _ratio(ratios(result, scenario, system)) if system != OWN else "",
+                ]
+            )
+    heads = (
+        "instances/s", "min", "median", "max", "MB/s", "server CPU ms", "destination CPU ms", "MiB more", "max",
+        "times (min-max)",
+    )  # fmt: skip
+    return Table(result["scenarios"].get(scenario, ""), heads, rows)
+
+
+def _matches(result: dict[str, Any]) -> Table:
+    scenario, rows = "find-5000", []
+    for system, facts in result["systems"].items():
+        if values(result, scenario, system, "matches"):
+            rows.append(
+                [
+                    facts["title"],
+                    *(
+                        _median(values(result, scenario, system, key))
+                        for key in ("first_ms", "seconds", "server_cpu_ms")
+                    ),
+                    *_mebibytes(values(result, scenario, system, "increase_bytes")),
+                ]
+            )
+    heads = ("medians", "first answer ms", "all answers s", "server CPU ms an answer", "MiB more", "max")
+    return Table(result["scenarios"].get(scenario, ""), heads, rows)
+
+
+def _beside(result: dict[str, Any]) -> Table:
+    scenario, names = (
+        "receive-beside-moves",
+        {
+            "plain_rate": "received alone",
+            "rate": "received beside the retrievals",
+            "retrieved_rate": "retrieved in that time",
+        },
+    )
+    rows = [
+        [name, *map(_number, spread(found))]
+        for key, name in names.items()
+        if (found := values(result, scenario, OWN, key))
+    ]
+    return Table(result["scenarios"].get(scenario, ""), ("instances/s", "min", "median", "max"), rows)
+
+
 def _passing(result: dict[str, Any]) -> Table:
     rows = [
         [
@@ -189,6 +255,7 @@ def _memory(result: dict[str, Any]) -> Table:
 
 def _restart(result: dict[str, Any]) -> Table:
     names = {"empty": "with an empty spool", "stopped": "after SIGTERM", "killed": "after kill -9"}
+    names["open"] = "the same, and commitment to all of them not decided"
     rows = []
     for key, name in names.items():
         found = values(result, "restart", OWN, key)
@@ -196,10 +263,12 @@ def _restart(result: dict[str, Any]) -> Table:
             figures = [
                 figure for part in ("seconds", "gateway_seconds") for figure in spread([one[part] for one in found])
             ]
-            rows.append([name, *(f"{figure:.2f}" for figure in figures)])
+            settled = [one["settled_bytes"] for one in found if "settled_bytes" in one]
+            memory = f"{statistics.median(settled) / MIB:.1f}" if settled else ""
+            rows.append([name, *(f"{figure:.2f}" for figure in figures), memory])
     heads = (
         "until a new C-STORE succeeds", "from `dicomroute run`: min s", "median", "max",
-        "from the gateway's start: min s", "median", "max",
+        "from the gateway's start: min s", "median", "max", "MiB of PSS afterwards",
     )  # fmt: skip
     return Table(result["scenarios"].get("restart", ""), heads, rows)
 

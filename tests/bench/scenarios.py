@@ -6,14 +6,16 @@ from pathlib import Path
 
 import instances
 import measure
+import query_retrieve
 from destinations import Destination, Storescp, StowSink, lacks_authority, lacks_store_scu
 from measure import Sample
-from servers import Gateway, Server, StoreScu
+from servers import Gateway, Orthanc, Server, StoreScu
 from systems import OWN, SYSTEMS
 
 SENDING = ("orthanc-dicomweb", "orthanc-dicomweb-newer", "pynetdicom-scu")
 ALL = tuple(name for name in SYSTEMS if name not in SENDING)
 ROUTING = (OWN, "orthanc-dicomweb", "orthanc-dicomweb-newer")
+RETRIEVED = (OWN, "orthanc", "orthanc-newer")
 FILES_A_SECOND = 200
 SPOOLED_A_SECOND = 1000
 SLOW_SECONDS = 0.1
@@ -120,6 +122,28 @@ def _memory(server: Server, setting: Setting) -> Sample:
 
 def _passing(server: Server, setting: Setting) -> Sample:
     return measure.passing(server, setting.folder, instances.multi_frame(4096))
+
+
+def _move(make: Callable[[], instances.Template], count: int) -> Callable[[Server, Setting], Sample]:
+    def run(server: Server, setting: Setting) -> Sample:
+        assert isinstance(server, Gateway | Orthanc)
+        return query_retrieve.move(server, setting.folder, make(), count)
+
+    return run
+
+
+def _find(studies: int) -> Callable[[Server, Setting], Sample]:
+    def run(server: Server, setting: Setting) -> Sample:
+        assert isinstance(server, Gateway | Orthanc)
+        return query_retrieve.find(server, setting.folder, instances.small(), studies)
+
+    return run
+
+
+def _beside(server: Server, setting: Setting) -> Sample:
+    assert isinstance(server, Gateway)
+    ct = instances.ct(512)
+    return query_retrieve.beside(server, setting.folder, ct, setting.seconds, 8000, retrievals=4, count=200)
 
 
 def _restart(count: int) -> Callable[[Server, Setting], Sample]:
@@ -241,8 +265,29 @@ SCENARIOS = {
             Storescp,
             lacks_store_scu,
         ),
+        Scenario(
+            "move-512k",
+            "C-MOVE of 1000 CT of 512 KB to storescp with TCP_NODELAY",
+            _move(lambda: instances.ct(512), 1000),
+            RETRIEVED,
+        ),
+        Scenario(
+            "move-2g",
+            "C-MOVE of one multi-frame image of 2 GB",
+            _move(lambda: instances.multi_frame(4096), 1),
+            (OWN,),
+        ),
+        Scenario("find-5000", "C-FIND of all of 5000 studies", _find(5000), RETRIEVED),
+        Scenario(
+            "receive-beside-moves",
+            "8 associations, CT of 512 KB, beside four C-MOVEs of 200 CT of 512 KB each, again and again",
+            _beside,
+            (OWN,),
+        ),
     )
 }
+RETRIEVING = ("move-512k", "move-2g", "find-5000", "receive-beside-moves")
+"""The scenarios of what goes the other way."""
 
 
 def restart(count: int) -> Scenario:

@@ -57,6 +57,8 @@ class Job:
     other_services: bool = False
     authority: str = ""
     """A file with the authority of the server's certificate, where the port speaks TLS."""
+    a_study_each: bool = False
+    """Whether every instance is a study of its own."""
 
 
 class Association:
@@ -128,8 +130,9 @@ class Association:
 class Message:
     """A C-STORE request as it goes over the wire, in pieces to send so many times; the UIDs are patched in place."""
 
-    def __init__(self, template: Template, max_pdu_bytes: int, association: int) -> None:
+    def __init__(self, template: Template, max_pdu_bytes: int, association: int, *, a_study_each: bool = False) -> None:
         self._association = association
+        self._a_study_each = a_study_each
         self.number = 0
         room = max_pdu_bytes - 6
         head = template.head.replace(STUDY_UID, uid(association, 1)).replace(SERIES_UID, uid(association, 2))
@@ -152,6 +155,7 @@ class Message:
             self.pieces += [(middle * per_block, blocks), (middle * single + tail, 1)]
         self._places = [self._start.index(INSTANCE_UID)]
         self._places.append(self._start.index(INSTANCE_UID, self._places[0] + 1))
+        self._study_place = self._start.index(uid(association, 1))
         self._number_place = self._start.index(_element(0x0110, bytes(2))) + 8
 
     def next(self, serial: int) -> None:
@@ -159,6 +163,8 @@ class Message:
         name = uid(self._association, 1000 + serial)
         for place in self._places:
             self._start[place : place + len(name)] = name
+        if self._a_study_each:
+            self._start[self._study_place : self._study_place + len(name)] = uid(self._association, 10**9 + serial)
         self.number = serial % 65535 + 1
         struct.pack_into("<H", self._start, self._number_place, self.number)
 
@@ -172,7 +178,7 @@ def run(job: Job) -> None:
         other_services=job.other_services,
         authority=job.authority,
     )
-    message = Message(template, association.max_pdu_bytes, job.number)
+    message = Message(template, association.max_pdu_bytes, job.number, a_study_each=job.a_study_each)
     for serial in range(job.warm_up):
         message.next(serial)
         association.store(message)

@@ -5,18 +5,25 @@ import os
 import string
 import subprocess
 import sys
+import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import machine
 from certificates import Authority
-from destinations import Destination, StowSink, associates
-from manifests import Json, route, target, tls_secret
+from destinations import Destination, Storescp, StowSink, associates
+from manifests import Json, node, route, target, tls_secret
 from orthanc import Installed
 from ports import free_port
 from processes import Process
 from running import Running
+
+from dicomroute_gateway.commitment.transactions import Transaction, Transactions
+from dicomroute_gateway.dimse.storage_commitment import CommitmentRequest, Reference
+from dicomroute_gateway.measures import CommitmentMeasures
+from dicomroute_gateway.spool.spool import Spool
 
 PEERS = Path(__file__).parent / "peers"
 MOST_ASSOCIATIONS = 1000
@@ -40,6 +47,8 @@ class Server(Protocol):
 
 class Gateway:
     """The gateway, as `dicomroute run` starts it: it receives, routes by rules, and delivers what has a destination."""
+
+    REFERENCES_A_REQUEST: Final = 10_000
 
     def __init__(self, folder: Path, destination: Destination | None = None) -> None:
         reference = destination.reference if destination else {"kind": "CloudTarget", "name": "archive"}
@@ -95,6 +104,39 @@ class Gateway:
         before = self._running.hash()
         self._running.write([route(**self._spec, mode=mode)])
         self._running.wait_reloaded(before)
+
+    def serve_retrievals(self, destination: Storescp) -> None:
+        """Answer queries and retrievals of the spool; return when that is in force."""
+        before = self._running.hash()
+        client = node(aeTitle="BENCHSENDER", allowedSources=["127.0.0.0/8"])
+        query = {
+            "listeners": ["dicom"],
+            "clients": {"nodes": [{"name": client["metadata"]["name"]}]},
+            "moveDestinations": {"nodes": [{"name": destination.reference["name"]}]},
+            "maxMatches": 100_000,
+        }
+        self._spec = {**self._spec, "queryRetrieve": query}
+        self._running.write([client, *destination.manifests, route(**self._spec, mode="HoldDeliveries")])
+        self._running.wait_reloaded(before)
+
+    def ask_for_commitment(self, sop_class: str, uids: Sequence[str]) -> None:
+        """Leave requests for storage commitment in the spool of a gateway that has ended, as they come by N-ACTION."""
+        self._spec = {**self._spec, "storageCommitment": {"listeners": ["dicom"]}}
+        self._running.write([route(**self._spec, mode="HoldDeliveries")])
+        spool = Spool(self._running.state / self._running.route / "spool", 1 << 40, 99)
+        transactions = Transactions(spool, CommitmentMeasures())
+        transactions.load()
+        for begin in range(0, len(uids), self.REFERENCES_A_REQUEST):
+            some = uids[begin : begin + self.REFERENCES_A_REQUEST]
+            request = CommitmentRequest(f"2.25.{begin + 1}", tuple(Reference(sop_class, one) for one in some))
+            asked = Transaction(request, "BENCHSENDER", "BENCH", "dicom", time.time())
+            transactions.begin(asked, claim_seconds=0)
+        spool.close()
+
+    def open_commitments(self) -> int:
+        """How many requests are not reported on."""
+        folder = self._running.state / self._running.route / "spool" / "commitments"
+        return sum(1 for _ in folder.glob("*.json"))
 
     def stop(self) -> None:
         code = self._running.stop()
@@ -187,6 +229,13 @@ class Orthanc(Peer):
         with urllib.request.urlopen(f"http://127.0.0.1:{self._http_port}/statistics", timeout=60) as answer:
             statistics: dict[str, Any] = json.loads(answer.read())
         return int(statistics["CountInstances"])
+
+    def serve_retrievals(self, destination: Storescp) -> None:
+        """Let the client of the benchmark query, and move to a destination."""
+        for title, port in (("STORESCP", destination.port), ("BENCHSENDER", 104)):
+            modality = json.dumps({"AET": title, "Host": "127.0.0.1", "Port": port}).encode()
+            address = f"http://127.0.0.1:{self._http_port}/modalities/{title}"
+            urllib.request.urlopen(urllib.request.Request(address, modality, method="PUT"), timeout=60).close()
 
 
 class RoutingOrthanc(Orthanc):

@@ -25,6 +25,7 @@ from dicomroute_gateway.query.archive import (
     TooMany,
 )
 from dicomroute_gateway.query.cloud_target import CloudTargetArchive
+from dicomroute_gateway.query.fetching import LANES
 from dicomroute_gateway.query.loop import QueryLoop
 from dicomroute_gateway.spool.fetched import FetchedFiles
 
@@ -338,7 +339,7 @@ def test_only_so_much_is_fetched_ahead_of_who_takes_it(opened: Open, folder: Pat
     assert len(list(folder.iterdir())) < 40
     results.close()  # type: ignore[attr-defined]
     assert len(list(folder.iterdir())) == 1  # the one that was taken
-    assert server.most_busy <= 8
+    assert server.most_busy <= LANES
 
 
 def test_single_instances_come_side_by_side(opened: Open, folder: Path) -> None:
@@ -348,7 +349,7 @@ def test_single_instances_come_side_by_side(opened: Open, folder: Path) -> None:
     server.play.delay_seconds = 0.1
     came, failed = fetched(one, folder, references)
     assert (len(came), failed) == (120, {})
-    assert server.most_busy == 8
+    assert server.most_busy == LANES
 
 
 def test_orthanc_is_an_archive(loop: QueryLoop, tmp_path: Path, folder: Path, orthanc: Orthanc) -> None:

@@ -73,7 +73,7 @@ def faults_of(gateway: LoneGateway, stored: list[Dataset], queries: Iterator[Fin
     return found
 
 
-@pytest.mark.parametrize("provider", ["Strict", "Azure", "Google"])
+@pytest.mark.parametrize("provider", ["Strict", "Azure", "Google", "AWS"])
 def test_every_query_is_answered_right_over_an_origin_server(
     lone: Callable[..., LoneGateway], serve: Callable[..., ArchiveServer], tmp_path: Path, files: list[Path],
     stored: list[Dataset], provider: str,

@@ -168,6 +168,28 @@ def test_a_report_that_nobody_takes_is_tried_again_over_restarts_and_is_the_same
     wait_until(lambda: not file.exists(), "the transaction is over")
 
 
+def test_a_report_that_nobody_takes_in_time_is_given_up_and_counted(
+    tmp_path: Path, lone: Lone, scanner: Callable[..., Scanner]
+) -> None:
+    site = Site(tmp_path / "gateway", lone, sameAssociationSeconds=0)
+    assert 'dicomroute_commitment_reports_total{outcome="GivenUp"} 0.0' in site.gateway.metrics(), (
+        "an alert counts on it"
+    )
+    file, before = site.folder / "configuration.json", site.gateway.status()["configuration"]["hash"]
+    document = json.loads(file.read_text())
+    document["storageCommitment"]["reportForSeconds"] = 1  # less than a manifest may say
+    file.write_text(json.dumps(document))
+    wait_until(lambda: site.gateway.status()["configuration"]["hash"] != before, "it is not reloaded")
+    asking = scanner(site.gateway.port)  # listens on another port than the manifest says
+    status, _ = asking.ask(["1.2.3.4"])
+    assert status == 0
+    (given_up,) = site.gateway.wait_for_events("commitment.not_reported")
+    assert (given_up["calling_ae_title"], given_up["attempts"]) == ("CT1", 1)
+    wait_until(lambda: not list((site.folder / "spool" / "commitments").glob("*.json")), "the transaction is over")
+    assert 'dicomroute_commitment_reports_total{outcome="GivenUp"} 1.0' in site.gateway.metrics()
+    assert asking.reports == []
+
+
 def test_once_the_request_is_answered_it_is_reported_on_whenever_the_gateway_is_killed(
     tmp_path: Path, lone: Lone, scanner: Callable[..., Scanner]
 ) -> None:

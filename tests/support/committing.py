@@ -1,5 +1,6 @@
 """A PACS of pynetdicom that stores and commits, and reports as a test tells it (PS3.4 annex J)."""
 
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -37,9 +38,21 @@ class Asked:
 
 
 class CommittingPACS:
-    """Stores what it is sent; `failing` says with which Failure Reason it does not commit to an instance."""
+    """Stores what it is sent; `failing` says with which Failure Reason it does not commit to an instance.
 
-    def __init__(self, *, ae_title: str = "PACS", reporting: Reporting = Reporting.ANOTHER, port: int = 0) -> None:
+    It speaks TLS where it is given what it `listens` and `calls` with.
+    """
+
+    def __init__(
+        self,
+        *,
+        ae_title: str = "PACS",
+        reporting: Reporting = Reporting.ANOTHER,
+        port: int = 0,
+        listens: ssl.SSLContext | None = None,
+        calls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.calls = calls
         self.reporting = reporting
         self.failing: Callable[[str, int], int] = lambda uid, transaction: 0
         self.action_status = 0
@@ -52,7 +65,9 @@ class CommittingPACS:
         self._ae.supported_contexts = AllStoragePresentationContexts
         self._ae.add_supported_context(PUSH_MODEL, SYNTAXES)
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._act)]
-        self._server = self._ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+        self._server = self._ae.start_server(
+            ("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=listens
+        )
         assert self._server is not None
         self.port = int(self._server.socket.getsockname()[1])
 
@@ -97,6 +112,7 @@ class CommittingPACS:
             contexts=[build_context(PUSH_MODEL, SYNTAXES)],
             ae_title="CTGATE",
             ext_neg=roles,
+            tls_args=(self.calls, "127.0.0.1") if self.calls else None,
         )
         if not another.is_established:
             self.report_statuses.append(None)

@@ -1,5 +1,6 @@
 """A modality of pynetdicom that stores, asks for storage commitment, and takes reports as a test tells it."""
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -32,10 +33,18 @@ class Reported:
 
 
 class Scanner:
-    """Calls as CT1, and listens for reports."""
+    """Calls as CT1, and listens for reports: over TLS where it is given what it `calls` and `listens` with."""
 
-    def __init__(self, gateway_port: int, *, port: int = 0) -> None:
+    def __init__(
+        self,
+        gateway_port: int,
+        *,
+        port: int = 0,
+        calls: ssl.SSLContext | None = None,
+        listens: ssl.SSLContext | None = None,
+    ) -> None:
         self._gateway_port = gateway_port
+        self._tls = (calls, "127.0.0.1") if calls else None
         self.reports: list[Reported] = []
         self.answer: Callable[[int], int] = lambda number: 0
         """The status that answers the report of that number, from 1 on."""
@@ -46,7 +55,9 @@ class Scanner:
         self._ae.require_called_aet = True
         self._ae.add_supported_context(PUSH_MODEL, SYNTAXES, scu_role=False, scp_role=True)
         handlers = [(evt.EVT_N_EVENT_REPORT, self._take)]
-        self._server = self._ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+        self._server = self._ae.start_server(
+            ("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=listens
+        )
         assert self._server is not None
         self.port = int(self._server.socket.getsockname()[1])
 
@@ -59,7 +70,12 @@ class Scanner:
         proposed = [build_context(one, SYNTAXES) for one in (PUSH_MODEL, *contexts)]
         handlers = [(evt.EVT_N_EVENT_REPORT, self._take_on_own), (evt.EVT_PDU_SENT, self._count)]
         association = caller.associate(
-            "127.0.0.1", self._gateway_port, contexts=proposed, ae_title="CTGATE", evt_handlers=handlers
+            "127.0.0.1",
+            self._gateway_port,
+            contexts=proposed,
+            ae_title="CTGATE",
+            evt_handlers=handlers,
+            tls_args=self._tls,
         )
         assert association.is_established
         return association

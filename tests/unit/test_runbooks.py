@@ -9,6 +9,7 @@ from dicomroute_gateway.dimse import tls_failures
 from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.strangers import Stranger
 from dicomroute_gateway.reasons import Reason
+from dicomroute_operator.api.conditions import NEGATIVE, Reconciling
 
 NOT_TOLD = {tls_failures.ABORTED}
 
@@ -31,3 +32,15 @@ def test_every_reason_for_no_tls_has_a_row(root: Path) -> None:
     documents = ("docs/runbooks/no-association.md", "docs/credentials.md")
     said = set().union(*(named_in((root / name).read_text()) for name in documents))
     assert reasons - NOT_TOLD <= said
+
+
+def test_every_condition_that_is_bad_while_it_is_true_has_a_page(root: Path) -> None:
+    folder = root / "docs" / "runbooks"
+    pages: dict[str, set[str]] = {}
+    for row in re.findall(r"^\| (.*) \|$", (folder / "README.md").read_text(), re.MULTILINE):
+        for name in named_in(row):
+            pages.setdefault(name, set()).update(re.findall(r"\]\(([^)]+)\)", row))
+    conditions = {one.__name__ for one in NEGATIVE if one is not Reconciling}
+    assert conditions <= pages.keys()
+    for name in conditions:
+        assert any(f"`{name}" in (folder / page).read_text() for page in pages[name]), f"no page says {name}"

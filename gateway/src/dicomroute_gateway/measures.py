@@ -122,7 +122,8 @@ class CommitmentMeasures:
         """How many transactions are open."""
         self._lock = threading.Lock()
         self._references: Counter[str] = Counter()
-        self._reports: Counter[str] = Counter()
+        # From 0 on: of a counter that begins with its first event, Prometheus sees no increase.
+        self._reports: Counter[str] = Counter(dict.fromkeys(("Answered", "Failed", "GivenUp"), 0))
 
     def decided(self, committed: int, failed: Iterable[int]) -> None:
         """Count the instances of a transaction: those that are committed to, and the Failure Reason of each other."""

@@ -16,14 +16,14 @@ MAX_UID: Final = 64
 _MOST_NAMED: Final = 8
 """How many abstract syntaxes that were refused are named."""
 
-_UNCOMPRESSED: Final = (
+UNCOMPRESSED: Final = (
     "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
     "1.2.840.10008.1.2",  # Implicit VR Little Endian
     "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
     "1.2.840.10008.1.2.2",  # Explicit VR Big Endian
     "1.2.840.10008.1.2.1.98",  # Encapsulated Uncompressed Explicit VR Little Endian
 )
-_LOSSLESS: Final = frozenset(
+LOSSLESS: Final = frozenset(
     (
         "1.2.840.10008.1.2.5",  # RLE Lossless
         "1.2.840.10008.1.2.8.1",  # Deflated Image Frame Compression
@@ -50,10 +50,10 @@ _NOT_FOR_STORAGE: Final = frozenset(
         "1.2.840.10008.1.20",  # Papyrus 3 Implicit VR Little Endian
     )
 )
-_TRANSFER_SYNTAXES: Final = frozenset(
+TRANSFER_SYNTAXES: Final = frozenset(
     uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax" and uid not in _NOT_FOR_STORAGE
 )
-_STORAGE_CLASSES: Final = frozenset(
+STORAGE_CLASSES: Final = frozenset(
     # pydicom's dictionary has the retired classes, pynetdicom's the newest ones.
     [
         uid
@@ -93,7 +93,7 @@ class NegotiatedContext:
     @classmethod
     def answering(cls, proposed: ProposedContext, chosen: str | None, result: ContextResult) -> Self:
         """Return the answer to a proposed context."""
-        first = proposed.transfer_syntaxes[0] if proposed.transfer_syntaxes else _UNCOMPRESSED[1]
+        first = proposed.transfer_syntaxes[0] if proposed.transfer_syntaxes else UNCOMPRESSED[1]
         return cls(proposed.context_id, proposed.abstract_syntax, chosen or first, result)
 
 
@@ -103,7 +103,7 @@ def is_storage_class(uid: str) -> bool:
     All Storage SOP Classes of the standard, retired ones included, and every private SOP class: what a vendor
     defines under its own root says nothing of its service, and a context costs nothing until it is used.
     """
-    return uid in _STORAGE_CLASSES or bool(_UID.fullmatch(uid) and not uid.startswith("1.2.840.10008."))
+    return uid in STORAGE_CLASSES or bool(_UID.fullmatch(uid) and not uid.startswith("1.2.840.10008."))
 
 
 def name_of(uid: str) -> str:
@@ -129,7 +129,7 @@ def described_contexts(contexts: Sequence[NegotiatedContext]) -> list[str]:
 
 def uncompressed_of(proposed: Sequence[str]) -> str | None:
     """Return the uncompressed syntax to accept of those proposed, or None."""
-    return next((uid for uid in _UNCOMPRESSED if uid in proposed), None)
+    return next((uid for uid in UNCOMPRESSED if uid in proposed), None)
 
 
 def choose_transfer_syntax(proposed: Sequence[str]) -> str | None:
@@ -140,9 +140,9 @@ def choose_transfer_syntax(proposed: Sequence[str]) -> str | None:
     can make; else the first lossless one. A lossy one only where nothing else is in the context, so that no sender is
     led to compress lossily what it has in full quality (docs/adr/0003-association-layer.md).
     """
-    usable = [uid for uid in proposed if uid in _TRANSFER_SYNTAXES]
-    if usable and usable[0] in _LOSSLESS:
+    usable = [uid for uid in proposed if uid in TRANSFER_SYNTAXES]
+    if usable and usable[0] in LOSSLESS:
         return usable[0]
     uncompressed = uncompressed_of(usable)
-    lossless = next((uid for uid in usable if uid in _LOSSLESS), None)
+    lossless = next((uid for uid in usable if uid in LOSSLESS), None)
     return uncompressed or lossless or next(iter(usable), None)

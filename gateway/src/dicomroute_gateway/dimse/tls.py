@@ -18,7 +18,7 @@ from dicomroute_gateway.reasons import Reason
 from .tls_failures import of_node, why
 from .wire import PeerGone, Piece, Readiness, Wire
 
-_CIPHERS: Final = {
+CIPHERS: Final = {
     TlsProfile.BCP195_RFC9325: (
         "ECDHE-ECDSA-AES128-GCM-SHA256",
         "ECDHE-RSA-AES128-GCM-SHA256",
@@ -115,7 +115,7 @@ class TlsContexts:
 def _new(protocol: int, profile: TlsProfile) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
-    context.set_ciphers(":".join(_CIPHERS[profile]))
+    context.set_ciphers(":".join(CIPHERS[profile]))
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_IGNORE_UNEXPECTED_EOF
     return context

@@ -23,7 +23,7 @@ from dicomroute_gateway.spool.records import Sender
 from .arrival import Answer, Arrival, Taking
 from .reception import Reception
 
-_LEVEL_2_FULL: Final = bytes((2, 0, 0, 0, 0, 0))
+LEVEL_2_FULL: Final = bytes((2, 0, 0, 0, 0, 0))
 """Service class application information: level 2, no digital signatures, no coercion (PS3.4 B.3.1)."""
 
 _STATUSES: Final = {
@@ -56,7 +56,7 @@ class StorageService:
         if not is_storage_class(proposal.context.abstract_syntax):
             return None
         roles = None if proposal.roles is None else (proposal.roles[0], False)
-        return Offer(choose_transfer_syntax(proposal.context.transfer_syntaxes), roles, _LEVEL_2_FULL)
+        return Offer(choose_transfer_syntax(proposal.context.transfer_syntaxes), roles, LEVEL_2_FULL)
 
     def turn_away(self, request: AssociateRequest) -> Refusal | None:
         """Turn away who would store while there is no room."""

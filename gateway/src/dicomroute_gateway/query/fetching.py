@@ -21,7 +21,9 @@ from dicomroute_gateway.spool.fetched import NoRoom, remove
 
 from .archive import Fetched, InstanceReference, NotFetched
 
-LANES: Final = 8
+LANES: Final = 12
+"""Single instances that are asked for side by side: with eight, one that takes 100 ms each gives at most 80 a second,
+and gave 44 on a busy machine, where twelve gave 60."""
 _AHEAD: Final = 16
 _AHEAD_BYTES: Final = 64 << 20
 """How much may wait to be taken before no further instance is begun."""

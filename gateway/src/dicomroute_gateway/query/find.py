@@ -26,7 +26,7 @@ from .models import FIND_MODELS, keyword_of, query_keys
 from .request import Places, Refused, Request, offered
 from .search import Match, Search
 
-_EXTENDED: Final = bytes((1, 1, 0, 0, 0, 0, 0))
+EXTENDED: Final = bytes((1, 1, 0, 0, 0, 0, 0))
 """Relational queries and combined date-time matching; neither fuzzy names, time zones, conversion, empty nor multiple
 value matching (PS3.4 C.5.1.1)."""
 _DATE_TIME: Final = 1
@@ -69,7 +69,7 @@ class FindService:
         """Take both models, on the listeners that are for queries."""
         if proposal.context.abstract_syntax not in FIND_MODELS or self.settings(proposal.listener) is None:
             return None
-        return offered(proposal, _EXTENDED)
+        return offered(proposal, EXTENDED)
 
     def turn_away(self, request: AssociateRequest) -> Refusal | None:
         """Have nothing against anybody: who may not query is told so in the answer."""

@@ -24,7 +24,7 @@ from .models import GET_MODELS, MOVE_MODELS
 from .request import Places, offered
 from .retrieval import Get, Move
 
-_EXTENDED: Final = b"\1\0"
+EXTENDED: Final = b"\1\0"
 """Relational retrieval; no enhanced multi-frame image conversion (PS3.4 C.5.2.1 and C.5.3.1)."""
 
 
@@ -71,7 +71,7 @@ class RetrieveService:
         if settings is None:
             return None
         if uid in GET_MODELS or (uid in MOVE_MODELS and settings.move_destinations):
-            return offered(proposal, _EXTENDED)
+            return offered(proposal, EXTENDED)
         is_stored_to = proposal.roles is not None and proposal.roles[1] and not proposal.roles[0]
         if is_stored_to and is_storage_class(uid) and proposal.beside & GET_MODELS.keys():
             # Every instance has an uncompressed form, or no other than its own.

@@ -309,7 +309,8 @@ class CommitsOnAnswer(Reason):
     DESTINATION_ONLY_ANSWERS = (
         "DestinationOnlyAnswers",
         "The route commits to instances once a destination has answered that it took them, and nothing confirms that "
-        "it has them. Senders delete what is committed to: give the destination a confirm that says more.",
+        "it has them. Senders delete what is committed to: give the destination a confirm that says more: see "
+        "docs/runbooks/storage-commitment.md.",
     )
 
 
@@ -319,12 +320,14 @@ class ReportsUndeliverable(Reason):
     REQUESTOR_HAS_NO_HOST = (
         "RequestorHasNoHost",
         "A node of a listener with storage commitment has no host, so that a report can reach it on the association "
-        "of its request alone, and many are decided later: give the node a host and a port.",
+        "of its request alone, and many are decided later: give the node a host and a port: see "
+        "docs/runbooks/storage-commitment.md.",
     )
     ANYBODY_MAY_ASK = (
         "AnybodyMayAsk",
         "A listener with storage commitment takes callers that are no DicomNode (sources.policy: Any): they are "
-        "reported to on the association of their request alone. Name the nodes, with their hosts.",
+        "reported to on the association of their request alone. Name the nodes, with their hosts: see "
+        "docs/runbooks/storage-commitment.md.",
     )
 
 
