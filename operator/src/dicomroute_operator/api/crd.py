@@ -40,9 +40,9 @@ def _condition(type_: str, field: str) -> str:
     return f'.status.conditions[?(@.type=="{type_}")].{field}'
 
 
-_READY: Final = Column("Ready", "string", _condition("Ready", "status"), "Whether it does its work.")
+_READY: Final = Column("Ready", "string", _condition("Ready", "status"), "Whether the object works.")
 _REASON: Final = Column("Reason", "string", _condition("Ready", "reason"), "Why, in one word.")
-_AGE: Final = Column("Age", "date", ".metadata.creationTimestamp", "Since when it exists.")
+_AGE: Final = Column("Age", "date", ".metadata.creationTimestamp", "When the object was created.")
 
 RESOURCES: Final = (
     Resource(
@@ -52,10 +52,12 @@ RESOURCES: Final = (
         (
             _READY,
             _REASON,
-            Column("Endpoint", "string", ".status.endpoints[0].address", "Where modalities connect."),
-            Column("Received", "integer", ".status.instances.receivedTotal", "Instances ever received."),
-            Column("Owed", "integer", ".status.instances.owed", "Instances that somebody is still to get."),
-            Column("DeadLettered", "integer", ".status.deliveries.deadLettered", "Deliveries that were refused."),
+            Column("Endpoint", "string", ".status.endpoints[0].address", "Address for modalities."),
+            Column("Received", "integer", ".status.instances.receivedTotal", "Instances received so far."),
+            Column("Owed", "integer", ".status.instances.owed", "Instances not yet delivered to every destination."),
+            Column(
+                "DeadLettered", "integer", ".status.deliveries.deadLettered", "Deliveries that a destination refused."
+            ),
             Column("Mode", "string", ".spec.mode", "What the route does as a whole.", 1),
             _AGE,
         ),
@@ -65,14 +67,20 @@ RESOURCES: Final = (
         "dicomnodes",
         "dnode",
         (
-            Column("AETitle", "string", ".spec.aeTitle", "Its AE title."),
-            Column("Reachable", "string", _condition("Reachable", "status"), "Whether it answers when it is called."),
-            Column("Reason", "string", _condition("Reachable", "reason"), "Why, in one word."),
-            Column("Host", "string", ".spec.host", "Where it is called.", 1),
+            Column("AETitle", "string", ".spec.aeTitle", "AE title of the node."),
             Column(
-                "WithinMs", "integer", ".status.connectionTests[0].withinMilliseconds", "Its answer to a C-ECHO.", 1
+                "Reachable", "string", _condition("Reachable", "status"), "Whether the node answers when it is called."
             ),
-            Column("Sources", "string", ".spec.allowedSources", "Where it may call from.", 1),
+            Column("Reason", "string", _condition("Reachable", "reason"), "Why, in one word."),
+            Column("Host", "string", ".spec.host", "Host that the node is called at.", 1),
+            Column(
+                "WithinMs",
+                "integer",
+                ".status.connectionTests[0].withinMilliseconds",
+                "The node's answer to a C-ECHO.",
+                1,
+            ),
+            Column("Sources", "string", ".spec.allowedSources", "Networks that the node may call from.", 1),
             _AGE,
         ),
     ),
@@ -83,7 +91,7 @@ RESOURCES: Final = (
         (
             _READY,
             _REASON,
-            Column("URL", "string", ".spec.url", "Base URL of its DICOMweb service."),
+            Column("URL", "string", ".spec.url", "Base URL of the DICOMweb service."),
             Column("Auth", "string", ".spec.auth.type", "How requests are authenticated.", 1),
             _AGE,
         ),
@@ -94,8 +102,8 @@ RESOURCES: Final = (
         "dprofile",
         (
             Column("Edition", "string", ".spec.edition", "Edition of PS3.15."),
-            Column("Options", "string", ".spec.options", "Options beside the Basic Profile."),
-            Column("Hold", "boolean", ".spec.hold", "Whether it withholds everything."),
+            Column("Options", "string", ".spec.options", "Options in addition to the Basic Profile."),
+            Column("Hold", "boolean", ".spec.hold", "Whether the profile withholds everything."),
             _AGE,
         ),
     ),
