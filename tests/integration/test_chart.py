@@ -53,9 +53,9 @@ def _is_random(line: str) -> bool:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"watch": {"namespaces": ["a"], "selector": {"b": "c"}}}, "watch.namespaces and watch.selector exclude"),
+        ({"watch": {"namespaces": ["a"], "selector": {"b": "c"}}}, "watch.selector cannot be used together"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name is empty"),
-        ({"adminKey": {"existingSecret": "dicomroute-admin-key"}}, "names the Secret that the chart itself makes"),
+        ({"adminKey": {"existingSecret": "dicomroute-admin-key"}}, "names the Secret that the chart creates itself"),
         ({"metrics": {"podMonitor": {"enabled": True}}}, "needs the Prometheus operator's PodMonitor"),
         ({"monitoring": {"alerts": {"enabled": True}}}, "needs the Prometheus operator's PrometheusRule"),
         ({"monitoring": {"alerts": {"runbooks": "not a place"}}}, "does not match pattern"),

@@ -60,7 +60,7 @@ MISTAKES = {
     ),
     "two listeners on one port": (
         (changed(route(), "spec.listeners.1", SECOND), node(), target()),
-        "two listeners have one port",
+        "two listeners have the same port",
     ),
     "a node that does not exist": ((route(), target()), "NodeNotFound"),
     "a target that does not exist": ((route(), node()), "TargetNotFound"),

@@ -117,7 +117,7 @@ def test_two_files_of_one_instance_do_not_overwrite_each_other(tmp_path: Path) -
         (("in", "out"), {}, "not base64!", "32 random bytes in base64"),
         (("in", "out"), {"keySecretRef": {"name": "other", "key": "key"}}, KEY, "Secret other is not in the manifests"),
         (("in", "out"), {"allowedTokensRef": {"name": "w", "key": "w"}}, KEY, "ConfigMap w is not in the manifests"),
-        (("in", "out"), {"options": ["CleanRecognizableVisualFeatures"]}, KEY, "faces are not removed"),
+        (("in", "out"), {"options": ["CleanRecognizableVisualFeatures"]}, KEY, "does not remove faces"),
         (("nothing", "out"), {}, KEY, "is not there"),
     ],
 )

@@ -169,13 +169,13 @@ ATTACKS: dict[str, tuple[Callable[[], Json], str]] = {
             "metadata.annotations",
             {"kubernetes.io/service-account.name": "default"},
         ),
-        "has the type Opaque",
+        "must have the type Opaque",
     ),
     "a Secret without the label": (lambda: secret("other-gw-admin", {}), "not other-gw-admin"),
     "a Secret of another name": (lambda: secret("archive-credentials"), "not archive-credentials"),
     "a Secret of somebody else": (
         lambda: secret("theirs-gw-admin", {"dicomroute.dev/route": "theirs"}),
-        "somebody else",
+        "another owner",
     ),
     "a Secret in kube-system": (lambda: secret("ct-gw-admin", namespace="kube-system"), "nothing in the namespace"),
     "a gateway in kube-system": (lambda: gateway(namespace="kube-system"), "nothing in the namespace"),
@@ -200,9 +200,15 @@ ATTACKS: dict[str, tuple[Callable[[], Json], str]] = {
         lambda: pod(lambda spec: spec["volumes"].append({"name": "s", "secret": {"secretName": "other"}})),
         "its spool",
     ),
-    "the node's network": (lambda: pod(lambda spec: spec.update(hostNetwork=True)), "shares nothing"),
-    "the node's processes": (lambda: pod(lambda spec: spec.update(hostPID=True)), "shares nothing"),
-    "the node's memory": (lambda: pod(lambda spec: spec.update(hostIPC=True)), "shares nothing"),
+    "the node's network": (
+        lambda: pod(lambda spec: spec.update(hostNetwork=True)),
+        "must not use the network, PID or IPC",
+    ),
+    "the node's processes": (
+        lambda: pod(lambda spec: spec.update(hostPID=True)),
+        "must not use the network, PID or IPC",
+    ),
+    "the node's memory": (lambda: pod(lambda spec: spec.update(hostIPC=True)), "must not use the network, PID or IPC"),
     "a privileged container": (
         lambda: confined(privileged=True, allowPrivilegeEscalation=True),
         "restricted Pod Security",
@@ -226,7 +232,7 @@ ATTACKS: dict[str, tuple[Callable[[], Json], str]] = {
     ),
     "a port of the node": (
         lambda: container(ports=[{"containerPort": 8080, "hostPort": 80}]),
-        "ports of its node",
+        "host ports",
     ),
     "a second container": (
         lambda: pod(lambda spec: spec["containers"].append({**spec["containers"][0], "name": "second"})),
@@ -236,19 +242,19 @@ ATTACKS: dict[str, tuple[Callable[[], Json], str]] = {
         lambda: pod(lambda spec: spec.update(initContainers=[{"name": "first", "image": "attacker"}])),
         "one container",
     ),
-    "another claim": (lambda: claiming(other_claim), "its spool alone"),
+    "another claim": (lambda: claiming(other_claim), "only its spool"),
     "a copy of another volume": (lambda: claiming(copied), "an empty volume"),
     "the admin key": (lambda: gateway(namespace="dicomroute-system"), "nothing in the namespace"),
     "a StatefulSet of another name": (lambda: gateway(name="postgres"), "not postgres"),
     "a Service that leads elsewhere": (
         lambda: changed(objects()["Service/ct-dicom"], "spec.selector", {"app": "postgres"}),
-        "leads to the gateway",
+        "must select the gateway",
     ),
     "a name outside": (
         lambda: changed(
             objects()["Service/ct-dicom"], "spec", {"type": "ExternalName", "externalName": "attacker.example"}
         ),
-        "leads to the gateway",
+        "must select the gateway",
     ),
     "external addresses": (
         lambda: changed(objects()["Service/ct-dicom"], "spec.externalIPs", ["192.0.2.7"]),
@@ -256,15 +262,15 @@ ATTACKS: dict[str, tuple[Callable[[], Json], str]] = {
     ),
     "a policy about others": (
         lambda: changed(objects()["NetworkPolicy/ct-gw"], "spec.podSelector", {}),
-        "of the gateway of its route",
+        "must select the gateway of its route",
     ),
     "a budget about others": (
         lambda: changed(objects()["PodDisruptionBudget/ct-gw"], "spec.selector", {"matchLabels": {"app": "x"}}),
-        "of the gateway of its route",
+        "must select the gateway of its route",
     ),
     "a service account with a token": (
         lambda: changed(objects()["ServiceAccount/ct-gw"], "automountServiceAccountToken", True),
-        "brings no token",
+        "must not have a token",
     ),
 }
 
@@ -294,7 +300,7 @@ def test_pods_and_claims_of_others_are_left_alone(plane: ControlPlane) -> None:
     stored(plane, claim)
     labelled = changed(claim, "metadata.labels", {"dicomroute.dev/route": "ct"})
     answer = apply(plane, labelled, OPERATOR)
-    assert (answer.code, "changes no other claim" in answer.message) == (403, True)
+    assert (answer.code, "must not change any other claim" in answer.message) == (403, True)
     spool = changed(claim, "metadata.name", "spool-ct-gw-0")
     stored(plane, spool)
     spool = changed(spool, "metadata.labels", {"dicomroute.dev/route": "ct"})
@@ -312,7 +318,7 @@ def test_pods_and_claims_of_others_are_left_alone(plane: ControlPlane) -> None:
     assert plane.request("PATCH", path, annotated, user=OPERATOR, kind="merge-patch+json").code == 200
     image = {"spec": {"containers": [{"name": "gateway", "image": "attacker"}]}}
     answer = plane.request("PATCH", path, image, user=OPERATOR, kind="strategic-merge-patch+json")
-    assert (answer.code, "annotates pods" in answer.message) == (403, True)
+    assert (answer.code, "may change only the annotations of gateway pods" in answer.message) == (403, True)
 
 
 # -- the writers of our kinds --------------------------------------------------------------------------------------
@@ -415,7 +421,7 @@ def test_who_writes_a_target_names_secrets_that_he_may_read(writer: Callable[...
     writes = writer()
     answer = writes(with_password("archive-password", "first"))
     assert answer.code == 403
-    assert "in the namespace rights (archive-password), so may not let a gateway send" in answer.message
+    assert "in the namespace rights (archive-password), and therefore may not let a gateway use" in answer.message
     allowed = writer(reading("archive-password"))
     assert allowed(with_password("archive-password", "second")).code in (200, 201)
     assert writes(with_password("archive-password", "second")).code in (200, 201), "it was named before"

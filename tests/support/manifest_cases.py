@@ -95,7 +95,7 @@ CHARACTERS = "remove the others"
 SPACES = "leave them out"
 OBJECT_NAME = "an object's name has lower case letters"
 
-KEY = "a Secret's key has letters"
+KEY = "a Secret's key may have only letters"
 OAUTH2, WORKLOAD, AWS = "OAuth2ClientCredentials", "AzureWorkloadIdentity", "AWSWebIdentity"
 
 AUTHORITIES = {"kind": "ConfigMap", "name": "authorities", "key": "ca.crt"}
@@ -109,9 +109,9 @@ CREDENTIALS: list[tuple[str, str, list[Any], list[Any], str]] = [
         ["login.example", "https://u:p@login.example/", "https://login.example/?x=1", ""],
         "write the token endpoint",
     ),
-    (OAUTH2, "clientID", ["a", "api://a"], ["a b", "ä"], "a client ID has visible ASCII characters"),
+    (OAUTH2, "clientID", ["a", "api://a"], ["a b", "ä"], "a client ID has only visible ASCII characters"),
     (OAUTH2, "scopes", [["a", "https://a.example/.default"], []], [["a b"], ['"a"'], ["a\\"]], "a scope is one word"),
-    (OAUTH2, "audience", ["", "https://a.example/api v1"], ["ä"], "the value has ASCII characters"),
+    (OAUTH2, "audience", ["", "https://a.example/api v1"], ["ä"], "the value may have only ASCII characters"),
     (OAUTH2, "clientAuthentication", ["Basic", "Post"], ["None"], "Post"),
     (OAUTH2, "parameters", [[{"name": "a", "value": "b c"}]], [[{"name": "a b", "value": ""}]], "a parameter's name"),
     (
@@ -123,13 +123,13 @@ CREDENTIALS: list[tuple[str, str, list[Any], list[Any], str]] = [
     ),
     (OAUTH2, "parameters", [], [[{"name": "a", "value": "1"}, {"name": "a", "value": "2"}]], "a"),
     (WORKLOAD, "tenantID", ["a.onmicrosoft.example", "0-1"], ["", "a/b", "-a"], "a"),
-    ("AzureClientSecret", "tenantID", ["t"], ["a/b", "-a"], "a tenant is written as"),
+    ("AzureClientSecret", "tenantID", ["t"], ["a/b", "-a"], "write a tenant as"),
     (
         "AzureClientSecret",
         "authorityHost",
         ["https://login.microsoftonline.us", "https://127.0.0.1:8443"],
         ["http://login.example", "login.example", "https://login.example/", "https://login.example/tenant"],
-        "an authority host is written",
+        "write an authority host as",
     ),
     (
         WORKLOAD,
@@ -140,7 +140,7 @@ CREDENTIALS: list[tuple[str, str, list[Any], list[Any], str]] = [
             "https://login.microsoftonline.com:8443",
             "https://login.microsoftonline.com.example",
         ],
-        "shown to Microsoft alone",
+        "sent only to Microsoft",
     ),
     *(
         (
@@ -148,7 +148,7 @@ CREDENTIALS: list[tuple[str, str, list[Any], list[Any], str]] = [
             "scope",
             ["https://dicom.healthcareapis.azure.com/.default", "https://dicom.healthcareapis.azure.us/.default"],
             ["https://management.azure.com/.default", "https://vault.azure.net/.default"],
-            "tokens for DICOM services alone",
+            "tokens only for DICOM services",
         )
         for kind in (WORKLOAD, "AzureManagedIdentity")
     ),
@@ -158,17 +158,17 @@ CREDENTIALS: list[tuple[str, str, list[Any], list[Any], str]] = [
         "serviceAccount",
         ["gateway@project.iam.gserviceaccount.com"],
         ["gateway", "Gateway@project", "a@b/c"],
-        "a service account is written as its address",
+        "write a service account as its address",
     ),
-    (AWS, "region", ["eu-central-1", "us-gov-west-1"], ["EU", "eu", "eu/central"], "a region is written"),
+    (AWS, "region", ["eu-central-1", "us-gov-west-1"], ["EU", "eu", "eu/central"], "write a region"),
     (
         AWS,
         "roleARN",
         ["arn:aws:iam::000000000000:role/a/b", "arn:aws-us-gov:iam::000000000000:role/a"],
         ["a", "arn:aws:iam::1:role/a", "arn:aws:iam::000000000000:user/a"],
-        "a role is written as its ARN",
+        "write a role as its ARN",
     ),
-    (AWS, "service", ["medical-imaging"], ["Medical Imaging"], "a service is written as AWS signs it"),
+    (AWS, "service", ["medical-imaging"], ["Medical Imaging"], "write a service as AWS signs it"),
 ]
 """Of a member of auth: the type, the field, what is accepted, what is not, and a part of the sentence."""
 
@@ -193,17 +193,17 @@ CASES: list[Case] = [
         "write a network in CIDR notation",
     ),
     *_table(
-        "DicomNode", "spec.allowedSources", [], [["192.0.2.1/24"], ["2001:db8::1/64"]], "bits set behind its prefix"
+        "DicomNode", "spec.allowedSources", [], [["192.0.2.1/24"], ["2001:db8::1/64"]], "bits set after its prefix"
     ),
     *_table(
         "DicomNode",
         "spec",
         [{"aeTitle": "A", "anyAddress": True}],
         [{"aeTitle": "A"}],
-        "say where the node may call from",
+        "set allowedSources to the networks",
     ),
-    Case("DicomNode", "spec", {"aeTitle": "A", "anyAddress": False}, "say where the node may call from"),
-    Case("DicomNode", "spec.anyAddress", True, "allowedSources without effect"),
+    Case("DicomNode", "spec", {"aeTitle": "A", "anyAddress": False}, "set allowedSources to the networks"),
+    Case("DicomNode", "spec.anyAddress", True, "allowedSources has no effect"),
     # What a node shows.
     *_table(
         "DicomNode",
@@ -214,7 +214,7 @@ CASES: list[Case] = [
             [{"sha256": ":".join(["A0"] * 32)}],
         ],
         [[{}], [{"dnsName": "a.example", "commonName": "a"}]],
-        "say one of dnsName, commonName and sha256",
+        "set exactly one of dnsName, commonName and sha256",
     ),
     *_table("DicomNode", "spec.certificates", [], [[{"dnsName": "*.example"}]], "without a wildcard"),
     *_table("DicomNode", "spec.certificates", [], [[{"sha256": "0f" * 31}]], "SHA-256 of the certificate"),
@@ -258,7 +258,7 @@ CASES: list[Case] = [
         f"{LISTENER}.name",
         ["dicom", "d", "ct-1", "exactly-15-char"],
         ["1", "CT", "-a", "a-", "a--b"],
-        "becomes a port name",
+        "is used as a port name",
     ),
     Case("DicomRoute", f"{LISTENER}.name", "sixteen-characte", "15"),
     *_table("DicomRoute", f"{LISTENER}.name", [], ["health", "api"], "the gateway's own ports"),
@@ -266,7 +266,7 @@ CASES: list[Case] = [
     Case("DicomRoute", f"{LISTENER}.port", 65536, "65535"),
     *_table("DicomRoute", f"{LISTENER}.port", [8081], [8080, 8443], "the gateway's own ports"),
     Case("DicomRoute", "spec.listeners.1", _listener("two", 11113)),
-    Case("DicomRoute", "spec.listeners.1", _listener("two", 11112), "two listeners have one port"),
+    Case("DicomRoute", "spec.listeners.1", _listener("two", 11112), "two listeners have the same port"),
     Case("DicomRoute", "spec.listeners.1", _listener("dicom", 11113), "dicom"),
     Case("DicomRoute", "spec.listeners", [], "least 1"),
     *_table("DicomRoute", f"{LISTENER}.maxAssociations", [1, 1000], [0], "1"),
@@ -293,7 +293,7 @@ CASES: list[Case] = [
             {"caBundleRef": AUTHORITIES, "verifyName": "None"},
         ],
         [{"verifyName": "None"}],
-        "verifyName: None takes any name",
+        "verifyName: None accepts any certificate",
     ),
     *_table(
         "DicomNode",
@@ -325,7 +325,7 @@ CASES: list[Case] = [
         "DicomRoute",
         "spec.gateway.service",
         {"allocateLoadBalancerNodePorts": False, "ports": [{"listener": "dicom", "port": 104, "nodePort": 30104}]},
-        "a nodePort has no effect",
+        "nodePort has no effect",
     ),
     *_table(
         "DicomRoute",
@@ -364,7 +364,7 @@ CASES: list[Case] = [
         f"{LISTENER}.sources",
         [{"policy": "Any"}],
         [{"policy": "Any", "nodes": [{"name": "a"}]}, {"policy": "Any", "selector": {"matchLabels": {"a": "b"}}}],
-        "policy Any makes nodes and selector without effect",
+        "nodes and selector have no effect with policy: Any",
     ),
     Case("DicomRoute", f"{LISTENER}.sources", {"policy": "Some"}, "Nodes"),
     Case("DicomRoute", f"{LISTENER}.sources", {"selector": {"matchLabels": {}}}, "least 1"),
@@ -410,7 +410,7 @@ CASES: list[Case] = [
         "spec.destinations",
         [[], [ARCHIVE], [{**ARCHIVE, "required": False}], [{**ARCHIVE, "required": False, "maxOwed": "1Mi"}]],
         [[{**ARCHIVE, "name": "elsewhere"}]],
-        "one that no rule names",
+        "an entry of destinations is not named by any rule",
     ),
     *_table(
         "DicomRoute",
@@ -438,7 +438,7 @@ CASES: list[Case] = [
         "spec.destinations",
         [],
         [[{**ARCHIVE, "confirm": one}] for one in ({"withinSeconds": 60}, {"by": "Answer", "withinSeconds": 60})],
-        "withinSeconds counts with by: Query",
+        "withinSeconds applies only to by: Query",
     ),
     *_table(
         "DicomRoute",
@@ -464,7 +464,7 @@ CASES: list[Case] = [
         "DicomRoute",
         "spec.storageCommitment",
         {"listeners": ["dicom"], "destinations": [{**ARCHIVE, "name": "elsewhere"}]},
-        "storageCommitment.destinations has one that no rule names",
+        "an entry of storageCommitment.destinations is not named by any rule",
     ),
     *_table(
         "DicomRoute",
@@ -474,7 +474,7 @@ CASES: list[Case] = [
         "storageCommitment needs a ledger of at least a day",
     ),
     Case("DicomRoute", "spec.destinations", [ARCHIVE, ARCHIVE], "archive"),
-    Case("DicomRoute", "spec.destinations", [{**ARCHIVE, "callingAETitle": "GATE"}], "a CloudTarget has none"),
+    Case("DicomRoute", "spec.destinations", [{**ARCHIVE, "callingAETitle": "GATE"}], "a CloudTarget has no AE title"),
     *_table("DicomRoute", "spec", [_to_pacs("GATE")], [_to_pacs("GÄTE")], CHARACTERS),
     *_bandwidths([{"maxBytesPerSecond": 1024}], [{}, {"timeZone": "UTC"}], "give maxBytesPerSecond"),
     *_bandwidths([{"maxBytesPerSecond": 10**12}], [{"maxBytesPerSecond": 1023}], "1024"),
@@ -482,14 +482,14 @@ CASES: list[Case] = [
     *_bandwidths(
         [{"maxBytesPerSecond": 2048, "timeZone": one} for one in ("Europe/Berlin", "Etc/GMT+5", "UTC")],
         [{"maxBytesPerSecond": 2048, "timeZone": one} for one in ("+01:00", "Europe/", "../etc")],
-        "time zone of the IANA data base",
+        "time zone of the IANA database",
     ),
     *_bandwidths(
         [{"windows": [_window()]}, {"windows": [_window(start="22:00", end="06:00", maxBytesPerSecond=0)]}],
         [{"windows": [_window(start=one)]} for one in ("24:00", "7:30", "07:60")],
         "a time of day as HH:MM",
     ),
-    *_bandwidths([], [{"windows": [_window(maxBytesPerSecond=1)]}], "at least 1024 bytes a second"),
+    *_bandwidths([], [{"windows": [_window(maxBytesPerSecond=1)]}], "at least 1024 bytes per second"),
     *_bandwidths([], [{"windows": [_window(name="Day")]}], "a window's name"),
     *_bandwidths([], [{"windows": [_window(), _window()]}], "day"),
     *_bandwidths([{"windows": [_window(days=["Monday", "Friday"])]}], [], ""),
@@ -504,9 +504,9 @@ CASES: list[Case] = [
             {"when": "OnDelivered", "destinations": [ARCHIVE]},
         ],
         [{"destinations": [ARCHIVE]}, {"when": "OnSpooled", "destinations": [ARCHIVE]}],
-        "destinations are waited for with when: OnDelivered",
+        "destinations applies only to when: OnDelivered",
     ),
-    Case("DicomRoute", "spec.acknowledge", {"timeoutSeconds": 60}, "timeoutSeconds counts with when: OnDelivered"),
+    Case("DicomRoute", "spec.acknowledge", {"timeoutSeconds": 60}, "timeoutSeconds applies only to when: OnDelivered"),
     Case("DicomRoute", "spec.acknowledge", {"when": "OnDelivered", "timeoutSeconds": 0}, "1"),
     Case("DicomRoute", "spec.acknowledge", {"when": "OnDelivered", "timeoutSeconds": 3601}, "3600"),
     Case("DicomRoute", "spec.acknowledge", {"when": "Later"}, "OnDelivered"),
@@ -514,7 +514,7 @@ CASES: list[Case] = [
         "DicomRoute",
         "spec.acknowledge",
         {"when": "OnDelivered", "destinations": [{**ARCHIVE, "name": "elsewhere"}]},
-        "nobody would wait for",
+        "an entry of acknowledge.destinations is not named by any rule",
     ),
     # Queries.
     *_table(
@@ -527,14 +527,14 @@ CASES: list[Case] = [
             _queries(archives=[{**ARCHIVE, "required": False}], maxMatches=100_000, maxCandidates=1_000_000),
         ],
         [_queries(includeSpool=False), _queries(archives=[], includeSpool=False)],
-        "nobody would answer",
+        "no archive would answer",
     ),
     *_table(
         "DicomRoute",
         "spec.queryRetrieve",
         [_queries(clients={"selector": {"matchLabels": {"site": "north"}}})],
         [_queries(clients={}), _queries(clients={"nodes": []})],
-        "nobody may by default",
+        "by default, no node may query",
     ),
     Case("DicomRoute", "spec.queryRetrieve", _queries(listeners=["other"]), "a listener that does not exist"),
     Case("DicomRoute", "spec.queryRetrieve", _queries(listeners=[]), "listeners"),
@@ -589,7 +589,7 @@ CASES: list[Case] = [
     ),
     *_table("DicomRoute", "spec.retry.contentAttempts", [1, 100], [0], "1"),
     # The gateway.
-    *_table("DicomRoute", f"{GATEWAY}.replicas", [0, 1], [2], "would strand the spool of a removed pod"),
+    *_table("DicomRoute", f"{GATEWAY}.replicas", [0, 1], [2], "would leave its spool without a gateway"),
     Case("DicomRoute", f"{GATEWAY}.replicas", -1, "0"),
     *_table(
         "DicomRoute",
@@ -636,7 +636,7 @@ CASES: list[Case] = [
                 {"listener": "other", "port": 105, "nodePort": 30104},
             ]
         ],
-        "two listeners have one nodePort",
+        "two listeners have the same nodePort",
     ),
     *_table("DicomRoute", f"{GATEWAY}.service.ports", [], [[{"listener": "dicom", "port": 104, "nodePort": 0}]], "1"),
     *_table("DicomRoute", f"{GATEWAY}.networkPolicy", ["Enabled", "IngressOnly", "Disabled"], ["Off"], "IngressOnly"),
@@ -680,7 +680,7 @@ CASES: list[Case] = [
         f"{GATEWAY}.podTemplate.metadata.labels",
         [{"team": "pacs"}, {"example.com/team": "x"}],
         [{"dicomroute.dev/route": "x"}, {"app.kubernetes.io/name": "x"}],
-        "are the operator's own",
+        "the operator uses labels of",
     ),
     Case("DicomRoute", f"{GATEWAY}.podTemplate.spec", {"hostNetwork": True}, "hostNetwork"),
     Case("DicomRoute", f"{GATEWAY}.resources", {"limits": {"cpu": 2, "memory": "1Gi"}}),
@@ -710,7 +710,7 @@ CASES: list[Case] = [
         f"{GATEWAY}.image",
         ["", "registry.example:5000/a/b:1.0", "a@sha256:ab"],
         ["A B", "-a"],
-        "an image is written",
+        "write an image as",
     ),
     *_table(
         "DicomRoute",
@@ -798,7 +798,7 @@ CASES: list[Case] = [
             *({**auth(type_), "type": "None"} for type_ in MEMBERS),
             {**auth("Bearer"), "basic": BASIC},
         ],
-        "give exactly the member of the type",
+        "give exactly the field of the type",
     ),
     Case("CloudTarget", "spec.auth", {"type": "Kerberos"}, "Basic"),
     Case("CloudTarget", "spec.auth", {"type": "Basic", "basic": {**BASIC, "username": "a:b"}}, "no colon"),
@@ -811,7 +811,7 @@ CASES: list[Case] = [
             {"type": "Basic", "basic": {"username": "u", "passwordSecretRef": {"name": "s", "key": key}}}
             for key in ("a/b", "..", ".", "..data")
         ],
-        "a Secret's key has letters",
+        "a Secret's key may have only letters",
     ),
     *(
         Case("CloudTarget", "spec.auth", auth(type_, **{field: value}), refused)
@@ -836,7 +836,7 @@ CASES: list[Case] = [
         "spec",
         [{"url": "https://a.example", "auth": auth(kind)} for kind in IDENTITIES],
         [{"url": "http://a.example", "auth": auth(kind)} for kind in IDENTITIES],
-        "an identity of a cloud is shown over TLS alone",
+        "an identity of a cloud is sent only over TLS",
     ),
     *_table(
         "CloudTarget",
@@ -886,7 +886,7 @@ CASES: list[Case] = [
     Case("CloudTarget", "spec", _azure(azure={"partition": "x" * 65}), "64"),
     Case("CloudTarget", "spec", _azure(azure={"partition": ""}), "at least 1 char"),
     Case("CloudTarget", "spec", _azure(azure={}), "partition"),
-    Case("CloudTarget", "spec.azure", {"partition": "a"}, "azure has no effect with another provider"),
+    Case("CloudTarget", "spec.azure", {"partition": "a"}, "azure applies only to provider Azure"),
     *_table(
         "CloudTarget",
         "spec.onDuplicate",
@@ -903,13 +903,13 @@ CASES: list[Case] = [
             {"permanentReasons": [1], "duplicateReasons": [1]},
             {"transientReasons": [2, 1], "duplicateReasons": [1]},
         ],
-        "a failure reason stands in two lists",
+        "a failure reason is in two lists",
     ),
     Case("CloudTarget", "spec.answers", {"permanentReasons": [0]}, "1"),
     Case("CloudTarget", "spec.answers", {"permanentReasons": [65536]}, "65535"),
     Case("CloudTarget", "spec.answers", {"transientReasons": list(range(1, 66))}, "64"),
     Case("CloudTarget", "spec.answers", {"duplicateReasons": [7, 7]}, "7"),
-    Case("CloudTarget", "spec", _azure(answers={"permanentReasons": [1]}), "answers is for provider Generic"),
+    Case("CloudTarget", "spec", _azure(answers={"permanentReasons": [1]}), "answers applies only to provider Generic"),
     *_table("CloudTarget", "spec.accepts", ["Any", "DeidentifiedOnly"], ["All"], "DeidentifiedOnly"),
     # How instances are de-identified.
     *_table("DeidentificationProfile", "spec.edition", ["2026c"], ["2023e"], "2026c"),
@@ -922,7 +922,7 @@ CASES: list[Case] = [
         "RetainUIDs",
     ),
     Case("DeidentificationProfile", "spec.options", ["RetainFullDates", "RetainModifiedDates"], "exclude each other"),
-    Case("DeidentificationProfile", "spec.options", ["CleanRecognizableVisualFeatures"], "faces are not removed"),
+    Case("DeidentificationProfile", "spec.options", ["CleanRecognizableVisualFeatures"], "does not remove faces"),
     Case("DeidentificationProfile", "spec.options", ["CleanDescriptors"], "allowedTokensRef"),
     *_table("DeidentificationProfile", "spec.patientID.prefix", ["", "STUDY-1."], ["A B", "Ä"], "a prefix has"),
     Case("DeidentificationProfile", "spec.patientID.prefix", "x" * 17, "16"),
@@ -950,7 +950,7 @@ CASES: list[Case] = [
         [[_object("Mask")], [_object("Mask", regions=[])]],
         "Mask needs regions",
     ),
-    Case("DeidentificationProfile", "spec.objects", [_object("Pass", regions=[REGION])], "action: Mask alone"),
+    Case("DeidentificationProfile", "spec.objects", [_object("Pass", regions=[REGION])], "apply only to action: Mask"),
     Case("DeidentificationProfile", "spec.objects", [_object("Mask", regions=[{**REGION, "width": 0}])], "1"),
     # What is missing or unknown.
     Case("CloudTarget", "spec.auth", REMOVED, "auth"),
@@ -983,7 +983,7 @@ TRANSITIONS: list[Transition] = [
     Transition("spec.gateway.spool.size", "10Gi", "10241Mi"),
     Transition("spec.gateway.spool.size", "10Gi", "10239Mi", "a volume cannot shrink"),
     Transition("spec.gateway.spool.size", "10Gi", "9Gi", claims=(GROWN,)),
-    Transition("spec.gateway.spool.size", "10Gi", "9215Mi", "as status.claims says", (GROWN,)),
+    Transition("spec.gateway.spool.size", "10Gi", "9215Mi", "its claim in status.claims", (GROWN,)),
     Transition("spec.gateway.spool.size", "10Gi", "1Gi", claims=(PENDING,)),
     Transition("spec.gateway.spool.storageClassName", "fast", "fast"),
     Transition("spec.gateway.spool.storageClassName", "fast", "slow", "storageClassName cannot change"),

@@ -29,7 +29,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"dicomroute-operator: {error}")
     if len(admin_key) < 32:
-        sys.exit(f"dicomroute-operator: {arguments.admin_key_file} has less than 32 bytes: let the chart make it")
+        sys.exit(f"dicomroute-operator: {arguments.admin_key_file} has fewer than 32 bytes: let the chart create it")
     namespace = arguments.namespace or (_NAMESPACE_FILE.read_text() if _NAMESPACE_FILE.exists() else "default")
     settings = OperatorSettings(
         route=RouteSettings(
@@ -65,24 +65,28 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dicomroute-operator", description="Turns DicomRoute manifests into gateways."
     )
-    parser.add_argument("--gateway-image", required=True, help="image of routes that do not name their own")
+    parser.add_argument("--gateway-image", required=True, help="gateway image for routes without an image of their own")
     parser.add_argument(
         "--admin-key-file",
         type=Path,
         required=True,
-        help="file with the key from which every gateway's admin credential is derived",
+        help="file with the key that every gateway's admin credential is derived from",
     )
     parser.add_argument("--gateway-defaults", type=Path, metavar="FILE", help="YAML with defaults for all gateways")
     parser.add_argument("--namespace", default="", help="the operator's own namespace; default: the pod's")
     watch = parser.add_mutually_exclusive_group()
     watch.add_argument(
-        "--watch-namespace", action="append", default=[], metavar="NAME", help="look after this one (repeatable)"
+        "--watch-namespace", action="append", default=[], metavar="NAME", help="namespace to watch (repeatable)"
     )
-    watch.add_argument("--namespace-selector", default="", metavar="LABELS", help="look after those with these labels")
-    parser.add_argument("--lease", default="dicomroute-operator", metavar="NAME", help="name of the Lease it holds")
+    watch.add_argument(
+        "--namespace-selector", default="", metavar="LABELS", help="watch the namespaces with these labels"
+    )
+    parser.add_argument(
+        "--lease", default="dicomroute-operator", metavar="NAME", help="name of the Lease that the operator holds"
+    )
     parser.add_argument("--max-concurrent-rollouts", type=_positive, default=1, metavar="N")
     parser.add_argument("--health-port", type=int, default=8080)
-    parser.add_argument("--context", help="context of kubectl's configuration, outside a cluster")
+    parser.add_argument("--context", help="context in the kubectl configuration, outside a cluster")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser
 
@@ -90,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
 
 

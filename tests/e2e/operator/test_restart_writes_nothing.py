@@ -86,4 +86,4 @@ def test_the_operator_may_not_touch_the_secrets_of_others(cluster: Cluster, name
     refused = cluster.kubectl(
         "-n", namespace.name, "create", "secret", "generic", "theirs", f"--as={ACCOUNT}", check=False
     )
-    assert "of secrets the operator writes those of a route alone" in refused
+    assert "the operator may write only secrets" in refused

@@ -100,7 +100,7 @@ def test_a_spool_that_cannot_grow_goes_back_to_what_its_claim_has(
     assert CLAIM in namespace.condition("Programmed")["message"]
     namespace.wait(lambda: _cpu(namespace) == "51m", "what is changed beside it does not arrive")
     smaller = namespace.kubectl("patch", "dicomroute", "ct-to-cloud", "--type=merge", "-p", _size("16Mi"), check=False)
-    assert "as status.claims says" in smaller
+    assert "its claim in status.claims" in smaller
     namespace.kubectl("patch", "dicomroute", "ct-to-cloud", "--type=merge", "-p", _size("32Mi"))
     namespace.wait_ready()
     assert namespace.condition("SpoolResizing") == {}

@@ -74,7 +74,7 @@ def test_commitment_on_an_answer_and_requestors_without_a_host_are_warned_of() -
         "ReportsUndeliverable=True/RequestorHasNoHost",
     ]
     assert all(one.is_warning for one in found[2:])
-    assert "give it confirm: {by: Query}" in found[2].message
+    assert "add confirm: {by: Query}" in found[2].message
     assert "DicomNode ct-1" in found[3].message
     archive = {"kind": "CloudTarget", "name": "archive"}
     confirmed = changed(committing, "spec.destinations", [{**archive, "confirm": {"by": "Query"}}])
@@ -96,9 +96,9 @@ def test_a_load_balancer_that_lets_everybody_in_is_warned_of() -> None:
         True,
         "spec.listeners[dicom].sources",
     )
-    assert "DicomNode ct-1 may call listener dicom from anywhere" in found.message
+    assert "DicomNode ct-1 may call listener dicom from any address" in found.message
     with_any = changed(route(), "spec.listeners.0.sources", {"policy": "Any"})
-    assert "everybody may call listener dicom from anywhere" in findings(with_any)[2].message
+    assert "anyone may call listener dicom from any address" in findings(with_any)[2].message
     inside = changed(with_any, "spec.gateway.service.type", "ClusterIP")
     assert reasons(findings(inside)) == FINE
     unbound = changed(route(), "spec.gateway.service.loadBalancerSources", "Anywhere")
@@ -163,7 +163,7 @@ def test_a_node_as_a_destination_exists_and_says_where_it_is_called() -> None:
     nowhere = changed(node(), "metadata.name", "pacs")
     (_, finding) = findings(to_pacs, nodes=[node(), nowhere])
     assert f"{finding.reason}" == "NodeHasNoHost"
-    assert "give it spec.host" in finding.message
+    assert "add spec.host" in finding.message
     namesake = changed(target(), "metadata.name", "pacs")
     assert reasons(findings(to_pacs, targets=[target(), namesake]))[1] == "ResolvedRefs=False/NodeNotFound"
 
@@ -182,7 +182,7 @@ def test_secrets_are_looked_for_where_they_may_be_read() -> None:
     assert reasons(findings(route(), targets=targets, secrets={}))[1] == "ResolvedRefs=False/SecretNotFound"
     (_, finding) = findings(route(), targets=targets, secrets={("default", "archive"): frozenset(["pass"])})
     assert f"{finding.reason}" == "SecretKeyMissing"
-    assert "which has pass" in finding.message
+    assert "which has only the keys pass" in finding.message
     elsewhere = {("other", "archive"): frozenset(["password"])}
     assert reasons(findings(route(), targets=targets, secrets=elsewhere))[1] == "ResolvedRefs=False/SecretNotFound"
 
@@ -239,7 +239,7 @@ def two_targets(one: Json, other: Json) -> list[Finding]:
 def test_two_identities_that_one_service_account_cannot_have(one: Json, other: Json) -> None:
     (finding, _) = two_targets(one, other)
     assert f"{finding.reason}" == "ConflictingIdentities"
-    assert "give each a route of its own" in finding.message
+    assert "use a separate route for each" in finding.message
     assert reasons(two_targets(one, one)) == FINE
     assert reasons(two_targets(one, BASIC)) == FINE
 

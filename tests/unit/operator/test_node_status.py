@@ -84,7 +84,7 @@ def test_each_route_is_listed_with_what_it_found_and_the_worst_says_what_to_do()
         ("b", "False", "ConnectionRefused", None),
     ]
     message = reachable(found).message
-    assert message == "route b: pacs:104 refuses connections. `dicomroute test node pacs -n default` tests it now"
+    assert message == "route b: pacs:104 refuses connections. Run `dicomroute test node pacs -n default` to test it now"
     assert reachable(status(said(ANSWERS))).message == "it answers a C-ECHO within 5 ms"
     assert "dicomroute test node pacs -n default" in reachable(status()).message
 
@@ -113,7 +113,7 @@ def test_a_certificate_that_ends(end: str, expected: str | None) -> None:
     of_it = [one for one in found.conditions if one.type == "CredentialsExpiring"]
     assert [one.reason for one in of_it] == [expected] * bool(expected)
     assert all(
-        f"DicomNode pacs {'ended' if expected == 'Expired' else 'ends'} at {end}" in one.message for one in of_it
+        f"DicomNode pacs {'expired' if expected == 'Expired' else 'expires'} at {end}" in one.message for one in of_it
     )
     assert status(Said("ct-to-pacs"), before=found).conditions == found.conditions
 

@@ -46,7 +46,7 @@ def test_one_whose_objects_are_there_is_fine_and_recommends_tls() -> None:
     (warning,) = [one for one in found if one.is_warning]
     assert [one for one in found if one.is_fault] == []
     assert (str(warning.reason), warning.type) == ("PlainListener", "QueriesInClear")
-    assert "give it tls" in warning.message
+    assert "add tls to the listener" in warning.message
     secured = changed(
         querying(),
         "spec.listeners.0.tls",

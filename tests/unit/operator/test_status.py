@@ -352,8 +352,8 @@ def test_an_archive_that_does_not_answer_is_told_while_it_does_not() -> None:
     )
     assert reason(found, "ArchiveUnreachable") == ("True", "ArchiveFailing")
     assert of(found, "ArchiveUnreachable").message == (
-        f"CloudTarget cloud has not answered queries since {since}: TimedOut (no page in 20 s); it is asked again "
-        "until it does (and 1 more)"
+        f"CloudTarget cloud has not answered queries since {since}: TimedOut (no page in 20 s); the gateway retries "
+        "until it answers (and 1 more)"
     )
     assert not any(one.type == "ArchiveUnreachable" for one in status(seen(report())).conditions)
 
@@ -368,7 +368,7 @@ def test_an_archive_that_does_not_answer_is_told_while_it_does_not() -> None:
         (30, 0.2, True, None),
         (10, 10, False, None),  # not a quarter full: a burst
         (30, -10, True, None),
-        (95, 10, False, "senders are answered"),
+        (95, 10, False, "senders get the status 0xA700"),
     ],
 )
 def test_a_spool_that_fills_says_when_it_is_full(used: int, rate: float, before: bool, expected: str | None) -> None:
@@ -424,7 +424,7 @@ def test_a_credential_that_ends_within_a_fortnight(end: str | None, reason: str)
     assert ("CredentialsExpiring" in found) == bool(reason)
     if reason:
         assert found["CredentialsExpiring"].reason == reason
-        assert f"CloudTarget archive {'ended' if reason == 'Expired' else 'ends'} at {end}" in (
+        assert f"CloudTarget archive {'expired' if reason == 'Expired' else 'expires'} at {end}" in (
             found["CredentialsExpiring"].message
         )
 
@@ -434,4 +434,4 @@ def test_a_listener_whose_certificate_ends() -> None:
     listeners = [plain, {**plain, "name": "dicom-tls", "credentialExpiresTime": "2026-01-03T00:00:00Z"}]
     found = {one.type: one for one in status(seen(report(listeners=listeners))).conditions}
     assert found["CredentialsExpiring"].reason == "ExpiresSoon"
-    assert "listener dicom-tls ends at 2026-01-03T00:00:00Z" in found["CredentialsExpiring"].message
+    assert "listener dicom-tls expires at 2026-01-03T00:00:00Z" in found["CredentialsExpiring"].message

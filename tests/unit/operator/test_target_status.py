@@ -98,7 +98,9 @@ def test_how_a_target_stands(what: list[Said], expected: tuple[str, ...]) -> Non
 
 def test_what_is_wrong_says_which_route_and_what_to_do() -> None:
     message = of(status(said(WORKS, "a"), said(REFUSES, "b")), "Ready").message
-    assert message == ("route b: HTTP 401: correct spec.auth. `dicomroute test target archive -n default` tests it now")
+    assert message == (
+        "route b: HTTP 401: correct spec.auth. Run `dicomroute test target archive -n default` to test it now"
+    )
     assert "dicomroute test target archive -n default" in of(status(), "Reachable").message
 
 

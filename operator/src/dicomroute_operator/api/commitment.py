@@ -11,33 +11,45 @@ ListenerName = Annotated[str, Field(min_length=1, max_length=15)]
 
 
 class StorageCommitment(Model):
-    """Promises those who ask that instances are kept, once their destinations have them (PS3.4 annex J)."""
+    """Commits to instances of requestors once their destinations have the instances (PS3.4 annex J)."""
 
     listeners: Annotated[list[ListenerName], Field(min_length=1, max_length=8, json_schema_extra=SET)] = Field(
-        description="The listeners that take requests for storage commitment. A node reports are sent to needs a host."
+        description=(
+            "The listeners that accept requests for storage commitment. A node needs a host, because reports are sent "
+            "to it."
+        )
     )
     destinations: Annotated[list[Destination], Field(max_length=16, json_schema_extra=keyed_by("kind", "name"))] = (
         Field(
             default=[],
-            description="Who has to have an instance, as it came and confirmed, before it is committed to. Do not name "
-            "one that drops attributes, or that people delete from. Empty: all that the rules named for the instance "
-            "and that are required.",
+            description=(
+                "The destinations that must have an unchanged instance, and have confirmed it, before the gateway "
+                "commits to the instance. Do not name a destination that drops attributes, or where people delete "
+                "instances. Empty: every required destination that the rules chose for the instance."
+            ),
         )
     )
     wait_seconds: int = Field(
         default=86_400,
         ge=1,
         le=604_800,
-        description="How long a request stays open for instances that are not delivered yet; after that they are "
-        "reported as failed, 0110, and may be asked for again.",
+        description=(
+            "How long a request stays open while instances are not yet delivered. After that, they are reported as "
+            "failed (0110), and the sender can ask again."
+        ),
     )
     same_association_seconds: int = Field(
         default=10,
         ge=0,
         le=300,
-        description="How long a report may still go out on the association of its request, while that is idle. 0: it "
-        "always goes out on one that the gateway opens.",
+        description=(
+            "How long a report can be sent on the association of its request while that association is idle. 0: the "
+            "gateway always opens an association for a report."
+        ),
     )
     report_for_seconds: int = Field(
-        default=86_400, ge=60, le=604_800, description="How long a report is tried that nobody takes."
+        default=86_400,
+        ge=60,
+        le=604_800,
+        description="How long the gateway retries a report that its receiver does not take.",
     )

@@ -1,4 +1,4 @@
-"""Condition types and the reasons they may carry, each with what it means: the source of docs/conditions.md."""
+"""Condition types and their reasons, each with its meaning: the source of docs/conditions.md."""
 
 from .node_conditions import NodeReachable
 from .reason import Reason
@@ -7,32 +7,34 @@ from .target_conditions import Authenticated, Reachable, TargetReady
 
 
 class Accepted(Reason):
-    """The manifest contradicts neither itself nor the objects that it names."""
+    """The manifest is consistent in itself and with the objects that it references."""
 
-    ACCEPTED = ("Accepted", "Nothing contradicts anything.")
+    ACCEPTED = ("Accepted", "The manifest is consistent.")
     SOURCE_ADDRESS_HIDDEN = (
         "SourceAddressHidden",
-        "A node may call from certain networks alone, and the Service hides the address of its callers: "
-        "set externalTrafficPolicy: Local.",
+        "A node has allowedSources, but the Service hides the addresses of its callers. Set externalTrafficPolicy: "
+        "Local.",
     )
     ALLOWED_SOURCES_BYPASSED = (
         "AllowedSourcesBypassed",
-        "Two nodes of one listener call with the same AE title, one from certain networks and one from anywhere, so "
-        "that the networks protect nothing: give them different titles or the same restriction.",
+        "Two nodes of one listener use the same calling AE title, and only one of them has allowedSources. The "
+        "restriction therefore has no effect. Give the nodes different titles, or give both the same restriction.",
     )
     CERTIFICATES_BYPASSED = (
         "CertificatesBypassed",
-        "Two nodes of one listener call with the same AE title from the same network, one with certificates and one "
-        "without, so that the certificates protect nothing: give both certificates, or different titles or networks.",
+        "Two nodes of one listener use the same calling AE title and the same network, and only one of them requires "
+        "a certificate. The certificates therefore have no effect. Require certificates of both, or give the nodes "
+        "different titles or networks.",
     )
     SERVICE_PORT_CONFLICT = (
         "ServicePortConflict",
-        "The Service would publish two listeners on one port, one of them by gateway.service.ports: give each its own.",
+        "The Service would publish two listeners on the same port. Give each listener its own port in "
+        "gateway.service.ports.",
     )
     RULE_UNREACHABLE = (
         "RuleUnreachable",
-        "With ruleMatching: First a rule without a condition takes everything, so that those behind it never apply: "
-        "move it to the end.",
+        "With ruleMatching: First, a rule without a condition matches every instance, so the rules after it never "
+        "apply. Move it to the end.",
     )
     CONFLICTING_TREATMENT = (
         "ConflictingTreatment",
@@ -41,230 +43,255 @@ class Accepted(Reason):
     )
     CONFLICTING_IDENTITIES = (
         "ConflictingIdentities",
-        "Two targets of the route need different identities of one cloud, and its pods have one service account: give "
-        "each target a route of its own, or both the same identity.",
+        "Two targets of the route need different identities of one cloud, but the pods of a route have only one "
+        "service account. Use a separate route for each target, or the same identity for both.",
     )
     ARCHIVE_TAKES_DEIDENTIFIED_ONLY = (
         "ArchiveTakesDeidentifiedOnly",
-        "queryRetrieve names an archive that is to see de-identified data alone, and a query carries names of "
-        "patients: it is not asked. Remove it from queryRetrieve.archives, or name another target.",
+        "queryRetrieve names an archive with accepts: DeidentifiedOnly. A query contains patient names, so the "
+        "archive is not queried. Remove it from queryRetrieve.archives, or name another target.",
     )
     QUERY_CLIENT_NOT_ADMITTED = (
         "QueryClientNotAdmitted",
-        "A node may query, and no listener of queryRetrieve has it among its sources, so that its associations are "
-        "rejected: add it to the sources of one.",
+        "A node is allowed to query, but it is not among the sources of any listener of queryRetrieve, so its "
+        "associations are rejected. Add it to the sources of one of these listeners.",
     )
     MOVE_DESTINATIONS_ALIKE = (
         "MoveDestinationsAlike",
-        "Two nodes of queryRetrieve.moveDestinations have the same AE title, which is all that a C-MOVE says of its "
-        "destination: remove one of them, or correct its aeTitle.",
+        "Two nodes in queryRetrieve.moveDestinations have the same AE title, and a C-MOVE names its destination only "
+        "by AE title. Remove one of them, or correct its aeTitle.",
     )
     MOVE_DESTINATION_IS_GATEWAY = (
         "MoveDestinationIsGateway",
-        "A node of queryRetrieve.moveDestinations is this gateway itself, which would receive what it has: remove it.",
+        "A node in queryRetrieve.moveDestinations is this gateway itself. Remove it.",
     )
     CONFLICTED = (
         "Conflicted",
-        "An older route asks for the same node port or the same load balancer address and keeps it: choose another.",
+        "An older route already uses the same node port or load balancer address, and keeps it. Choose another.",
     )
     SPOOL_OF_ANOTHER_ROUTE = (
         "SpoolOfAnotherRoute",
-        "A deleted route of the same name has left a spool, which may still hold what was never delivered: take it "
-        "over with gateway.spool.adopt: true, or delete the claim, or choose another name.",
+        "A deleted route with the same name left a spool behind. The spool may contain instances that were never "
+        "delivered. Set gateway.spool.adopt: true to take it over, delete the claim, or choose another route name.",
     )
     MACHINE_IDENTITY_NOT_ALLOWED = (
         "MachineIdentityNotAllowed",
-        "The target uses the identity of the node, and the platform does not allow that: the chart's "
-        "gateway.machineIdentities. The gateway cannot reach the metadata service, and gets no token.",
+        "The target uses the identity of the Kubernetes node, but the chart's value gateway.machineIdentities does "
+        "not allow this type. The gateway cannot reach the metadata service and gets no token. Add the type there, or "
+        "use another one.",
     )
     CONFIGURATION_TOO_LARGE = (
         "ConfigurationTooLarge",
-        "What the gateway is to be told does not fit into a ConfigMap, which holds 1 MiB: split the route.",
+        "The gateway's configuration is larger than a ConfigMap can hold (1 MiB). Split the route.",
     )
 
 
 class ResolvedRefs(Reason):
-    """Every object that the manifest names exists. While one is missing, what is meant for it waits."""
+    """All referenced objects exist. While one is missing, only the work that needs it waits."""
 
-    RESOLVED_REFS = ("ResolvedRefs", "All that is named exists.")
+    RESOLVED_REFS = ("ResolvedRefs", "All referenced objects exist.")
     NODE_NOT_FOUND = (
         "NodeNotFound",
-        "A listener, a rule or queryRetrieve names a DicomNode that does not exist: create it, or correct the name. "
-        "What is owed to it is Held.",
+        "A listener, a rule or queryRetrieve references a DicomNode that does not exist. Create it, or correct the "
+        "name. Until then, its deliveries are Held.",
     )
     NODE_MAY_NOT_CALL = (
         "NodeMayNotCall",
-        "A listener names a DicomNode that says not where it may call from, so that it is refused: give it "
-        "allowedSources, or remove it from the listener.",
+        "A listener references a DicomNode without allowedSources, so the listener refuses the node. Add "
+        "allowedSources, or remove the node from the listener.",
     )
     NODE_CERTIFICATE_NOT_VERIFIED = (
         "NodeCertificateNotVerified",
-        "A DicomNode that has to show one of its certificates may call a listener that verifies none, so that it is "
-        "refused there: give the listener tls with clientCertificates: Required, or the node no certificates.",
+        "A DicomNode has certificates, but its listener does not verify client certificates, so the listener refuses "
+        "the node. Set tls.clientCertificates: Required on the listener, or remove the certificates from the node.",
     )
     NO_NODE_SELECTED = (
         "NoNodeSelected",
-        "A listener's selector chooses no DicomNode, and it names none, so that nobody may associate: label one.",
+        "A listener names no DicomNode, and its selector matches none, so no node can associate. Add a matching label "
+        "to a node.",
     )
     TARGET_NOT_FOUND = (
         "TargetNotFound",
-        "A rule or queryRetrieve names a CloudTarget that does not exist: create it, or correct the name. Its "
-        "deliveries are Held; as an archive it is not asked.",
+        "A rule or queryRetrieve references a CloudTarget that does not exist. Create it, or correct the name. Until "
+        "then, its deliveries are Held, and as an archive it is not queried.",
     )
     PROFILE_NOT_FOUND = (
         "ProfileNotFound",
-        "A rule names a DeidentificationProfile that does not exist: create it, or correct the name. What the rule "
-        "takes is Held.",
+        "A rule references a DeidentificationProfile that does not exist. Create it, or correct the name. Until then, "
+        "instances that match the rule are Held.",
     )
     NODE_HAS_NO_HOST = (
         "NodeHasNoHost",
-        "A rule names a DicomNode as a destination that says not where it is called: give it a host. Its deliveries "
-        "are Held.",
+        "A rule uses a DicomNode without spec.host as a destination. Add spec.host. Until then, its deliveries are "
+        "Held.",
     )
     SECRET_NOT_FOUND = (
         "SecretNotFound",
-        "A target's credential, the TLS of a listener or a node, or the spool's encryption, names a Secret that does "
-        "not exist: create it. What needs it waits. In a cluster, where the operator may not read Secrets, also when "
-        "the Secret is there without the key that is named.",
+        "The credential of a target, the TLS settings of a listener or node, or the encryption of the spool "
+        "references a Secret that does not exist. Create it. Until then, the work that needs it waits. In a cluster, "
+        "the operator cannot read Secrets, so this reason also means that the Secret exists without the referenced "
+        "key.",
     )
     SECRET_KEY_MISSING = (
         "SecretKeyMissing",
-        "A target's credential, the TLS of a listener or a node, or the spool's encryption, names a key that its "
-        "Secret does not have: add it. What needs it waits.",
+        "The credential of a target, the TLS settings of a listener or node, or the encryption of the spool "
+        "references a key that its Secret does not have. Add the key. Until then, the work that needs it waits.",
     )
     CONFIG_MAP_NOT_FOUND = (
         "ConfigMapNotFound",
-        "A target, a node or a listener trusts certificates of a ConfigMap that does not exist: create it. What needs "
-        "it waits. In a cluster also when the ConfigMap is there without the key that is named.",
+        "A target, node or listener references CA certificates in a ConfigMap that does not exist. Create it. Until "
+        "then, the work that needs it waits. In a cluster, this reason also means that the ConfigMap exists without "
+        "the referenced key.",
     )
     CONFIG_MAP_KEY_MISSING = (
         "ConfigMapKeyMissing",
-        "A target, a node or a listener trusts certificates in a key that its ConfigMap does not have: add it. What "
-        "needs it waits.",
+        "A target, node or listener references CA certificates in a key that its ConfigMap does not have. Add the "
+        "key. Until then, the work that needs it waits.",
     )
 
 
 class Programmed(Reason):
-    """The gateway's pods report that they work by this version of the manifest."""
+    """The gateway's pods report that this version of the manifest is in effect."""
 
     PROGRAMMED = ("Programmed", "Every pod reports this configuration.")
     NOT_ACCEPTED = (
         "NotAccepted",
-        "The manifest is not accepted, so that the last configuration that was goes on; what was removed is removed.",
+        "The manifest is not accepted, so the last accepted configuration stays in effect. Listeners, rules and "
+        "destinations that were removed are removed all the same.",
     )
     PENDING = ("Pending", "A pod has not reported this configuration yet.")
     APPLY_FAILED = (
         "ApplyFailed",
-        "The API server refused an object of the route; the message is its own. It is tried again.",
+        "The API server refused an object of the route. The message is the API server's own. The operator retries.",
     )
-    PAUSED = ("Paused", "The route is paused, and this version of its manifest waits for the end of that.")
+    PAUSED = ("Paused", "The route is paused. This version of the manifest takes effect when the pause ends.")
     SPOOL_CLASS_CHANGED = (
         "SpoolClassChanged",
-        "The claim of the spool was made for another storage class and has no volume: delete it and the StatefulSet, "
-        "which are made anew. Nothing is lost.",
+        "The claim of the spool was created for another storage class and has no volume. Delete the claim and the "
+        "StatefulSet, and the operator creates them again. Nothing is lost.",
     )
-    LISTENERS_INVALID = ("ListenersInvalid", "The gateway cannot use the listeners and goes on with the last ones.")
+    LISTENERS_INVALID = (
+        "ListenersInvalid",
+        "The gateway cannot use the listeners, so the last usable listeners stay in effect.",
+    )
     RULE_INVALID = (
         "RuleInvalid",
-        "A rule's condition does not compile: mend its CEL. The gateway goes on with the last rules that did.",
+        "The condition of a rule does not compile. Fix its CEL. Until then, the last usable rules stay in effect.",
     )
     DESTINATION_INVALID = (
         "DestinationInvalid",
-        "The gateway cannot use a destination and goes on with what it last was.",
+        "The gateway cannot use the definition of a destination, so the last usable definition stays in effect.",
     )
     CONFIGURATION_UNUSABLE = (
         "ConfigurationUnusable",
-        "The gateway cannot load its configuration at all and goes on with the last one, if it has one.",
+        "The gateway cannot load its configuration. It continues with the last good one, if there is one.",
     )
     STATUS_STALE = ("StatusStale", "No pod could be asked for 30 seconds.")
 
 
 class Ready(Reason):
-    """The route receives: its listeners are open and what arrives can be kept."""
+    """The route receives: its listeners are open, and the spool can store what arrives."""
 
     READY = (
         "Ready",
-        "Every pod receives. The nodes send callers of the Service there a moment later, up to a few seconds: until "
-        "then a connection is refused.",
+        "Every pod receives. The cluster may need a few more seconds to route connections of the Service to the pods. "
+        "Until then, a connection is refused.",
     )
-    SCALED_TO_ZERO = ("ScaledToZero", "gateway.replicas is 0: nothing is received or delivered; the spool stays.")
-    NOT_ACCEPTED = ("NotAccepted", "The manifest is not accepted and the route never ran: see Accepted.")
-    STATUS_STALE = ("StatusStale", "A pod could not be asked for 30 seconds, so that nothing is known of it.")
+    SCALED_TO_ZERO = (
+        "ScaledToZero",
+        "gateway.replicas is 0, so the route neither receives nor delivers. The spool is kept.",
+    )
+    NOT_ACCEPTED = (
+        "NotAccepted",
+        "The manifest is not accepted, and no earlier version was. See the condition Accepted.",
+    )
+    STATUS_STALE = ("StatusStale", "A pod could not be asked for 30 seconds, so its state is unknown.")
     POD_MISSING = ("PodMissing", "There is no pod yet.")
     POD_REFUSED = (
         "PodRefused",
-        "The cluster refuses to make the pod, because of a quota, a policy or a webhook: the message is its own.",
+        "The cluster refuses to create the pod because of a quota, a policy or a webhook. The message is the "
+        "cluster's own.",
     )
-    UNSCHEDULABLE = ("Unschedulable", "No node takes the pod: the message of the scheduler says why.")
-    VOLUME_PENDING = ("VolumePending", "The claim of the spool has no volume: the message says why.")
+    UNSCHEDULABLE = ("Unschedulable", "No Kubernetes node can run the pod. The scheduler's message says why.")
+    VOLUME_PENDING = ("VolumePending", "The claim of the spool has no volume. The message says why.")
     VOLUME_NOT_MOUNTED = (
         "VolumeNotMounted",
-        "The node cannot give the pod its spool, a Secret or a ConfigMap: the message is the node's own.",
+        "The Kubernetes node cannot mount the spool, a Secret or a ConfigMap into the pod. The message is the node's "
+        "own.",
     )
-    IMAGE_UNAVAILABLE = ("ImageUnavailable", "The image of the gateway cannot be pulled: correct its name or secret.")
-    CONTAINER_FAILING = ("ContainerFailing", "The gateway ends by itself again and again: its log says why.")
+    IMAGE_UNAVAILABLE = (
+        "ImageUnavailable",
+        "The image of the gateway cannot be pulled. Correct the image name or the pull secret.",
+    )
+    CONTAINER_FAILING = ("ContainerFailing", "The gateway exits again and again. Its log says why.")
     STARTING = ("Starting", "The pod is starting.")
-    TERMINATING = ("Terminating", "The pod is ending; another follows.")
+    TERMINATING = ("Terminating", "The pod is terminating. The next pod starts after it.")
     CONFIGURATION_UNUSABLE = (
         "ConfigurationUnusable",
-        "The gateway has neither a usable configuration nor a last good one: the message says what is wrong with it.",
+        "The gateway has no usable configuration and no last good one. The message says what is wrong with the "
+        "configuration.",
     )
-    PORT_UNAVAILABLE = ("PortUnavailable", "A listener's port cannot be opened in the pod: choose another.")
-    SPOOL_UNUSABLE = ("SpoolUnusable", "The spool's volume cannot be used: the message says what the system answered.")
+    PORT_UNAVAILABLE = ("PortUnavailable", "A listener's port cannot be opened in the pod. Choose another port.")
+    SPOOL_UNUSABLE = (
+        "SpoolUnusable",
+        "The volume of the spool cannot be used. The message contains the system's error.",
+    )
     SPOOL_CORRUPT = (
         "SpoolCorrupt",
-        "The spool holds what no crash explains, and nothing is received until a person has looked: "
-        "see docs/runbooks/spool-corrupt.md.",
+        "The spool contains damage that no crash can explain. The gateway does not receive until a person has checked "
+        "the spool: see docs/runbooks/spool-corrupt.md.",
     )
     SPOOL_VOLUME_UNSAFE = (
         "SpoolVolumeUnsafe",
-        "The spool's volume cannot keep what is acknowledged, such as one in memory: choose another storage class.",
+        "The volume of the spool cannot store data durably, for example because it is in memory. Choose another "
+        "storage class.",
     )
     SPOOL_FAILED = (
         "SpoolFailed",
-        "Writing to the spool failed, and the volume is not trusted until the gateway is started again.",
+        "Writing to the spool failed. The gateway does not trust the volume until it is restarted.",
     )
     SPOOL_KEY_MISSING = (
         "SpoolKeyMissing",
-        "The Secret with the spool's key is not there, and nothing is taken in until it is: see "
+        "The Secret with the spool's key is missing, so the gateway does not receive until it exists: see "
         "docs/runbooks/spool-key.md.",
     )
     SPOOL_KEY_INVALID = (
         "SpoolKeyInvalid",
-        "The Secret with the spool's key has a line that is no key, and nothing is taken in until that is mended: see "
-        "docs/runbooks/spool-key.md.",
+        "A line in the Secret with the spool's key is not a valid key. The gateway does not receive until that is "
+        "fixed: see docs/runbooks/spool-key.md.",
     )
-    NOT_RECEIVING = ("NotReceiving", "The gateway does not receive: the message says why.")
+    NOT_RECEIVING = ("NotReceiving", "The gateway does not receive. The message says why.")
 
 
 class DeliveryStalled(Reason):
-    """What is owed to a destination is not arriving there. Present only while true."""
+    """Deliveries to a destination do not arrive. Present only while true."""
 
     DESTINATION_FAILING = (
         "DestinationFailing",
-        "A destination has refused or not answered for two minutes, and what is owed to it waits; the message has its "
-        "last fault. It is tried again for ever, and nothing else waits for it.",
+        "For two minutes, a destination has refused deliveries or not answered, so its deliveries wait. The message "
+        "contains the last error. Each delivery is retried until it succeeds, and other destinations are not delayed.",
     )
     DESTINATION_PAUSED = (
         "DestinationPaused",
-        "A destination refuses whatever is sent to it, as it or its target is configured: the message has its answer. "
-        "Mend the URL, the credential or its rights. One delivery at a time asks again; the others wait, and none "
-        "becomes a dead letter.",
+        "A destination refuses every delivery because of its configuration or the configuration of its server. The "
+        "message contains its answer. Fix the URL, the credential or the permissions. One delivery at a time is "
+        "retried while the others wait. None becomes a dead letter.",
     )
     NOT_CONFIRMED = (
         "NotConfirmed",
-        "A destination took instances and has not confirmed them as destinations[].confirm asks of it; the message has "
-        "what it last said. It is asked again, and the spool keeps the bytes: see docs/runbooks/target-down.md.",
+        "A destination took instances, but has not confirmed them as destinations[].confirm requires. The message "
+        "contains its last answer. The gateway asks again until it confirms them, and the spool keeps the instances: "
+        "see docs/runbooks/target-down.md.",
     )
 
 
 class Held(Reason):
-    """Something waits for a person. Present only while true."""
+    """Instances or deliveries wait for a decision by a person. Present only while true."""
 
     DELIVERIES_HELD = (
         "DeliveriesHeld",
-        "Instances or deliveries are held: by the mode, by a destination that was removed, by a rule's error, "
-        "because no rule takes them, or because a transform cannot be carried out: see docs/runbooks/held.md.",
+        "Instances or deliveries are held because of the mode, a removed destination or an error of a rule, because "
+        "no rule matched, or because a transform failed: see docs/runbooks/held.md.",
     )
 
 
@@ -273,135 +300,136 @@ class ArchiveUnreachable(Reason):
 
     ARCHIVE_FAILING = (
         "ArchiveFailing",
-        "An archive did not answer a query, or refused it; the message has its fault. Others and the spool still "
-        "answer. The archive is asked again until it answers.",
+        "An archive did not answer a query, or refused it. The message contains the error. The other archives and the "
+        "spool still answer. The gateway retries until the archive answers.",
     )
 
 
 class OpenToAnywhere(Reason):
-    """Everybody who reaches the load balancer may try to associate. Present only while true."""
+    """Any caller that reaches the load balancer can try to associate. Present only while true."""
 
     LOAD_BALANCER_OPEN = (
         "LoadBalancerOpen",
-        "The Service is a LoadBalancer, and a listener or one of its nodes takes callers from any address: AE titles "
-        "are no secrets. Give the nodes allowedSources, or the Service another type.",
+        "The Service is a LoadBalancer, and a listener or one of its nodes accepts callers from any address. AE "
+        "titles are not secret. Add allowedSources to the nodes, or use another type of Service.",
     )
     SOURCES_NOT_BOUND = (
         "SourcesNotBound",
-        "The Service is a LoadBalancer that lets everybody in, as gateway.service.loadBalancerSources says, and the "
-        "gateway alone looks who calls.",
+        "The Service is a LoadBalancer that accepts connections from every address, because "
+        "gateway.service.loadBalancerSources says so. Only the gateway checks the addresses of callers.",
     )
 
 
 class QueriesInClear(Reason):
-    """Names of patients cross a network unprotected. Present only while true."""
+    """Patient names cross a network unencrypted. Present only while true."""
 
     PLAIN_LISTENER = (
         "PlainListener",
-        "A listener that serves queries has no TLS, and identifiers and answers carry names of patients: give it tls, "
-        "or keep the way to its clients on one trusted network.",
+        "A listener that serves queries has no TLS, and queries and answers contain patient names. Add tls to the "
+        "listener, or keep its connections on one trusted network.",
     )
 
 
 class CommitsOnAnswer(Reason):
-    """Senders are promised that instances are kept on grounds that are weak. Present only while true."""
+    """Storage commitment relies on weak evidence. Present only while true."""
 
     DESTINATION_ONLY_ANSWERS = (
         "DestinationOnlyAnswers",
-        "The route commits to instances once a destination has answered that it took them, and nothing confirms that "
-        "it has them. Senders delete what is committed to: give the destination a confirm that says more: see "
-        "docs/runbooks/storage-commitment.md.",
+        "The route commits to an instance as soon as a destination answers that it took the instance. Senders may "
+        "delete their copy after a commitment. Set destinations[].confirm so that the destination confirms that it "
+        "stored the instance: see docs/runbooks/storage-commitment.md.",
     )
 
 
 class ReportsUndeliverable(Reason):
-    """Some who ask for storage commitment cannot be reported to. Present only while true."""
+    """Some requestors of storage commitment cannot get a report. Present only while true."""
 
     REQUESTOR_HAS_NO_HOST = (
         "RequestorHasNoHost",
-        "A node of a listener with storage commitment has no host, so that a report can reach it on the association "
-        "of its request alone, and many are decided later: give the node a host and a port: see "
+        "A node of a listener with storage commitment has no host. The gateway can report to it only on the "
+        "association of its request, but many results come later. Add a host and a port to the node: see "
         "docs/runbooks/storage-commitment.md.",
     )
     ANYBODY_MAY_ASK = (
         "AnybodyMayAsk",
-        "A listener with storage commitment takes callers that are no DicomNode (sources.policy: Any): they are "
-        "reported to on the association of their request alone. Name the nodes, with their hosts: see "
+        "A listener with storage commitment accepts callers that are not a DicomNode (sources.policy: Any). The "
+        "gateway can report to them only on the association of their request. Name the nodes and their hosts: see "
         "docs/runbooks/storage-commitment.md.",
     )
 
 
 class CredentialsInClear(Reason):
-    """A credential crosses a network unprotected. Present only while true."""
+    """A credential crosses a network unencrypted. Present only while true."""
 
     PLAIN_HTTP = (
         "PlainHTTP",
-        "The URL of the target, or of what gives tokens for it, begins with http:// and requests carry a credential: "
-        "use https://, or keep the path on one trusted machine.",
+        "The URL of the target or of its token endpoint starts with http://, and requests carry a credential. Use "
+        "https://, or keep the whole path on one trusted machine.",
     )
 
 
 class NameNotVerified(Reason):
-    """The name in a node's certificate is not looked at. Present only while true."""
+    """The name in a node's certificate is not verified. Present only while true."""
 
     ANY_NAME = (
         "AnyName",
-        "spec.tls.verifyName is None: whoever holds a certificate of the authorities in spec.tls.caBundleRef can take "
-        "the node's place. Say the name that its certificate has in spec.tls.serverName, or name an authority that "
-        "issues to this node, or to few.",
+        "spec.tls.verifyName is None, so any certificate of the authorities in spec.tls.caBundleRef is accepted as "
+        "this node's. Set spec.tls.serverName to the name in the node's certificate, or use an authority that issues "
+        "certificates only to this node or to few others.",
     )
 
 
 class CredentialsExpiring(Reason):
-    """A credential of a destination or a listener ends within 14 days, or has ended. Present only while true."""
+    """A credential of a destination or a listener expires within 14 days, or has expired. Present only while true."""
 
     EXPIRES_SOON = (
         "ExpiresSoon",
-        "A certificate, an authority or a bearer token ends within 14 days; the message says whose, and when: renew it "
-        "in its Secret or ConfigMap, which is used without a restart. A bundle ends with the last of its authorities.",
+        "A certificate, an authority or a bearer token expires within 14 days. The message says which one, and when. "
+        "Renew it in its Secret or ConfigMap. No restart is needed. A bundle expires with the last of its authorities.",
     )
     EXPIRED = (
         "Expired",
-        "A certificate, an authority or a bearer token has ended: what is owed to its destination waits, or nobody who "
-        "looks gets into its listener. Renew it in its Secret or ConfigMap, which is used without a restart.",
+        "A certificate, an authority or a bearer token has expired. Deliveries to its destination wait, or clients "
+        "that verify the certificate cannot connect to its listener. Renew it in its Secret or ConfigMap. No restart "
+        "is needed.",
     )
 
 
 class Paused(Reason):
-    """The operator leaves the route's objects as they are. Present only while true."""
+    """The operator does not change the objects of the route. Present only while true."""
 
     PAUSED_BY_ANNOTATION = (
         "PausedByAnnotation",
-        "The annotation dicomroute.dev/paused is true: what is changed or deleted of the route's objects stays so, and "
-        "the manifest counts when the annotation goes. The status is kept up meanwhile.",
+        "The annotation dicomroute.dev/paused is true. The operator does not restore objects that are changed or "
+        "deleted, and the manifest takes effect when the annotation is removed. The status is still updated.",
     )
 
 
 class Stalled(Reason):
     """The newest version of the manifest is not in effect, and waiting does not help. Present only while true.
 
-    A word of kstatus, which Helm, Flux and others understand.
+    A condition type of kstatus, which Helm, Flux and other tools understand.
     """
 
     NOT_IN_EFFECT = (
         "NotInEffect",
-        "The newest version of the manifest is not in effect, or not all of it: Accepted or Programmed says why. What "
-        "was in effect goes on.",
+        "The newest version of the manifest, or a part of it, is not in effect. Accepted or Programmed says why. The "
+        "last usable version stays in effect.",
     )
     NEWER_THAN_OPERATOR = (
         "NewerThanOperator",
-        "The object, or one that it names, is newer than this operator understands, and stays as it is: upgrade the "
-        "operator.",
+        "The object, or an object that it references, is newer than this operator understands, so the operator does "
+        "not change it. Upgrade the operator.",
     )
 
 
 class Reconciling(Reason):
-    """The newest version of the manifest is on its way. Present only while true.
+    """The newest version of the manifest is taking effect. Present only while true.
 
-    A word of kstatus, which Helm, Flux and others understand.
+    A condition type of kstatus, which Helm, Flux and other tools understand.
     """
 
-    PROGRESSING = ("Progressing", "Pods are starting, or have not taken over the newest version yet.")
+    PROGRESSING = ("Progressing", "Pods are starting, or do not use the newest version yet.")
 
 
 EVERY_KIND = ("*",)

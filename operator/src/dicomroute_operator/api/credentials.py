@@ -14,7 +14,7 @@ HOST: Final = r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])"
 AZURE_AUTHORITY_HOST: Final = "https://login.microsoftonline.com"
 AZURE_SCOPE: Final = "https://dicom.healthcareapis.azure.com/.default"
 
-_AZURE_HOST_CHANGES: Final = "Another one for a sovereign cloud, together with scope."
+_AZURE_HOST_CHANGES: Final = "Set another host for a sovereign cloud, together with scope."
 _NEW_PODS: Final = "Rolls the gateway's pods."
 
 
@@ -51,7 +51,7 @@ ClientID = Annotated[
         min_length=1,
         max_length=255,
         json_schema_extra=rules(
-            (r"self.matches(r'^[!-~]+$')", "a client ID has visible ASCII characters alone: remove the others")
+            (r"self.matches(r'^[!-~]+$')", "a client ID has only visible ASCII characters: remove the others")
         ),
     ),
 ]
@@ -64,7 +64,7 @@ TenantID = Annotated[
         json_schema_extra=rules(
             (
                 r"self.matches(r'^[A-Za-z0-9][-A-Za-z0-9.]*$')",
-                "a tenant is written as its ID or as one of its domains: letters, digits, '-' and '.'",
+                "write a tenant as its ID or as one of its domains, with letters, digits, '-' and '.'",
             )
         ),
     ),
@@ -77,7 +77,7 @@ AuthorityHost = Annotated[
         json_schema_extra=rules(
             (
                 rf"self.matches(r'^https://{HOST}{PORT}$')",
-                "an authority host is written https://HOST, such as https://login.microsoftonline.us",
+                "write an authority host as https://HOST, such as https://login.microsoftonline.us",
             )
         ),
     ),
@@ -101,7 +101,9 @@ Visible = Annotated[
     str,
     Field(
         max_length=1024,
-        json_schema_extra=rules((r"self.matches(r'^[ -~]*$')", "the value has ASCII characters alone: encode others")),
+        json_schema_extra=rules(
+            (r"self.matches(r'^[ -~]*$')", "the value may have only ASCII characters: encode the others")
+        ),
     ),
 ]
 
@@ -110,26 +112,29 @@ class BasicAuth(Model):
     """HTTP Basic authentication (RFC 7617)."""
 
     username: Username = Field(description="The user name.")
-    password_secret_ref: SecretKeyReference = Field(description="Where the password is.")
+    password_secret_ref: SecretKeyReference = Field(description="Secret key with the password.")
 
 
 class BearerAuth(Model):
-    """A token that somebody else renews in its Secret (RFC 6750)."""
+    """A token that another system renews in its Secret (RFC 6750)."""
 
     token_secret_ref: SecretKeyReference = Field(
-        description="Where the token is. If it is a JSON Web Token, the condition CredentialsExpiring tells of its end."
+        description=(
+            "Secret key with the token. If the token is a JSON Web Token, the condition CredentialsExpiring reports "
+            "when it expires."
+        )
     )
 
 
 class ClientAuthentication(StrEnum):
-    """How a client says to a token endpoint who it is."""
+    """How a client authenticates to a token endpoint."""
 
     BASIC = "Basic"
     POST = "Post"
 
 
 class TokenParameter(Model):
-    """A further parameter of the request for a token."""
+    """An additional parameter of the token request."""
 
     name: Annotated[
         str,
@@ -139,16 +144,16 @@ class TokenParameter(Model):
             json_schema_extra=rules(
                 (
                     r"self.matches(r'^[-._A-Za-z0-9]+$')",
-                    "a parameter's name has letters, digits, '-', '_' and '.' alone",
+                    "a parameter's name may have only letters, digits, '-', '_' and '.'",
                 ),
                 (
                     "!(self in ['grant_type', 'client_id', 'client_secret', 'scope', 'audience', 'resource'])",
-                    "the gateway sets this parameter itself: use the field that is named after it",
+                    "the gateway sets this parameter itself: use the field with that name",
                 ),
             ),
         ),
     ] = Field(description="Name of the parameter.")
-    value: Visible = Field(description="Its value. It is no secret: it is part of the configuration.")
+    value: Visible = Field(description="Value of the parameter. It is not secret: it is part of the configuration.")
 
 
 class OAuth2ClientCredentialsAuth(Model):
@@ -166,22 +171,26 @@ class OAuth2ClientCredentialsAuth(Model):
             ),
         ),
     ] = Field(
-        description="URL of the token endpoint. It is spoken to with the target's own tls and proxy. Changed without a "
-        "restart."
+        description=(
+            "URL of the token endpoint. The gateway uses the target's tls and proxy settings for it. Changed without "
+            "a restart."
+        )
     )
-    client_id: ClientID = Field(description="Who the gateway is to the token endpoint.")
-    client_secret_ref: SecretKeyReference = Field(description="Where the client's secret is.")
+    client_id: ClientID = Field(description="Client ID of the gateway at the token endpoint.")
+    client_secret_ref: SecretKeyReference = Field(description="Secret key with the client secret.")
     scopes: Annotated[list[Scope], Field(max_length=16, json_schema_extra=SET)] = Field(
-        default=[], description="What the token is for, as the standard has it."
+        default=[], description="Scope of the token, as the standard defines it."
     )
-    audience: Visible = Field(default="", description="What the token is for, where the endpoint asks for an audience.")
-    resource: Visible = Field(default="", description="What the token is for, where the endpoint asks for a resource.")
+    audience: Visible = Field(default="", description="Audience of the token, if the endpoint requires one.")
+    resource: Visible = Field(default="", description="Resource of the token, if the endpoint requires one.")
     client_authentication: ClientAuthentication = Field(
         default=ClientAuthentication.BASIC,
-        description="How ID and secret are sent: Basic, in a header, as the standard prefers; Post, in the form.",
+        description=(
+            "How client ID and secret are sent. Basic: in a header, as the standard prefers. Post: in the form."
+        ),
     )
     parameters: Annotated[list[TokenParameter], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
-        default=[], description="Further parameters that the endpoint asks for. Changed without a restart."
+        default=[], description="Additional parameters that the endpoint requires. Changed without a restart."
     )
 
 
@@ -190,11 +199,11 @@ class AzureClientSecretAuth(Model):
 
     tenant_id: TenantID = Field(description="The tenant: its ID or one of its domains.")
     client_id: ClientID = Field(description="The application's (client) ID.")
-    client_secret_ref: SecretKeyReference = Field(description="Where the application's secret is.")
+    client_secret_ref: SecretKeyReference = Field(description="Secret key with the application's secret.")
     authority_host: AuthorityHost = Field(
-        default=AZURE_AUTHORITY_HOST, description=f"Where tokens are given. {_AZURE_HOST_CHANGES}"
+        default=AZURE_AUTHORITY_HOST, description=f"Authority host that issues tokens. {_AZURE_HOST_CHANGES}"
     )
-    scope: Scope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
+    scope: Scope = Field(default=AZURE_SCOPE, description="Scope of tokens: the DICOM service.")
 
 
 class AzureClientCertificateAuth(Model):
@@ -203,13 +212,15 @@ class AzureClientCertificateAuth(Model):
     tenant_id: TenantID = Field(description="The tenant: its ID or one of its domains.")
     client_id: ClientID = Field(description="The application's (client) ID.")
     certificate_secret_ref: TLSSecretReference = Field(
-        description="Where the certificate that the application knows is, with its RSA key. The condition "
-        "CredentialsExpiring says when it ends."
+        description=(
+            "Secret with the certificate that the application knows, and its RSA key. The condition "
+            "CredentialsExpiring reports when the certificate expires."
+        )
     )
     authority_host: AuthorityHost = Field(
-        default=AZURE_AUTHORITY_HOST, description=f"Where tokens are given. {_AZURE_HOST_CHANGES}"
+        default=AZURE_AUTHORITY_HOST, description=f"Authority host that issues tokens. {_AZURE_HOST_CHANGES}"
     )
-    scope: Scope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
+    scope: Scope = Field(default=AZURE_SCOPE, description="Scope of tokens: the DICOM service.")
 
 
 MicrosoftAuthorityHost = Annotated[
@@ -219,8 +230,8 @@ MicrosoftAuthorityHost = Annotated[
         json_schema_extra=rules(
             (
                 r"self.matches(r'^https://login[.](microsoftonline[.](com|us)|chinacloudapi[.]cn|partner[.]microsoftonline[.]cn)$')",
-                "the token of a service account is shown to Microsoft alone: leave authorityHost out, or write the "
-                "sovereign cloud's, such as https://login.microsoftonline.us",
+                "the token of a service account is sent only to Microsoft: leave authorityHost out, or write the host "
+                "of the sovereign cloud, such as https://login.microsoftonline.us",
             )
         ),
     ),
@@ -234,8 +245,8 @@ DICOMServiceScope = Annotated[
         json_schema_extra=rules(
             (
                 r"self.matches(r'^https://dicom[.]healthcareapis[.]azure[.](com|us|cn)/[.]default$')",
-                "an identity of the cluster gets tokens for DICOM services alone: leave scope out, or write the "
-                "sovereign cloud's, such as https://dicom.healthcareapis.azure.us/.default",
+                "an identity of the cluster gets tokens only for DICOM services: leave scope out, or write the scope "
+                "of the sovereign cloud, such as https://dicom.healthcareapis.azure.us/.default",
             )
         ),
     ),
@@ -246,38 +257,40 @@ DICOMServiceScope = Annotated[
 class AzureWorkloadIdentityAuth(Model):
     """The pods' own identity, federated with an application or a managed identity of Microsoft Entra ID.
 
-    The cluster needs the webhook of Azure Workload Identity (AKS: --enable-workload-identity), which gives pods with
-    the label azure.workload.identity/use a token of their service account; the operator sets that label, and annotates
-    the service account. The federated credential's subject is system:serviceaccount:NAMESPACE:ROUTE-gw.
+    The cluster needs the webhook of Azure Workload Identity (AKS: --enable-workload-identity). The webhook gives a
+    token of the service account to pods with the label azure.workload.identity/use. The operator sets that label, and
+    annotates the service account. The federated credential's subject is system:serviceaccount:NAMESPACE:ROUTE-gw.
     """
 
     client_id: ClientID = Field(description="The client ID of the application or managed identity. " + _NEW_PODS)
     tenant_id: TenantID | None = Field(
-        default=None, description="The tenant. Absent: that which the webhook gives to the pods. " + _NEW_PODS
+        default=None, description="Tenant. Absent: the tenant that the webhook gives to the pods. " + _NEW_PODS
     )
     authority_host: MicrosoftAuthorityHost | None = Field(
-        default=None, description="Where tokens are given. Absent: what the webhook says, which knows its cloud."
+        default=None,
+        description="Authority host that issues tokens. Absent: the host that the webhook gives to the pods.",
     )
-    scope: DICOMServiceScope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
+    scope: DICOMServiceScope = Field(default=AZURE_SCOPE, description="Scope of tokens: the DICOM service.")
 
 
 class AzureManagedIdentityAuth(Model):
-    """The identity of the machine that the pod runs on: every pod of the node has it. Workload identity is narrower.
+    """The identity of the machine that runs the pod. Every pod on that machine has this identity. Workload identity
+    is narrower.
 
-    The NetworkPolicy of the gateway lets it reach the metadata service at 169.254.169.254.
+    The NetworkPolicy of the gateway opens the metadata service at 169.254.169.254.
     """
 
     client_id: ClientID | None = Field(
         default=None,
-        description="The client ID of a user-assigned identity of the nodes. Absent: their only one.",
+        description="Client ID of a user-assigned identity of the machines. Absent: their only identity.",
     )
-    scope: DICOMServiceScope = Field(default=AZURE_SCOPE, description="What tokens are for: the DICOM service.")
+    scope: DICOMServiceScope = Field(default=AZURE_SCOPE, description="Scope of tokens: the DICOM service.")
 
 
 class GoogleWorkloadIdentityAuth(Model):
     """The pods' own identity in GKE's Workload Identity Federation.
 
-    The operator annotates their service account, and the gateway's NetworkPolicy lets it reach GKE's metadata server.
+    The operator annotates their service account, and the gateway's NetworkPolicy opens GKE's metadata server.
     """
 
     service_account: (
@@ -288,7 +301,7 @@ class GoogleWorkloadIdentityAuth(Model):
                 json_schema_extra=rules(
                     (
                         r"self.matches(r'^[a-z0-9][-a-z0-9.]*@[-a-z0-9.]+$')",
-                        "a service account is written as its address, NAME@PROJECT.iam.gserviceaccount.com",
+                        "write a service account as its address, NAME@PROJECT.iam.gserviceaccount.com",
                     )
                 ),
             ),
@@ -296,22 +309,26 @@ class GoogleWorkloadIdentityAuth(Model):
         | None
     ) = Field(
         default=None,
-        description="The IAM service account to act as; it lets serviceAccount:PROJECT.svc.id.goog[NAMESPACE/ROUTE-gw] "
-        f"impersonate it. Absent: roles are granted to the pods' service account itself. {_NEW_PODS}",
+        description=(
+            "IAM service account to act as. It must allow serviceAccount:PROJECT.svc.id.goog[NAMESPACE/ROUTE-gw] to "
+            f"impersonate it. Absent: roles are granted to the pods' service account itself. {_NEW_PODS}"
+        ),
     )
 
 
 class GoogleServiceAccountKeyAuth(Model):
-    """A key of an IAM service account. Google discourages them: they do not end by themselves."""
+    """A key of an IAM service account. Google discourages these keys, because they do not expire."""
 
-    key_secret_ref: SecretKeyReference = Field(description="Where the key is, in JSON as Google gives it.")
+    key_secret_ref: SecretKeyReference = Field(
+        description="Secret key with the service account key, in Google's JSON form."
+    )
 
 
 class AWSWebIdentityAuth(Model):
-    """An IAM role for the pods' service account (IRSA); requests are signed (Signature Version 4).
+    """An IAM role for the pods' service account (IRSA). Requests are signed (Signature Version 4).
 
     The operator annotates the service account, and the webhook of EKS then gives the pods a token of it. The role
-    trusts system:serviceaccount:NAMESPACE:ROUTE-gw of the cluster's OIDC provider.
+    must trust system:serviceaccount:NAMESPACE:ROUTE-gw of the cluster's OIDC provider.
     """
 
     region: Annotated[
@@ -319,10 +336,10 @@ class AWSWebIdentityAuth(Model):
         Field(
             max_length=32,
             json_schema_extra=rules(
-                (r"self.matches(r'^[a-z]+(-[a-z0-9]+)+$')", "a region is written as AWS does, such as eu-central-1")
+                (r"self.matches(r'^[a-z]+(-[a-z0-9]+)+$')", "write a region as AWS does, such as eu-central-1")
             ),
         ),
-    ] = Field(description="The region of the data store. Changed without a restart.")
+    ] = Field(description="Region of the data store. Changed without a restart.")
     role_arn: (
         Annotated[
             str,
@@ -331,7 +348,7 @@ class AWSWebIdentityAuth(Model):
                 json_schema_extra=rules(
                     (
                         r"self.matches(r'^arn:aws[-a-z]*:iam::[0-9]{12}:role/[!-~]+$')",
-                        "a role is written as its ARN, arn:aws:iam::ACCOUNT:role/NAME",
+                        "write a role as its ARN, arn:aws:iam::ACCOUNT:role/NAME",
                     )
                 ),
             ),
@@ -339,8 +356,10 @@ class AWSWebIdentityAuth(Model):
         | None
     ) = Field(
         default=None,
-        description="The role to assume. Absent: that which the pods' service account has been given elsewhere, by the "
-        f"chart's gateway.serviceAccountAnnotations. {_NEW_PODS}",
+        description=(
+            "Role to assume. Absent: the role that the chart's gateway.serviceAccountAnnotations gives to the pods' "
+            f"service account. {_NEW_PODS}"
+        ),
     )
     service: Annotated[
         str,
@@ -348,10 +367,10 @@ class AWSWebIdentityAuth(Model):
             min_length=1,
             max_length=64,
             json_schema_extra=rules(
-                (r"self.matches(r'^[-a-z0-9]+$')", "a service is written as AWS signs it, such as medical-imaging")
+                (r"self.matches(r'^[-a-z0-9]+$')", "write a service as AWS signs it, such as medical-imaging")
             ),
         ),
-    ] = Field(default="medical-imaging", description="The name that the service is signed with.")
+    ] = Field(default="medical-imaging", description="Name of the service in signatures.")
 
 
 _MEMBERS: Final = {
@@ -374,25 +393,25 @@ MACHINE_IDENTITIES: Final = (AuthType.AZURE_MANAGED_IDENTITY, AuthType.GOOGLE_WO
 
 
 class Auth(Model):
-    """The credential of a target: a type, and the member that belongs to it."""
+    """The credential of a target: a type, and the field that belongs to the type."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
                 " && ".join(f"(self.type == '{type_}') == has(self.{member})" for type_, member in _MEMBERS.items()),
-                "give exactly the member of the type: basic with type Basic, azureClientSecret with type "
-                "AzureClientSecret and so on, nothing with type None",
+                "give exactly the field of the type: basic for type Basic, azureClientSecret for type "
+                "AzureClientSecret and so on, and none for type None",
             )
         )
     )
 
     type: AuthType = Field(
-        description="How requests are authenticated: with the member of the same name, and with None not at all."
+        description="How requests are authenticated. Each type needs the field with the same name; None needs no field."
     )
     basic: BasicAuth | None = Field(default=None, description="User name and password.")
-    bearer: BearerAuth | None = Field(default=None, description="A token that somebody else renews.")
+    bearer: BearerAuth | None = Field(default=None, description="A token that another system renews.")
     oauth2_client_credentials: OAuth2ClientCredentialsAuth | None = Field(
-        default=None, description="A token of the client credentials grant of OAuth 2.0."
+        default=None, description="A token of the OAuth 2.0 client credentials grant."
     )
     azure_client_secret: AzureClientSecretAuth | None = Field(
         default=None, description="An application of Microsoft Entra ID with a secret."

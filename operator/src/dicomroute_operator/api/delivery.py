@@ -17,11 +17,9 @@ class DestinationKind(StrEnum):
 
 
 class Destination(Model):
-    """An object of the same namespace that instances are delivered to."""
+    """An object of the same namespace that receives deliveries."""
 
-    kind: DestinationKind = Field(
-        description="Kind of the destination: CloudTarget, by STOW-RS, or DicomNode, by C-STORE."
-    )
+    kind: DestinationKind = Field(description="Kind of the destination: CloudTarget (STOW-RS) or DicomNode (C-STORE).")
     name: ObjectName = Field(description="Name of the destination.")
 
 
@@ -50,7 +48,7 @@ BytesPerSecond = Annotated[int, Field(ge=1024, le=1_000_000_000_000)]
 
 
 class Window(Model):
-    """A time of the week with a bound of its own."""
+    """A time window in the week, with its own limit."""
 
     name: Annotated[
         str,
@@ -60,18 +58,21 @@ class Window(Model):
             json_schema_extra=rules(
                 (
                     r"self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-                    "a window's name has lower case letters, digits and '-', and begins and ends with one of the first "
-                    "two",
+                    "a window's name has lower case letters, digits and '-', and begins and ends with a letter or "
+                    "digit",
                 )
             ),
         ),
     ] = Field(description="Name of the window, unique in its list.")
     days: Annotated[list[Weekday], Field(max_length=7, json_schema_extra=SET)] = Field(
-        default=[], description="Days that the window begins on. Empty: every day."
+        default=[], description="Days on which the window begins. Empty: every day."
     )
-    start: TimeOfDay = Field(description="When it begins, as HH:MM.")
+    start: TimeOfDay = Field(description="Start of the window, as HH:MM.")
     end: TimeOfDay = Field(
-        description="When it ends, as HH:MM. Before its start: on the next day. Equal to it: after a day."
+        description=(
+            "End of the window, as HH:MM. An end before the start is on the next day. An end equal to the start is "
+            "one day later."
+        )
     )
     max_bytes_per_second: Annotated[
         int,
@@ -79,14 +80,18 @@ class Window(Model):
             ge=0,
             le=1_000_000_000_000,
             json_schema_extra=rules(
-                ("self == 0 || self >= 1024", "write 0, so that nothing is sent, or at least 1024 bytes a second")
+                ("self == 0 || self >= 1024", "write 0 to send nothing, or at least 1024 bytes per second")
             ),
         ),
-    ] = Field(description="Bytes a second that are sent at most in this window. 0: they are Pending/OutsideWindow.")
+    ] = Field(
+        description=(
+            "Limit in bytes per second in this window. 0: nothing is sent, and deliveries are Pending/OutsideWindow."
+        )
+    )
 
 
 class Bandwidth(Model):
-    """How much a destination is sent at most, by each gateway pod."""
+    """Limit of the traffic from each gateway pod to one destination."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -98,7 +103,7 @@ class Bandwidth(Model):
     )
 
     max_bytes_per_second: BytesPerSecond | None = Field(
-        default=None, description="Bytes a second that are sent at most outside of all windows. Absent: no bound."
+        default=None, description="Limit in bytes per second outside of all windows. Absent: no limit."
     )
     time_zone: Annotated[
         str,
@@ -108,18 +113,19 @@ class Bandwidth(Model):
             json_schema_extra=rules(
                 (
                     r"self.matches(r'^[A-Za-z]([A-Za-z0-9_+/-]*[A-Za-z0-9])?$')",
-                    "write a time zone of the IANA data base, such as Europe/Berlin",
+                    "write a time zone of the IANA database, such as Europe/Berlin",
                 )
             ),
         ),
     ] = Field(default="UTC", description="Time zone of the windows, such as Europe/Berlin.")
     windows: Annotated[list[Window], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
-        default=[], description="Times of the week with bounds of their own; the first that it is counts."
+        default=[],
+        description="Windows with their own limits. The first window that contains the current time applies.",
     )
 
 
 class ConfirmBy(StrEnum):
-    """How a destination confirms that it has what it was sent."""
+    """How a destination confirms that it has an instance."""
 
     ANSWER = "Answer"
     QUERY = "Query"
@@ -127,57 +133,63 @@ class ConfirmBy(StrEnum):
 
 
 class Confirm(Model):
-    """When a destination has an instance."""
+    """When a destination counts as having an instance."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
                 "has(self.by) && self.by != 'Answer' || !has(self.withinSeconds) || self.withinSeconds == 86400",
-                "withinSeconds counts with by: Query and by: StorageCommitment alone: add one of them, or remove it",
+                "withinSeconds applies only to by: Query and by: StorageCommitment: add one of them, or remove "
+                "withinSeconds",
             ),
         )
     )
 
     by: ConfirmBy = Field(
         default=ConfirmBy.ANSWER,
-        description="Answer: once it has answered that it took the instance. Query: once a search finds the instance "
-        "at a CloudTarget. StorageCommitment: once a DicomNode has committed to keep it (PS3.4 annex J). Until then "
-        "the delivery is Unconfirmed: it counts as owed, and the spool keeps the bytes.",
+        description=(
+            "Answer: the destination answered that it took the instance. Query: a search finds the instance at a "
+            "CloudTarget. StorageCommitment: a DicomNode has committed to keep the instance (PS3.4 annex J). Until "
+            "then, the delivery is Unconfirmed: it counts as owed, and the spool keeps the instance."
+        ),
     )
     within_seconds: int = Field(
         default=86_400,
         ge=60,
         le=2_592_000,
-        description="An instance that is not confirmed after so many seconds is sent again.",
+        description="Seconds until an unconfirmed instance is sent again.",
     )
 
 
 class DestinationSettings(Destination):
-    """What is particular to one destination of a route."""
+    """Settings for one destination of a route."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
                 "!has(self.maxOwed) || has(self.required) && !self.required",
-                "maxOwed needs required: false: what comes beyond it is skipped",
+                "maxOwed needs required: false, because instances beyond it are skipped: add required: false, or "
+                "remove maxOwed",
             ),
             (
                 "!has(self.callingAETitle) || self.kind == 'DicomNode'",
-                "callingAETitle is what a DicomNode is called with: a CloudTarget has none, remove it",
+                "callingAETitle applies only to a DicomNode: a CloudTarget has no AE title, so remove it",
             ),
             (
                 "!has(self.confirm) || !has(self.confirm.by) || self.confirm.by == 'Answer' || "
                 "self.confirm.by == (self.kind == 'DicomNode' ? 'StorageCommitment' : 'Query')",
-                "a DicomNode confirms by StorageCommitment, and a CloudTarget by Query: write that, or Answer",
+                "a DicomNode confirms by StorageCommitment, and a CloudTarget by Query: use that value, or Answer",
             ),
         )
     )
 
     required: bool = Field(
         default=True,
-        description="false: the destination is optional. What it is owed may be skipped, beyond maxOwed, or oldest "
-        "first when the spool would be full otherwise and nobody else is to get it. Skipped deliveries are counted, "
-        "and can be retried while the instance is in the spool.",
+        description=(
+            "false: the destination is optional. Its deliveries may be skipped beyond maxOwed. When the spool would "
+            "otherwise be full, the oldest instances that only optional destinations still need are skipped first. "
+            "Skipped deliveries are counted, and can be retried while the instance is in the spool."
+        ),
     )
     max_owed: (
         Annotated[
@@ -188,7 +200,7 @@ class DestinationSettings(Destination):
                     "x-kubernetes-validations": [
                         {
                             "rule": f"self.matches(r'{PATTERN}') && quantity(self).compareTo(quantity('1Mi')) >= 0",
-                            "message": "write an amount of bytes of at least 1Mi, with its unit, such as 10Gi",
+                            "message": "write an amount of at least 1Mi with its unit, such as 10Gi",
                         }
                     ]
                 },
@@ -197,105 +209,129 @@ class DestinationSettings(Destination):
         | None
     ) = Field(
         default=None,
-        description="How much an optional destination may be owed, such as 10Gi; an instance that comes when it is "
-        "owed as much is skipped there. Absent: as much as the spool holds.",
+        description=(
+            "Limit of what is owed to an optional destination, such as 10Gi. Instances that arrive above this limit "
+            "are skipped there. Absent: only the size of the spool limits it."
+        ),
     )
     bandwidth: Bandwidth | None = Field(
-        default=None, description="How much is sent to it at most. Absent: as fast as it goes."
+        default=None, description="Limit of the traffic to the destination. Absent: no limit."
     )
     confirm: Confirm = Field(
         default=Confirm(),
-        description="When it has an instance. Changed without a restart, for what is sent from then on.",
+        description=(
+            "When the destination counts as having an instance. Changed without a restart, for instances that are "
+            "sent after the change."
+        ),
     )
     calling_ae_title: AETitle | None = Field(
         default=None,
-        description="The AE title that a DicomNode is called with, which it may have to know. Absent: the first AE "
-        "title of the first listener. Changed without a restart; associations with the former one are released.",
+        description=(
+            "The AE title that the gateway uses to call this DicomNode. The node may have to know this title. Absent: "
+            "the first AE title of the first listener. Changed without a restart; associations with the former title "
+            "are released."
+        ),
     )
 
 
 class AcknowledgeWhen(StrEnum):
-    """When a sender is answered with success."""
+    """When a sender gets a success response."""
 
     ON_SPOOLED = "OnSpooled"
     ON_DELIVERED = "OnDelivered"
 
 
 class Acknowledge(Model):
-    """When senders are answered with success."""
+    """When senders get a success response."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
                 "has(self.when) && self.when == 'OnDelivered' || !has(self.destinations) || "
                 "size(self.destinations) == 0",
-                "destinations are waited for with when: OnDelivered alone: add it, or remove them",
+                "destinations applies only to when: OnDelivered: add it, or remove destinations",
             ),
             (
                 "has(self.when) && self.when == 'OnDelivered' || !has(self.timeoutSeconds) || "
                 "self.timeoutSeconds == 30",
-                "timeoutSeconds counts with when: OnDelivered alone: add it, or remove timeoutSeconds",
+                "timeoutSeconds applies only to when: OnDelivered: add it, or remove timeoutSeconds",
             ),
         )
     )
 
     when: AcknowledgeWhen = Field(
         default=AcknowledgeWhen.ON_SPOOLED,
-        description="OnSpooled: once the instance and what is owed of it are on stable storage. OnDelivered: once the "
-        "destinations have it too; an association then stores no faster than its instances are delivered.",
+        description=(
+            "OnSpooled: once the instance and the record of its deliveries are on stable storage. OnDelivered: once "
+            "the destinations have the instance too. An association then stores no faster than its instances are "
+            "delivered."
+        ),
     )
     destinations: Annotated[list[Destination], Field(max_length=16, json_schema_extra=keyed_by("kind", "name"))] = (
         Field(
             default=[],
-            description="Who has to have an instance, of those that the rules name for it. Empty: all that are "
-            "required.",
+            description=(
+                "The destinations that must have an instance, if the rules chose them for it. Empty: all required "
+                "destinations."
+            ),
         )
     )
     timeout_seconds: int = Field(
         default=30,
         ge=1,
         le=3600,
-        description="After so many seconds the sender is answered 0xA700, out of resources. The instance stays owed, "
-        "and one that is sent again waits for the same delivery. Keep it below the time-out of the senders.",
+        description=(
+            "After this time the sender gets the status 0xA700 (out of resources). The instance stays owed. If the "
+            "sender sends it again, it waits for the same delivery. Use a value below the time-out of the senders."
+        ),
     )
 
 
 class Retry(Model):
-    """How deliveries are tried again. Faults of the way and of the destination are retried for ever."""
+    """How deliveries are retried. Errors of the network and of the destination are retried until the delivery
+    succeeds.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
                 "!has(self.initialBackoffSeconds) || !has(self.maxBackoffSeconds) || "
                 "self.initialBackoffSeconds <= self.maxBackoffSeconds",
-                "initialBackoffSeconds is greater than maxBackoffSeconds: make it smaller",
+                "initialBackoffSeconds is greater than maxBackoffSeconds: make initialBackoffSeconds smaller",
             )
         )
     )
 
     initial_backoff_seconds: int = Field(
-        default=1, ge=1, le=3600, description="Bound of the wait after a first failure, in seconds; it then doubles."
+        default=1,
+        ge=1,
+        le=3600,
+        description="Longest wait after the first failure, in seconds. The limit doubles with each failure.",
     )
     max_backoff_seconds: int = Field(
-        default=300, ge=1, le=86400, description="Greatest bound of the wait between attempts, in seconds."
+        default=300, ge=1, le=86400, description="Longest wait between two attempts, in seconds."
     )
     content_attempts: int = Field(
         default=8,
         ge=1,
         le=100,
-        description="Refusals of the same instance, for a reason that may pass, after which its delivery is "
-        "dead-lettered. A definite refusal is so the second time.",
+        description=(
+            "Number of refusals of one instance, for a reason that may pass, before its delivery is dead-lettered. A "
+            "definite refusal dead-letters it the second time."
+        ),
     )
 
 
 class Ledger(Model):
-    """The record of what became of instances, which outlives their bytes."""
+    """The record of finished instances. It is kept longer than the instances."""
 
     retention_seconds: int = Field(
         default=2_592_000,
         ge=0,
         le=315_360_000,
-        description="How long it is kept what became of an instance of which nothing is left to do, in seconds. Whole "
-        "days are kept, in at most a twentieth of the spool's size. They hold UIDs, AE titles and addresses, and no "
-        "other data of the instance. 0: nothing is kept. Changed without a restart.",
+        description=(
+            "How long the record of a finished instance is kept, in seconds. Records are kept in whole days and use "
+            "at most a twentieth of the spool's size. They contain UIDs, AE titles and addresses, and no other data "
+            "of the instance. 0: no record is kept. Changed without a restart."
+        ),
     )

@@ -40,9 +40,10 @@ class TLSProfile(StrEnum):
 
 
 PROFILE: Final = (
-    "BCP195RFC9325 (PS3.15 B.12): TLS 1.3, and 1.2 with ECDHE and AES-GCM. ModifiedBCP195RFC9325 (B.13): 1.2 with "
-    "ChaCha20 and AES-CCM too, RSA keys of 2048 bits or more and certificates signed with SHA-256 or better; without "
-    "Camellia, which OpenSSL does not have with GCM, and the suites with short tags (CCM_8)."
+    "BCP195RFC9325 (PS3.15 B.12): TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM. ModifiedBCP195RFC9325 (B.13): also TLS "
+    "1.2 with ChaCha20 and AES-CCM, but only RSA keys of 2048 bits or more and certificates signed with SHA-256 or "
+    "better. It does not include Camellia, because OpenSSL has no Camellia with GCM, nor suites with short tags "
+    "(CCM_8)."
 )
 
 
@@ -54,11 +55,11 @@ class BundleKind(StrEnum):
 
 
 class BundleReference(Model):
-    """A key of a ConfigMap or Secret of the same namespace that holds certificates in PEM."""
+    """A key of a ConfigMap or Secret of the same namespace with CA certificates in PEM."""
 
     kind: BundleKind = Field(description="ConfigMap or Secret.")
     name: ObjectName = Field(description="Name of the object. Another name rolls the gateway's pods.")
-    key: Key = Field(description="Key in it. A changed value is used within seconds, without a restart.")
+    key: Key = Field(description="Key in the object. A changed value is used within seconds, without a restart.")
 
 
 def files_of(model: Model | None, path: str) -> Iterator[FileReference]:

@@ -34,8 +34,10 @@ class ServicePort(Model):
         default=None,
         ge=1,
         le=65535,
-        description="Port of every node, for types NodePort and LoadBalancer. Absent: the cluster chooses one. The "
-        "older of two routes that ask for the same keeps it.",
+        description=(
+            "Node port, for types NodePort and LoadBalancer. Absent: the cluster chooses one. If two routes ask for "
+            "the same port, the older route keeps it."
+        ),
     )
 
 
@@ -71,11 +73,11 @@ class Service(Model):
             (
                 "!has(self.allocateLoadBalancerNodePorts) || self.allocateLoadBalancerNodePorts || !has(self.ports) || "
                 "self.ports.all(p, !has(p.nodePort))",
-                "a nodePort has no effect with allocateLoadBalancerNodePorts: false: remove one of them",
+                "nodePort has no effect with allocateLoadBalancerNodePorts: false: remove one of them",
             ),
             (
                 "!has(self.ports) || self.ports.all(p, self.ports.exists_one(q, q.port == p.port))",
-                "two listeners are published on one port: give each its own",
+                "two listeners are published on one port: give each listener its own port",
             ),
             (
                 "self.type != 'ClusterIP' || !has(self.ports) || self.ports.all(p, !has(p.nodePort))",
@@ -84,26 +86,30 @@ class Service(Model):
             (
                 "!has(self.ports) || self.ports.all(p, !has(p.nodePort) || "
                 "self.ports.exists_one(q, has(q.nodePort) && q.nodePort == p.nodePort))",
-                "two listeners have one nodePort: give each its own",
+                "two listeners have the same nodePort: give each listener its own",
             ),
         )
     )
 
     type: ServiceType = Field(
-        default=ServiceType.LOAD_BALANCER, description="How the Service is reached: LoadBalancer, NodePort, ClusterIP."
+        default=ServiceType.LOAD_BALANCER, description="Type of the Service: LoadBalancer, NodePort or ClusterIP."
     )
     external_traffic_policy: TrafficPolicy = Field(
         default=TrafficPolicy.LOCAL,
-        description="Local keeps the address of the caller, which allowedSources needs; Cluster hides it. Without "
-        "effect for type ClusterIP.",
+        description=(
+            "Local keeps the caller's address, which allowedSources needs. Cluster hides it. No effect for type "
+            "ClusterIP."
+        ),
     )
     annotations: Annotated[dict[str, LongText], Field(max_length=32, json_schema_extra=rules(KEYS_ARE_QUALIFIED))] = (
-        Field(default={}, description="Annotations of the Service, as load balancers ask for them.")
+        Field(default={}, description="Annotations of the Service, for example for the load balancer.")
     )
     load_balancer_sources: LoadBalancerSources = Field(
         default=LoadBalancerSources.NODES,
-        description="Whom the load balancer lets in. Nodes: the allowedSources of the listeners' DicomNodes, unless "
-        "one of them, or a listener, takes callers from anywhere. Anywhere: everybody. Without effect for other types.",
+        description=(
+            "Addresses that the load balancer accepts. Nodes: the allowedSources of the listeners' DicomNodes, unless "
+            "a node or a listener accepts any address. Anywhere: all addresses. No effect for other types."
+        ),
     )
     load_balancer_ip: Annotated[
         str,
@@ -113,7 +119,9 @@ class Service(Model):
                 ("self == '' || isIP(self)", "write an IP address, such as 203.0.113.7, or leave it empty")
             ),
         ),
-    ] = Field(default="", alias="loadBalancerIP", description="Address to ask of the load balancer. Empty: any.")
+    ] = Field(
+        default="", alias="loadBalancerIP", description="Address to request from the load balancer. Empty: any address."
+    )
     load_balancer_class: (
         Annotated[
             str,
@@ -132,21 +140,27 @@ class Service(Model):
         | None
     ) = Field(
         default=None,
-        description="Which of the cluster's load balancers gives the address. Absent: its default. The API server lets "
-        "it change with the type alone.",
+        description=(
+            "Load balancer of the cluster that provides the address. Absent: the default. The API server allows a "
+            "change only together with type."
+        ),
     )
     allocate_load_balancer_node_ports: bool | None = Field(
         default=None,
-        description="Whether a load balancer also has a port of every node. Absent: as the cluster does by default, "
-        "which is true. False for load balancers that reach pods by themselves.",
+        description=(
+            "Whether the load balancer also allocates node ports. Absent: the default of the cluster, which is true. "
+            "Use false for load balancers that reach pods directly."
+        ),
     )
     ip_family_policy: IPFamilyPolicy | None = Field(
         default=None,
-        description="SingleStack, PreferDualStack or RequireDualStack: whether the Service has an address of IPv4, of "
-        "IPv6, or of both. Absent: as the cluster does by default, which is one.",
+        description=(
+            "SingleStack, PreferDualStack or RequireDualStack: whether the Service has an IPv4 address, an IPv6 "
+            "address, or both. Absent: the default of the cluster, which is one address family."
+        ),
     )
     ports: Annotated[list[ServicePort], Field(max_length=16, json_schema_extra=keyed_by("listener"))] = Field(
-        default=[], description="Ports of the Service by listener. A listener that is absent has its own port."
+        default=[], description="Ports of the Service by listener. A listener that is not listed uses its own port."
     )
 
 
@@ -162,17 +176,23 @@ class SpoolEncryption(Model):
 
     mode: EncryptionMode = Field(
         default=EncryptionMode.ENABLED,
-        description="Enabled encrypts what comes; without a usable key nothing is taken in. DecryptOnly keeps what "
-        "comes in clear and still delivers what is encrypted: the way out. Changed without a restart.",
+        description=(
+            "Enabled encrypts instances as they arrive. Without a usable key, the gateway does not receive. "
+            "DecryptOnly stores new instances unencrypted and still delivers encrypted ones: use it before you remove "
+            "encryption. Changed without a restart."
+        ),
     )
     key_secret_ref: SecretKeyReference = Field(
-        description="Where the keys are: 32 bytes in base64, one a line. The first encrypts what comes, every one "
-        "decrypts. To rotate, put a new one first, and remove the old one when no instance needs it any more."
+        description=(
+            "Secret key with the encryption keys: 32 bytes in base64, one per line. The first key encrypts new "
+            "instances. Every key can decrypt. To rotate, put a new key first, and remove the old key when no "
+            "instance needs it any more."
+        )
     )
 
 
 class Spool(Model):
-    """The volume that keeps what the gateway has accepted and still owes."""
+    """The volume that stores the instances that the gateway has accepted and still owes."""
 
     size: Annotated[
         str,
@@ -181,7 +201,7 @@ class Spool(Model):
                 "x-kubernetes-validations": [
                     {
                         "rule": f"self.matches(r'{PATTERN}') && quantity(self).compareTo(quantity('1Mi')) >= 0",
-                        "message": "write an amount of bytes of at least 1Mi, with its unit, such as 50Gi",
+                        "message": "write an amount of at least 1Mi with its unit, such as 50Gi",
                     },
                 ]
             },
@@ -189,39 +209,49 @@ class Spool(Model):
         ),
     ] = Field(
         default="50Gi",
-        description="Size of the volume, such as 50Gi. It can grow, and never be less than what the claim has: "
-        "status.claims. Where the claim cannot grow, its size is the way back.",
+        description=(
+            "Size of the volume, such as 50Gi. It can grow, but cannot be less than the size of the claim "
+            "(status.claims). If the claim cannot grow, set this field back to the size of the claim."
+        ),
     )
     storage_class_name: (
         Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(IS_NAME_OR_EMPTY))] | None
     ) = Field(
         default=None,
-        description="Storage class of the volume. Absent: the cluster's default. What is acknowledged is as safe as "
-        "this class makes it. Cannot change once the claim has a volume.",
+        description=(
+            "Storage class of the volume. Absent: the default of the cluster. Acknowledged instances are only as safe "
+            "as this class makes them. Cannot be changed once the claim has a volume."
+        ),
     )
     high_watermark_percent: int = Field(
         default=90,
         ge=1,
         le=99,
-        description="How full the spool may be, in percent of its size or of the file system if that is smaller, "
-        "before the gateway answers 0xA700, out of resources. Changed without a restart.",
+        description=(
+            "Fill level at which the gateway answers 0xA700 (out of resources), in percent of the spool's size, or of "
+            "the file system if that is smaller. Changed without a restart."
+        ),
     )
     encryption: SpoolEncryption | None = Field(
         default=None,
-        description="Encrypts the files of instances on the volume. The journal beside them stays in clear: UIDs, AE "
-        "titles and addresses. Absent: nothing is encrypted. Another Secret rolls the pods, all else is changed "
-        "without a restart. Before it is removed, mode DecryptOnly has to have emptied the spool of encrypted "
-        "instances: those that are left wait until it is back.",
+        description=(
+            "Encrypts the files of instances on the volume. The journal beside them is not encrypted: it contains "
+            "UIDs, AE titles and addresses. Absent: nothing is encrypted. Another Secret rolls the pods; other "
+            "changes need no restart. Before you remove this field, use mode DecryptOnly until the spool has no "
+            "encrypted instances. Encrypted instances that are left wait until the field is set again."
+        ),
     )
     adopt: bool = Field(
         default=False,
-        description="Take over the spool that a deleted route of the same name has left, with all that it still owes. "
-        "Without it such a route is not accepted.",
+        description=(
+            "Take over the spool of a deleted route with the same name, with everything that it still owes. Without "
+            "this, such a route is not accepted."
+        ),
     )
 
 
 class NetworkPolicyMode(StrEnum):
-    """How much of the pods' traffic a NetworkPolicy restricts."""
+    """Which traffic of the pods a NetworkPolicy restricts."""
 
     ENABLED = "Enabled"
     INGRESS_ONLY = "IngressOnly"
@@ -239,11 +269,13 @@ class Gateway(Model):
             json_schema_extra=rules(
                 (
                     "self <= 1",
-                    "replicas is at most 1: a second one, removed again, would strand the spool of a removed pod",
+                    "replicas is at most 1: removing a second pod would leave its spool without a gateway",
                 )
             ),
         ),
-    ] = Field(default=1, description="Gateway pods: 1, or 0 to stop receiving and delivering; the spool stays.")
+    ] = Field(
+        default=1, description="Number of gateway pods: 1, or 0 to stop receiving and delivering. The spool is kept."
+    )
     image: Annotated[
         str,
         Field(
@@ -251,7 +283,7 @@ class Gateway(Model):
             json_schema_extra=rules(
                 (
                     r"self.matches(r'^([a-zA-Z0-9][-a-zA-Z0-9._/:@]*)?$')",
-                    "an image is written REGISTRY/NAME:TAG or REGISTRY/NAME@DIGEST, without spaces",
+                    "write an image as REGISTRY/NAME:TAG or REGISTRY/NAME@DIGEST, without spaces",
                 )
             ),
         ),
@@ -261,18 +293,23 @@ class Gateway(Model):
     service: Service = Field(default=Service(), description="The Service that modalities connect to.")
     network_policy: NetworkPolicyMode = Field(
         default=NetworkPolicyMode.ENABLED,
-        description="Which traffic of the pods a NetworkPolicy restricts: Enabled, both ways; IngressOnly, who may "
-        "connect; Disabled, none. Host names of destinations are open by port alone. Changed without a restart.",
+        description=(
+            "Traffic of the pods that a NetworkPolicy restricts. Enabled: incoming and outgoing. IngressOnly: "
+            "incoming. Disabled: none. For destinations with a host name, the policy restricts only the port. Changed "
+            "without a restart."
+        ),
     )
-    spool: Spool = Field(default=Spool(), description="The volume that keeps what is owed.")
+    spool: Spool = Field(default=Spool(), description="The volume that stores owed instances.")
     drain_timeout_seconds: int = Field(
         default=20,
         ge=0,
         le=3600,
-        description="How long a gateway that ends may take to finish the instances it is receiving, in seconds. "
-        "Rolls the pods.",
+        description=(
+            "How long a stopping gateway may take to finish the instances that it is receiving, in seconds. Rolls the "
+            "pods."
+        ),
     )
     resources: ResourceRequirements = Field(
-        default=ResourceRequirements(), description="What the container asks for and may use. Rolls the pods."
+        default=ResourceRequirements(), description="Resource requests and limits of the container. Rolls the pods."
     )
-    pod_template: PodTemplate = Field(default=PodTemplate(), description="What else is said of the pods.")
+    pod_template: PodTemplate = Field(default=PodTemplate(), description="Other settings of the pods.")

@@ -19,10 +19,10 @@ class SourcePolicy(StrEnum):
 
 
 class NodeSelector(Model):
-    """Chooses DicomNodes of the namespace by their labels."""
+    """Selects DicomNodes of the namespace by their labels."""
 
     match_labels: Annotated[dict[str, Label], Field(min_length=1, max_length=16)] = Field(
-        description="Labels that a DicomNode has to carry, all of them."
+        description="Labels that a DicomNode must have, all of them."
     )
 
 
@@ -33,30 +33,33 @@ class Sources(Model):
         json_schema_extra=rules(
             (
                 "self.policy == 'Any' || has(self.selector) || has(self.nodes) && size(self.nodes) > 0",
-                "policy Nodes needs nodes or a selector; to let everybody in, say policy: Any",
+                "policy Nodes needs nodes or a selector: add one of them, or set policy: Any to accept every caller",
             ),
             (
                 "self.policy == 'Nodes' || !has(self.selector) && !(has(self.nodes) && size(self.nodes) > 0)",
-                "policy Any makes nodes and selector without effect: remove them, or say policy: Nodes",
+                "nodes and selector have no effect with policy: Any: remove them, or set policy: Nodes",
             ),
         )
     )
 
     policy: SourcePolicy = Field(
         default=SourcePolicy.NODES,
-        description="Nodes: the DicomNodes named by nodes or chosen by selector, from their addresses. Any: every "
-        "caller from everywhere.",
+        description=(
+            "Nodes: the DicomNodes in nodes or selected by selector, from their addresses. Any: every caller from "
+            "every address."
+        ),
     )
     nodes: Annotated[list[NodeReference], Field(max_length=256, json_schema_extra=keyed_by("name"))] = Field(
         default=[], description="DicomNodes that may associate."
     )
     selector: NodeSelector | None = Field(
-        default=None, description="Chooses further DicomNodes by their labels; new ones are admitted as they appear."
+        default=None,
+        description="Selects further DicomNodes by their labels. New nodes are allowed as soon as they exist.",
     )
 
 
 class ClientCertificates(StrEnum):
-    """What a listener makes of the certificates of its callers."""
+    """How a listener checks the certificates of its callers."""
 
     REQUIRED = "Required"
     OPTIONAL = "Optional"
@@ -70,24 +73,29 @@ class ListenerTLS(Model):
         json_schema_extra=rules(
             (
                 "has(self.clientCertificates) && self.clientCertificates == 'Ignored' || has(self.clientCABundleRef)",
-                "name the authorities of the callers' certificates in clientCABundleRef, or say clientCertificates: "
+                "name the authorities of the callers' certificates in clientCABundleRef, or set clientCertificates: "
                 "Ignored",
             ),
         )
     )
 
     certificate_ref: TLSSecretReference = Field(
-        description="The certificate that is shown to callers, as cert-manager writes it: a Secret of type "
-        "kubernetes.io/tls. Renewed, it is shown from the next connection on."
+        description=(
+            "Secret of type kubernetes.io/tls with the listener's certificate, as cert-manager writes it. A renewed "
+            "certificate is used from the next connection on."
+        )
     )
     client_ca_bundle_ref: BundleReference | None = Field(
         default=None,
-        description="The authorities of the callers' certificates. Changed, it counts from the next connection on.",
+        description="Authorities of the callers' certificates. A change is used from the next connection on.",
     )
     client_certificates: ClientCertificates = Field(
         default=ClientCertificates.REQUIRED,
-        description="Required: who shows no certificate of these authorities gets no association. Optional: who shows "
-        "one has to show a good one. Ignored: the way is encrypted, and titles and addresses alone say who calls.",
+        description=(
+            "Required: a caller without a valid certificate of these authorities gets no association. Optional: a "
+            "caller may show no certificate, but a shown certificate must be valid. Ignored: the connection is "
+            "encrypted, but only AE titles and addresses identify the caller."
+        ),
     )
     handshake_timeout_seconds: int = Field(
         default=10, ge=1, le=120, description="How long a TLS handshake may take, in seconds."
@@ -96,7 +104,7 @@ class ListenerTLS(Model):
 
 
 class Listener(Model):
-    """One DIMSE port. All fields but name and port are changed without a restart."""
+    """One DIMSE port. All fields except name and port are changed without a restart."""
 
     name: Annotated[
         str,
@@ -107,7 +115,8 @@ class Listener(Model):
                 (
                     r"self.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.matches(r'[a-z]') && "
                     r"!self.contains('--')",
-                    "a listener's name becomes a port name: lower case letters, digits and single '-', with a letter",
+                    "a listener's name is used as a port name: lower case letters, digits and single '-', with a "
+                    "letter",
                 ),
                 (
                     "!(self in ['health', 'api'])",
@@ -127,52 +136,62 @@ class Listener(Model):
         ),
     ] = Field(
         default=11112,
-        description="Port that the gateway listens on, 1024 or above as it runs without privileges; "
-        "gateway.service.ports publishes it under another, such as 104. Another port rolls the gateway's pods.",
+        description=(
+            "Port that the gateway listens on. It is 1024 or above, because the gateway runs without privileges. "
+            "gateway.service.ports can publish it under another port, such as 104. Another port rolls the gateway's "
+            "pods."
+        ),
     )
     ae_titles: Annotated[list[AETitle], Field(min_length=1, max_length=32, json_schema_extra=SET)] = Field(
-        description="The AE titles that are served here; a request for another is rejected (PS3.8 table 9-21)."
+        description="The listener's AE titles. A request for another title is rejected (PS3.8 table 9-21)."
     )
     sources: Sources = Field(description="Who may associate.")
     max_associations: int = Field(
         default=50,
         ge=1,
         le=1000,
-        description="Associations at the same time; a further one is rejected as transient, local limit exceeded.",
+        description=(
+            "Maximum number of open associations. A further one is rejected as transient, local limit exceeded."
+        ),
     )
     max_associations_per_caller: int | None = Field(
         default=None,
         ge=1,
         le=1000,
-        description="How many of them one caller may have: a DicomNode, or with policy Any an address. Absent: all "
-        "where one DicomNode is the only caller, else three quarters, so that one caller never keeps all others out.",
+        description=(
+            "Maximum number of open associations of one caller: a DicomNode, or an address with policy Any. Absent: "
+            "no limit if one DicomNode is the only caller, otherwise three quarters of maxAssociations, so that one "
+            "caller cannot use them all."
+        ),
     )
     max_pdu_bytes: int = Field(
         default=131072,
         ge=4096,
         le=1048576,
-        description="Longest P-DATA-TF that the gateway takes, in bytes, as it tells the peer (PS3.8 D.1).",
+        description="Longest P-DATA-TF PDU that the gateway accepts, in bytes (PS3.8 D.1).",
     )
     acse_timeout_seconds: int = Field(
         default=30,
         ge=1,
         le=300,
-        description="How long a new connection may take to send its whole A-ASSOCIATE-RQ (ARTIM timer), in seconds.",
+        description="How long a new connection may take to send its complete A-ASSOCIATE-RQ (ARTIM timer), in seconds.",
     )
     idle_timeout_seconds: int = Field(
         default=600,
         ge=1,
         le=86400,
-        description="How long an association may stand without a message before it is aborted, in seconds.",
+        description="How long an association may be open without a message before it is aborted, in seconds.",
     )
     stall_timeout_seconds: int = Field(
         default=60,
         ge=1,
         le=3600,
-        description="How long a peer may send nothing in the midst of a message, in seconds.",
+        description="How long a peer may send nothing in the middle of a message, in seconds.",
     )
     tls: ListenerTLS | None = Field(
         default=None,
-        description="TLS: the listener then speaks nothing else; 2762 is the port for it. Absent: nothing is "
-        "encrypted. Another Secret rolls the gateway's pods.",
+        description=(
+            "TLS. The listener then accepts only TLS; 2762 is the standard port for it. Absent: nothing is encrypted. "
+            "Another Secret rolls the gateway's pods."
+        ),
     )

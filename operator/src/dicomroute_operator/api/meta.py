@@ -98,7 +98,7 @@ Key = Annotated[
         json_schema_extra=rules(
             (
                 r"self.matches(r'^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')",
-                "a Secret's key has letters, digits, '-', '_' and '.' alone, and does not begin with '..'",
+                "a Secret's key may have only letters, digits, '-', '_' and '.', and does not begin with '..'",
             )
         ),
     ),
@@ -110,8 +110,7 @@ class SecretKeyReference(Model):
 
     name: ObjectName = Field(description="Name of the Secret. Another name rolls the gateway's pods.")
     key: Key = Field(
-        description="Key in the Secret. Its value is used as it is at the moment of use, so that a rotated one counts "
-        "without a restart."
+        description="Key in the Secret. The value is read each time it is used, so a changed value needs no restart."
     )
 
 
@@ -134,10 +133,10 @@ ConditionStatus = Annotated[str, Field(max_length=7, json_schema_extra={"enum": 
 class Condition(Model):
     """A condition by the conventions of the Kubernetes API."""
 
-    type: Annotated[str, Field(max_length=316)] = Field(description="What the condition is about.")
+    type: Annotated[str, Field(max_length=316)] = Field(description="Type of the condition.")
     status: ConditionStatus = Field(description="True, False or Unknown.")
     observed_generation: int | None = Field(
-        default=None, ge=0, description="The metadata.generation that this condition speaks of."
+        default=None, ge=0, description="The metadata.generation that this condition describes."
     )
     last_transition_time: Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})] = Field(
         description="When the status last changed."

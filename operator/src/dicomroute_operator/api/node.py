@@ -31,7 +31,7 @@ Network = Annotated[
             ("isCIDR(self)", "write a network in CIDR notation, such as 192.0.2.0/24 or 2001:db8::/64"),
             (
                 "!isCIDR(self) || cidr(self) == cidr(self).masked()",
-                "the address has bits set behind its prefix: write the network's own address, such as 192.0.2.0/24",
+                "the address has bits set after its prefix: write the network address, such as 192.0.2.0/24",
             ),
         ),
     ),
@@ -39,14 +39,14 @@ Network = Annotated[
 
 
 class VerifyName(StrEnum):
-    """Which name the certificate of a node has to have."""
+    """Which name the certificate of a node must have."""
 
     HOST = "Host"
     NONE = "None"
 
 
 class Relational(StrEnum):
-    """When queries of a node may leave out the unique keys of levels above."""
+    """When queries of a node may omit the unique keys of higher levels."""
 
     NEGOTIATED = "Negotiated"
     ALWAYS = "Always"
@@ -59,8 +59,8 @@ class NodeTLS(Model):
         json_schema_extra=rules(
             (
                 "!has(self.verifyName) || self.verifyName != 'None' || has(self.caBundleRef)",
-                "verifyName: None takes any name of the authorities in caBundleRef: name them, as those of the system "
-                "are everybody's",
+                "verifyName: None accepts any certificate of the authorities in caBundleRef: add caBundleRef, because "
+                "the system's authorities issue certificates to anyone",
             ),
             (
                 "!has(self.verifyName) || self.verifyName != 'None' || !has(self.serverName) || self.serverName == ''",
@@ -70,15 +70,17 @@ class NodeTLS(Model):
     )
 
     ca_bundle_ref: BundleReference | None = Field(
-        default=None, description="The authorities of the node's certificate. Absent: those of the system."
+        default=None, description="Authorities of the node's certificate. Absent: the system's authorities."
     )
     client_certificate_ref: TLSSecretReference | None = Field(
-        default=None, description="The certificate that the gateway shows: a Secret of type kubernetes.io/tls."
+        default=None, description="Secret of type kubernetes.io/tls with the gateway's client certificate."
     )
     verify_name: VerifyName = Field(
         default=VerifyName.HOST,
-        description="Host: the certificate has to be for host, or for serverName. None: any certificate of the "
-        "authorities will do, as the appliances of a site often share one name.",
+        description=(
+            "Host: the certificate must be for host, or for serverName. None: any certificate of the authorities is "
+            "accepted. Use None for appliances that share one name."
+        ),
     )
     server_name: Annotated[
         str,
@@ -91,18 +93,18 @@ class NodeTLS(Model):
                 )
             ),
         ),
-    ] = Field(default="", description="The name in the certificate, where it is not host. Empty: host.")
+    ] = Field(default="", description="Name in the certificate, if it is not host. Empty: host.")
     profile: TLSProfile = Field(default=TLSProfile.BCP195_RFC9325, description=PROFILE)
 
 
 class NodeCertificate(Model):
-    """A certificate that the node shows when it calls: by one of its names, or by its fingerprint."""
+    """A certificate that the node uses when it calls, identified by a name or by its fingerprint."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
                 "(has(self.dnsName) ? 1 : 0) + (has(self.commonName) ? 1 : 0) + (has(self.sha256) ? 1 : 0) == 1",
-                "say one of dnsName, commonName and sha256; a node with two certificates has two entries",
+                "set exactly one of dnsName, commonName and sha256; a node with two certificates has two entries",
             )
         )
     )
@@ -116,7 +118,7 @@ class NodeCertificate(Model):
                 json_schema_extra=rules(
                     (
                         r"self.matches(r'^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$')",
-                        "write a DNS name as it stands in the certificate, such as ct-1.example, without a wildcard",
+                        "write a DNS name as it is in the certificate, such as ct-1.example, without a wildcard",
                     )
                 ),
             ),
@@ -124,12 +126,17 @@ class NodeCertificate(Model):
         | None
     ) = Field(
         default=None,
-        description="A DNS name in its subjectAltName, in whatever case. Absent: it has another of the three.",
+        description=(
+            "DNS name in the certificate's subjectAltName, case-insensitive. Absent: one of the other two fields is "
+            "set."
+        ),
     )
     common_name: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
         default=None,
-        description="The common name (CN) of its subject, character by character; it may have one alone. Absent: it "
-        "has another of the three.",
+        description=(
+            "Common name (CN) of the certificate's subject, compared exactly. The subject may have only one CN. "
+            "Absent: one of the other two fields is set."
+        ),
     )
     sha256: (
         Annotated[
@@ -148,87 +155,98 @@ class NodeCertificate(Model):
         | None
     ) = Field(
         default=None,
-        description="The SHA-256 of the certificate (DER). Another one is needed with each renewal. "
-        "Absent: it has another of the three.",
+        description=(
+            "SHA-256 of the certificate (DER). Each renewal needs a new value. Absent: one of the other two fields is "
+            "set."
+        ),
     )
 
 
 class DicomNodeSpec(Model):
-    """What is known of a DIMSE peer."""
+    """Description of a DIMSE peer."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
                 "has(self.host) || has(self.anyAddress) && self.anyAddress || has(self.allowedSources) && "
                 "size(self.allowedSources) > 0",
-                "say where the node may call from: allowedSources with its networks, or anyAddress: true; one that is "
-                "called alone has a host",
+                "set allowedSources to the networks that the node may call from, or anyAddress: true, or host if the "
+                "node is only called",
             ),
             (
                 "!(has(self.anyAddress) && self.anyAddress && has(self.allowedSources) && "
                 "size(self.allowedSources) > 0)",
-                "anyAddress: true makes allowedSources without effect: remove one of them",
+                "allowedSources has no effect with anyAddress: true: remove one of them",
             ),
         )
     )
 
     ae_title: AETitle = Field(
-        description="The AE title of the node. It also calls with this title unless callingAETitles says otherwise."
+        description="AE title of the node. The node also calls with this title, unless callingAETitles is set."
     )
     calling_ae_titles: Annotated[list[AETitle], Field(max_length=32, json_schema_extra=SET)] = Field(
-        default=[], description="The AE titles that the node calls with. Empty: aeTitle alone."
+        default=[], description="AE titles that the node calls with. Empty: only aeTitle."
     )
     allowed_sources: Annotated[list[Network], Field(max_length=64, json_schema_extra=SET)] = Field(
         default=[],
-        description="The networks that the node may call from, in CIDR notation. AE titles are easily forged; "
-        "addresses are not.",
+        description=(
+            "Networks that the node may call from, in CIDR notation. AE titles are easy to forge; addresses are not."
+        ),
     )
     any_address: bool = Field(
         default=False,
-        description="Let the node call from any address. The AE title is then all that tells it from a stranger.",
+        description="Let the node call from any address. Then only the AE title identifies the node.",
     )
 
     certificates: Annotated[list[NodeCertificate], Field(max_length=4, json_schema_extra=ATOMIC)] = Field(
         default=[],
-        description="The certificates of the node, of which it has to show one when it calls; two while one follows "
-        "the other. The listener verifies them first: one without tls, or with clientCertificates: Ignored, refuses "
-        "the node. Empty: its AE title and address alone say who calls. Changed without a restart, for associations "
-        "that are open too.",
+        description=(
+            "Certificates of the node. It must show one of them when it calls. Use two entries while a certificate is "
+            "replaced. The listener verifies them, so a listener without tls, or with clientCertificates: Ignored, "
+            "refuses the node. Empty: only AE title and address identify the node. Changed without a restart, also "
+            "for open associations."
+        ),
     )
 
     host: Host | None = Field(
         default=None,
-        description="Where the node is called when it is a destination: a DNS name or an IP address; link-local ones "
-        "and the metadata services of clouds are not opened in the gateway's NetworkPolicy. Absent: the node only "
-        "calls. Changed without a restart.",
+        description=(
+            "Host to call the node at, as a destination: a DNS name or an IP address. The gateway's NetworkPolicy "
+            "does not open link-local addresses and the metadata services of clouds. Absent: the node only calls. "
+            "Changed without a restart."
+        ),
     )
-    port: int = Field(
-        default=104, ge=1, le=65535, description="Port that the node is called on. Changed without a restart."
-    )
+    port: int = Field(default=104, ge=1, le=65535, description="Port to call the node at. Changed without a restart.")
     tls: NodeTLS | None = Field(
         default=None,
-        description="TLS: how the node is called, which then speaks nothing else. Absent: it is called in clear. "
-        "Another Secret rolls the pods of the routes that send to it.",
+        description=(
+            "TLS for calls to the node. The gateway then uses only TLS. Absent: calls are not encrypted. Another "
+            "Secret rolls the pods of the routes that send to the node."
+        ),
     )
     acse_timeout_seconds: int = Field(
         default=30,
         ge=1,
         le=300,
-        description="How long the node may take to answer an A-ASSOCIATE-RQ, in seconds. While associations with it "
-        "stand, one that is not answered means that it serves no more of them.",
+        description=(
+            "How long the node may take to answer an A-ASSOCIATE-RQ, in seconds. If the node does not answer while "
+            "other associations with it are open, the gateway assumes that it accepts no more."
+        ),
     )
     stall_timeout_seconds: int = Field(
         default=60,
         ge=1,
         le=3600,
-        description="How long the node may take no byte of a message that is sent to it, in seconds.",
+        description="How long the node may read nothing of a message that is sent to it, in seconds.",
     )
     response_timeout_seconds: int = Field(
         default=120,
         ge=1,
         le=3600,
-        description="How long the node may take to answer a C-STORE once it has the whole instance, in seconds. An "
-        "instance without an answer is sent again: keep it above what the node needs for its largest.",
+        description=(
+            "How long the node may take to answer a C-STORE after it has the whole instance, in seconds. An instance "
+            "without an answer is sent again, so use a value above what the node needs for its largest instance."
+        ),
     )
     connection_test_seconds: Annotated[
         int, Field(json_schema_extra=rules(("self == 0 || self >= 5", "write 0 for never, or at least 5 seconds")))
@@ -236,15 +254,19 @@ class DicomNodeSpec(Model):
         default=300,
         ge=0,
         le=86400,
-        description="How often each gateway that delivers to the node tests it by a C-ECHO, in seconds; one that fails "
-        "is tested each minute at least. Instances that the node takes meanwhile are as good as a test. 0: never. The "
-        "condition Reachable says what was found. Changed without a restart.",
+        description=(
+            "Interval of the C-ECHO test by each gateway that delivers to the node, in seconds. After a failure, the "
+            "test runs at least once a minute. A successful delivery replaces a test. 0: never. The condition "
+            "Reachable shows the result. Changed without a restart."
+        ),
     )
 
     relational: Relational = Field(
         default=Relational.NEGOTIATED,
-        description="When queries of the node may leave out the unique keys of levels above. Negotiated: when it has "
-        "negotiated relational queries (PS3.4 C.5.1.1). Always: for a workstation that leaves them out without that.",
+        description=(
+            "When queries of the node may omit the unique keys of higher levels. Negotiated: if the node negotiated "
+            "relational queries (PS3.4 C.5.1.1). Always: for a workstation that omits them without negotiation."
+        ),
     )
     default_character_set: Annotated[
         str,
@@ -259,9 +281,11 @@ class DicomNodeSpec(Model):
         ),
     ] = Field(
         default="",
-        description="The character set of text in the node's queries for which it declares none and that is not "
-        "UTF-8, as a defined term of Specific Character Set (PS3.3 C.12.1.1.2), such as ISO_IR 100. Empty: letters "
-        "beyond ASCII are unknown ones.",
+        description=(
+            "Character set of text in the node's queries if the query declares none and the text is not UTF-8, as a "
+            "defined term of Specific Character Set (PS3.3 C.12.1.1.2), such as ISO_IR 100. Empty: characters beyond "
+            "ASCII are treated as unknown."
+        ),
     )
 
     @property
@@ -276,27 +300,27 @@ class DicomNodeSpec(Model):
 
 
 class ConnectionTest(Model):
-    """What the gateways of a route last found when they tested the node."""
+    """Result of the last test by the gateways of a route."""
 
-    route: Annotated[str, Field(max_length=63)] = Field(description="The DicomRoute whose gateway tests.")
+    route: Annotated[str, Field(max_length=63)] = Field(description="The DicomRoute whose gateway tested the node.")
     reachable: ConditionStatus = Field(description="True, False or Unknown.")
     reason: Annotated[str, Field(max_length=128)] = Field(description="Why, in one word: see docs/conditions.md.")
     within_milliseconds: int | None = Field(
         default=None,
         ge=0,
-        description="A C-ECHO was answered within this time: it is rounded up to 1, 2, 5, 10 and so on.",
+        description="Time of the C-ECHO, rounded up to 1, 2, 5, 10 and so on.",
     )
 
 
 class DicomNodeStatus(Model):
-    """What the operator says of a node."""
+    """State of a node, as the operator sees it."""
 
     observed_generation: int | None = Field(
-        default=None, ge=0, description="The metadata.generation that this status speaks of."
+        default=None, ge=0, description="The metadata.generation that this status describes."
     )
-    conditions: Conditions = Field(default=[], description="How the node stands: see docs/conditions.md.")
+    conditions: Conditions = Field(default=[], description="Conditions of the node: see docs/conditions.md.")
     connection_tests: Annotated[list[ConnectionTest], Field(max_length=256, json_schema_extra=keyed_by("route"))] = (
-        Field(default=[], description="What the routes that deliver to the node found, by route.")
+        Field(default=[], description="Test results by route.")
     )
 
 
@@ -306,8 +330,8 @@ class DicomNode(Model):
     kind: ClassVar[str] = "DicomNode"
 
     metadata: OwnerMeta
-    spec: DicomNodeSpec = Field(description="What is known of the peer.")
-    status: DicomNodeStatus | None = Field(default=None, description="What the operator found.")
+    spec: DicomNodeSpec = Field(description="Description of the peer.")
+    status: DicomNodeStatus | None = Field(default=None, description="State of the node.")
 
     def files(self) -> list[FileReference]:
         """Return the keys of Secrets and ConfigMaps that calling the node needs."""

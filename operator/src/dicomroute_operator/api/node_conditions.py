@@ -4,72 +4,94 @@ from .reason import Reason
 
 
 class NodeReachable(Reason):
-    """The node associates with the gateways of the routes that deliver to it, and answers a C-ECHO.
+    """The node accepts associations from the gateways that deliver to it, and answers a C-ECHO.
 
-    Of several routes the worst is shown; `status.connectionTests` has all.
+    If several routes use it, the worst result is shown; `status.connectionTests` has all.
     """
 
-    REACHABLE = ("Reachable", "It answers a C-ECHO, or takes what is delivered.")
+    REACHABLE = ("Reachable", "The node answers a C-ECHO or accepts deliveries.")
     VERIFICATION_NOT_ACCEPTED = (
         "VerificationNotAccepted",
-        "True all the same: it associates with us, and takes no C-ECHO.",
+        "The condition is True: the node accepts an association, but does not offer C-ECHO.",
     )
     NOT_USED = (
         "NotUsed",
-        "No route that runs delivers to it, so that nothing tests it: `dicomroute test node NAME` does, from your "
-        "machine.",
+        "No running route delivers to this node, so no gateway tests it. Run `dicomroute test node NAME` to test it "
+        "from your machine.",
     )
-    NOT_TESTED = ("NotTested", "No gateway has tested it yet, or connectionTestSeconds is 0.")
-    STATUS_STALE = ("StatusStale", "The gateway that delivers to it could not be asked for 30 seconds.")
-    DNS_FAILED = ("DNSFailed", "Its host has no address: correct spec.host, or fix the pods' name server.")
+    NOT_TESTED = ("NotTested", "No gateway has tested the node yet, or connectionTestSeconds is 0.")
+    STATUS_STALE = ("StatusStale", "The gateway that delivers to the node could not be asked for 30 seconds.")
+    DNS_FAILED = ("DNSFailed", "The host name cannot be resolved. Correct spec.host, or fix the DNS of the pods.")
     CONNECTION_REFUSED = (
         "ConnectionRefused",
-        "Nothing listens on that port: start the node, or correct spec.host and spec.port.",
+        "The port is closed. Start the node, or correct spec.host and spec.port.",
     )
     CONNECT_TIMED_OUT = (
         "ConnectTimedOut",
-        "The connection is not answered: look at the node's address, at firewalls, and at the NetworkPolicy.",
+        "The connection attempt gets no answer. Check the node's address, firewalls and the NetworkPolicy.",
     )
-    CONNECTION_FAILED = ("ConnectionFailed", "There is no way to the node: the message has the system's word for it.")
-    CONNECTION_LOST = ("ConnectionLost", "The node ended the connection without an answer: its log says why.")
+    CONNECTION_FAILED = (
+        "ConnectionFailed",
+        "The connection to the node fails. The message contains the system's error.",
+    )
+    CONNECTION_LOST = ("ConnectionLost", "The node closed the connection without an answer. Its log says why.")
     CERTIFICATE_UNUSABLE = (
         "CertificateUnusable",
-        "A Secret or ConfigMap of spec.tls is missing, or is no certificate with its key: the message names it.",
+        "A Secret or ConfigMap in spec.tls is missing, or does not contain a certificate with its key. The message "
+        "names it.",
     )
-    TLS_UNTRUSTED = ("TLSUntrusted", "Its certificate is of an authority that spec.tls.caBundleRef does not have.")
+    TLS_UNTRUSTED = (
+        "TLSUntrusted",
+        "The node's certificate is signed by an authority that is not in spec.tls.caBundleRef. Add the authority.",
+    )
     TLS_NAME_MISMATCH = (
         "TLSNameMismatch",
-        "Its certificate is for another name than spec.host: say that name in spec.tls.serverName.",
+        "The node's certificate is for another name than spec.host. Set spec.tls.serverName to the name in the "
+        "certificate.",
     )
-    TLS_EXPIRED = ("TLSExpired", "Its certificate has expired: have it renewed at the node.")
-    TLS_NOT_YET_VALID = ("TLSNotYetValid", "Its certificate is not valid yet: look at the clocks.")
+    TLS_EXPIRED = ("TLSExpired", "The node's certificate has expired. Renew it on the node.")
+    TLS_NOT_YET_VALID = ("TLSNotYetValid", "The node's certificate is not valid yet. Check the clocks.")
     TLS_CLIENT_CERTIFICATE_REQUIRED = (
         "TLSClientCertificateRequired",
-        "It wants a client certificate, or another one: spec.tls.clientCertificateRef.",
+        "The node requires a client certificate, or another one. Set spec.tls.clientCertificateRef.",
     )
-    TLS_TIMED_OUT = ("TLSTimedOut", "It does not finish the TLS handshake: look whether that port has TLS.")
-    TLS_FAILED = ("TLSFailed", "No TLS comes about, as the message says: look whether that port has TLS.")
+    TLS_TIMED_OUT = ("TLSTimedOut", "The node does not finish the TLS handshake. Check that this port uses TLS.")
+    TLS_FAILED = ("TLSFailed", "The TLS handshake fails. The message says why. Check that this port uses TLS.")
     CALLING_AE_TITLE = (
         "CallingAETitleNotRecognized",
-        "It does not know the title that it is called with: enter that there, or set callingAETitle in the route.",
+        "The node does not know the gateway's calling AE title. Add it on the node, or set callingAETitle in the "
+        "route.",
     )
-    CALLED_AE_TITLE = ("CalledAETitleNotRecognized", "It has another AE title: correct spec.aeTitle.")
-    ASSOCIATION_REJECTED = ("AssociationRejected", "It rejects the association and says not why: its log does.")
-    APPLICATION_CONTEXT = ("ApplicationContextNotSupported", "What answers there does not speak DICOM.")
-    PROTOCOL_VERSION = ("ProtocolVersionNotSupported", "It speaks another version of the upper layer protocol.")
-    TEMPORARY_CONGESTION = ("TemporaryCongestion", "It is congested, and is tested again: its log says why.")
-    LOCAL_LIMIT_EXCEEDED = ("LocalLimitExceeded", "It has as many associations as it allows: raise its limit.")
+    CALLED_AE_TITLE = ("CalledAETitleNotRecognized", "The node has another AE title. Correct spec.aeTitle.")
+    ASSOCIATION_REJECTED = (
+        "AssociationRejected",
+        "The node rejects the association without a reason. Its log says why.",
+    )
+    APPLICATION_CONTEXT = (
+        "ApplicationContextNotSupported",
+        "The server at this address does not speak DICOM. Correct spec.host and spec.port.",
+    )
+    PROTOCOL_VERSION = (
+        "ProtocolVersionNotSupported",
+        "The node uses another version of the DICOM upper layer protocol.",
+    )
+    TEMPORARY_CONGESTION = (
+        "TemporaryCongestion",
+        "The node is congested. The gateway tests it again. The node's log says why.",
+    )
+    LOCAL_LIMIT_EXCEEDED = ("LocalLimitExceeded", "The node has reached its limit of associations. Raise that limit.")
     ASSOCIATION_TIMED_OUT = (
         "AssociationTimedOut",
-        "It takes the connection and does not answer: look whether it runs, and how many associations it serves.",
+        "The node accepts the connection, but does not answer. Check that it runs, and how many associations it has "
+        "open.",
     )
-    ABORTED_BY_PEER = ("AbortedByPeer", "It aborted the association: its log says why.")
-    RELEASED_BY_PEER = ("ReleasedByPeer", "It released the association before it answered: its log says why.")
-    RESPONSE_TIMED_OUT = ("ResponseTimedOut", "It associates, and does not answer a C-ECHO in time.")
-    SEND_STALLED = ("SendStalled", "It associates, and takes no byte of a C-ECHO.")
-    ECHO_FAILED = ("EchoFailed", "It answers a C-ECHO with a failure: the message has its status.")
-    PROTOCOL_VIOLATION = ("ProtocolViolation", "It answers against the standard: the message says how.")
-    UNEXPECTED_RESPONSE = ("UnexpectedResponse", "It answers something else than it was asked.")
+    ABORTED_BY_PEER = ("AbortedByPeer", "The node aborted the association. Its log says why.")
+    RELEASED_BY_PEER = ("ReleasedByPeer", "The node released the association before it answered. Its log says why.")
+    RESPONSE_TIMED_OUT = ("ResponseTimedOut", "The node accepts the association, but does not answer a C-ECHO in time.")
+    SEND_STALLED = ("SendStalled", "The node accepts the association, but does not read the C-ECHO.")
+    ECHO_FAILED = ("EchoFailed", "The node answers a C-ECHO with a failure. The message contains its status.")
+    PROTOCOL_VIOLATION = ("ProtocolViolation", "The node's answer violates the DICOM standard. The message says how.")
+    UNEXPECTED_RESPONSE = ("UnexpectedResponse", "The node's answer does not match the request.")
 
     @classmethod
     def declared_type(cls) -> str:

@@ -38,10 +38,10 @@ LongText = Annotated[str, Field(max_length=4096)]
 
 
 class ResourceRequirements(Model):
-    """What the gateway's container asks for and may use."""
+    """Resource requests and limits of the gateway's container."""
 
-    requests: Amounts = Field(default={}, description="What is reserved, by resource, such as cpu: 500m.")
-    limits: Amounts = Field(default={}, description="What is allowed at most, by resource, such as memory: 1Gi.")
+    requests: Amounts = Field(default={}, description="Requests by resource, such as cpu: 500m.")
+    limits: Amounts = Field(default={}, description="Limits by resource, such as memory: 1Gi.")
 
 
 class TemplateMeta(Model):
@@ -54,7 +54,7 @@ class TemplateMeta(Model):
             json_schema_extra=rules(
                 (
                     "self.all(k, !k.startsWith('dicomroute.dev/') && !k.startsWith('app.kubernetes.io/'))",
-                    "labels of dicomroute.dev/ and app.kubernetes.io/ are the operator's own: use another prefix",
+                    "the operator uses labels of dicomroute.dev/ and app.kubernetes.io/ itself: use another prefix",
                 ),
                 KEYS_ARE_QUALIFIED,
                 _VALUES_ARE_LABELS,
@@ -77,7 +77,7 @@ class Toleration(Model):
             ),
             (
                 "has(self.key) && self.key != '' || has(self.operator) && self.operator == 'Exists'",
-                "a toleration without a key tolerates every taint: say so with operator Exists, or name a key",
+                "a toleration without a key tolerates every taint: set operator Exists to confirm that, or name a key",
             ),
             (
                 "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
@@ -86,19 +86,19 @@ class Toleration(Model):
         )
     )
 
-    key: Text = Field(default="", description="Taint that is tolerated. Empty with operator Exists: all.")
+    key: Text = Field(default="", description="Key of the tolerated taint. Empty with operator Exists: all taints.")
     operator: Annotated[str, Field(json_schema_extra={"enum": ["Exists", "Equal"]}, max_length=6)] = Field(
         default="Equal", description="Exists or Equal."
     )
     value: Text = Field(default="", description="Value of the taint, for operator Equal.")
     effect: Annotated[
         str, Field(json_schema_extra={"enum": ["", "NoSchedule", "PreferNoSchedule", "NoExecute"]}, max_length=16)
-    ] = Field(default="", description="Effect that is tolerated. Empty: all.")
+    ] = Field(default="", description="Tolerated effect. Empty: all effects.")
     toleration_seconds: int | None = Field(
         default=None,
         ge=0,
         le=2147483647,
-        description="How long a NoExecute taint is tolerated, in seconds. Absent: for ever.",
+        description="How long a NoExecute taint is tolerated, in seconds. Absent: no limit.",
     )
 
 
@@ -116,7 +116,7 @@ Opaque = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preser
 
 
 class Affinity(Model):
-    """Which nodes and pods attract or repel the pods, as in core/v1."""
+    """Node affinity, pod affinity and pod anti-affinity, as in core/v1."""
 
     node_affinity: Opaque = Field(default={}, description="Node affinity as in core/v1.")
     pod_affinity: Opaque = Field(default={}, description="Pod affinity as in core/v1.")
@@ -124,41 +124,43 @@ class Affinity(Model):
 
 
 class HostAlias(Model):
-    """Names of an address that no DNS knows, as in core/v1."""
+    """Host names for an address that DNS does not know, as in core/v1."""
 
     ip: Annotated[
         str, Field(max_length=45, json_schema_extra=rules(("isIP(self)", "write an IP address, such as 192.0.2.7")))
     ] = Field(description="The address, such as that of a PACS.")
     hostnames: Annotated[list[HostName], Field(min_length=1, max_length=16, json_schema_extra=SET)] = Field(
-        description="The names that mean it."
+        description="Host names of the address."
     )
 
 
 class DNSOption(Model):
-    """An option of the resolver, as in core/v1."""
+    """A resolver option, as in core/v1."""
 
     name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name of the option, such as ndots.")
     value: Annotated[str, Field(max_length=63)] = Field(default="", description="Its value, if it has one.")
 
 
 class DNSConfig(Model):
-    """Where the pods look up names beside the cluster's DNS, as in core/v1."""
+    """DNS settings in addition to the cluster's DNS, as in core/v1."""
 
     nameservers: Annotated[list[NameServer], Field(max_length=3, json_schema_extra=ATOMIC)] = Field(
         default=[], description="Addresses of name servers."
     )
     searches: Annotated[list[HostName], Field(max_length=32, json_schema_extra=ATOMIC)] = Field(
-        default=[], description="Domains that are added to short names."
+        default=[], description="Search domains for short names."
     )
     options: Annotated[list[DNSOption], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
-        default=[], description="Options of the resolver."
+        default=[], description="Resolver options."
     )
 
 
 class TopologySpreadConstraint(Model):
-    """How pods are spread over zones or nodes, as in core/v1. Of a route there is one: choose the pods of several."""
+    """How pods are spread over zones or nodes, as in core/v1. A route has only one pod, so select the pods of several
+    routes.
+    """
 
-    max_skew: int = Field(default=1, ge=1, le=1000, description="By how many pods two domains may differ.")
+    max_skew: int = Field(default=1, ge=1, le=1000, description="Maximum difference in pods between two domains.")
     topology_key: Annotated[str, Field(min_length=1, max_length=317)] = Field(
         description="Label of nodes whose values are the domains, such as topology.kubernetes.io/zone."
     )
@@ -167,7 +169,7 @@ class TopologySpreadConstraint(Model):
     ] = Field(default="ScheduleAnyway", description="DoNotSchedule or ScheduleAnyway.")
     label_selector: Opaque = Field(
         default={},
-        description="Which pods are counted, as in core/v1. Empty: the gateways of the namespace.",
+        description="Pods to count, as in core/v1. Empty: the gateways of the namespace.",
     )
 
 
@@ -176,39 +178,44 @@ class TemplateSpec(Model):
 
     node_selector: Annotated[
         dict[str, ShortText], Field(max_length=32, json_schema_extra=rules(KEYS_ARE_QUALIFIED, _VALUES_ARE_LABELS))
-    ] = Field(default={}, description="Labels that a node has to carry.")
+    ] = Field(default={}, description="Labels that a Kubernetes node must have.")
     tolerations: Annotated[list[Toleration], Field(max_length=32, json_schema_extra=ATOMIC)] = Field(
-        default=[], description="Taints that are tolerated."
+        default=[], description="Tolerated taints."
     )
-    affinity: Affinity = Field(default=Affinity(), description="Which nodes and pods attract or repel the pods.")
+    affinity: Affinity = Field(
+        default=Affinity(), description="Affinity of the pods to Kubernetes nodes and other pods."
+    )
     priority_class_name: Annotated[str, Field(max_length=253, json_schema_extra=rules(IS_NAME_OR_EMPTY))] = Field(
         default="", description="Priority class of the pods."
     )
     image_pull_secrets: Annotated[list[PullSecret], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
-        default=[], description="Secrets with which the image is pulled."
+        default=[], description="Secrets for pulling the image."
     )
     topology_spread_constraints: (
         Annotated[list[TopologySpreadConstraint], Field(max_length=8, json_schema_extra=ATOMIC)] | None
     ) = Field(
         default=None,
-        description="How the pods are spread over zones or nodes, with those of other routes. Absent: as it comes.",
+        description=(
+            "How the pods are spread over zones or nodes, together with pods of other routes. Absent: the scheduler's "
+            "default."
+        ),
     )
     host_aliases: Annotated[list[HostAlias], Field(max_length=64, json_schema_extra=keyed_by("ip"))] | None = Field(
-        default=None, description="Names of addresses that no DNS knows: hospitals' PACS often have none. Absent: none."
+        default=None, description="Host names that DNS does not know, which is common for hospital PACS. Absent: none."
     )
     dns_config: DNSConfig | None = Field(
-        default=None, description="Where names are looked up beside the cluster's DNS. Absent: there alone."
+        default=None, description="Name servers in addition to the cluster's DNS. Absent: only the cluster's DNS."
     )
     runtime_class_name: (
         Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=rules(IS_NAME_OR_EMPTY))] | None
     ) = Field(
         default=None,
-        description="Runtime class of the pods, such as one with a kernel of its own. Absent: the default.",
+        description="Runtime class of the pods, such as a sandboxed runtime. Absent: the default.",
     )
 
 
 class PodTemplate(Model):
-    """What a route may say of its pods. Every field rolls them."""
+    """Settings of the pods. A change of any field rolls the pods."""
 
     metadata: TemplateMeta = Field(default=TemplateMeta(), description="Labels and annotations of the pods.")
-    spec: TemplateSpec = Field(default=TemplateSpec(), description="Where the pods run.")
+    spec: TemplateSpec = Field(default=TemplateSpec(), description="Scheduling and DNS of the pods.")

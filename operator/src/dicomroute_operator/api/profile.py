@@ -33,7 +33,7 @@ class Option(StrEnum):
 
 
 class UnlistedText(StrEnum):
-    """What becomes of text in attributes that table E.1-1 has no row for."""
+    """How text is treated in attributes that table E.1-1 does not list."""
 
     DUMMY = "Dummy"
     REMOVE = "Remove"
@@ -53,7 +53,7 @@ class AttributeAction(StrEnum):
 
 
 class ObjectAction(StrEnum):
-    """What becomes of an instance as a whole."""
+    """What happens to an instance as a whole."""
 
     PASS = "Pass"  # noqa: S105
     MASK = "Mask"
@@ -68,18 +68,20 @@ class ConfigMapKeyReference(Model):
 
 
 class PatientIDSource(StrEnum):
-    """Where pseudonyms of patients come from."""
+    """How patient pseudonyms are made."""
 
     HASH = "Hash"
 
 
 class PatientIDs(Model):
-    """What stands in the place of Patient ID (0010,0020) and Patient's Name (0010,0010)."""
+    """Replacements for Patient ID (0010,0020) and Patient's Name (0010,0010)."""
 
     source: PatientIDSource = Field(
         default=PatientIDSource.HASH,
-        description="Hash: 16 characters made of issuer and Patient ID with the key. The same patient has the same one "
-        "in every gateway with the key.",
+        description=(
+            "Hash: 16 characters derived from issuer, Patient ID and the key. A patient has the same pseudonym in "
+            "every gateway with this key."
+        ),
     )
     prefix: Annotated[
         str,
@@ -89,14 +91,17 @@ class PatientIDs(Model):
                 (r"self.matches(r'^[-A-Za-z0-9_.]*$')", "a prefix has letters, digits, '-', '_' and '.' alone")
             ),
         ),
-    ] = Field(default="", description="What pseudonyms begin with, such as the name of a study.")
+    ] = Field(default="", description="Prefix of pseudonyms, such as the name of a study.")
 
 
 class Dates(Model):
-    """How dates are shifted with the option RetainModifiedDates: by one number of days for a patient, up to a year."""
+    """How dates are shifted with the option RetainModifiedDates: by the same number of days for each patient, up to a
+    year.
+    """
 
     keep_weekdays: bool = Field(
-        default=False, description="Shift by whole weeks, so that a Monday stays a Monday. There are 53 shifts then."
+        default=False,
+        description="Shift by whole weeks, so that the day of the week stays the same. This allows only 53 shifts.",
     )
 
 
@@ -112,7 +117,7 @@ TagPattern = Annotated[
             ),
             (
                 r"!self.matches(r'^...[13579BDF]')",
-                "private attributes are kept by RetainSafePrivate alone: write the tag of an even group",
+                "only RetainSafePrivate keeps private attributes: write the tag of an even group",
             ),
         ),
     ),
@@ -133,25 +138,27 @@ Name = Annotated[
 
 
 class AttributeRule(Model):
-    """Attributes, and what becomes of them in place of what the table says."""
+    """Attributes, and their treatment in place of the table's."""
 
     name: Name = Field(description="Name of the rule.")
     tags: Annotated[list[TagPattern], Field(min_length=1, max_length=256, json_schema_extra=SET)] = Field(
-        description="The attributes, at all depths, such as 0008103E or 0018xxxx."
+        description="Tags of the attributes, at all depths, such as 0008103E or 0018xxxx."
     )
     action: AttributeAction = Field(
-        description="Keep, Remove, Empty, Dummy, ReplaceUID, ShiftDate (by the patient's days), Clean (allowed tokens "
-        "stay). Names of persons and the Patient ID are never kept."
+        description=(
+            "Keep, Remove, Empty, Dummy, ReplaceUID, ShiftDate (by the patient's days) or Clean (only allowed tokens "
+            "stay). Names of persons and the Patient ID are never kept."
+        )
     )
 
 
 class Region(Model):
-    """A rectangle of pixels to blacken, in every frame."""
+    """A rectangle of pixels to blacken in every frame."""
 
-    left: int = Field(ge=0, le=65535, description="Its first column, counted from 0.")
-    top: int = Field(ge=0, le=65535, description="Its first row, counted from 0.")
-    width: int = Field(ge=1, le=65536, description="How many columns it has.")
-    height: int = Field(ge=1, le=65536, description="How many rows it has.")
+    left: int = Field(ge=0, le=65535, description="First column, counted from 0.")
+    top: int = Field(ge=0, le=65535, description="First row, counted from 0.")
+    width: int = Field(ge=1, le=65536, description="Number of columns.")
+    height: int = Field(ge=1, le=65536, description="Number of rows.")
 
 
 Values = Annotated[
@@ -160,7 +167,7 @@ Values = Annotated[
 
 
 class ObjectRule(Model):
-    """Instances by what they are, and what becomes of them. A condition that is absent always holds."""
+    """Instances by their properties, and their treatment. A condition that is not set always matches."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -172,7 +179,7 @@ class ObjectRule(Model):
             (
                 "self.action == 'Mask' || !(has(self.regions) && size(self.regions) > 0) && "
                 "!(has(self.outsideUltrasoundRegions) && self.outsideUltrasoundRegions)",
-                "regions and outsideUltrasoundRegions have an effect with action: Mask alone: remove them",
+                "regions and outsideUltrasoundRegions apply only to action: Mask: remove them",
             ),
         )
     )
@@ -180,22 +187,28 @@ class ObjectRule(Model):
     name: Name = Field(description="Name of the rule.")
     sop_class_uids: Values = Field(default=[], description="SOP Class UIDs (0008,0016).")
     modalities: Values = Field(default=[], description="Values of Modality (0008,0060).")
-    manufacturers: Values = Field(default=[], description="Values of Manufacturer (0008,0070), whole.")
-    models: Values = Field(default=[], description="Values of Manufacturer's Model Name (0008,1090), whole.")
-    image_types: Values = Field(default=[], description="Values of Image Type (0008,0008), any of which fits.")
+    manufacturers: Values = Field(default=[], description="Values of Manufacturer (0008,0070), complete.")
+    models: Values = Field(default=[], description="Values of Manufacturer's Model Name (0008,1090), complete.")
+    image_types: Values = Field(
+        default=[], description="Values of Image Type (0008,0008). One matching value is enough."
+    )
     rows: int = Field(default=0, ge=0, le=65535, description="Rows (0028,0010). 0: any.")
     columns: int = Field(default=0, ge=0, le=65535, description="Columns (0028,0011). 0: any.")
     action: ObjectAction = Field(
-        description="Pass: its pixels or documents are as they came, all attributes are de-identified. Mask: regions "
-        "are blackened, compressed pixels are decoded for it. Quarantine: it is withheld."
+        description=(
+            "Pass: pixels or documents stay unchanged, and all attributes are de-identified. Mask: regions are "
+            "blackened; compressed pixels are decoded first. Quarantine: the instance is withheld."
+        )
     )
     regions: Annotated[list[Region], Field(max_length=64, json_schema_extra=ATOMIC)] = Field(
-        default=[], description="What Mask blackens."
+        default=[], description="Regions that Mask blackens."
     )
     outside_ultrasound_regions: bool = Field(
         default=False,
-        description="Mask blackens all but the regions that Sequence of Ultrasound Regions (0018,6011) names. An "
-        "instance without them is withheld.",
+        description=(
+            "Mask blackens everything outside the regions in Sequence of Ultrasound Regions (0018,6011). An instance "
+            "without that sequence is withheld."
+        ),
     )
 
 
@@ -210,45 +223,56 @@ class DeidentificationProfileSpec(Model):
             ),
             (
                 "!has(self.options) || !('CleanRecognizableVisualFeatures' in self.options)",
-                "faces are not removed from images here, so CleanRecognizableVisualFeatures cannot be claimed: remove "
-                "it",
+                "dicomroute does not remove faces from images, so it cannot claim CleanRecognizableVisualFeatures: "
+                "remove it",
             ),
             (
                 "!has(self.options) || !('CleanDescriptors' in self.options) || has(self.allowedTokensRef)",
-                "CleanDescriptors keeps allowed words of descriptions: name their list in allowedTokensRef",
+                "CleanDescriptors keeps allowed words of descriptions: name the list of these words in "
+                "allowedTokensRef",
             ),
         )
     )
 
-    edition: Edition = Field(description="The edition of PS3.15 whose table E.1-1 is applied.")
+    edition: Edition = Field(description="Edition of PS3.15 whose table E.1-1 is applied.")
     options: Annotated[list[Option], Field(max_length=12, json_schema_extra=SET)] = Field(
         default=[],
-        description="Options of PS3.15 E.3 beside the Basic Profile. Without a Retain…Dates option dates are removed.",
+        description=(
+            "Options of PS3.15 E.3 in addition to the Basic Profile. Without a Retain…Dates option, dates are removed."
+        ),
     )
     key_secret_ref: SecretKeyReference = Field(
-        description="The key that makes UIDs, pseudonyms and shifts: at least 32 random bytes in base64. Whoever has "
-        "it can tell which patient a pseudonym is. Another key makes other pseudonyms of the same patients."
+        description=(
+            "Secret key with the key that derives UIDs, pseudonyms and shifts: at least 32 random bytes in base64. "
+            "Anyone with this key can find the patient of a pseudonym. Another key gives the same patients other "
+            "pseudonyms."
+        )
     )
     patient_id: PatientIDs = Field(default=PatientIDs(), description="Pseudonyms of patients.")
     dates: Dates = Field(default=Dates(), description="How dates are shifted.")
     unlisted_text: UnlistedText = Field(
         default=UnlistedText.DUMMY,
-        description="What becomes of text in attributes without a row in the table, but for a list of technical ones "
-        "(docs/deidentification.md). Keep: it stays unless one of the patient's identifiers is found in it.",
+        description=(
+            "How text is treated in attributes that the table does not list, except for a list of technical "
+            "attributes (docs/deidentification.md). Keep: the text stays unless it contains one of the patient's "
+            "identifiers."
+        ),
     )
     allowed_tokens_ref: ConfigMapKeyReference | None = Field(
         default=None,
-        description="The words that Clean keeps, in the value of a ConfigMap's key, with spaces or lines between.",
+        description="Words that Clean keeps: a key of a ConfigMap, with spaces or line breaks between the words.",
     )
     rules: Annotated[list[AttributeRule], Field(max_length=256, json_schema_extra=keyed_by("name"))] = Field(
-        default=[], description="Exceptions for attributes. The first rule that names one counts, before the table."
+        default=[], description="Exceptions for attributes. The first matching rule applies, before the table."
     )
     objects: Annotated[list[ObjectRule], Field(max_length=256, json_schema_extra=keyed_by("name"))] = Field(
         default=[],
-        description="Exceptions for instances that may carry names in pixels, sound or documents, which are withheld "
-        "otherwise. The first rule that fits counts.",
+        description=(
+            "Exceptions for instances that may contain names in pixels, sound or documents. Without an exception, "
+            "these instances are withheld. The first matching rule applies."
+        ),
     )
-    hold: bool = Field(default=False, description="Withhold everything that uses this profile, at once.")
+    hold: bool = Field(default=False, description="Withhold everything that uses this profile, immediately.")
 
     @property
     def files(self) -> list[FileReference]:
@@ -266,12 +290,12 @@ class ProfileReference(Model):
 
 
 class DeidentificationProfileStatus(Model):
-    """What the operator says of a profile."""
+    """State of a profile, as the operator sees it."""
 
     observed_generation: int | None = Field(
-        default=None, ge=0, description="The metadata.generation that this status speaks of."
+        default=None, ge=0, description="The metadata.generation that this status describes."
     )
-    conditions: Conditions = Field(default=[], description="How the profile stands: see docs/conditions.md.")
+    conditions: Conditions = Field(default=[], description="Conditions of the profile: see docs/conditions.md.")
 
 
 class DeidentificationProfile(Model):
@@ -281,4 +305,4 @@ class DeidentificationProfile(Model):
 
     metadata: OwnerMeta
     spec: DeidentificationProfileSpec = Field(description="How instances are de-identified.")
-    status: DeidentificationProfileStatus | None = Field(default=None, description="What the operator found.")
+    status: DeidentificationProfileStatus | None = Field(default=None, description="State of the profile.")

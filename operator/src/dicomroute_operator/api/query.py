@@ -24,7 +24,7 @@ class QueryClients(Model):
         json_schema_extra=rules(
             (
                 "has(self.selector) || has(self.nodes) && size(self.nodes) > 0",
-                "name the nodes that may query in nodes, or choose them by a selector: nobody may by default",
+                "name the nodes that may query in nodes, or select them by a selector: by default, no node may query",
             ),
         )
     )
@@ -33,12 +33,13 @@ class QueryClients(Model):
         default=[], description="DicomNodes that may query. They also have to be among the sources of a listener."
     )
     selector: NodeSelector | None = Field(
-        default=None, description="Chooses further DicomNodes by their labels; new ones may query as they appear."
+        default=None,
+        description="Selects further DicomNodes by their labels. New nodes may query as soon as they exist.",
     )
 
 
 class ArchiveKind(StrEnum):
-    """The kinds of object that can be asked."""
+    """The kinds of object that can be queried."""
 
     CLOUD_TARGET = "CloudTarget"
 
@@ -50,8 +51,10 @@ class ArchiveReference(Model):
     name: ObjectName = Field(description="Name of the archive.")
     required: bool = Field(
         default=True,
-        description="Whether a query ends with a failure, after what others answered, when this archive does not "
-        "answer. Otherwise only its metric and its condition say so.",
+        description=(
+            "Whether a query ends with a failure, after the answers of other archives, if this archive does not "
+            "answer. Otherwise only the archive's metric and the condition ArchiveUnreachable report it."
+        ),
     )
 
     @property
@@ -67,7 +70,7 @@ class MoveDestinations(Model):
         json_schema_extra=rules(
             (
                 "has(self.selector) || has(self.nodes) && size(self.nodes) > 0",
-                "name the nodes that a C-MOVE may send to in nodes, or choose them by a selector",
+                "name the nodes that a C-MOVE may send to in nodes, or select them by a selector",
             ),
         )
     )
@@ -76,25 +79,30 @@ class MoveDestinations(Model):
         default=[], description="DicomNodes with a host that a C-MOVE may send to, by their aeTitle."
     )
     selector: NodeSelector | None = Field(
-        default=None, description="Chooses further DicomNodes by their labels; those without a host are passed over."
+        default=None, description="Selects further DicomNodes by their labels. Nodes without a host are ignored."
     )
 
 
 class QueryConcurrency(Model):
-    """How many requests are served at the same time, beside all that is received and delivered."""
+    """Limits of concurrent requests, in addition to receiving and delivering."""
 
     queries: int = Field(
         default=4,
         ge=1,
         le=64,
-        description="Queries at the same time. A further one waits for five seconds and is then answered 0xA700.",
+        description=(
+            "Maximum number of concurrent queries. A further query waits for five seconds and then gets the status "
+            "0xA700."
+        ),
     )
     retrievals: int = Field(
         default=4,
         ge=1,
         le=32,
-        description="Retrievals (C-MOVE, C-GET) at the same time. A further one waits for one and a half seconds "
-        "and is then answered 0xA702.",
+        description=(
+            "Maximum number of concurrent retrievals (C-MOVE, C-GET). A further retrieval waits for one and a half "
+            "seconds and then gets the status 0xA702."
+        ),
     )
 
 
@@ -105,66 +113,84 @@ class QueryRetrieve(Model):
         json_schema_extra=rules(
             (
                 "has(self.archives) && size(self.archives) > 0 || !has(self.includeSpool) || self.includeSpool",
-                "nobody would answer: name an archive, or let includeSpool be true",
+                "no archive would answer: name an archive, or set includeSpool: true",
             ),
         )
     )
 
     mode: QueryMode = Field(
         default=QueryMode.RUNNING,
-        description="Running. Refuse: the contexts of queries are refused, as without queryRetrieve.",
+        description=(
+            "Running: queries are served. Refuse: the presentation contexts of queries are refused, as without "
+            "queryRetrieve."
+        ),
     )
     listeners: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=15)]],
         Field(min_length=1, max_length=8, json_schema_extra=SET),
     ] = Field(
-        description="Names of the listeners that serve queries. A listener that is not named refuses them. Give "
-        "queries a listener of their own, with TLS: identifiers carry names of patients."
+        description=(
+            "Names of the listeners that serve queries. Other listeners refuse them. Use a separate listener with TLS "
+            "for queries, because queries contain patient names."
+        )
     )
-    clients: QueryClients = Field(description="Who may query; everybody else is answered 0x0124, not authorized.")
+    clients: QueryClients = Field(
+        description="Nodes that may query. Other callers get the status 0x0124 (not authorized)."
+    )
     archives: Annotated[list[ArchiveReference], Field(max_length=8, json_schema_extra=keyed_by("kind", "name"))] = (
         Field(
             default=[],
-            description="Who is asked, the preferred one first: the next is asked after an empty answer or a failure.",
+            description=(
+                "Archives to query, the preferred one first. After an empty answer or a failure, the next one is "
+                "queried."
+            ),
         )
     )
     include_spool: bool = Field(
         default=True,
-        description="Whether what the spool holds at that moment is found too. It keeps an index of names beside the "
-        "spool while this is true.",
+        description=(
+            "Whether queries also find instances that are in the spool. While this is true, the gateway keeps an "
+            "index of patient names beside the spool."
+        ),
     )
     max_matches: int = Field(
         default=2000,
         ge=1,
         le=100_000,
-        description="Matches that one query is told; one with more ends with 0xA700 after them.",
+        description=(
+            "Maximum number of matches of one query. A query with more ends with 0xA700 after this many matches."
+        ),
     )
     max_candidates: int = Field(
         default=20_000,
         ge=1,
         le=1_000_000,
-        description="Answers of an archive that are looked at for one query, as archives do not match every key; one "
-        "with more ends with 0xA700.",
+        description=(
+            "Maximum number of an archive's answers that are examined for one query, because archives do not match "
+            "every key. A query with more ends with 0xA700."
+        ),
     )
-    max_concurrent: QueryConcurrency = Field(
-        default=QueryConcurrency(), description="How many requests are served at the same time."
-    )
+    max_concurrent: QueryConcurrency = Field(default=QueryConcurrency(), description="Limits of concurrent requests.")
     archive_timeout_seconds: int = Field(
         default=20,
         ge=1,
         le=300,
-        description="How long an archive may be without a new page of answers, in seconds, before it counts as "
-        "unreachable.",
+        description=(
+            "How long an archive may take for each page of answers, in seconds. After that it counts as unreachable."
+        ),
     )
     move_destinations: MoveDestinations | None = Field(
         default=None,
-        description="Where a C-MOVE may send to; every other title is answered 0xA801. Absent: the contexts of C-MOVE "
-        "are refused. C-GET needs none.",
+        description=(
+            "Nodes that a C-MOVE may send to. Any other title gets the status 0xA801. Absent: the presentation "
+            "contexts of C-MOVE are refused. C-GET does not need this field."
+        ),
     )
     pending_interval_seconds: int = Field(
         default=2,
         ge=1,
         le=5,
-        description="How often, in seconds, a retrieval under way is answered with its counts, so that the workstation "
-        "does not give it up.",
+        description=(
+            "Interval of progress responses of a retrieval, in seconds. They keep the workstation from giving up."
+        ),
     )

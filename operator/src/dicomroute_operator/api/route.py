@@ -28,14 +28,14 @@ class Mode(StrEnum):
 
 
 class RuleMatching(StrEnum):
-    """Whether every rule that matches counts, or the first alone."""
+    """Whether every matching rule applies, or only the first."""
 
     ALL = "All"
     FIRST = "First"
 
 
 class Unmatched(StrEnum):
-    """What becomes of an instance that no rule takes."""
+    """What happens to an instance that no rule matches."""
 
     HOLD = "Hold"
     DISCARD = "Discard"
@@ -43,7 +43,7 @@ class Unmatched(StrEnum):
 
 
 class Rule(Model):
-    """Names the destinations of the instances that it takes."""
+    """Names the destinations of the instances that match it."""
 
     name: Annotated[
         str,
@@ -57,7 +57,7 @@ class Rule(Model):
                 )
             ),
         ),
-    ] = Field(description="Name of the rule, unique in the route; it appears in explanations and errors.")
+    ] = Field(description="Name of the rule, unique in the route. Explanations and errors contain it.")
     when: Annotated[str, Field(max_length=2048)] = Field(
         default="",
         description="Condition in CEL over DICOM keywords and facts of the association, such as instance.Modality == "
@@ -69,24 +69,28 @@ class Rule(Model):
     ] = Field(description="Where the instances go.")
     transform: Annotated[list[TransformStep], Field(max_length=32, json_schema_extra=ATOMIC)] = Field(
         default=[],
-        description="Changes of attributes on the way to these destinations, in their order. Others get the instance "
-        "as it came. A transform is no de-identification: it changes what it names and leaves everything else.",
+        description=(
+            "Changes of attributes for these destinations, in this order. Other destinations get the instance "
+            "unchanged. A transform is not de-identification: it changes only the attributes that it names."
+        ),
     )
     deidentify: ProfileReference | None = Field(
         default=None,
-        description="How the instances are de-identified for these destinations, after transform. What the profile "
-        "withholds is Held with its reason. Another profile, or a changed one, applies to all that waits.",
+        description=(
+            "De-identification for these destinations, applied after transform. Instances that the profile withholds "
+            "are Held with a reason. A changed profile, or another one, also applies to deliveries that are waiting."
+        ),
     )
 
 
 class DicomRouteSpec(Model):
-    """What a route does."""
+    """Specification of a route."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
                 "self.listeners.all(a, self.listeners.exists_one(b, b.port == a.port))",
-                "two listeners have one port: give each its own",
+                "two listeners have the same port: give each listener its own",
             ),
             (
                 "!has(self.gateway) || !has(self.gateway.service) || !has(self.gateway.service.ports) || "
@@ -96,13 +100,13 @@ class DicomRouteSpec(Model):
             (
                 "!has(self.destinations) || self.destinations.all(d, self.rules.exists(r, r.destinations.exists(one, "
                 "one.kind == d.kind && one.name == d.name)))",
-                "destinations has one that no rule names, which would be without effect: add it to a rule or remove it",
+                "an entry of destinations is not named by any rule, so it has no effect: add it to a rule, or remove "
+                "it",
             ),
             (
                 "!has(self.acknowledge) || !has(self.acknowledge.destinations) || self.acknowledge.destinations.all(d, "
                 "self.rules.exists(r, r.destinations.exists(one, one.kind == d.kind && one.name == d.name)))",
-                "acknowledge.destinations has one that no rule names, which nobody would wait for: add it to a rule or "
-                "remove it",
+                "an entry of acknowledge.destinations is not named by any rule: add it to a rule, or remove it",
             ),
             (
                 "!has(self.queryRetrieve) || self.queryRetrieve.listeners.all(name, self.listeners.exists(l, l.name == "
@@ -119,66 +123,79 @@ class DicomRouteSpec(Model):
                 "!has(self.storageCommitment) || !has(self.storageCommitment.destinations) || "
                 "self.storageCommitment.destinations.all(d, self.rules.exists(r, r.destinations.exists(one, "
                 "one.kind == d.kind && one.name == d.name)))",
-                "storageCommitment.destinations has one that no rule names, which would never have an instance: add it "
-                "to a rule or remove it",
+                "an entry of storageCommitment.destinations is not named by any rule, so it never gets an instance: "
+                "add it to a rule, or remove it",
             ),
             (
                 "!has(self.storageCommitment) || !has(self.ledger) || !has(self.ledger.retentionSeconds) || "
                 "self.ledger.retentionSeconds >= 86400",
-                "storageCommitment needs a ledger of at least a day: of what was delivered and forgotten nothing can "
-                "be promised: raise ledger.retentionSeconds",
+                "storageCommitment needs a ledger of at least a day, because the gateway can commit only to instances "
+                "in the ledger: raise ledger.retentionSeconds",
             ),
         )
     )
 
     mode: Mode = Field(
         default=Mode.RUNNING,
-        description="Running. HoldDeliveries: receive and keep, deliver nothing. RefuseAssociations: deliver what is "
-        "kept, reject new associations as transient. Changed without a restart.",
+        description=(
+            "Running: receive and deliver. HoldDeliveries: receive and store, but deliver nothing. "
+            "RefuseAssociations: deliver stored instances, but reject new associations as transient. Changed without "
+            "a restart."
+        ),
     )
     listeners: Annotated[list[Listener], Field(min_length=1, max_length=8, json_schema_extra=keyed_by("name"))] = Field(
-        description="The ports that modalities connect to. All feed one spool."
+        description="Ports that modalities connect to. All listeners share one spool."
     )
     rule_matching: RuleMatching = Field(
         default=RuleMatching.ALL,
-        description="All: an instance goes to the destinations of every rule that matches. First: to those of the "
-        "first. Changed without a restart.",
+        description=(
+            "All: an instance goes to the destinations of every matching rule. First: only to the destinations of the "
+            "first matching rule. Changed without a restart."
+        ),
     )
     rules: Annotated[list[Rule], Field(min_length=1, max_length=64, json_schema_extra=keyed_by("name"))] = Field(
-        description="Where instances go. Changed without a restart, for instances received from then on."
+        description=(
+            "Destinations of instances. Changed without a restart, for instances that are received after the change."
+        )
     )
     unmatched: Unmatched = Field(
         default=Unmatched.HOLD,
-        description="What becomes of an instance that no rule takes. Hold: kept until it is released or dropped. "
-        "Discard: answered with success, counted, not kept. Refuse: answered 0x0124, not authorized. Changed without "
-        "a restart.",
+        description=(
+            "What happens to an instance that no rule matches. Hold: it is kept until it is released or dropped. "
+            "Discard: the sender gets a success response, and the instance is counted but not kept. Refuse: the "
+            "sender gets the status 0x0124 (not authorized). Changed without a restart."
+        ),
     )
     destinations: Annotated[
         list[DestinationSettings], Field(max_length=32, json_schema_extra=keyed_by("kind", "name"))
     ] = Field(
         default=[],
-        description="What is particular to destinations of this route. One that is not listed is required and has no "
-        "bound. Changed without a restart.",
+        description=(
+            "Settings for single destinations of this route. A destination that is not listed is required and has no "
+            "limit. Changed without a restart."
+        ),
     )
     acknowledge: Acknowledge = Field(
-        default=Acknowledge(), description="When senders are answered with success. Changed without a restart."
+        default=Acknowledge(), description="When senders get a success response. Changed without a restart."
     )
-    retry: Retry = Field(default=Retry(), description="How deliveries are tried again. Changed without a restart.")
+    retry: Retry = Field(default=Retry(), description="How deliveries are retried. Changed without a restart.")
     storage_commitment: StorageCommitment | None = Field(
         default=None,
-        description="Storage commitment for those who send. Absent: the gateway commits to nothing. Changed without a "
-        "restart, but for a node with TLS that its files are mounted for.",
+        description=(
+            "Storage commitment for senders. Absent: the gateway does not commit to instances. Changed without a "
+            "restart, except that a node with TLS may need new files mounted, which rolls the pods."
+        ),
     )
-    ledger: Ledger = Field(default=Ledger(), description="The record of what became of instances.")
+    ledger: Ledger = Field(default=Ledger(), description="The record of finished instances.")
     query_retrieve: QueryRetrieve | None = Field(
         default=None,
-        description="Queries by DIMSE, answered from archives and from the spool. Absent: they are refused.",
+        description="DIMSE queries, answered from archives and from the spool. Absent: queries are refused.",
     )
-    gateway: Gateway = Field(default=Gateway(), description="How the gateway runs: the platform team's half.")
+    gateway: Gateway = Field(default=Gateway(), description="How the gateway runs: the settings of the platform team.")
 
 
 class DicomRoute(Model):
-    """Receives instances from modalities, keeps them safely, and delivers them where rules say."""
+    """Receives instances from modalities, stores them safely, and delivers them as its rules say."""
 
     kind: ClassVar[str] = "DicomRoute"
     rules: ClassVar[dict[str, object]] = rules(
@@ -186,7 +203,7 @@ class DicomRoute(Model):
             f"self.metadata.name.size() <= {MAX_NAME_CHARACTERS} && "
             r"self.metadata.name.matches(r'^[a-z]([-a-z0-9]*[a-z0-9])?$')",
             f"the name of a route has at most {MAX_NAME_CHARACTERS} lower case letters, digits and '-', and begins "
-            "with a letter: other objects are named after it",
+            "with a letter, because other objects use it in their names",
         ),
         (
             "!has(self.spec.gateway) || !has(self.spec.gateway.spool) || !has(self.spec.gateway.spool.size) || "
@@ -197,7 +214,7 @@ class DicomRoute(Model):
             "has(self.status) && has(self.status.claims) && self.status.claims.size() > 0 && "
             "self.status.claims.all(c, !has(c.capacity) || "
             "quantity(self.spec.gateway.spool.size).compareTo(quantity(c.capacity)) >= 0)",
-            "a volume cannot shrink: gateway.spool.size is at least what its claim has, as status.claims says",
+            "a volume cannot shrink: set gateway.spool.size to at least the size of its claim in status.claims",
         ),
         (
             "(has(self.spec.gateway) && has(self.spec.gateway.spool) && has(self.spec.gateway.spool.storageClassName) "
@@ -205,11 +222,11 @@ class DicomRoute(Model):
             "has(oldSelf.spec.gateway.spool) && has(oldSelf.spec.gateway.spool.storageClassName) ? "
             "oldSelf.spec.gateway.spool.storageClassName : '') || has(self.status) && has(self.status.claims) && "
             "self.status.claims.size() > 0 && !self.status.claims.exists(c, has(c.capacity))",
-            "gateway.spool.storageClassName cannot change: the claim of the spool has a volume; make a new route and "
-            "let this one run empty",
+            "gateway.spool.storageClassName cannot change, because the claim of the spool has a volume: create a new "
+            "route, and let this one deliver the rest",
         ),
     )
 
     metadata: OwnerMeta
-    spec: DicomRouteSpec = Field(description="What the route does.")
-    status: DicomRouteStatus | None = Field(default=None, description="How the route stands.")
+    spec: DicomRouteSpec = Field(description="Specification of the route.")
+    status: DicomRouteStatus | None = Field(default=None, description="State of the route.")

@@ -13,7 +13,7 @@ Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
 
 class Endpoint(Model):
-    """Where modalities reach a listener."""
+    """The address of a listener."""
 
     listener: Annotated[str, Field(max_length=15)] = Field(description="Name of the listener.")
     address: Name = Field(description="Address of the Service.")
@@ -21,25 +21,31 @@ class Endpoint(Model):
 
 
 class Instances(Model):
-    """Instances, each counted once; receivedTotal is the sum of the others."""
+    """Instances, each counted once. receivedTotal is the sum of the others."""
 
-    received_total: Count = Field(default=0, description="All that were ever accepted or discarded.")
-    owed: Count = Field(default=0, description="Those that somebody is still to get.")
-    dead_lettered: Count = Field(default=0, description="Those that a destination refused for their content.")
-    skipped_total: Count = Field(default=0, description="Those of which a delivery was given up.")
-    delivered_total: Count = Field(default=0, description="Those that every destination has.")
-    discarded_total: Count = Field(default=0, description="Those that were not kept, as the route or a person said.")
+    received_total: Count = Field(default=0, description="Instances accepted or discarded so far.")
+    owed: Count = Field(default=0, description="Instances not yet delivered to every destination.")
+    dead_lettered: Count = Field(
+        default=0, description="Instances that a destination refused because of their content."
+    )
+    skipped_total: Count = Field(default=0, description="Instances with a skipped delivery.")
+    delivered_total: Count = Field(default=0, description="Instances that every destination has.")
+    discarded_total: Count = Field(
+        default=0, description="Instances that were not kept, by configuration or by a person."
+    )
 
 
 class Deliveries(Model):
-    """Deliveries by state: one instance owed to one destination each."""
+    """Deliveries by state. A delivery is one instance for one destination."""
 
     pending: Count = Field(default=0, description="Waiting for an attempt or under way.")
-    unconfirmed: Count = Field(default=0, description="Sent, and not confirmed yet by a destination that is asked.")
-    held: Count = Field(default=0, description="Held by the configuration, a rule's error or for want of a rule.")
-    skipped: Count = Field(default=0, description="Those that were given up.")
-    dead_lettered: Count = Field(default=0, description="Refused for their content.")
-    delivered_total: Count = Field(default=0, description="Those that were made.")
+    unconfirmed: Count = Field(default=0, description="Sent, but not yet confirmed by the destination.")
+    held: Count = Field(
+        default=0, description="Held by the configuration, by a rule's error, or because no rule matched."
+    )
+    skipped: Count = Field(default=0, description="Given up: skipped.")
+    dead_lettered: Count = Field(default=0, description="Refused because of the content.")
+    delivered_total: Count = Field(default=0, description="Delivered so far.")
 
 
 MOST_MESSAGE_CHARACTERS: Final = 512
@@ -51,14 +57,14 @@ def _cut(message: object) -> object:
 
 
 class LastError(Model):
-    """The last fault of a destination."""
+    """The last error of a destination."""
 
     reason: Annotated[str, Field(max_length=128)] = Field(description="Why, in one word.")
     status: int | None = Field(default=None, ge=0, le=65535, description="HTTP status or DICOM failure reason.")
     message: Annotated[str, BeforeValidator(_cut), Field(max_length=MOST_MESSAGE_CHARACTERS)] = Field(
-        default="", description="What happened, and what to do, in a sentence."
+        default="", description="What happened, and what to do, in one sentence."
     )
-    time: Time = Field(description="When that was.")
+    time: Time = Field(description="Time of the error.")
 
 
 class DestinationStatus(Deliveries):
@@ -66,21 +72,26 @@ class DestinationStatus(Deliveries):
 
     kind: Annotated[str, Field(max_length=63)] = Field(description="Kind of the destination.")
     name: Name = Field(description="Name of the destination.")
-    last_error: LastError | None = Field(default=None, description="The last fault.")
+    last_error: LastError | None = Field(default=None, description="The last error.")
     paused_reason: Annotated[str, Field(max_length=128)] | None = Field(
         default=None,
-        description="Why it takes nothing as it or its target is configured, in one word; absent while it may.",
+        description=(
+            "Why the destination refuses every delivery because of its configuration, in one word. Absent while it "
+            "does not."
+        ),
     )
-    paused_time: Time | None = Field(default=None, description="Since when that is so.")
+    paused_time: Time | None = Field(default=None, description="Time since when it refuses every delivery.")
     not_ready_reason: Annotated[str, Field(max_length=128)] | None = Field(
         default=None,
-        description="Why it does not work, as the gateway's last probe found, in one word; absent while it does. The "
-        "conditions of the CloudTarget say more.",
+        description=(
+            "Why the destination does not work, as the gateway's last test found, in one word. Absent while it works. "
+            "The conditions of the CloudTarget give details."
+        ),
     )
 
 
 class ClaimState(StrEnum):
-    """How a claim stands."""
+    """State of a claim."""
 
     PENDING = "Pending"
     BOUND = "Bound"
@@ -92,40 +103,44 @@ Amount = Annotated[str, Field(max_length=32)]
 
 
 class ClaimStatus(Model):
-    """The claim of a spool, as it is."""
+    """The claim of a spool."""
 
     name: Name = Field(description="Name of the PersistentVolumeClaim.")
     state: ClaimState = Field(
-        description="Pending: it has no volume yet. Bound. Lost: its volume is gone. Terminating: it is being deleted, "
-        "and its volume goes with the pod that has it."
+        description=(
+            "Pending: the claim has no volume yet. Bound: it has a volume. Lost: its volume is gone. Terminating: it "
+            "is being deleted, and its volume is removed when its pod stops."
+        )
     )
-    requested: Amount = Field(description="The size that it asks for.")
-    capacity: Amount | None = Field(default=None, description="The size that its volume has; absent without one.")
-    storage_class_name: Name | None = Field(default=None, description="The storage class that it asks for.")
+    requested: Amount = Field(description="Requested size.")
+    capacity: Amount | None = Field(default=None, description="Size of the volume. Absent without a volume.")
+    storage_class_name: Name | None = Field(default=None, description="Requested storage class.")
     left_over: bool = Field(
         default=False,
-        description="Whether no pod of the route uses it: its pod is gone by scaling, or it is of a deleted route of "
-        "this name.",
+        description=(
+            "Whether no pod of the route uses the claim: the route was scaled down, or the claim belongs to a deleted "
+            "route with this name."
+        ),
     )
 
 
 class DicomRouteStatus(Model):
-    """How a route stands."""
+    """State of a route."""
 
     observed_generation: int | None = Field(
-        default=None, ge=0, description="The metadata.generation that this status speaks of."
+        default=None, ge=0, description="The metadata.generation that this status describes."
     )
-    conditions: Conditions = Field(default=[], description="How the route stands: see docs/conditions.md.")
+    conditions: Conditions = Field(default=[], description="Conditions of the route: see docs/conditions.md.")
     endpoints: Annotated[list[Endpoint], Field(max_length=64, json_schema_extra=keyed_by("listener", "address"))] = (
-        Field(default=[], description="Where modalities connect.")
+        Field(default=[], description="Addresses for modalities.")
     )
     claims: Annotated[list[ClaimStatus], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
-        default=[], description="The claims that carry the route's label, those of its pods first."
+        default=[], description="Claims with the route's label. The claims of its pods come first."
     )
     instances: Instances | None = Field(default=None, description="Instances by outcome.")
     deliveries: Deliveries | None = Field(default=None, description="Deliveries by state.")
-    oldest_owed_time: Time | None = Field(default=None, description="When the oldest instance that is owed came.")
-    observed_time: Time | None = Field(default=None, description="When the numbers here last changed.")
+    oldest_owed_time: Time | None = Field(default=None, description="Time when the oldest owed instance was received.")
+    observed_time: Time | None = Field(default=None, description="Time when the numbers in this status last changed.")
     destinations: Annotated[
         list[DestinationStatus], Field(max_length=1024, json_schema_extra=keyed_by("kind", "name"))
     ] = Field(default=[], description="Deliveries by destination.")

@@ -11,14 +11,14 @@ from .meta import SET, Conditions, Model, OwnerMeta, SecretKeyReference, rules
 
 
 class Accepts(StrEnum):
-    """What a target may be sent."""
+    """What may be sent to a target."""
 
     ANY = "Any"
     DEIDENTIFIED_ONLY = "DeidentifiedOnly"
 
 
 class Provider(StrEnum):
-    """Whose server a target is."""
+    """Product of a target's server."""
 
     AZURE = "Azure"
     GOOGLE = "Google"
@@ -29,7 +29,7 @@ class Provider(StrEnum):
 
 
 class OnDuplicate(StrEnum):
-    """What is made of an instance of whose UID the target has one already."""
+    """What happens if the target already has an instance with the same UID."""
 
     ACCEPT_IDENTICAL = "AcceptIdentical"
     OVERWRITE = "Overwrite"
@@ -38,27 +38,29 @@ class OnDuplicate(StrEnum):
 
 
 class TLS(Model):
-    """What TLS trusts and shows, to the target and to what gives tokens for it. TLS is 1.2 or newer."""
+    """Certificates for TLS, to the target and to its token endpoint. TLS is 1.2 or newer."""
 
     ca_bundle_ref: BundleReference | None = Field(
-        default=None, description="Certificates to trust beside those of the system."
+        default=None, description="CA certificates to trust in addition to the system's."
     )
     client_certificate_ref: TLSSecretReference | None = Field(
         default=None,
-        description="The certificate that is shown to a server that asks for one, with any type of auth. The condition "
-        "CredentialsExpiring says when it ends.",
+        description=(
+            "Secret with the client certificate, for servers that ask for one, with any type of auth. The condition "
+            "CredentialsExpiring reports when it expires."
+        ),
     )
 
 
 class ProxyCredential(Model):
-    """Who the gateway is to the proxy (HTTP Basic)."""
+    """Credential of the gateway at the proxy (HTTP Basic)."""
 
     username: Username = Field(description="The user name.")
     password_secret_ref: SecretKeyReference = Field(description="Where the password is.")
 
 
 class Proxy(Model):
-    """A forward proxy for data and tokens alike."""
+    """A forward proxy for data and tokens."""
 
     url: Annotated[
         str,
@@ -72,7 +74,9 @@ class Proxy(Model):
             ),
         ),
     ] = Field(description="URL of the proxy. Changed without a restart.")
-    basic: ProxyCredential | None = Field(default=None, description="User name and password, if the proxy wants them.")
+    basic: ProxyCredential | None = Field(
+        default=None, description="User name and password, if the proxy requires them."
+    )
     no_proxy: Annotated[
         list[
             Annotated[
@@ -83,8 +87,8 @@ class Proxy(Model):
                     json_schema_extra=rules(
                         (
                             r"self.matches(r'^([A-Za-z0-9._-]+|[0-9a-fA-F:]+)$') || isCIDR(self)",
-                            "an entry is a host, which stands for its subdomains too, an IP address, or a network in "
-                            "CIDR notation",
+                            "an entry is a host (which includes its subdomains), an IP address, or a network in CIDR "
+                            "notation",
                         )
                     ),
                 ),
@@ -93,12 +97,14 @@ class Proxy(Model):
         Field(max_length=64, json_schema_extra=SET),
     ] = Field(
         default=[],
-        description="Hosts (with their subdomains), addresses and networks that are reached without the proxy. Names "
-        "are not resolved: a network is compared with literal addresses alone. Changed without a restart.",
+        description=(
+            "Hosts (with their subdomains), addresses and networks to reach without the proxy. Names are not "
+            "resolved, so a network matches only literal addresses. Changed without a restart."
+        ),
     )
     ca_bundle_ref: BundleReference | None = Field(
         default=None,
-        description="Further certificates to trust: those of a proxy with https://, or of one that looks into TLS.",
+        description="Additional CA certificates to trust, for a proxy with https:// or a proxy that inspects TLS.",
     )
 
 
@@ -109,33 +115,38 @@ Reasons = Annotated[
 
 
 class Answers(Model):
-    """Failure Reasons (0008,1197) that a server gives a meaning of its own."""
+    """Failure Reasons (0008,1197) with a server-specific meaning."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
                 "!self.permanentReasons.exists(r, r in self.transientReasons || r in self.duplicateReasons) && "
                 "!self.transientReasons.exists(r, r in self.duplicateReasons)",
-                "a failure reason stands in two lists: leave it in the one that says what it means",
+                "a failure reason is in two lists: keep it only in the list with the right meaning",
             )
         )
     )
 
     permanent_reasons: Reasons = Field(
         default=[],
-        description="Failure reasons, as decimal numbers, that will not change: an instance refused for one twice, "
-        "alone, becomes a dead letter.",
+        description=(
+            "Failure reasons that are permanent, as decimal numbers. An instance that is refused twice on its own "
+            "with such a reason becomes a dead letter."
+        ),
     )
     transient_reasons: Reasons = Field(
-        default=[], description="Failure reasons that pass: such an instance is tried again for ever."
+        default=[], description="Failure reasons that are temporary. Such an instance is retried until it succeeds."
     )
     duplicate_reasons: Reasons = Field(
-        default=[], description="Failure reasons that say that the instance is there already: onDuplicate decides."
+        default=[],
+        description=(
+            "Failure reasons that mean that the server already has the instance. onDuplicate decides what happens."
+        ),
     )
 
 
 class Azure(Model):
-    """What a DICOM service of Azure Health Data Services needs beside its URL."""
+    """Additional settings of a DICOM service in Azure Health Data Services."""
 
     partition: Annotated[
         str,
@@ -145,38 +156,40 @@ class Azure(Model):
             json_schema_extra=rules(
                 (
                     r"self.matches(r'^[A-Za-z0-9._-]+$') && !self.matches(r'^[.]+$')",
-                    "the name of a data partition has letters, digits, '.', '-' and '_' alone",
+                    "the name of a data partition may have only letters, digits, '.', '-' and '_'",
                 )
             ),
         ),
     ] = Field(
-        description="Data partition that instances are stored to: the gateway stores to URL/partitions/NAME/studies. "
-        "Another one gets what is delivered from then on; what is in the old one stays there."
+        description=(
+            "Data partition for instances: the gateway stores to URL/partitions/NAME/studies. A change applies to "
+            "later deliveries. Instances in the old partition stay there."
+        )
     )
 
 
 class CloudTargetSpec(Model):
-    """Where a DICOMweb server is and how to speak to it."""
+    """Address of a DICOMweb server, and how to connect to it."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
                 "!(self.auth.type in ['AzureWorkloadIdentity', 'AzureManagedIdentity', 'GoogleWorkloadIdentity', "
                 "'AWSWebIdentity']) || self.url.startsWith('https://')",
-                "an identity of a cloud is shown over TLS alone: write https:// in spec.url",
+                "an identity of a cloud is sent only over TLS: write https:// in spec.url",
             ),
             (
                 "self.provider == 'Generic' || !has(self.answers)",
-                "answers is for provider Generic, the others are known: leave answers out, or say provider: Generic",
+                "answers applies only to provider Generic: remove answers, or set provider: Generic",
             ),
             (
                 "self.provider == 'Azure' || !has(self.azure)",
-                "azure has no effect with another provider: leave it out, or say provider: Azure",
+                "azure applies only to provider Azure: remove azure, or set provider: Azure",
             ),
             (
                 "self.provider != 'Azure' || self.url.matches(r'/v[12]/?$')",
-                "the URL of an Azure DICOM service ends with the version of its API: write https://HOST/v2; a data "
-                "partition is azure.partition",
+                "the URL of an Azure DICOM service ends with the version of its API, such as https://HOST/v2: add the "
+                "version, and name a data partition in azure.partition",
             ),
         )
     )
@@ -198,62 +211,74 @@ class CloudTargetSpec(Model):
             ),
         ),
     ] = Field(
-        description="Base URL of the DICOMweb service (PS3.18), such as https://archive.example/dicom-web. The gateway "
-        "stores to URL/studies. Link-local addresses and the metadata services of clouds are not opened in the "
-        "gateway's NetworkPolicy. Changed without a restart."
+        description=(
+            "Base URL of the DICOMweb service (PS3.18), such as https://archive.example/dicom-web. The gateway stores "
+            "to URL/studies. The gateway's NetworkPolicy does not open link-local addresses and the metadata services "
+            "of clouds. Changed without a restart."
+        )
     )
     auth: Auth = Field(
-        description="How requests are authenticated, see docs/credentials.md. Another Secret rolls the gateway's pods; "
-        "changed contents of a Secret are used within seconds, without a restart."
+        description=(
+            "How requests are authenticated: see docs/credentials.md. Another Secret rolls the gateway's pods; "
+            "changed contents of a Secret are used within seconds, without a restart."
+        )
     )
-    tls: TLS = Field(default=TLS(), description="What TLS trusts and shows. Changed without a restart.")
-    proxy: Proxy | None = Field(default=None, description="A forward proxy. Absent: requests go out directly.")
+    tls: TLS = Field(default=TLS(), description="Certificates for TLS. Changed without a restart.")
+    proxy: Proxy | None = Field(default=None, description="A forward proxy. Absent: direct connections.")
     provider: Provider = Field(
         default=Provider.GENERIC,
-        description="Whose server it is: how its answers are read, how duplicates are replaced and how much it takes "
-        "(docs/cloud-targets.md). Generic reads them by the standard. Changed without a restart.",
+        description=(
+            "Product of the server. It determines how answers are read, how duplicates are replaced, and request "
+            "limits (docs/cloud-targets.md). Generic follows the standard. Changed without a restart."
+        ),
     )
     on_duplicate: OnDuplicate = Field(
         default=OnDuplicate.ACCEPT_IDENTICAL,
-        description="What is made of an instance of whose UID the target has one that this gateway did not send. "
-        "AcceptIdentical retrieves that one: an equal one counts as delivered, a different one makes a dead letter. "
-        "Overwrite replaces it: what the target had is lost. Accept counts it as delivered unseen: a different one is "
-        "not noticed. Fail makes a dead letter. Changed without a restart.",
+        description=(
+            "What happens if the target already has an instance with the same UID that this gateway did not send. "
+            "AcceptIdentical retrieves that instance: an equal one counts as delivered, a different one makes a dead "
+            "letter. Overwrite replaces it, and the previous instance is lost. Accept counts it as delivered without "
+            "a comparison, so a different instance is not noticed. Fail makes a dead letter. Changed without a "
+            "restart."
+        ),
     )
     answers: Answers | None = Field(
         default=None,
-        description="Failure reasons that this server gives a meaning of its own; for provider Generic alone. A wrong "
-        "one makes dead letters, or lets what will never be taken be sent for ever. Changed without a restart.",
+        description=(
+            "Failure reasons with a server-specific meaning, only for provider Generic. A wrong entry makes dead "
+            "letters, or retries an instance that will never be accepted. Changed without a restart."
+        ),
     )
     azure: Azure | None = Field(
         default=None,
-        description="For provider Azure alone. Changed without a restart.",
+        description="Only for provider Azure. Changed without a restart.",
     )
     accepts: Accepts = Field(
         default=Accepts.ANY,
-        description="What the target may be sent. DeidentifiedOnly: what rules de-identify and nothing else. While a "
-        "rule sends to it without deidentify, its deliveries are Held with the reason NotDeidentified. Changed without "
-        "a restart.",
+        description=(
+            "What may be sent to the target. DeidentifiedOnly: only instances that rules de-identify. Deliveries of a "
+            "rule without deidentify are Held with the reason NotDeidentified. Changed without a restart."
+        ),
     )
 
 
 class CloudTargetStatus(Model):
-    """What the operator says of a target."""
+    """State of a target, as the operator sees it."""
 
     observed_generation: int | None = Field(
-        default=None, ge=0, description="The metadata.generation that this status speaks of."
+        default=None, ge=0, description="The metadata.generation that this status describes."
     )
-    conditions: Conditions = Field(default=[], description="How the target stands: see docs/conditions.md.")
+    conditions: Conditions = Field(default=[], description="Conditions of the target: see docs/conditions.md.")
 
 
 class CloudTarget(Model):
-    """A DICOMweb origin server: a cloud archive or any other archive that speaks STOW-RS."""
+    """A DICOMweb origin server: a cloud archive or any other archive with STOW-RS."""
 
     kind: ClassVar[str] = "CloudTarget"
 
     metadata: OwnerMeta
-    spec: CloudTargetSpec = Field(description="Where the server is and how to speak to it.")
-    status: CloudTargetStatus | None = Field(default=None, description="What the operator found.")
+    spec: CloudTargetSpec = Field(description="Address of the server, and how to connect to it.")
+    status: CloudTargetStatus | None = Field(default=None, description="State of the target.")
 
     def files(self) -> list[FileReference]:
         """Return the keys of Secrets and ConfigMaps that requests to the target need."""

@@ -4,108 +4,137 @@ from .reason import Reason
 
 
 class Reachable(Reason):
-    """The target answers the gateways of the routes that use it; of several the worst is shown."""
+    """The target answers the gateways of the routes that use it. If several do, the worst result is shown."""
 
-    REACHABLE = ("Reachable", "Every gateway that uses it gets an answer.")
+    REACHABLE = ("Reachable", "Every gateway that uses the target gets an answer.")
     NOT_USED = (
         "NotUsed",
-        "No route that runs uses it, so that nothing tests it: `dicomroute test target NAME` does, from your machine.",
+        "No running route uses this target, so no gateway tests it. Run `dicomroute test target NAME` to test it from "
+        "your machine.",
     )
-    NOT_TESTED = ("NotTested", "No gateway has tested it yet, or what comes before it failed: the message says what.")
-    STATUS_STALE = ("StatusStale", "The gateway that uses it could not be asked for 30 seconds.")
-    URL_INVALID = ("URLInvalid", "Nothing can be connected to by this URL: correct spec.url.")
-    DNS_FAILED = ("DNSFailed", "The host in spec.url has no address: correct it, or mend the pods' name server.")
+    NOT_TESTED = (
+        "NotTested",
+        "No gateway has tested the target yet, or an earlier step of the test failed. The message says which.",
+    )
+    STATUS_STALE = ("StatusStale", "The gateway that uses the target could not be asked for 30 seconds.")
+    URL_INVALID = ("URLInvalid", "The URL is not valid for a connection. Correct spec.url.")
+    DNS_FAILED = ("DNSFailed", "The host name in spec.url cannot be resolved. Correct it, or fix the DNS of the pods.")
     CONNECTION_FAILED = (
         "ConnectionFailed",
-        "The connection is refused, or there is no way there: start the server, or open the firewall or the "
-        "NetworkPolicy to it.",
+        "The connection is refused, or there is no network path. Start the server, or allow the connection in the "
+        "firewall or NetworkPolicy.",
     )
-    CONNECTION_LOST = ("ConnectionLost", "The connection ended before an answer: the server's log says why.")
-    TIMED_OUT = ("TimedOut", "No answer in time: start the server, or open the firewall that drops what is sent.")
+    CONNECTION_LOST = ("ConnectionLost", "The connection ended before an answer. The server's log says why.")
+    TIMED_OUT = (
+        "TimedOut",
+        "The target did not answer in time. Start the server, or fix the firewall that drops the packets.",
+    )
     TLS_UNTRUSTED = (
         "TLSUntrusted",
-        "The certificate is of an authority that nobody named: name it in spec.tls.caBundleRef.",
+        "The certificate is signed by an unknown authority. Name the authority in spec.tls.caBundleRef.",
     )
     TLS_NAME_MISMATCH = (
         "TLSNameMismatch",
-        "The certificate is for another host: use its name in spec.url, or have another issued.",
+        "The certificate is for another host name. Use its name in spec.url, or issue another certificate.",
     )
-    TLS_EXPIRED = ("TLSExpired", "The server's certificate is not valid today: have it renewed.")
-    TLS_VERSION_UNSUPPORTED = ("TLSVersionUnsupported", "The server has nothing newer than TLS 1.1: enable TLS 1.2.")
+    TLS_EXPIRED = ("TLSExpired", "The server's certificate has expired or is not valid yet. Renew it on the server.")
+    TLS_VERSION_UNSUPPORTED = (
+        "TLSVersionUnsupported",
+        "The server supports only TLS 1.1 or older. Enable TLS 1.2 on the server.",
+    )
     TLS_CLIENT_CERTIFICATE_REQUIRED = (
         "TLSClientCertificateRequired",
-        "The server wants a client certificate, or another one: spec.tls.clientCertificateRef.",
+        "The server requires a client certificate, or another one. Set spec.tls.clientCertificateRef.",
     )
-    TLS_FAILED = ("TLSFailed", "The handshake failed, as the message says; a port that speaks no TLS wants http://.")
-    PROXY_UNREACHABLE = ("ProxyUnreachable", "The proxy does not answer: correct spec.proxy.url.")
-    PROXY_REFUSED = ("ProxyRefused", "The proxy makes no tunnel to the target: let it, or use spec.proxy.noProxy.")
+    TLS_FAILED = (
+        "TLSFailed",
+        "The TLS handshake failed. The message says why. If the port does not use TLS, use http://.",
+    )
+    PROXY_UNREACHABLE = ("ProxyUnreachable", "The proxy does not answer. Correct spec.proxy.url.")
+    PROXY_REFUSED = (
+        "ProxyRefused",
+        "The proxy refuses a tunnel to the target. Allow it on the proxy, or add the host to spec.proxy.noProxy.",
+    )
     PROXY_AUTHENTICATION_REQUIRED = (
         "ProxyAuthenticationRequired",
-        "The proxy wants a user name and a password, or others: spec.proxy.basic.",
+        "The proxy requires a user name and password, or other ones. Set spec.proxy.basic.",
     )
 
 
 class Authenticated(Reason):
-    """The target knows the credential, or asks for none."""
+    """The target accepts the credential, or requires none."""
 
-    AUTHENTICATED = ("Authenticated", "It knows the credential, or asks for none.")
-    NOT_USED = ("NotUsed", "No route that runs uses it.")
-    NOT_TESTED = ("NotTested", "The credential could not be shown to the target yet: see Reachable.")
+    AUTHENTICATED = ("Authenticated", "The target accepts the credential, or requires none.")
+    NOT_USED = ("NotUsed", "No running route uses this target.")
+    NOT_TESTED = ("NotTested", "The credential could not be tested yet. See the condition Reachable.")
     NOT_PROVEN = (
         "NotProven",
-        "The target answers, and its answer does not say whether it knows the credential: the first delivery shows.",
+        "The target's answer does not show whether it accepts the credential. The first delivery will show it.",
     )
-    STATUS_STALE = ("StatusStale", "The gateway that uses it could not be asked for 30 seconds.")
-    SECRET_MISSING = ("SecretMissing", "A Secret, ConfigMap or key is not there: create it; the message names it.")
-    CREDENTIAL_INVALID = ("CredentialInvalid", "The value in the Secret is empty, or not what it should be.")
+    STATUS_STALE = ("StatusStale", "The gateway that uses the target could not be asked for 30 seconds.")
+    SECRET_MISSING = ("SecretMissing", "A Secret, ConfigMap or key is missing. The message names it. Create it.")
+    CREDENTIAL_INVALID = ("CredentialInvalid", "The value in the Secret is empty or not in the right form. Correct it.")
     CERTIFICATE_UNUSABLE = (
         "CertificateUnusable",
-        "A bundle has no certificates, or a certificate and a key do not belong together.",
+        "A bundle contains no certificates, or a certificate and a key do not match.",
     )
     WORKLOAD_IDENTITY_MISSING = (
         "WorkloadIdentityMissing",
-        "The cloud's webhook gave the gateway's pod no token: install it, or have the pod made anew.",
+        "The cloud's webhook did not give the gateway's pod a token. Install the webhook, or delete the pod so that "
+        "it is created again.",
     )
-    TOKEN_REFUSED = ("TokenRefused", "The token endpoint refuses: the message has its code. Correct spec.auth.")
-    TOKEN_ENDPOINT_UNREACHABLE = ("TokenEndpointUnreachable", "The token endpoint does not answer: correct its URL.")
+    TOKEN_REFUSED = (
+        "TokenRefused",
+        "The token endpoint refuses the request. The message contains its error code. Correct spec.auth.",
+    )
+    TOKEN_ENDPOINT_UNREACHABLE = ("TokenEndpointUnreachable", "The token endpoint does not answer. Correct its URL.")
     TOKEN_ENDPOINT_UNAVAILABLE = (
         "TokenEndpointUnavailable",
-        "The token endpoint answers 429 or 5xx; it is asked again.",
+        "The token endpoint answers 429 or 5xx. The gateway retries.",
     )
-    TOKEN_ANSWER_INVALID = ("TokenAnswerInvalid", "What answers there gives no token: correct the URL.")
-    UNAUTHORIZED = ("Unauthorized", "The target does not know the credential (401): correct it in its Secret.")
-    FORBIDDEN = ("Forbidden", "The target refuses what this identity stores (403): give it the right to store.")
+    TOKEN_ANSWER_INVALID = (
+        "TokenAnswerInvalid",
+        "The answer of the token endpoint contains no token. Correct the URL.",
+    )
+    UNAUTHORIZED = ("Unauthorized", "The target rejects the credential (401). Correct it in its Secret.")
+    FORBIDDEN = ("Forbidden", "The target does not allow this identity to store (403). Grant it permission to store.")
 
 
 class TargetReady(Reason):
-    """The target works: it answers an authenticated query as a DICOMweb server, or takes what is delivered.
+    """The target works: it answers an authenticated DICOMweb query, or accepts deliveries.
 
-    What is wrong with Reachable or Authenticated is said here too, with the same reason.
+    Problems of Reachable or Authenticated appear here too, with the same reason.
     """
 
-    READY = ("Ready", "It answers an authenticated query (QIDO-RS), or takes what is delivered.")
-    NOT_USED = ("NotUsed", "No route that runs uses it.")
-    NOT_TESTED = ("NotTested", "No gateway has tested it yet.")
-    STATUS_STALE = ("StatusStale", "The gateway that uses it could not be asked for 30 seconds.")
+    READY = ("Ready", "The target answers an authenticated query (QIDO-RS), or accepts deliveries.")
+    NOT_USED = ("NotUsed", "No running route uses this target.")
+    NOT_TESTED = ("NotTested", "No gateway has tested the target yet.")
+    STATUS_STALE = ("StatusStale", "The gateway that uses the target could not be asked for 30 seconds.")
     NOT_DICOM_WEB = (
         "NotDICOMweb",
-        "What answers at spec.url is no DICOMweb service: 404, HTML, or another type. Write the base of the service, "
-        "without /studies.",
+        "The server at spec.url does not answer as DICOMweb: it answers 404, HTML or another type. Use the base URL "
+        "of the DICOMweb service, without /studies.",
     )
-    REDIRECTED = ("Redirected", "It redirects, and redirects are not followed: write where it leads into spec.url.")
+    REDIRECTED = (
+        "Redirected",
+        "The target redirects, and the gateway does not follow redirects. Set spec.url to the new location.",
+    )
     QUERY_NOT_ALLOWED = (
         "QueryNotAllowed",
-        "It lets this identity not query (403, 405, 501). True where instances are stored all the same; Unknown "
-        "before the first one. No delivery needs a query.",
+        "The target does not allow this identity to query (403, 405, 501). The condition is still True if instances "
+        "are stored, and Unknown before the first one. Deliveries do not need queries.",
     )
-    QUERY_FAILED = ("QueryFailed", "It refuses the query in a way that says nothing of whether it stores.")
+    QUERY_FAILED = (
+        "QueryFailed",
+        "The target refuses the query. Its answer does not show whether it stores instances.",
+    )
     STORE_REFUSED = (
         "StoreRefused",
-        "It answers queries and refuses whatever is stored: the message has its answer. Correct spec.url.",
+        "The target answers queries, but refuses every instance. The message contains its answer. Correct spec.url.",
     )
-    THROTTLED = ("Throttled", "It is asked too much (429): it is asked again later.")
-    BUSY = ("Busy", "It is not available now (503): its log says why.")
-    SERVER_ERROR = ("ServerError", "It fails (5xx): its log says why.")
+    THROTTLED = ("Throttled", "The target limits the rate of requests (429). The gateway retries later.")
+    BUSY = ("Busy", "The target is temporarily unavailable (503). Its log says why.")
+    SERVER_ERROR = ("ServerError", "The target fails with a server error (5xx). Its log says why.")
 
     @classmethod
     def declared_type(cls) -> str:

@@ -10,7 +10,7 @@ from .finding import Check, Finding, run_chain
 
 def check_node(node: DicomNode) -> list[Finding]:
     """Return the findings of a node."""
-    accepted = Finding("DicomNode", node.metadata.name, Accepted.ACCEPTED, True, "the manifest contradicts nothing")
+    accepted = Finding("DicomNode", node.metadata.name, Accepted.ACCEPTED, True, "the manifest is consistent")
     return [accepted, *run_chain(NAME_NOT_VERIFIED, node)]
 
 
@@ -25,8 +25,8 @@ def any_name(node: DicomNode) -> Iterator[Finding]:
             node.metadata.name,
             NameNotVerified.ANY_NAME,
             True,
-            f"whoever holds a certificate of the authorities in {where} can take the place of {node.spec.host}: say "
-            "the name that its certificate has in tls.serverName, or name an authority that issues to few nodes",
+            f"any certificate of the authorities in {where} is accepted as the certificate of {node.spec.host}: set "
+            "tls.serverName to the name in its certificate, or use an authority that issues certificates to few nodes",
             "spec.tls.verifyName",
         )
 

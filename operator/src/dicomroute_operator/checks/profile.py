@@ -12,9 +12,9 @@ def check_profile(profile: DeidentificationProfile) -> list[Finding]:
     options = ", ".join(sorted(spec.options)) or "no option"
     sentences = [f"Basic Profile of PS3.15 {spec.edition} with {options}; faces are not removed from images"]
     if spec.unlisted_text is UnlistedText.KEEP:
-        sentences.append("text in attributes without a row in the table is kept, whatever it says")
+        sentences.append("text is kept, unchecked, in attributes that the table does not list")
     if passed := [rule.name for rule in spec.objects if rule.action == "Pass"]:
-        sentences.append(f"what the object rules {', '.join(passed)} pass is not looked at for names in its pixels")
+        sentences.append(f"the object rules {', '.join(passed)} pass images whose pixels are not checked for names")
     if spec.hold:
-        sentences.append("on hold: nothing is de-identified by it")
+        sentences.append("on hold: this profile de-identifies nothing")
     return [Finding("DeidentificationProfile", profile.metadata.name, Accepted.ACCEPTED, True, "; ".join(sentences))]

@@ -31,7 +31,7 @@ def archive_takes_deidentified_only(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs,
                 Accepted.ARCHIVE_TAKES_DEIDENTIFIED_ONLY,
                 f"archives[{one.name}]",
-                f"CloudTarget {one.name} takes de-identified data alone, and a query carries names of patients: remove "
+                f"CloudTarget {one.name} accepts de-identified data only, and a query contains patient names: remove "
                 "it from queryRetrieve.archives",
             )
 
@@ -51,8 +51,8 @@ def query_client_not_admitted(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs,
                 Accepted.QUERY_CLIENT_NOT_ADMITTED,
                 "clients",
-                f"DicomNode {node.metadata.name} may query, and listener {' or '.join(query.listeners)} rejects its "
-                "associations: add it to the sources of the listener",
+                f"DicomNode {node.metadata.name} is allowed to query, but listener {' or '.join(query.listeners)} "
+                "rejects its associations: add it to the sources of the listener",
             )
 
 
@@ -78,8 +78,8 @@ def archive_not_found(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs,
                 ResolvedRefs.TARGET_NOT_FOUND,
                 f"archives[{one.name}]",
-                f"there is no {one.kind} {one.name} in the namespace: create it, or correct the name; until then "
-                "queries are not put to it",
+                f"there is no {one.kind} {one.name} in the namespace: create it, or correct the name; until then it is "
+                "not queried",
             )
 
 
@@ -143,7 +143,7 @@ def plain_query_listener(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs.route.metadata.name,
                 QueriesInClear.PLAIN_LISTENER,
                 True,
-                f"listener {listener.name} serves queries without TLS, so that names of patients cross the network in "
-                "clear: give it tls",
+                f"listener {listener.name} serves queries without TLS, so patient names cross the network unencrypted: "
+                "add tls to the listener",
                 f"spec.listeners[{listener.name}].tls",
             )

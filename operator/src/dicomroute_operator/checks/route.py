@@ -37,8 +37,8 @@ def check_route(inputs: RouteInputs) -> list[Finding]:
     """Return the findings of a route; a chain that finds nothing says so with its positive reason."""
     findings = []
     for chain, fine, sentence in (
-        (ACCEPTED, Accepted.ACCEPTED, "the manifest contradicts nothing"),
-        (RESOLVED_REFS, ResolvedRefs.RESOLVED_REFS, "all that the manifest names exists"),
+        (ACCEPTED, Accepted.ACCEPTED, "the manifest is consistent"),
+        (RESOLVED_REFS, ResolvedRefs.RESOLVED_REFS, "all referenced objects exist"),
     ):
         found = run_chain(chain, inputs)
         findings += found or [Finding("DicomRoute", inputs.route.metadata.name, fine, True, sentence)]
@@ -60,12 +60,15 @@ def load_balancer_open(inputs: RouteInputs) -> Iterator[Finding]:
     if open_listener is not None:
         reason, field = OpenToAnywhere.LOAD_BALANCER_OPEN, f"spec.listeners[{open_listener.name}].sources"
         nodes = [node.metadata.name for node in inputs.nodes_of(open_listener) if node.spec.any_address]
-        who = f"DicomNode {nodes[0]} may call listener {open_listener.name}" if nodes else "everybody may call"
+        who = f"DicomNode {nodes[0]} may call listener {open_listener.name}" if nodes else "anyone may call"
         where = "" if nodes else f" listener {open_listener.name}"
-        sentence = f"{who}{where} from anywhere through a load balancer: give the nodes allowedSources"
+        sentence = f"{who}{where} from any address through a load balancer: add allowedSources to the nodes"
     elif service.load_balancer_sources is LoadBalancerSources.ANYWHERE:
         reason = OpenToAnywhere.SOURCES_NOT_BOUND
-        sentence = "the load balancer lets everybody in, and the gateway alone looks who calls"
+        sentence = (
+            "the load balancer accepts connections from every address, and only the gateway checks the addresses of "
+            "callers"
+        )
     if reason is not None:
         yield Finding("DicomRoute", inputs.route.metadata.name, reason, True, sentence, field)
 
@@ -83,8 +86,8 @@ def commits_on_answer(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs.route.metadata.name,
                 CommitsOnAnswer.DESTINATION_ONLY_ANSWERS,
                 True,
-                f"senders are promised what {one.kind} {one.name} has only answered to have taken: give it confirm: "
-                f"{{by: {by}}} in spec.destinations, if it can do that",
+                f"the route commits to instances that {one.kind} {one.name} took but did not confirm: add confirm: "
+                f"{{by: {by}}} in spec.destinations, if the destination supports it",
                 "spec.storageCommitment.destinations",
             )
 
@@ -100,8 +103,8 @@ def reports_undeliverable(inputs: RouteInputs) -> Iterator[Finding]:
                 name,
                 ReportsUndeliverable.REQUESTOR_HAS_NO_HOST,
                 True,
-                f"DicomNode {node.metadata.name} may ask for storage commitment and has no host: give it spec.host, "
-                "and spec.port where that is not 104, so that it can be told the result",
+                f"DicomNode {node.metadata.name} may request storage commitment, but has no host for the result: add "
+                "spec.host, and spec.port if it is not 104",
                 field,
             )
     names = commitment.listeners if commitment is not None else ()
@@ -112,8 +115,8 @@ def reports_undeliverable(inputs: RouteInputs) -> Iterator[Finding]:
                 name,
                 ReportsUndeliverable.ANYBODY_MAY_ASK,
                 True,
-                f"listener {listener.name} takes requests for storage commitment from anybody, and only a DicomNode "
-                "with a host can be told the result: name the nodes in its sources",
+                f"listener {listener.name} accepts storage commitment requests from any caller, but the result can be "
+                "sent only to a DicomNode with a host: name the nodes in its sources",
                 field,
             )
 
@@ -130,8 +133,8 @@ def source_address_hidden(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs,
                 Accepted.SOURCE_ADDRESS_HIDDEN,
                 "spec.gateway.service.externalTrafficPolicy",
-                f"DicomNode {restricted[0].metadata.name} may call listener {listener.name} from its allowedSources "
-                "alone, but externalTrafficPolicy: Cluster hides the address of callers: set it to Local",
+                f"DicomNode {restricted[0].metadata.name} has allowedSources for listener {listener.name}, but "
+                "externalTrafficPolicy: Cluster hides the addresses of callers: set it to Local",
             )
             return
 
@@ -147,8 +150,9 @@ def allowed_sources_bypassed(inputs: RouteInputs) -> Iterator[Finding]:
                     inputs,
                     Accepted.ALLOWED_SOURCES_BYPASSED,
                     f"spec.listeners[{listener.name}].sources",
-                    f"AE title {shared[0]} is allowed from certain networks by DicomNode {closed.metadata.name} and "
-                    f"from anywhere by DicomNode {open_.metadata.name}: restrict both, or give them different titles",
+                    f"DicomNode {closed.metadata.name} restricts AE title {shared[0]} to its allowedSources, but "
+                    f"DicomNode {open_.metadata.name} allows it from any address: restrict both, or give them "
+                    "different titles",
                 )
 
 
@@ -163,8 +167,9 @@ def certificates_bypassed(inputs: RouteInputs) -> Iterator[Finding]:
                     inputs,
                     Accepted.CERTIFICATES_BYPASSED,
                     f"spec.listeners[{listener.name}].sources",
-                    f"AE title {shared[0]} needs a certificate by DicomNode {known.metadata.name} and none by "
-                    f"DicomNode {open_.metadata.name}, from the same network: give both certificates, or other titles",
+                    f"DicomNode {known.metadata.name} requires a certificate for AE title {shared[0]}, but DicomNode "
+                    f"{open_.metadata.name} allows it without one from the same network: require certificates of both, "
+                    "or give them different titles",
                 )
 
 
@@ -187,8 +192,8 @@ def service_port_conflict(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs,
                 Accepted.SERVICE_PORT_CONFLICT,
                 "spec.gateway.service.ports",
-                f"listeners {ports[port]} and {listener.name} would both be published on port {port}: give one of "
-                "them another in gateway.service.ports",
+                f"listeners {ports[port]} and {listener.name} would both be published on port {port}: give one of them "
+                "another port in gateway.service.ports",
             )
         ports.setdefault(port, listener.name)
 
@@ -204,8 +209,8 @@ def rule_unreachable(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs,
                 Accepted.RULE_UNREACHABLE,
                 f"spec.rules[{rule.name}]",
-                f"rule {rule.name} has no condition, and with ruleMatching: First the rules behind it never apply: "
-                "move it to the end",
+                f"rule {rule.name} has no condition, so with ruleMatching: First the rules after it never apply: move "
+                "it to the end",
             )
             return
 
@@ -227,7 +232,8 @@ def conflicting_treatment(inputs: RouteInputs) -> Iterator[Finding]:
                 Accepted.CONFLICTING_TREATMENT,
                 f"spec.rules[{other.name}].destinations",
                 f"rules {one.name} and {other.name} both send to {shared[0].kind} {shared[0].name}, with different "
-                "transforms or profiles: remove it from one of them, or give both the same",
+                "transforms or profiles: remove the destination from one of them, or give both the same transform and "
+                "profile",
             )
             return
 
@@ -240,7 +246,8 @@ def conflicted(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs,
                 Accepted.CONFLICTED,
                 field,
-                f"the older DicomRoute {inputs.existing.rivals[claim]} has {claim}: choose another, or remove it there",
+                f"the older DicomRoute {inputs.existing.rivals[claim]} already uses {claim}: choose another, or remove "
+                "it there",
             )
 
 
@@ -253,8 +260,8 @@ def spool_of_another_route(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs,
                 Accepted.SPOOL_OF_ANOTHER_ROUTE,
                 "spec.gateway.spool.adopt",
-                f"the claim {claim.name} holds the spool of a deleted route of this name, which may still owe "
-                "instances: take it over with spool.adopt: true, or delete the claim, or choose another name",
+                f"the claim {claim.name} contains the spool of a deleted route with this name and may still owe "
+                "instances: set spool.adopt: true to take it over, delete the claim, or choose another route name",
             )
 
 
@@ -282,8 +289,8 @@ def node_may_not_call(inputs: RouteInputs) -> Iterator[Finding]:
                     inputs,
                     ResolvedRefs.NODE_MAY_NOT_CALL,
                     f"spec.listeners[{listener.name}].sources.nodes[{reference.name}]",
-                    f"DicomNode {reference.name} says not where it may call from, so that listener {listener.name} "
-                    "refuses it: give it allowedSources, or remove it from the listener",
+                    f"DicomNode {reference.name} has no allowedSources, so listener {listener.name} refuses it: add "
+                    "allowedSources, or remove the node from the listener",
                 )
 
 
@@ -299,9 +306,8 @@ def node_certificate_not_verified(inputs: RouteInputs) -> Iterator[Finding]:
                     inputs,
                     ResolvedRefs.NODE_CERTIFICATE_NOT_VERIFIED,
                     f"spec.listeners[{listener.name}].tls",
-                    f"DicomNode {node.metadata.name} has to show one of its certificates, and listener {listener.name} "
-                    f"has {what}, so that the node is refused there: set clientCertificates: Required, or remove the "
-                    "node's certificates",
+                    f"DicomNode {node.metadata.name} has certificates, but listener {listener.name} has {what}, so it "
+                    "refuses the node: set clientCertificates: Required, or remove the node's certificates",
                 )
 
 
@@ -314,8 +320,8 @@ def no_node_selected(inputs: RouteInputs) -> Iterator[Finding]:
                 inputs,
                 ResolvedRefs.NO_NODE_SELECTED,
                 f"spec.listeners[{listener.name}].sources.selector",
-                f"no DicomNode has the labels that listener {listener.name} selects, so that nobody may associate: "
-                "label one, or name one in nodes",
+                f"no DicomNode has the labels that listener {listener.name} selects, so no node can associate: add the "
+                "labels to a node, or name one in nodes",
             )
 
 
@@ -333,7 +339,7 @@ def profile_not_found(inputs: RouteInputs) -> Iterator[Finding]:
                 ResolvedRefs.PROFILE_NOT_FOUND,
                 f"spec.rules[{rule.name}].deidentify[{rule.deidentify.name}]",
                 f"there is no DeidentificationProfile {rule.deidentify.name} in the namespace: create it, or correct "
-                "the name; what the rule takes is Held until then",
+                "the name; until then, instances that match the rule are Held",
             )
 
 
@@ -347,8 +353,8 @@ def node_has_no_host(inputs: RouteInputs) -> Iterator[Finding]:
                     inputs,
                     ResolvedRefs.NODE_HAS_NO_HOST,
                     f"spec.rules[{rule.name}].destinations[{destination.name}]",
-                    f"DicomNode {destination.name} is a destination and has no host: give it spec.host, and spec.port "
-                    "where that is not 104; its deliveries are Held until then",
+                    f"DicomNode {destination.name} is a destination and has no host: add spec.host, and spec.port if "
+                    "it is not 104; until then, its deliveries are Held",
                 )
 
 
@@ -361,8 +367,8 @@ def _not_found(inputs: RouteInputs, kind: DestinationKind, reason: Reason) -> It
                     inputs,
                     reason,
                     f"spec.rules[{rule.name}].destinations[{one.name}]",
-                    f"there is no {kind} {one.name} in the namespace: create it, or correct the name; its deliveries "
-                    "are Held until then",
+                    f"there is no {kind} {one.name} in the namespace: create it, or correct the name; until then, its "
+                    "deliveries are Held",
                 )
 
 
@@ -373,8 +379,9 @@ def conflicting_identities(inputs: RouteInputs) -> Iterator[Finding]:
             inputs,
             Accepted.CONFLICTING_IDENTITIES,
             f"CloudTarget/{one.target}: spec.auth",
-            f"CloudTarget {one.target} needs {one.annotation}: {one.value} on the service account of the pods and "
-            f"CloudTarget {one.other_target} {one.other_value}: give each a route of its own, or both the same",
+            f"CloudTarget {one.target} needs {one.annotation}: {one.value} on the service account of the pods, and "
+            f"CloudTarget {one.other_target} needs {one.other_value}: use a separate route for each, or the same "
+            "identity for both",
         )
 
 
@@ -405,8 +412,8 @@ def _unmounted(inputs: RouteInputs, needed: NeededFile) -> Finding:
         inputs,
         ResolvedRefs.SECRET_NOT_FOUND if kind == "Secret" else ResolvedRefs.CONFIG_MAP_NOT_FOUND,
         needed.field,
-        f"{needed.who} needs the key {needed.key} of {kind} {needed.name}, which is not there: create the {kind} with "
-        "this key; the gateway sees it within two minutes",
+        f"{needed.who} needs the key {needed.key} of {kind} {needed.name}, which does not exist: create the {kind} "
+        "with this key; the gateway sees it within two minutes",
     )
 
 
@@ -424,8 +431,8 @@ def _missing(inputs: RouteInputs, needed: NeededFile, known: Mapping[str, frozen
             inputs,
             ResolvedRefs.SECRET_KEY_MISSING if kind == "Secret" else ResolvedRefs.CONFIG_MAP_KEY_MISSING,
             f"{needed.field}.key",
-            f"{needed.who} needs the key {needed.key} of {kind} {name}, which has "
-            f"{', '.join(sorted(known[name])) or 'none'}: add it, or correct the key",
+            f"{needed.who} needs the key {needed.key} of {kind} {name}, which has only the keys "
+            f"{', '.join(sorted(known[name])) or 'none'}: add the key, or correct its name",
         )
 
 

@@ -13,11 +13,12 @@ from .finding import Check, Finding, run_chain
 
 def check_target(target: CloudTarget, machine_identities: Collection[str] = MACHINE_IDENTITIES) -> list[Finding]:
     """Return the findings of a target; `machine_identities` are the credentials of that kind which are allowed."""
-    accepted = Finding("CloudTarget", target.metadata.name, Accepted.ACCEPTED, True, "the manifest contradicts nothing")
+    accepted = Finding("CloudTarget", target.metadata.name, Accepted.ACCEPTED, True, "the manifest is consistent")
     if target.spec.auth.type in MACHINE_IDENTITIES and target.spec.auth.type not in machine_identities:
         sentence = (
-            f"{target.spec.auth.type} uses the identity of the node, which may do more than this target needs: let the "
-            f"platform team allow it with the chart's gateway.machineIdentities: [{target.spec.auth.type}]"
+            f"{target.spec.auth.type} uses the identity of the Kubernetes node, which may have more permissions than "
+            "this target needs: ask the platform team to allow it with the chart's gateway.machineIdentities: "
+            f"[{target.spec.auth.type}]"
         )
         accepted = Finding(
             "CloudTarget",
@@ -49,7 +50,7 @@ def plain_http(target: CloudTarget) -> Iterator[Finding]:
                 target.metadata.name,
                 CredentialsInClear.PLAIN_HTTP,
                 True,
-                f"the credential for {url.hostname} crosses the network in clear text: use https://",
+                f"the credential for {url.hostname} crosses the network unencrypted: use https://",
                 field,
             )
 

@@ -63,7 +63,7 @@ class _VitalsCollector(Collector):
         build.add_metric([__version__], 1)
         yield build
         yield GaugeMetricFamily(f"{name}_leader", "1 while this operator holds the Lease", float(seen.is_leader))
-        yield GaugeMetricFamily(f"{name}_routes", "DicomRoutes that are looked after", seen.routes)
+        yield GaugeMetricFamily(f"{name}_routes", "DicomRoutes that this operator manages", seen.routes)
         ready = GaugeMetricFamily(
             f"{name}_route_ready",
             "1 for a route whose condition Ready is True",
@@ -80,20 +80,24 @@ class _VitalsCollector(Collector):
             at_risk.add_metric([namespace, route, reason], 1)
         yield at_risk
         spools = GaugeMetricFamily(
-            f"{name}_spools_without_route", "Claims of spools whose route is gone", labels=["route_namespace"]
+            f"{name}_spools_without_route", "Claims of spools whose route no longer exists", labels=["route_namespace"]
         )
         for namespace, count in seen.without_route.items():
             spools.add_metric([namespace], count)
         yield spools
-        yield GaugeMetricFamily(f"{name}_queue_length", "Objects that wait for or are under work", seen.queue_length)
         yield GaugeMetricFamily(
-            f"{name}_watch_silence_seconds", "Since the API server was last heard of", seen.silent_seconds
+            f"{name}_queue_length", "Objects that wait for a reconciliation or are being reconciled", seen.queue_length
+        )
+        yield GaugeMetricFamily(
+            f"{name}_watch_silence_seconds",
+            "Time since the informer last heard from the API server",
+            seen.silent_seconds,
         )
         reconciles = CounterMetricFamily(f"{name}_reconciles", "Reconciliations by result", labels=["result"])
         reconciles.add_metric(["success"], seen.reconciled)
         reconciles.add_metric(["error"], seen.failed)
         yield reconciles
-        polls = CounterMetricFamily(f"{name}_gateway_polls", "Times that a gateway was asked", labels=["result"])
+        polls = CounterMetricFamily(f"{name}_gateway_polls", "Requests to gateways", labels=["result"])
         polls.add_metric(["success"], seen.asked - seen.unanswered)
         polls.add_metric(["error"], seen.unanswered)
         yield polls
@@ -119,7 +123,9 @@ async def serving_health(vitals: Callable[[], Vitals], port: int) -> AsyncIterat
         seen = vitals()
         if seen.is_leader and seen.is_synced:
             return web.Response(text="ok\n")
-        why = "another operator holds the Lease" if not seen.is_leader else "the cluster's objects are being listed"
+        why = (
+            "another operator holds the Lease" if not seen.is_leader else "the objects of the cluster are being listed"
+        )
         return web.Response(status=503, text=f"not ready: {why}\n")
 
     async def metrics(_request: web.Request) -> web.Response:

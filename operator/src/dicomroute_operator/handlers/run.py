@@ -268,7 +268,7 @@ class Operator:
             await asyncio.sleep(_RESYNC_SECONDS)
             try:
                 if await self._reachable_scopes() != self._scopes:
-                    raise ScopeChangedError("other namespaces can be seen than at the start: starting again")
+                    raise ScopeChangedError("the set of visible namespaces has changed since the start: restarting")
                 for key in await self._list():
                     await self._enqueue(key)
             except ApiError as error:

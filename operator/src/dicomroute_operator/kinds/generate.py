@@ -75,9 +75,9 @@ def conditions_page() -> str:
         "",
         "Made from `operator/src/dicomroute_operator/api/conditions.py` by `make generate`; do not edit.",
         "",
-        "A condition says how an object stands: its type, its status (`True`, `False`, `Unknown`), a reason in one "
-        "word for programs, and a message for people. `observedGeneration` is the version of the manifest that it "
-        "speaks of.",
+        "A condition describes the state of an object: its type, its status (`True`, `False`, `Unknown`), a reason in "
+        "one word for programs, and a message for people. `observedGeneration` is the version of the manifest that the "
+        "condition describes.",
         "",
     ]
     for reasons, those in CONDITIONS:

@@ -91,6 +91,6 @@ def condition_path(type_: str, field: str) -> str:
     return f'.status.conditions[?(@.type=="{type_}")].{field}'
 
 
-READY: Final = Column("Ready", "string", condition_path("Ready", "status"), "Whether it does its work.")
+READY: Final = Column("Ready", "string", condition_path("Ready", "status"), "Whether the object works.")
 REASON: Final = Column("Reason", "string", condition_path("Ready", "reason"), "Why, in one word.")
-AGE: Final = Column("Age", "date", ".metadata.creationTimestamp", "Since when it exists.")
+AGE: Final = Column("Age", "date", ".metadata.creationTimestamp", "When the object was created.")

@@ -45,12 +45,16 @@ DICOM_NODE: Final = Kind(
     "dicomnodes",
     "dnode",
     (
-        Column("AETitle", "string", ".spec.aeTitle", "Its AE title."),
-        Column("Reachable", "string", condition_path("Reachable", "status"), "Whether it answers when it is called."),
+        Column("AETitle", "string", ".spec.aeTitle", "AE title of the node."),
+        Column(
+            "Reachable", "string", condition_path("Reachable", "status"), "Whether the node answers when it is called."
+        ),
         Column("Reason", "string", condition_path("Reachable", "reason"), "Why, in one word."),
-        Column("Host", "string", ".spec.host", "Where it is called.", 1),
-        Column("WithinMs", "integer", ".status.connectionTests[0].withinMilliseconds", "Its answer to a C-ECHO.", 1),
-        Column("Sources", "string", ".spec.allowedSources", "Where it may call from.", 1),
+        Column("Host", "string", ".spec.host", "Host that the node is called at.", 1),
+        Column(
+            "WithinMs", "integer", ".status.connectionTests[0].withinMilliseconds", "The node's answer to a C-ECHO.", 1
+        ),
+        Column("Sources", "string", ".spec.allowedSources", "Networks that the node may call from.", 1),
         AGE,
     ),
     concerns=_concerns,

@@ -30,8 +30,8 @@ DEIDENTIFICATION_PROFILE: Final = Kind(
     "dprofile",
     (
         Column("Edition", "string", ".spec.edition", "Edition of PS3.15."),
-        Column("Options", "string", ".spec.options", "Options beside the Basic Profile."),
-        Column("Hold", "boolean", ".spec.hold", "Whether it withholds everything."),
+        Column("Options", "string", ".spec.options", "Options in addition to the Basic Profile."),
+        Column("Hold", "boolean", ".spec.hold", "Whether the profile withholds everything."),
         AGE,
     ),
     concerns=_concerns,

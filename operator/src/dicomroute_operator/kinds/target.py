@@ -30,7 +30,7 @@ CLOUD_TARGET: Final = Kind(
     (
         READY,
         REASON,
-        Column("URL", "string", ".spec.url", "Base URL of its DICOMweb service."),
+        Column("URL", "string", ".spec.url", "Base URL of the DICOMweb service."),
         Column("Auth", "string", ".spec.auth.type", "How requests are authenticated.", 1),
         AGE,
     ),

@@ -202,7 +202,7 @@ class Client:
         try:
             answer: Object = json.loads(response.data)
         except urllib3.exceptions.HTTPError as error:
-            raise ApiError(0, "NoAnswer", f"the API server's answer broke off: {error}") from error
+            raise ApiError(0, "NoAnswer", f"the API server's response ended early: {error}") from error
         return answer
 
     def _open(

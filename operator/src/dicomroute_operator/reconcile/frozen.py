@@ -36,8 +36,10 @@ async def check_readable(client: Client, world: World, key: Key) -> None:
     blocker = key if key in world.unreadable else world.blocker(key) if key.kind == "DicomRoute" else None
     if blocker is None:
         return
-    what = "it" if blocker == key else f"{blocker.kind} {blocker.name}, which it names or selects,"
-    message = f"{what} is newer than this operator understands, and everything stays as it is: upgrade the operator"
+    what = "the object" if blocker == key else f"{blocker.kind} {blocker.name}, which the object references,"
+    message = (
+        f"{what} is newer than this operator understands, so the operator does not change it: upgrade the operator"
+    )
     body = world.unreadable.get(key) or _document(world, key)
     status = frozen_status(body, message, datetime.now(UTC))
     if status != body.get("status"):

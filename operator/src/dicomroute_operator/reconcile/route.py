@@ -136,9 +136,9 @@ class RouteReconciler:
             self._world.of_another.add(key)
             log.warning("route.of_another_operator", key=str(key), operator=named)
             message = (
-                f"the operator {self._settings.operator} leaves this route alone, as the operator {named} looks after "
-                "it. When that one is gone it takes over within ten minutes; until then, let one of them watch other "
-                "namespaces"
+                f"the operator {self._settings.operator} does not manage this route, because the operator {named} "
+                "already does. This operator takes over within ten minutes after the other one is gone; until then, "
+                "let one of them watch other namespaces"
             )
             about = _about(key, route)
             now = datetime.now(UTC)
@@ -374,7 +374,9 @@ def _too_large(route: DicomRoute, objects: RouteObjects) -> list[Finding]:
     size = len(configuration_text(dict(objects.configuration)).encode())
     if size <= _MAX_CONFIGURATION_BYTES:
         return []
-    message = f"the configuration has {size} bytes and a ConfigMap holds {_MAX_CONFIGURATION_BYTES}: split the route"
+    message = (
+        f"the configuration has {size} bytes, but a ConfigMap can hold only {_MAX_CONFIGURATION_BYTES}: split the route"
+    )
     return [Finding("DicomRoute", route.metadata.name, Accepted.CONFIGURATION_TOO_LARGE, False, message, "spec")]
 
 

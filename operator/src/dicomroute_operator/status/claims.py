@@ -46,10 +46,9 @@ def class_changed(route: DicomRoute, seen: RouteSeen) -> Condition | None:
     if any(claim.get("status", {}).get("capacity") for claim in seen.claims):
         return None  # a claim that was adopted stays of the class that it has
     message = (
-        f"the claim was made for the storage class {made_for}, has no volume, and cannot change: "
-        f"`kubectl -n {route.metadata.namespace} delete --wait=false statefulset/{names.gateway(name)} "
-        f"pvc/{names.claim(name, 0)}` "
-        f"has both made anew with {wanted}; nothing is lost"
+        f"the claim was created for the storage class {made_for}, has no volume, and cannot be changed: run `kubectl "
+        f"-n {route.metadata.namespace} delete --wait=false statefulset/{names.gateway(name)} "
+        f"pvc/{names.claim(name, 0)}`, and the operator creates both again with {wanted}; nothing is lost"
     )
     return condition(Programmed.SPOOL_CLASS_CHANGED, False, message)
 
@@ -74,10 +73,9 @@ def _at_risk(route: DicomRoute, seen: RouteSeen, owed: int | None) -> Iterator[C
         if meta.get("deletionTimestamp") and owed != 0:
             many = "an unknown number of instances" if owed is None else f"{owed} instances"
             message = (
-                f"the claim {meta['name']} is being deleted, and with it {many} that are still owed: the cluster waits "
-                "for its pod alone, and removes the volume when that ends for whatever reason. A deletion cannot be "
-                "taken back: set the reclaim policy of its volume to Retain now, and let the route deliver. See "
-                "docs/runbooks/spool-claim.md"
+                f"the claim {meta['name']} is being deleted while {many} in it are still owed. The cluster removes its "
+                "volume as soon as its pod stops, for whatever reason. The deletion cannot be undone: set the reclaim "
+                "policy of its volume to Retain now, and let the route deliver. See docs/runbooks/spool-claim.md"
             )
             yield condition(SpoolAtRisk.CLAIM_TERMINATING, True, message)
         elif claim.get("status", {}).get("phase") == "Lost":
@@ -85,8 +83,8 @@ def _at_risk(route: DicomRoute, seen: RouteSeen, owed: int | None) -> Iterator[C
             yield condition(SpoolAtRisk.CLAIM_LOST, True, message)
         elif not is_used and _is_of(route, claim):
             message = (
-                f"the claim {meta['name']} belongs to a pod that the route no longer has, and may hold instances that "
-                "were never delivered: see docs/runbooks/spool-claim.md"
+                f"the claim {meta['name']} belongs to a pod that the route no longer has, and may contain instances "
+                "that were never delivered: see docs/runbooks/spool-claim.md"
             )
             yield condition(SpoolAtRisk.CLAIM_LEFT_OVER, True, message)
 
@@ -104,9 +102,9 @@ def _resizing(route: DicomRoute, seen: RouteSeen) -> Iterator[Condition]:
         failed = next((kind for kind in _RESIZE_FAILED if kind in told), None)
         if seen.apply_error and quantity_bytes(wanted) > quantity_bytes(str(requested)):
             message = (
-                f"the spool is to have {wanted}, and the claim {name} stays at {requested}, as its storage class does "
-                f"not let it grow: set gateway.spool.size to {capacity} or whatever else the claim has, or use a new "
-                "route with another class. The condition Programmed has the API server's sentence"
+                f"the spool should have {wanted}, but the claim {name} stays at {requested}, because its storage class "
+                f"does not allow expansion: set gateway.spool.size to {capacity}, or to the size of the claim, or use "
+                "a new route with another class. The condition Programmed contains the API server's message"
             )
             yield condition(SpoolResizing.CANNOT_GROW, True, message)
         elif quantity_bytes(str(requested)) <= quantity_bytes(str(capacity)):
@@ -114,12 +112,14 @@ def _resizing(route: DicomRoute, seen: RouteSeen) -> Iterator[Condition]:
         elif failed is not None:
             yield condition(SpoolResizing.RESIZE_FAILED, True, f"{sizes}: {told[failed] or seen.sentence_of(claim)}")
         elif "FileSystemResizePending" in told:
-            message = f"{sizes}: the node grows the file system when the pod starts next: restart it"
+            message = (
+                f"{sizes}: the Kubernetes node grows the file system at the next start of the pod: restart the pod"
+            )
             yield condition(SpoolResizing.FILE_SYSTEM_RESIZE_PENDING, True, message)
         else:
             message = (
-                f"{sizes}: the storage is to grow it{seen.sentence_of(claim)}. Some storage does so only while no pod "
-                "uses the volume: then set gateway.replicas to 0 and back"
+                f"{sizes}: the volume is waiting to be resized{seen.sentence_of(claim)}. Some storage resizes a volume "
+                "only while no pod uses it: in that case set gateway.replicas to 0 and back"
             )
             yield condition(SpoolResizing.RESIZE_PENDING, True, message)
 

@@ -46,9 +46,9 @@ def expiring(
         return []
     since, end, first = max(ends, key=lambda found: found[0])
     expired = since > 0
-    what = f"the credential of {first} {'ended' if expired else 'ends'} at"
+    what = f"the credential of {first} {'expired' if expired else 'expires'} at"
     reason = CredentialsExpiring.EXPIRED if expired else CredentialsExpiring.EXPIRES_SOON
-    message = f"{what} {text_of(end)}: renew it in its Secret, which is used without a restart"
+    message = f"{what} {text_of(end)}: renew it in its Secret; no restart is needed"
     return [condition(reason, True, message)]
 
 

@@ -69,17 +69,19 @@ def _reachable(
 ) -> Condition:
     test = f"`dicomroute test node {node.metadata.name} -n {node.metadata.namespace}`"
     if not said:
-        sentence = f"no route that runs delivers to it, so that nothing tests it: {test} does, from your machine"
+        sentence = (
+            f"no running route delivers to this node, so no gateway tests it: run {test} to test it from your machine"
+        )
         return condition(NodeReachable.NOT_USED, None, sentence)
     if node.spec.connection_test_seconds == 0:
-        sentence = f"connectionTestSeconds is 0, so that nothing tests it: {test} does, when you ask"
+        sentence = f"connectionTestSeconds is 0, so no gateway tests this node: run {test} to test it now"
         return condition(NodeReachable.NOT_TESTED, None, sentence)
     told = [(one, message) for one, message in tests if message]
     if told:
         return _reported(*min(told, key=lambda one: (rank(one[0].reachable), one[0].route)), test)
     if known is not None and known.reason != str(NodeReachable.NOT_USED):
         return known
-    sentence = f"the gateway of route {said[0].route} has not tested it yet: it does so as soon as it runs"
+    sentence = f"the gateway of route {said[0].route} has not tested the node yet: it does so as soon as it runs"
     return condition(NodeReachable.NOT_TESTED, None, sentence)
 
 
@@ -87,7 +89,7 @@ def _reported(found: ConnectionTest, message: str, test: str) -> Condition:
     """Return the condition with a gateway's own word: a newer gateway may have one that is not declared here."""
     text = message if found.reachable == "True" else f"route {found.route}: {message}"
     if found.reachable == "False":
-        text += f". {test} tests it now"
+        text += f". Run {test} to test it now"
     return Condition(
         type=NodeReachable.declared_type(),
         status=found.reachable,

@@ -19,9 +19,8 @@ def paused(route: DicomRoute) -> list[Condition]:
     if not is_paused(route):
         return []
     message = (
-        f"the operator leaves the route's objects as they are: "
-        f"`kubectl -n {route.metadata.namespace} annotate dicomroute {route.metadata.name} {names.PAUSED_ANNOTATION}-` "
-        "ends that"
+        f"the operator does not change the objects of the route: run `kubectl -n {route.metadata.namespace} annotate "
+        f"dicomroute {route.metadata.name} {names.PAUSED_ANNOTATION}-` to end the pause"
     )
     return [condition(Paused.PAUSED_BY_ANNOTATION, True, message)]
 
@@ -32,4 +31,6 @@ def not_programmed(route: DicomRoute, seen: RouteSeen) -> Condition | None:
     told = meta.get("annotations", {}).get(names.GENERATION_ANNOTATION)
     if not is_paused(route) or told == str(route.metadata.generation):
         return None
-    return condition(Programmed.PAUSED, False, "the route is paused, and this version of the manifest waits")
+    return condition(
+        Programmed.PAUSED, False, "the route is paused: this version of the manifest takes effect when the pause ends"
+    )

@@ -35,26 +35,28 @@ def ready(seen: RouteSeen, replicas: int, now: float) -> Condition:
     if replicas == 0 and seen.replicas == 0 and not seen.pods:
         return condition(Ready.SCALED_TO_ZERO, False, Ready.SCALED_TO_ZERO.meaning)
     if not seen.configuration_hash and not seen.apply_error:
-        return condition(Ready.NOT_ACCEPTED, False, "the route has never been accepted: see the condition Accepted")
+        return condition(
+            Ready.NOT_ACCEPTED, False, "no version of this manifest was ever accepted: see the condition Accepted"
+        )
     for pod in seen.pods:
         for fault in _faults(pod, seen, now):
             return fault
     if len(seen.pods) < max(replicas, seen.replicas):
         return _missing(seen)
-    return condition(Ready.READY, True, "the listeners are open and what arrives is kept")
+    return condition(Ready.READY, True, "the listeners are open, and the spool can store what arrives")
 
 
 def _missing(seen: RouteSeen) -> Condition:
     """Return why there is no pod: what the controller of the StatefulSet says, or what was refused before it."""
     if seen.stateful_set is None:
-        why = "was refused: see Programmed" if seen.apply_error else "is not there yet"
-        return condition(Ready.POD_MISSING, False, f"there is no pod, as the StatefulSet {why}")
+        why = "was refused: see Programmed" if seen.apply_error else "does not exist yet"
+        return condition(Ready.POD_MISSING, False, f"there is no pod, because the StatefulSet {why}")
     lost = next((one["metadata"]["name"] for one in seen.claims if _phase(one) == "Lost"), None)
     if lost is not None:
         return condition(Ready.POD_MISSING, False, f"there is no pod yet; the claim {lost} has lost its volume")
     if why := seen.sentence_of(seen.stateful_set):
-        return condition(Ready.POD_REFUSED, False, f"the cluster makes no pod{why}")
-    return condition(Ready.POD_MISSING, False, "the StatefulSet has made no pod yet")
+        return condition(Ready.POD_REFUSED, False, f"the cluster does not create a pod{why}")
+    return condition(Ready.POD_MISSING, False, "the StatefulSet has not created a pod yet")
 
 
 def is_stale(pod: PodSeen, now: float) -> bool:
@@ -72,7 +74,7 @@ def is_awaited(pod: PodSeen, now: float) -> bool:
 def _faults(seen: PodSeen, route: RouteSeen, now: float) -> Iterator[Condition]:
     pod, name = seen.pod, seen.pod["metadata"]["name"]
     if pod["metadata"].get("deletionTimestamp"):
-        yield condition(Ready.TERMINATING, False, f"pod {name} is ending; another follows")
+        yield condition(Ready.TERMINATING, False, f"pod {name} is terminating; the next pod starts after it")
     yield from _unscheduled(pod, name, route)
     yield from _container(pod, name)
     yield from _not_started(pod, name, route)
@@ -89,7 +91,7 @@ def _faults(seen: PodSeen, route: RouteSeen, now: float) -> Iterator[Condition]:
             yield condition(reason, False, f"pod {name}: {problem.message}")
         yield condition(Ready.STARTING, False, f"pod {name} has not opened its listeners yet")
     elif not _is_serving(pod):
-        yield condition(Ready.STARTING, False, f"pod {name} is not behind its Service yet")
+        yield condition(Ready.STARTING, False, f"pod {name} is not among the endpoints of its Service yet")
 
 
 def _unscheduled(pod: dict[str, Any], name: str, route: RouteSeen) -> Iterator[Condition]:
@@ -103,7 +105,7 @@ def _unscheduled(pod: dict[str, Any], name: str, route: RouteSeen) -> Iterator[C
             yield condition(
                 Ready.VOLUME_PENDING if volume else Ready.UNSCHEDULABLE,
                 False,
-                f"pod {name}: {message or 'no node takes it'}"
+                f"pod {name}: {message or 'no Kubernetes node can run it'}"
                 + (f"; claim {pending['metadata']['name']}{why}" if pending is not None and why else ""),
             )
 
@@ -125,8 +127,8 @@ def _container(pod: dict[str, Any], name: str) -> Iterator[Condition]:
             yield condition(Ready.IMAGE_UNAVAILABLE, False, f"pod {name}: {message or container.get('image', '')}")
         if reason in _FAILING:
             ended = container.get("lastState", {}).get("terminated") or {}
-            code = f"it ended with code {ended['exitCode']}" if "exitCode" in ended else message
-            yield condition(Ready.CONTAINER_FAILING, False, f"pod {name}: {code}; `kubectl logs {name}` says why")
+            code = f"the container exited with code {ended['exitCode']}" if "exitCode" in ended else message
+            yield condition(Ready.CONTAINER_FAILING, False, f"pod {name}: {code}; run `kubectl logs {name}` to see why")
 
 
 def _running_since(pod: dict[str, Any]) -> float | None:

@@ -85,18 +85,20 @@ def programmed(seen: RouteSeen, accepted: bool, replicas: int, now: float) -> Co
     if seen.apply_error:
         return condition(Programmed.APPLY_FAILED, False, seen.apply_error)
     if not accepted:
-        going_on = "the last accepted one goes on" if seen.configuration_hash else "nothing was ever accepted"
+        going_on = (
+            "the last accepted version stays in effect" if seen.configuration_hash else "no version was ever accepted"
+        )
         return condition(Programmed.NOT_ACCEPTED, False, f"this version of the manifest is not accepted; {going_on}")
     for pod in seen.pods:
         fault = _not_programmed(pod, seen.configuration_hash, now)
         if fault is not None:
             return fault
     if len(seen.pods) < replicas:
-        return condition(Programmed.PENDING, False, "there is no pod yet that could report")
+        return condition(Programmed.PENDING, False, "there is no pod yet to report")
     if len(seen.pods) > replicas:
         name = seen.pods[-1].pod["metadata"]["name"]
-        return condition(Programmed.PENDING, False, f"pod {name}, which is no longer wanted, is still there")
-    return condition(Programmed.PROGRAMMED, True, "every pod works by this version of the manifest")
+        return condition(Programmed.PENDING, False, f"pod {name} is no longer needed, but still exists")
+    return condition(Programmed.PROGRAMMED, True, "every pod uses this version of the manifest")
 
 
 def _not_programmed(pod: PodSeen, wanted: str, now: float) -> Condition | None:
@@ -112,7 +114,7 @@ def _not_programmed(pod: PodSeen, wanted: str, now: float) -> Condition | None:
         return condition(Programmed.PENDING, False, f"pod {name} still reports another configuration")
     for finding in report.configuration.findings:
         reason = _FINDINGS.get(finding.reason, Programmed.CONFIGURATION_UNUSABLE)
-        return condition(reason, False, f"{finding.message}; the last usable version of it goes on")
+        return condition(reason, False, f"{finding.message}; the last usable version stays in effect")
     return None
 
 
@@ -221,7 +223,7 @@ def _pressure(reports: Sequence[StatusDocument], before: bool) -> list[Condition
         if spool is not None and spool.used_bytes >= spool.watermark_bytes * (0.95 if before else 1) > 0:
             share = 100 * spool.used_bytes // max(1, spool.capacity_bytes)
             message = (
-                f"the spool is {share} % full and senders are answered 0xA700: mend the destinations that are "
+                f"the spool is {share} % full, and senders get the status 0xA700: fix the destinations that are "
                 "behind, or raise gateway.spool.size"
             )
             return [condition(SpoolPressure.ABOVE_WATERMARK, True, message)]
@@ -229,8 +231,8 @@ def _pressure(reports: Sequence[StatusDocument], before: bool) -> list[Condition
         if hours is not None and hours <= (48 if before else 24):
             within = next(limit for limit in (1, 2, 4, 8, 16, 24, 48) if hours <= limit)
             message = (
-                f"at the rate of the last ten minutes the spool is full within {within} h, and senders are answered "
-                "0xA700 from then on: mend the destinations that are behind, or raise gateway.spool.size"
+                f"at the rate of the last ten minutes, the spool is full within {within} h, and senders then get the "
+                "status 0xA700: fix the destinations that are behind, or raise gateway.spool.size"
             )
             return [condition(SpoolPressure.FILLING, True, message)]
     return []
@@ -255,28 +257,27 @@ def _stalled(reports: Sequence[StatusDocument], recent: float, now: datetime) ->
                 continue
             if one.paused_reason:
                 message = (
-                    f"{one.kind} {one.name} refuses whatever is sent: {one.paused_reason} since "
-                    f"{_text(one.paused_time)}"
-                    f"{_sentence(one.last_error.message)}; "
-                    f"{waiting} deliveries wait. Fix its URL, its credential or its rights: "
-                    "one delivery at a time asks again"
+                    f"{one.kind} {one.name} refuses every delivery: {one.paused_reason} since "
+                    f"{_text(one.paused_time)}{_sentence(one.last_error.message)}; {waiting} deliveries wait. Fix its "
+                    "URL, its credential or its permissions: one delivery at a time is retried"
                 )
                 return [condition(DeliveryStalled.DESTINATION_PAUSED, True, message)]
             if waiting == 0 and one.unconfirmed:
                 if (seconds_since(one.last_error.time, now) or 0) >= recent:
                     continue
                 message = (
-                    f"{one.kind} {one.name} has not confirmed {one.unconfirmed} instances that it took, the oldest "
-                    f"received at {_text(oldest_time)}: {one.last_error.reason}"
-                    f"{_sentence(one.last_error.message)}; it is asked again until it does"
+                    f"{one.kind} {one.name} has not confirmed {one.unconfirmed} instances that it took; the oldest was "
+                    f"received at {_text(oldest_time)}: {one.last_error.reason}{_sentence(one.last_error.message)}; "
+                    "the gateway asks again until the destination confirms them"
                 )
                 return [condition(DeliveryStalled.NOT_CONFIRMED, True, message)]
             if one.state == "Waiting" or (seconds_since(one.last_error.time, now) or 0) < recent:
                 status = f" with status {one.last_error.status}" if one.last_error.status is not None else ""
                 message = (
-                    f"{one.kind} {one.name}: {waiting} deliveries wait, the oldest instance "
-                    f"since {_text(oldest_time)}; the last fault was {one.last_error.reason}{status}"
-                    f"{_sentence(one.last_error.message)}; it is retried until it succeeds"
+                    f"{one.kind} {one.name}: {waiting} deliveries wait, the oldest instance since "
+                    f"{_text(oldest_time)}; the last error was "
+                    f"{one.last_error.reason}{status}{_sentence(one.last_error.message)}; each delivery is retried "
+                    "until it succeeds"
                 )
                 return [condition(DeliveryStalled.DESTINATION_FAILING, True, message)]
     return []
@@ -292,7 +293,7 @@ def _held(route: DicomRoute, reports: Sequence[StatusDocument]) -> list[Conditio
     if not held:
         return []
     where = f"--route {route.metadata.name} -n {route.metadata.namespace}"
-    message = f"{held} deliveries or instances are held: `dicomroute queue list {where} --in Held` says why"
+    message = f"{held} deliveries or instances are held: run `dicomroute queue list {where} --in Held` to see why"
     return [condition(Held.DELIVERIES_HELD, True, message)]
 
 
@@ -303,8 +304,8 @@ def _unreachable(reports: Sequence[StatusDocument]) -> list[Condition]:
     first, *rest = [one for _, one in sorted(failing.items())]
     more = f" (and {len(rest)} more)" if rest else ""
     message = (
-        f"{first.kind} {first.name} has not answered queries since {text_of(first.since)}: {first.reason}"
-        f"{_sentence(first.message)}; it is asked again until it does{more}"
+        f"{first.kind} {first.name} has not answered queries since {text_of(first.since)}: "
+        f"{first.reason}{_sentence(first.message)}; the gateway retries until it answers{more}"
     )
     return [condition(ArchiveUnreachable.ARCHIVE_FAILING, True, message)]
 
@@ -313,7 +314,7 @@ def _without_address(seen: RouteSeen) -> list[Condition]:
     if seen.service is None or not lacks_address(seen.service):
         return []
     name, why = seen.service["metadata"]["name"], seen.sentence_of(seen.service)
-    message = f"nothing has given the Service {name} an address yet{why or ', and its Events do not say why'}"
+    message = f"the Service {name} has no address yet{why or ', and its Events do not say why'}"
     return [condition(AddressPending.NO_LOAD_BALANCER_ADDRESS, True, message)]
 
 

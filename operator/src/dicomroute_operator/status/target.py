@@ -51,7 +51,7 @@ def _condition(
 ) -> Condition:
     test = f"`dicomroute test target {target.metadata.name} -n {target.metadata.namespace}`"
     if not said:
-        sentence = f"no route that runs uses it, so that nothing tests it: {test} does, from your machine"
+        sentence = f"no running route uses this target, so no gateway tests it: run {test} to test it from your machine"
         return condition(reasons.NOT_USED, None, sentence)
     found = [
         (rank(finding.status), route.route, finding)
@@ -66,7 +66,7 @@ def _condition(
         return _reported(reasons, route_name, worst, test)
     if known is not None and known.reason != str(reasons.NOT_USED):
         return known
-    sentence = f"the gateway of route {said[0].route} has not tested it yet: it does so as soon as it runs"
+    sentence = f"the gateway of route {said[0].route} has not tested the target yet: it does so as soon as it runs"
     return condition(reasons.NOT_TESTED, None, sentence)
 
 
@@ -74,7 +74,7 @@ def _reported(reasons: type[Reason], route: str, finding: ProbeFindingDocument, 
     """Return a condition with a gateway's own word for it: a newer gateway may have one that is not declared here."""
     message = finding.message if finding.status == "True" else f"route {route}: {finding.message}"
     if finding.status == "False" and reasons is TargetReady:
-        message += f". {test} tests it now"
+        message += f". Run {test} to test it now"
     return Condition(
         type=reasons.declared_type(),
         status=finding.status,
