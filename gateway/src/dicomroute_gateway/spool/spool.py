@@ -202,7 +202,8 @@ class Spool:
             again = [
                 d
                 for d in received.destinations
-                if entry.is_owed_again(d, received.recipes.get(d, "")) and not (d in joined and entry.is_delivered(d))
+                if (entry.is_owed_again(d, received.recipes.get(d, "")) or d in entry.received.superseded)
+                and not (d in joined and entry.is_delivered(d))
             ]
             self._books.take_over(*repeat_records(entry, received, again))
             if waiter is not None:
@@ -372,12 +373,12 @@ class Spool:
         for first in range(0, len(wanted), _ENTRIES_AT_ONCE):
             with self._books.mutex:
                 for uid in wanted[first : first + _ENTRIES_AT_ONCE]:
-                    here = ledger.versions(uid)
-                    both = [*([gone[uid]] if uid in gone else []), *here[-1:]]
-                    if both:
-                        newest = max(both, key=lambda one: one.received.id)
-                        hold = newest.hold if here and newest is here[-1] else ""
-                        found[uid] = Entry(newest.received, hold, newest.deliveries)
+                    here, left = next(reversed(ledger.versions(uid)), None), gone.get(uid)
+                    # Numbers do not tell: one that came again is the newest, and no destination has a later one then.
+                    if here and not (left and left.received.id > here.received.id and here.received.superseded):
+                        found[uid] = Entry(here.received, here.hold, here.deliveries)
+                    elif left:
+                        found[uid] = Entry(left.received, "", left.deliveries)
         return found
 
     def finished(self) -> list[Entry]:
