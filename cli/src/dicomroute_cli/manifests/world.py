@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dicomroute_operator.api.meta import API_VERSION, GROUP, Model, rules
-from dicomroute_operator.api.node import DicomNode
-from dicomroute_operator.api.profile import DeidentificationProfile
-from dicomroute_operator.api.route import DicomRoute
-from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.kinds.crd import open_api_schema
 from dicomroute_operator.kinds.listed import KINDS
+from dicomroute_operator.kinds.objects import Objects
 
 from .read import Document, Finding, read
 from .schema import schema_errors, with_defaults
@@ -62,11 +59,9 @@ Key = tuple[str, str]
 
 
 @dataclass
-class World:
+class World(Objects[Key]):
     """The objects of a set of manifests, by namespace and name."""
 
-    objects: dict[str, dict[Key, Any]] = field(default_factory=lambda: {name: {} for name in KINDS})
-    """Those of our kinds, by kind."""
     secrets: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
     config_maps: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
     invalid: set[tuple[str, str, str]] = field(default_factory=set)
@@ -74,26 +69,6 @@ class World:
     files: dict[str, str] = field(default_factory=dict)
     """Where each object, NAMESPACE/KIND/NAME, was read from."""
     findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def routes(self) -> dict[Key, DicomRoute]:
-        """The routes."""
-        return self.objects[DicomRoute.kind]
-
-    @property
-    def nodes(self) -> dict[Key, DicomNode]:
-        """The nodes."""
-        return self.objects[DicomNode.kind]
-
-    @property
-    def targets(self) -> dict[Key, CloudTarget]:
-        """The targets."""
-        return self.objects[CloudTarget.kind]
-
-    @property
-    def profiles(self) -> dict[Key, DeidentificationProfile]:
-        """The profiles."""
-        return self.objects[DeidentificationProfile.kind]
 
     def file_of(self, namespace: str, kind: str, name: str) -> str:
         """Return the file that an object was read from."""

@@ -11,11 +11,9 @@ from pydantic import ValidationError
 
 from dicomroute_client.documents.status import StatusDocument
 from dicomroute_operator.api.inputs import RouteInputs, exclusive
-from dicomroute_operator.api.node import DicomNode
-from dicomroute_operator.api.profile import DeidentificationProfile
 from dicomroute_operator.api.route import DicomRoute
-from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.kinds.listed import KINDS
+from dicomroute_operator.kinds.objects import Objects
 from dicomroute_operator.kube.followers import Children
 from dicomroute_operator.kube.resources import CLAIM, POD, STATEFUL_SET, Resource
 from dicomroute_operator.render import names
@@ -72,11 +70,9 @@ class Reported:
 
 
 @dataclass
-class World:
+class World(Objects[Key]):
     """The objects as they were last seen."""
 
-    objects: dict[str, dict[Key, Any]] = field(default_factory=lambda: {name: {} for name in KINDS})
-    """Those of our kinds, by kind."""
     children: Mapping[Resource, Children] = field(default_factory=dict)
     reports: dict[tuple[str, str], Reported] = field(default_factory=dict)
     """By namespace and UID of the pod."""
@@ -89,26 +85,6 @@ class World:
     """Routes that another operator looks after."""
     _gone: dict[str, None] = field(default_factory=dict)
     """The UIDs that were deleted last: a list that began before cannot bring them back."""
-
-    @property
-    def routes(self) -> dict[Key, DicomRoute]:
-        """The routes."""
-        return self.objects[DicomRoute.kind]
-
-    @property
-    def nodes(self) -> dict[Key, DicomNode]:
-        """The nodes."""
-        return self.objects[DicomNode.kind]
-
-    @property
-    def targets(self) -> dict[Key, CloudTarget]:
-        """The targets."""
-        return self.objects[CloudTarget.kind]
-
-    @property
-    def profiles(self) -> dict[Key, DeidentificationProfile]:
-        """The profiles."""
-        return self.objects[DeidentificationProfile.kind]
 
     def observe(self, kind: str, body: Mapping[str, Any], *, deleted: bool) -> set[Key]:
         """Take over an object of ours, and return what has to be reconciled because of it.
