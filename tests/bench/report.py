@@ -179,15 +179,15 @@ def _moves(result: dict[str, Any], scenario: str) -> Table:
                     facts["title"],
                     *map(_number, spread(rates)),
                     _number(statistics.median(values(result, scenario, system, "megabytes_per_second"))),
-                    _median(values(result, scenario, system, "server_cpu_ms")),
-                    _median(values(result, scenario, system, "destination_cpu_ms")),
+                    _microseconds(values(result, scenario, system, "server_cpu_ms")),
+                    _microseconds(values(result, scenario, system, "destination_cpu_ms")),
                     *_mebibytes(values(result, scenario, system, "increase_bytes")),
                     _ratio(ratios(result, scenario, system)) if system != OWN else "",
                 ]
             )
     heads = (
-        "instances/s", "min", "median", "max", "MB/s", "server CPU ms", "destination CPU ms", "MiB more", "max",
-        "times (min-max)",
+        "instances/s", "min", "median", "max", "MB/s", "server CPU µs", "destination CPU µs", "MiB more", "max",
+        "times (95 %)",
     )  # fmt: skip
     return Table(result["scenarios"].get(scenario, ""), heads, rows)
 
