@@ -157,4 +157,7 @@ def test_an_archive_confirms_by_a_search(tmp_path: Path, lone: Lone, any_orthanc
     files = make_corpus(tmp_path / "corpus", 3)
     assert dcmsend(gateway.port, files) == 0
     gateway.wait_for(owed=0, deliveredTotal=len(files), deadLettered=0)
-    assert sum(one["confirmed"] for one in gateway.events("delivery.confirmed")) == len(files)
+    gateway.process.wait_until(
+        lambda: sum(one["confirmed"] for one in gateway.events("delivery.confirmed")) == len(files),
+        "the log does not say that all of them are confirmed",
+    )

@@ -39,7 +39,7 @@ def test_an_instance_is_followed_from_its_association_to_the_answer_of_the_archi
     gateway.wait_for(deliveredTotal=2)
     gateway.wait_for_events("association.ended")
     (accepted,) = gateway.events("association.accepted")
-    numbers = [one["instance"] for one in gateway.events("instance.received")]
+    numbers = [one["instance"] for one in gateway.wait_for_events("instance.received", 2)]
     assert len(numbers) == 2
     for number in numbers:
         gateway.process.wait_until(lambda number=number: len(about(gateway, number)) == 2, "no line of the delivery")

@@ -100,7 +100,7 @@ def test_a_peer_that_serves_one_association_at_a_time_gets_one_and_is_not_at_fau
     assert dcmsend(gateway.port, files) == 0
     gateway.wait_for(owed=0, deliveredTotal=len(files), deadLettered=0)
     assert len(peer.data_sets()) == len(files)
-    assert [one["associations"] for one in gateway.events("destination.bounded")] == [1]
+    assert [one["associations"] for one in gateway.wait_for_events("destination.bounded")] == [1]
     assert gateway.events("destination.waits") == []
     assert gateway.events("delivery.failed") == []
 
@@ -137,7 +137,7 @@ def test_a_further_association_that_is_rejected_means_fewer_of_them(
     gateway.wait_for(owed=0, deliveredTotal=len(files))
     assert sorted(stored) == sorted(map(uid_of, files)), "once each"
     assert len(rejected) == 1, "what the peer has said is believed for a while"
-    assert [one["associations"] for one in gateway.events("destination.bounded")] == [1]
+    assert [one["associations"] for one in gateway.wait_for_events("destination.bounded")] == [1]
     assert gateway.events("destination.waits") == []
 
 
