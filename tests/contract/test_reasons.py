@@ -7,6 +7,7 @@ import pytest
 
 from dicomroute_console.pages.advice import ADVICE
 from dicomroute_gateway.reasons import Reason
+from dicomroute_operator.status import pods, route
 
 WORDS = {one.value for one in Reason}
 COMES_WITH_ITS_REASON = {"TreatmentNotInForce"}
@@ -15,6 +16,11 @@ COMES_WITH_ITS_REASON = {"TreatmentNotInForce"}
 def test_the_console_advises_on_reasons_that_are_given() -> None:
     assert "Unmatched" in ADVICE
     assert ADVICE.keys() - COMES_WITH_ITS_REASON <= WORDS
+
+
+def test_the_operator_knows_problems_and_findings_that_are_given() -> None:
+    assert "SpoolCorrupt" in pods._REASONS
+    assert pods._REASONS.keys() | route._FINDINGS.keys() <= WORDS
 
 
 @pytest.mark.parametrize("name", ["dead-letters.md", "held.md"])
