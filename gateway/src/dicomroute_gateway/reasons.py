@@ -6,7 +6,7 @@ read from the journal has text, as another release may have had other words.
 """
 
 from enum import StrEnum, unique
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 
 @unique
@@ -257,6 +257,22 @@ class Reason(StrEnum):
     NOT_DICOM = "NotDicom", "The archive gave something that is no DICOM file."
     # fmt: on
 
+
+TLS_REASONS: Final = frozenset(
+    (
+        Reason.TLS_UNTRUSTED,
+        Reason.TLS_NAME_MISMATCH,
+        Reason.TLS_EXPIRED,
+        Reason.TLS_NOT_YET_VALID,
+        Reason.TLS_VERSION_UNSUPPORTED,
+        Reason.TLS_CLIENT_CERTIFICATE_REQUIRED,
+        Reason.TLS_TIMED_OUT,
+        Reason.TLS_FAILED,
+    )
+)
+"""Why there is no TLS with a target, a node or a token endpoint."""
+PROXY_REASONS: Final = frozenset((Reason.PROXY_UNREACHABLE, Reason.PROXY_REFUSED, Reason.PROXY_AUTHENTICATION_REQUIRED))
+"""Why a proxy does not bring a request to where it is for."""
 
 NoReason = Literal[""]
 """Where there is nothing to say: of what passed, and of what is not held."""
