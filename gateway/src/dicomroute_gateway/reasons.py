@@ -6,7 +6,7 @@ read from the journal has text, as another release may have had other words.
 """
 
 from enum import StrEnum, unique
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 
 @unique
@@ -226,6 +226,23 @@ class Reason(StrEnum):
     QUERY_FAILED = "QueryFailed", "The target refuses the query in a way that says nothing of whether it stores."
     STORE_REFUSED = "StoreRefused", "The target answers queries and refuses whatever is stored: the message has its answer."
 
+    # Problems of a gateway, and of sections of its configuration.
+    SPOOL_IN_USE = "SpoolInUse", "Another gateway is running on the spool: stop it first."
+    SPOOL_VOLUME_UNSAFE = "SpoolVolumeUnsafe", "The volume of the spool does not keep what is written to it: use another one."
+    SPOOL_CORRUPT = "SpoolCorrupt", "The journal of the spool is damaged, or files of it are missing: the message says where."
+    SPOOL_TOO_NEW = "SpoolTooNew", "A newer gateway wrote to the spool: run that release again."
+    SPOOL_FAILED = "SpoolFailed", "The volume failed: nothing is accepted until the gateway is restarted on a volume that works."
+    SPOOL_UNUSABLE = "SpoolUnusable", "The spool cannot be opened or read: the message has the system's word for it."
+    SPOOL_KEY_INVALID = "SpoolKeyInvalid", "A line of the spool's key is not 32 bytes in base64: correct the Secret."
+    CONFIGURATION_MISSING = "ConfigurationMissing", "The configuration is not mounted: look at the ConfigMap and the pod."
+    CONFIGURATION_INVALID = "ConfigurationInvalid", "The configuration cannot be used at all: the message says why."
+    CONFIGURATION_FORGED = "ConfigurationForged", "The configuration has no valid seal of the operator: look at who writes the ConfigMap."
+    PORT_UNAVAILABLE = "PortUnavailable", "A listener cannot open its port: look at what else uses that port."
+    LISTENERS_INVALID = "ListenersInvalid", "The listeners cannot be used: the last usable ones stay in effect."
+    RULE_INVALID = "RuleInvalid", "A rule does not compile: the last usable rules stay in effect."
+    DESTINATION_INVALID = "DestinationInvalid", "A destination cannot be used: its last usable settings stay in effect."
+    QUERY_RETRIEVE_INVALID = "QueryRetrieveInvalid", "The settings of queries cannot be used: the last usable ones stay in effect."
+
     # Archives that queries and retrievals ask.
     ANSWER_UNREADABLE = "AnswerUnreadable", "The archive's answer is not what was asked for: look whether its URL is a DICOMweb service's."
     ANSWER_TOO_LARGE = "AnswerTooLarge", "The archive's answer to a search is longer than is taken."
@@ -240,6 +257,22 @@ class Reason(StrEnum):
     NOT_DICOM = "NotDicom", "The archive gave something that is no DICOM file."
     # fmt: on
 
+
+TLS_REASONS: Final = frozenset(
+    (
+        Reason.TLS_UNTRUSTED,
+        Reason.TLS_NAME_MISMATCH,
+        Reason.TLS_EXPIRED,
+        Reason.TLS_NOT_YET_VALID,
+        Reason.TLS_VERSION_UNSUPPORTED,
+        Reason.TLS_CLIENT_CERTIFICATE_REQUIRED,
+        Reason.TLS_TIMED_OUT,
+        Reason.TLS_FAILED,
+    )
+)
+"""Why there is no TLS with a target, a node or a token endpoint."""
+PROXY_REASONS: Final = frozenset((Reason.PROXY_UNREACHABLE, Reason.PROXY_REFUSED, Reason.PROXY_AUTHENTICATION_REQUIRED))
+"""Why a proxy does not bring a request to where it is for."""
 
 NoReason = Literal[""]
 """Where there is nothing to say: of what passed, and of what is not held."""

@@ -17,7 +17,7 @@ ADVICE: Final = {
     "spec.accepts of the target.",
     "OutsideWindow": "It waits for the hour at which its destination may be sent to.",
     "TreatmentNotInForce": "It waits until the treatment that the newest manifest gives its destination is in force.",
-    "KeyMissing": "The Secret of the spool lacks the key that encrypts it. Add that key as a further line.",
+    "SpoolKeyMissing": "The Secret of the spool lacks the key that encrypts it. Add that key as a further line.",
     "RecipeMissing": "The record of how it is prepared is missing or damaged. The gateway's log says where.",
     "DuplicateDiffers": "The target has another instance with this UID. Decide which is right; see onDuplicate.",
     "DuplicateInstance": "The target has an instance with this UID already; see onDuplicate.",

@@ -35,6 +35,7 @@ from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.probes.findings import Finding, Findings, within_milliseconds
 from dicomroute_gateway.probes.steps import Probed
 from dicomroute_gateway.query.watched import Failing
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
 from dicomroute_gateway.spool.records import DeliveryState
 from dicomroute_gateway.spool.views import Snapshot
@@ -58,7 +59,7 @@ class Observation:
     """The gateway at one moment. What it could not open or load is None."""
 
     ready: bool
-    problems: Sequence[tuple[str, str, str]]
+    problems: Sequence[tuple[str, Reason, str]]
     """Section, reason and message of each."""
     started_time: float
     now: float
@@ -76,7 +77,7 @@ class Observation:
     failing_archives: Sequence[Failing] = ()
 
 
-def key_findings(keys: Keys, instances_by_key: Mapping[str, int]) -> list[tuple[str, str, str]]:
+def key_findings(keys: Keys, instances_by_key: Mapping[str, int]) -> list[tuple[str, Reason, str]]:
     """Return what a person has to mend of the spool's keys: section, reason and message of each."""
     section = "spool.encryption"
     findings = [(section, keys.problem.reason, keys.problem.message)] if keys.problem else []

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from dicomroute_gateway.destination import destination_named
+from dicomroute_gateway.reasons import Reason
 
 from .listener import Listener
 from .model import SCHEMA_VERSION, AnyDestination, Configuration, QueryRetrieve, Rules
@@ -23,7 +24,7 @@ class SectionFinding:
     """A section that was not taken over, and why; its last good content goes on."""
 
     section: str
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -55,9 +56,9 @@ def load(text: str, check_rules: Callable[[Rules], object], last_good: Configura
     """
     document = _parse(text)
     findings: list[SectionFinding] = []
-    sections: list[tuple[str, TypeAdapter[Any], str]] = [
-        ("listeners", TypeAdapter(list[Listener]), "ListenersInvalid"),
-        ("rules", TypeAdapter(Rules), "RuleInvalid"),
+    sections: list[tuple[str, TypeAdapter[Any], Reason]] = [
+        ("listeners", TypeAdapter(list[Listener]), Reason.LISTENERS_INVALID),
+        ("rules", TypeAdapter(Rules), Reason.RULE_INVALID),
     ]
     for section, adapter, reason in sections:
         try:
@@ -106,14 +107,16 @@ def _destinations(
         raise ConfigurationError("destinations is not a list: let the operator render the configuration again")
     for document in documents:
         if not isinstance(document, dict):
-            findings.append(SectionFinding("destinations", "DestinationInvalid", "a destination is not an object"))
+            findings.append(
+                SectionFinding("destinations", Reason.DESTINATION_INVALID, "a destination is not an object")
+            )
             continue
         try:
             adapter.validate_python(document)
             usable.append(document)
         except ValidationError as error:
             name = destination_named(str(document.get("kind")), str(document.get("name")))
-            findings.append(SectionFinding(f"destinations[{name}]", "DestinationInvalid", _sentence(name, error)))
+            findings.append(SectionFinding(f"destinations[{name}]", Reason.DESTINATION_INVALID, _sentence(name, error)))
             if name in known:
                 usable.append(known[name])
     return usable
@@ -125,7 +128,7 @@ def _query_retrieve(document: dict[str, Any], last_good: Configuration | None, f
     try:
         TypeAdapter(QueryRetrieve | None).validate_python(document.get(section))
     except ValidationError as error:
-        findings.append(SectionFinding(section, "QueryRetrieveInvalid", _sentence(section, error)))
+        findings.append(SectionFinding(section, Reason.QUERY_RETRIEVE_INVALID, _sentence(section, error)))
         known = last_good.query_retrieve if last_good is not None else None
         document[section] = known.model_dump(by_alias=True, mode="json") if known is not None else None
 

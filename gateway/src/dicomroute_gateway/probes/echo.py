@@ -13,7 +13,7 @@ from dicomroute_gateway.dimse.propose import VERIFYING, group_contexts
 from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.dimse.wire import Wire
-from dicomroute_gateway.reasons import Reason
+from dicomroute_gateway.reasons import TLS_REASONS, Reason
 
 from .steps import Probed, Result, Step, StepName
 
@@ -98,7 +98,7 @@ def _step(made: dict[StepName, Step], name: StepName, work: Callable[[], T]) -> 
         value = work()
     except RequestorFailure as failure:
         reason = _WHENEVER.get(failure.reason, failure.reason)
-        if name is StepName.ASSOCIATION and reason.startswith("TLS"):
+        if name is StepName.ASSOCIATION and reason in TLS_REASONS:
             name = StepName.TLS  # TLS 1.3 tells on the first read that a certificate is wanted
         made[name] = Step(name, Result.FAILED, reason, str(failure), time.monotonic() - begin)
         raise _Failed from failure

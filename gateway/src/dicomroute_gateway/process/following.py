@@ -9,6 +9,7 @@ import structlog
 from dicomroute_gateway.configuration.authentic import Seal
 from dicomroute_gateway.configuration.load import ConfigurationError, Loaded, load
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.routing import compile_rules
 
@@ -52,7 +53,7 @@ class Following:
             fault = self._seal.fault(self._mounted, text)
             key = self._seal.key()
         except (OSError, UnicodeDecodeError) as error:
-            self._problems.report("configuration", "ConfigurationMissing", f"{self._mounted}: {error}")
+            self._problems.report("configuration", Reason.CONFIGURATION_MISSING, f"{self._mounted}: {error}")
             return self._fall_back()
         if fault:
             return self._doubt(fault)
@@ -67,7 +68,7 @@ class Following:
         try:
             loaded = load(text, compile_rules, last_good)
         except ConfigurationError as error:
-            self._problems.report("configuration", "ConfigurationInvalid", str(error))
+            self._problems.report("configuration", Reason.CONFIGURATION_INVALID, str(error))
             return self._fall_back()
         if key is not None and last_good is not None and _is_older(loaded.configuration, last_good):
             return self._doubt("it is older than what is in force")
@@ -87,7 +88,7 @@ class Following:
                 "ConfigMap, which the operator writes again where it accepts the route, and look who else may write "
                 "ConfigMaps of this namespace"
             )
-            self._problems.report("configuration", "ConfigurationForged", sentence)
+            self._problems.report("configuration", Reason.CONFIGURATION_FORGED, sentence)
         return self._fall_back()
 
     def keep(self) -> None:

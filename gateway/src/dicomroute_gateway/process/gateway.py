@@ -33,6 +33,7 @@ from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.node.reports import Reports
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.probes.prober import Prober
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.errors import SpoolError
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys
 from dicomroute_gateway.spool.spool import Spool
@@ -173,7 +174,7 @@ class Gateway:
                 except Exception as error:
                     log.exception("configuration.failed")
                     sentence = f"{type(error).__name__}: the log says more"
-                    self._problems.report("configuration", "GatewayError", sentence)
+                    self._problems.report("configuration", Reason.GATEWAY_ERROR, sentence)
         await self._drain()
 
     def observe(self) -> Observation:
@@ -253,7 +254,7 @@ class Gateway:
             self._problems.report("spool", error.reason, str(error))
             return None
         except OSError as error:
-            self._problems.report("spool", "SpoolUnusable", f"{settings.spool}: {error.strerror}")
+            self._problems.report("spool", Reason.SPOOL_UNUSABLE, f"{settings.spool}: {error.strerror}")
             return None
         self._problems.solved("spool")
         tokens = TokenCache()

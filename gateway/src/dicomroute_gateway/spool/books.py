@@ -6,6 +6,8 @@ import threading
 import time
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 from .errors import SpoolError, SpoolFailed
 from .files import NO_ROOM, Files
 from .journal import Journal, JournalFailed
@@ -158,7 +160,7 @@ class Books:
         After a failed sync nobody knows what is on it (fsyncgate, 2018).
         """
         if error.errno not in _NO_FAULT_OF_THE_VOLUME and self.damage is None:
-            self.damage = SpoolError("SpoolFailed", f"the volume failed: {error.strerror or error}")
+            self.damage = SpoolError(Reason.SPOOL_FAILED, f"the volume failed: {error.strerror or error}")
 
     @property
     def failure(self) -> str:

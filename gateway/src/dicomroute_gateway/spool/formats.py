@@ -9,6 +9,8 @@ import json
 import threading
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 from .errors import SpoolError, SpoolFailed
 from .files import Files
 
@@ -29,7 +31,7 @@ def check(files: Files) -> None:
     written = _written(files)
     if written > LATEST:
         raise SpoolError(
-            "SpoolTooNew",
+            Reason.SPOOL_TOO_NEW,
             f"the spool has format {written} and this gateway knows {LATEST}: run the gateway that wrote it",
         )
     Format(files).raise_to(_FIRST)
@@ -69,4 +71,4 @@ def _written(files: Files) -> int:
     try:
         return int(json.loads(files.read(_FILE))["format"])
     except (ValueError, KeyError, TypeError) as error:
-        raise SpoolError("SpoolCorrupt", f"the file {files.path(_FILE)} is not readable") from error
+        raise SpoolError(Reason.SPOOL_CORRUPT, f"the file {files.path(_FILE)} is not readable") from error

@@ -12,7 +12,7 @@ from dicomroute_gateway.reasons import Reason
 
 KEY_BYTES: Final = 32
 KEY_MISSING: Final = Reason.SPOOL_KEY_MISSING
-KEY_INVALID: Final = "SpoolKeyInvalid"
+KEY_INVALID: Final = Reason.SPOOL_KEY_INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Key:
 class KeyProblem:
     """Why instances that are to be encrypted cannot be: a reason and a sentence."""
 
-    reason: str
+    reason: Reason
     message: str
 
 

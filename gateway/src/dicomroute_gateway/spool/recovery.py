@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 from . import formats, segments
 from .errors import SpoolError
 from .files import Files
@@ -23,7 +25,7 @@ def open_journal(files: Files) -> Content:
     """
     unsafe = defect(files)
     if unsafe:
-        raise SpoolError("SpoolVolumeUnsafe", f"the volume of the spool {files.folder} is not safe: {unsafe}")
+        raise SpoolError(Reason.SPOOL_VOLUME_UNSAFE, f"the volume of the spool {files.folder} is not safe: {unsafe}")
     formats.check(files)
     for name in (segments.FOLDER, INSTANCES):
         files.make_folder(name)
@@ -35,7 +37,7 @@ def open_journal(files: Files) -> Content:
     has_files = any(files.list(f"{INSTANCES}/{folder}") for folder in files.list(INSTANCES))
     if has_files and not isinstance(first, TotalsRecord):
         raise SpoolError(
-            "SpoolCorrupt",
+            Reason.SPOOL_CORRUPT,
             "there are instances and no journal that speaks of them: nothing was touched; restore the journal, or "
             "move the instances away",
         )
@@ -52,7 +54,7 @@ def open_journal(files: Files) -> Content:
 def corrupt(error: JournalCorrupt) -> SpoolError:
     """Return what is said of a journal whose bytes are not what was written."""
     return SpoolError(
-        "SpoolCorrupt",
+        Reason.SPOOL_CORRUPT,
         f"{error}: bytes that were safe have changed. Nothing of it was changed; copy the volume, then restore it or "
         "ask for help",
     )
@@ -63,7 +65,7 @@ def check_file(files: Files, received: Received) -> None:
     name = file_of(received.id)
     if files.size(name) != received.file_length:
         raise SpoolError(
-            "SpoolCorrupt",
+            Reason.SPOOL_CORRUPT,
             f"{name} is missing or not {received.file_length} bytes long, although it was accepted",
         )
 

@@ -15,6 +15,7 @@ import structlog
 
 from dicomroute_gateway.configuration.recipe import Recipe
 from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.reasons import Reason
 
 from .books import Books
 from .commitments import Commitments
@@ -72,7 +73,7 @@ class Spool:
         self._keys = keys
         lock = self._files.lock("lock")
         if lock is None:
-            raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
+            raise SpoolError(Reason.SPOOL_IN_USE, f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
         self._closed = False
         self._format = Format(self._files)
@@ -393,9 +394,9 @@ class Spool:
         return self._books.failure
 
     @property
-    def failure_reason(self) -> str:
+    def failure_reason(self) -> Reason:
         """The name of the failure."""
-        return self._books.damage.reason if self._books.damage is not None else "SpoolFailed"
+        return self._books.damage.reason if self._books.damage is not None else Reason.SPOOL_FAILED
 
     def resize(self, size_bytes: int, high_watermark_percent: int, *, history_seconds: int = 0) -> None:
         """Take over changed limits: of the instances, and of what is kept of them when their bytes are gone."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from dicomroute_operator.api.conditions import Accepted, QueriesInClear, ResolvedRefs
+from dicomroute_operator.api.conditions import Accepted, ResolvedRefs
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener, SourcePolicy
 from dicomroute_operator.api.query import QueryMode, QueryRetrieve
 from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.api.target import Accepts
+from dicomroute_operator.api.warning_conditions import QueriesInClear
 
 from .finding import Finding
 

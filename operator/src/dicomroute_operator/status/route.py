@@ -9,7 +9,6 @@ from dicomroute_client.documents.status import DestinationDocument, SpoolDocumen
 from dicomroute_operator.api.conditions import (
     Accepted,
     ArchiveUnreachable,
-    CredentialsExpiring,
     DeliveryStalled,
     Held,
     Programmed,
@@ -28,6 +27,7 @@ from dicomroute_operator.api.route_status import (
     LastError,
 )
 from dicomroute_operator.api.spool_conditions import AddressPending, SpoolPressure
+from dicomroute_operator.api.warning_conditions import CredentialsExpiring
 from dicomroute_operator.checks.finding import Finding
 
 from .claims import claim_conditions, claim_statuses, class_changed
