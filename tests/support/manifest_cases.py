@@ -952,6 +952,22 @@ CASES: list[Case] = [
     ),
     Case("DeidentificationProfile", "spec.objects", [_object("Pass", regions=[REGION])], "apply only to action: Mask"),
     Case("DeidentificationProfile", "spec.objects", [_object("Mask", regions=[{**REGION, "width": 0}])], "1"),
+    # Studies.
+    *_table(
+        "DicomRoute",
+        "spec.studies",
+        [{}, {"idleSeconds": 1}, {"idleSeconds": 60, "maxOpenSeconds": 60}],
+        [{"idleSeconds": 60, "maxOpenSeconds": 59}],
+        "less than idleSeconds",
+    ),
+    Case("DicomRoute", "spec.studies.idleSeconds", 0, "1"),
+    Case("DicomRoute", "spec.studies.maxOpenSeconds", 604_801, "604800"),
+    Case("DicomRoute", "spec.rules.0.trigger", "StudyComplete", "add studies"),
+    Case("DicomRoute", "spec.rules.0.trigger", "InstanceReceived"),
+    Case("DicomRoute", "spec.rules.0.trigger", "Never", "StudyComplete"),
+    Case("DicomRoute", "spec.rules.0.whenComplete", "study.instances > 1", "set trigger: StudyComplete"),
+    Case("DicomRoute", "spec.rules.0.onRevision", "Hold", "set trigger: StudyComplete"),
+    Case("DicomRoute", "spec.rules.0.onRevision", "SendNew"),
     # What is missing or unknown.
     Case("CloudTarget", "spec.auth", REMOVED, "auth"),
     Case("CloudTarget", "spec.url", REMOVED, "url"),

@@ -20,6 +20,7 @@ _MODULES: Final = {
     "ledger": "ledger",
     "report": "ledger",
     "queue": "queue",
+    "studies": "studies",
     "test": "test",
     "find": "find",
     "move": "find",

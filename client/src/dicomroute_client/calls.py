@@ -16,6 +16,7 @@ from .documents.ledger import LedgerDocument, ReportDocument
 from .documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection
 from .documents.refused import ErrorDocument, RefusedDocument
 from .documents.status import ProbeDocument, StatusDocument
+from .documents.studies import StudiesDocument, StudyDocument
 from .errors import Unreadable
 
 D = TypeVar("D", bound=Document)
@@ -126,6 +127,17 @@ def change(operation: Operation, selection: Mapping[str, Any] | QueueSelection) 
     if isinstance(selection, QueueSelection):
         selection = selection.model_dump(by_alias=True, mode="json", exclude_none=True)
     return Call(QueueChange, f"/api/v1/queue/{operation}", body=selection, patience_seconds=60)
+
+
+def studies(state: str | None = None, day: str | None = None, limit: int = 100) -> Call[StudiesDocument]:
+    """Ask for studies, those that came last first: Open, Complete or Untracked ones; of a day such as 2026-01-31."""
+    query = {"state": state, "day": day, "limit": limit}
+    return Call(StudiesDocument, "/api/v1/studies", query, patience_seconds=60)
+
+
+def study(uid: str, limit: int = 1000) -> Call[StudyDocument]:
+    """Ask for all that is known of a study, by its Study Instance UID; at most so many of its instances."""
+    return Call(StudyDocument, f"/api/v1/studies/{quote(uid, safe='')}", {"limit": limit}, patience_seconds=60)
 
 
 def ledger(

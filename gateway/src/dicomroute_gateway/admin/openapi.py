@@ -12,6 +12,7 @@ from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument
 from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection, QueueState
 from dicomroute_client.documents.refused import ErrorDocument, RefusedDocument
 from dicomroute_client.documents.status import ProbeDocument, StatusDocument
+from dicomroute_client.documents.studies import StudiesDocument, StudyDocument, StudyStateChoice
 from dicomroute_gateway import __version__
 
 _DOCUMENTS = (
@@ -26,6 +27,8 @@ _DOCUMENTS = (
     RefusedDocument,
     ErrorDocument,
     ExplanationDocument,
+    StudiesDocument,
+    StudyDocument,
 )
 
 _LEDGER_KEYS = ("sopInstanceUID", "seriesInstanceUID", "studyInstanceUID", "callingAETitle")
@@ -83,6 +86,21 @@ def openapi_document() -> dict[str, Any]:
             "get": _operation("All that is known of an instance.", _json("InstanceDocument"))
             | {"parameters": [{"name": "instance", "in": "path", "required": True, "schema": {"type": "integer"}}]}
         },
+    }
+    limit = _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})
+    paths["/api/v1/studies"] = {
+        "get": _operation("Studies, those that came last first.", _json("StudiesDocument"))
+        | {
+            "parameters": [
+                _query("state", {"type": "string", "enum": list(StudyStateChoice)}),
+                _query("day", {"type": "string", "format": "date"}),
+                limit,
+            ]
+        }
+    }
+    paths["/api/v1/studies/{uid}"] = {
+        "get": _operation("Every series, instance and delivery of a study.", _json("StudyDocument"))
+        | {"parameters": [{"name": "uid", "in": "path", "required": True, "schema": {"type": "string"}}, limit]}
     }
     paths["/api/v1/test/{kind}/{name}"] = {
         "post": _operation("Probe a target (to a query) or a node (to a C-ECHO) now.", _json("ProbeDocument"))

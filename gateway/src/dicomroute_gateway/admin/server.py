@@ -21,6 +21,7 @@ from dicomroute_client.calls import Operation
 from dicomroute_client.documents.document import Document
 from dicomroute_client.documents.queue import QueueSelection, QueueState
 from dicomroute_client.documents.refused import ErrorDocument
+from dicomroute_client.documents.studies import StudyStateChoice
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.dimse.refused import Refused
@@ -35,10 +36,14 @@ from .metrics import CONTENT_TYPE, metrics_text
 from .openapi import openapi_json
 from .queue import Queue
 from .status import Observation, probe_document, refused_document, status_document
+from .studies import StudiesView
 
 _AE_TITLE: Final = r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?"
 """No backslash, no control character, and no blank at the ends (PS3.5 table 6.2-1)."""
 _STATES = tuple(QueueState)
+_UNKNOWN_STUDY = (
+    "there is no such study in the spool, and the ledger knows none: it may be older than spec.ledger.retentionSeconds"
+)
 _LOGGED_INSTANCES: Final = 100
 _MOST_ACTOR_CHARACTERS: Final = 128
 _MOST_QUESTIONS: Final = 2
@@ -50,8 +55,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AdminServer:
-    """Serves health, metrics and the API. `queue`, `ledger` and `prober` return None while there is no usable spool,
-    `configuration` while none is in force.
+    """Serves health, metrics and the API. `queue`, `ledger`, `studies` and `prober` return None while there is no
+    usable spool, `configuration` while none is in force.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class AdminServer:
         refused: Callable[[], Sequence[Refused]],
         prober: Callable[[], Prober | None],
         configuration: Callable[[], Configuration | None],
+        studies: Callable[[], StudiesView | None] = lambda: None,
     ) -> None:
         self._observe = observe
         self._queue = queue
@@ -72,6 +78,7 @@ class AdminServer:
         self._refused = refused
         self._prober = prober
         self._configuration = configuration
+        self._studies = studies
         self._runners: list[web.AppRunner] = []
         self._doors: list[Door] = []
         self._observed = Lately(observe)
@@ -104,6 +111,8 @@ class AdminServer:
                     web.get("/api/v1/status", self._secured(self._status)),
                     web.get("/api/v1/ledger", self._secured(self._find)),
                     web.get("/api/v1/report", self._secured(self._report)),
+                    web.get("/api/v1/studies", self._secured(self._list_studies)),
+                    web.get("/api/v1/studies/{uid}", self._secured(self._show_study)),
                     web.get("/api/v1/refused", self._secured(self._list_refused)),
                     web.get("/api/v1/queue", self._secured(self._list)),
                     web.get("/api/v1/queue/{instance}", self._secured(self._show)),
@@ -234,6 +243,41 @@ class AdminServer:
             return _refuse(400, str(error))
         return await self._read(partial(ledger.report, day))
 
+    async def _list_studies(self, request: web.Request) -> web.Response:
+        studies = self._studies()
+        if studies is None:
+            return _no_spool()
+        state = request.query.get("state")
+        if state is not None and state not in tuple(StudyStateChoice):
+            return _refuse(400, f"state is one of {', '.join(StudyStateChoice)}, not {state!r}")
+        try:
+            day = _day(request.query, "day", date.min)
+            limit = _limit(request)
+        except ValueError as error:
+            return _refuse(400, str(error))
+        chosen = StudyStateChoice(state) if state is not None else None
+        return await self._read(partial(studies.page, chosen, None if day == date.min else day, limit))
+
+    async def _show_study(self, request: web.Request) -> web.Response:
+        studies = self._studies()
+        if studies is None:
+            return _no_spool()
+        uid = request.match_info["uid"]
+        try:
+            limit = _limit(request, 1000)
+        except ValueError as error:
+            return _refuse(400, str(error))
+
+        def show() -> Document:
+            if (found := studies.show(uid, limit)) is None:
+                raise LookupError
+            return found
+
+        try:
+            return await self._read(show)
+        except LookupError:
+            return _refuse(404, _UNKNOWN_STUDY)
+
     async def _explain(self, request: web.Request) -> web.Response:
         configuration = self._configuration()
         if configuration is None:
@@ -319,8 +363,8 @@ def _actor(request: web.Request) -> str:
     return text if text.isprintable() and 0 < len(text) <= _MOST_ACTOR_CHARACTERS else "whoever has the token"
 
 
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", "100")
+def _limit(request: web.Request, default: int = 100) -> int:
+    text = request.query.get("limit", str(default))
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
         raise ValueError(f"limit is a number from 1 to 1000, not {text!r}")
     return int(text)

@@ -16,6 +16,7 @@ from dicomroute_gateway.admin.ledger import LedgerView
 from dicomroute_gateway.admin.queue import Queue
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.admin.status import DestinationActivity, Observation, key_findings
+from dicomroute_gateway.admin.studies import StudiesView
 from dicomroute_gateway.commitment.committing import Committing
 from dicomroute_gateway.commitment.scp import CommitmentService
 from dicomroute_gateway.commitment.transactions import Transactions
@@ -36,6 +37,7 @@ from dicomroute_gateway.probes.prober import Prober
 from dicomroute_gateway.spool.errors import SpoolError
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys
 from dicomroute_gateway.spool.spool import Spool
+from dicomroute_gateway.studies.tracker import Tracker
 
 from .following import Following
 from .listeners import Listeners
@@ -91,6 +93,8 @@ class _Opened:
     tokens: TokenCache
     treating: Treating
     committing: Committing
+    studies: Tracker
+    studies_view: StudiesView
 
 
 class Gateway:
@@ -132,6 +136,7 @@ class Gateway:
             self._counts.callers.latest,
             lambda: self._opened.prober if self._opened else None,
             lambda: self._following.active.configuration if self._following.active else None,
+            lambda: self._opened.studies_view if self._opened else None,
         )
         self.admin_port: int | None = None
 
@@ -278,13 +283,16 @@ class Gateway:
             spool, transactions, following.configuration, self._contexts, self._measures.commitments
         )
         committing.start()
-        reception = Reception(spool, following.in_force, self._measures)
+        tracker = Tracker(spool, lambda: following.configuration().studies)
+        tracker.start()
+        reception = Reception(spool, following.in_force, self._measures, tracker)
+        ledger_view = LedgerView(spool, following.in_force)
         return _Opened(
             spool,
             deliverer,
             Prober(following.configuration, settings.secrets, tokens, deliverer.workers, self._contexts),
             Queue(spool, deliverer, following.in_force),
-            LedgerView(spool, following.in_force),
+            ledger_view,
             # Storage stands last: it takes private classes, whatever they are for.
             Services(
                 [
@@ -299,6 +307,8 @@ class Gateway:
             tokens,
             Treating(spool, following.in_force),
             committing,
+            tracker,
+            StudiesView(spool, ledger_view, following.in_force),
         )
 
     async def _watch_level(self) -> None:
@@ -343,6 +353,7 @@ class Gateway:
             endings.append(opened.prober.stop())
             endings.append(opened.treating.stop())
             endings.append(asyncio.to_thread(opened.committing.stop))
+            endings.append(asyncio.to_thread(opened.studies.stop))
             endings.append(opened.deliverer.stop(min(timeout, _ATTEMPTS_SECONDS)))
         await asyncio.gather(*endings)
         if opened is not None:

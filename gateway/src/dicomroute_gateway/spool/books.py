@@ -6,11 +6,15 @@ import threading
 import time
 from typing import Final
 
+from dicomroute_gateway.configuration.study import Plan
+
+from .deliveries import AWAITED, sent_again
 from .errors import SpoolError, SpoolFailed
 from .files import NO_ROOM, Files
 from .journal import Journal, JournalFailed
-from .ledger import AWAITED, Entry, Ledger, replaced_records
-from .records import DeliveryRecord, DeliveryState, Record
+from .ledger import Entry, Ledger
+from .records import DeliveryRecord, DeliveryState, PlanRecord, Received, Record, StudyRecord
+from .repeats import replaced_records
 from .segments import Content
 from .views import Owed
 from .waiting import Waiter
@@ -55,6 +59,43 @@ class Books:
                 if isinstance(record, DeliveryRecord):
                     for waiter in self._waiters.get(record.id, ()):
                         waiter.notice(record)
+            self._tell_reopened()
+
+    def keep_plan(self, plan: Plan) -> None:
+        """Write down what deliveries will wait for, before a record names it."""
+        if plan.id not in self.ledger.plans:
+            self.take_over(PlanRecord(plan.id, plan.form))
+
+    def accept(self, received: Received) -> int:
+        """Apply the record of an instance; return the position in the journal up to which it has to be safe."""
+        self.ledger.apply(received)
+        position = self.journal.append(received)
+        self._tell_reopened()
+        return position
+
+    def complete_study(self, record: StudyRecord) -> list[Owed]:
+        """Apply the record that completes a study; return the deliveries that are to be made because of it."""
+        entries, study = self.ledger.entries, self.ledger.studies.get(record.study_instance_uid)
+        touched = set(study.waiting) if study is not None else set()
+        if sent_again(record.released):
+            touched |= {number for number, entry in entries.items() if _is_of(entry, record)}
+        before = {one: entries[one].deliveries for one in sorted(touched) if one in entries}
+        self.take_over(record)
+        return [
+            Owed(one, destination)
+            for one, deliveries in before.items()
+            if one in entries
+            for destination, delivery in entries[one].deliveries.items()
+            if delivery.state is DeliveryState.PENDING and deliveries[destination].state is not delivery.state
+        ]
+
+    def _tell_reopened(self) -> None:
+        """Write down which studies are open again since the last time."""
+        if not self.is_loaded:
+            return
+        for record in self.ledger.studies.take_reopened():
+            self.ledger.apply(record)
+            self.journal.append(record)
 
     def sync(self) -> None:
         """Return when all that was written down is on stable storage. Raises SpoolFailed."""
@@ -140,6 +181,7 @@ class Books:
             self.ledger.finish_reading(before)
             newer, self._fresh = self._fresh, []
             self.is_loaded = True
+            self._tell_reopened()
             for entry in (one for one in entries if one.received.id in self.ledger.entries):
                 self.spooled_bytes += entry.received.file_length
                 self.announce(entry)
@@ -182,3 +224,7 @@ class Books:
         """Make the journal safe and close it."""
         self.journal.close()
         os.close(self._signal)
+
+
+def _is_of(entry: Entry, record: StudyRecord) -> bool:
+    return entry.received.study_instance_uid == record.study_instance_uid

@@ -20,6 +20,7 @@ from .books import Books
 from .commitments import Commitments
 from .content import UNREADABLE, Readers, Seal, StoredFile
 from .decisions import Decisions
+from .deliveries import AWAITED
 from .derived import Derived
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
@@ -28,12 +29,14 @@ from .history import History
 from .incoming import Incoming, UnderWay, file_of
 from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
-from .ledger import AWAITED, REPLACED, Entry, repeat_records
+from .ledger import Entry
 from .ready_files import ReadyFiles
 from .recipes import Recipes
 from .records import DeliveryRecord, DeliveryState, DiscardedRecord, Received
 from .recovery import highest_file, open_journal
+from .repeats import REPLACED, repeat_records
 from .sealed import SALT_BYTES, Sealer
+from .study_door import StudyDoor
 from .upkeep import Upkeep
 from .views import Follower, Level, Owed, Snapshot
 from .waiting import Waiter
@@ -99,6 +102,7 @@ class Spool:
         self._readers = Readers()
         self._ready = ReadyFiles(self._files, next_id, self.distrust, self._readers, self._room_bytes)
         self._upkeep.start(self._ready)
+        self.studies = StudyDoor(self._books, self._format)
         self.decisions = Decisions(self._books, lambda: self.level().used - self._upkeep.leaving_bytes())
 
     @property
@@ -162,15 +166,15 @@ class Spool:
         SpoolUncertain once its record is on its way: the file must stay, because the record may be on the volume.
         """
         self._raise_if_failed()
+        self.studies.need(received)
         incoming.sync()
         with self._books.mutex:
             self._raise_if_failed()
-            self._books.ledger.apply(received)
+            position = self._books.accept(received)
             if waiter is not None:
                 self._books.let_wait(received.id, waiter)
             self._books.spooled_bytes += received.file_length
             incoming.stop_counting()
-            position = self._books.journal.append(received)
         try:
             self._books.journal.sync(position)
         except JournalFailed as error:
@@ -190,6 +194,7 @@ class Spool:
         for a later attempt, and held or not as `received` is. When this returns a number the sender can be told that it
         is safe. `received` and `waiter` are as for `receive`, its number apart. Raises SpoolFailed.
         """
+        self.studies.need(received)
         with self._books.mutex:
             self._raise_if_failed()
             # Before the whole journal has been read, what an entry is owed is not known: better twice than not at all.
@@ -345,7 +350,7 @@ class Spool:
             some = identifiers[first : first + _ENTRIES_AT_ONCE]
             with self._books.mutex:
                 present = (entries[one] for one in some if one in entries)
-                found += (Entry(e.received, e.hold, e.deliveries) for e in present if keep(e))
+                found += (Entry(e.received, e.hold, e.deliveries, e.revision) for e in present if keep(e))
             if limit is not None and len(found) >= limit:
                 break
         return found[:limit]
@@ -452,7 +457,8 @@ class Spool:
             counts, oldest, held = ledger.counts(), ledger.oldest_owed_time(), ledger.held
             oldest_to = {d: time for d in deliveries if (time := ledger.oldest_owed_time_to(d)) is not None}
             by_key = {key: count for key, count in ledger.instances_by_key.items() if count}
-        return Snapshot(counts, held, deliveries, oldest, self.level(), by_key, oldest_to)
+            is_open, is_complete = len(ledger.studies.open), len(ledger.studies.complete)
+        return Snapshot(counts, held, deliveries, oldest, self.level(), by_key, oldest_to, is_open, is_complete)
 
     def close(self) -> None:
         """Make everything safe and let another gateway have the spool."""

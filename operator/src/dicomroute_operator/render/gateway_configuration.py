@@ -17,6 +17,7 @@ from dicomroute_operator.api.listener import Listener
 from dicomroute_operator.api.node import DicomNode, NodeCertificate, Relational
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.route import DicomRoute, Rule
+from dicomroute_operator.api.studies import OnRevision, Trigger
 from dicomroute_operator.api.target import Accepts, Answers, CloudTarget
 
 from . import credentials, names
@@ -55,6 +56,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             "timeoutSeconds": spec.acknowledge.timeout_seconds,
         },
         **_storage_commitment(inputs),
+        **_studies(route),
         "retry": {
             "initialBackoffSeconds": spec.retry.initial_backoff_seconds,
             "maxBackoffSeconds": spec.retry.max_backoff_seconds,
@@ -69,14 +71,28 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
 
 
 def _rule(rule: Rule, inputs: RouteInputs) -> dict[str, Any]:
-    """Return a rule as the gateway has it; what it prepares is only said of one that prepares something."""
-    found = {
+    """Return a rule as the gateway has it; what it prepares or waits for is only said of one that does."""
+    found: dict[str, Any] = {
         "name": rule.name,
         "when": rule.when,
         "destinations": [{"kind": str(d.kind), "name": d.name} for d in rule.destinations],
     }
+    waits = {
+        "trigger": (str(rule.trigger), Trigger.INSTANCE_RECEIVED),
+        "whenComplete": (rule.when_complete, ""),
+        "onRevision": (str(rule.on_revision), OnRevision.SEND_NEW),
+    }
+    found |= {name: value for name, (value, default) in waits.items() if value != default}
     prepared = steps(rule, inputs)
     return {**found, "steps": prepared} if prepared else found
+
+
+def _studies(route: DicomRoute) -> dict[str, Any]:
+    """Return when a study is complete, where that is said: an earlier gateway does not know it."""
+    studies = route.spec.studies
+    if studies is None:
+        return {}
+    return {"studies": {"idleSeconds": studies.idle_seconds, "maxOpenSeconds": studies.max_open_seconds}}
 
 
 def configuration_text(configuration: dict[str, Any]) -> str:
