@@ -37,6 +37,7 @@ from .recovery import highest_file, open_journal
 from .repeats import REPLACED, repeat_records
 from .sealed import SALT_BYTES, Sealer
 from .study_door import StudyDoor
+from .trail import Trail
 from .upkeep import Upkeep
 from .views import Follower, Level, Owed, Snapshot
 from .waiting import Waiter
@@ -64,10 +65,12 @@ class Spool:
         *,
         history_seconds: int = 0,
         keys: Keys = NO_KEYS,
+        has_trail: bool = False,
     ) -> None:
         """Open the spool in `folder`, and finish what a crash interrupted.
 
-        What became of instances is kept for `history_seconds` beyond their bytes, in whole days.
+        What became of instances is kept for `history_seconds` beyond their bytes, in whole days. `has_trail`: somebody
+        reads the journal behind those who write it (`trail`), so that nothing of it goes before it was read.
 
         Raises SpoolError when another gateway has it, a newer one wrote it, or its bytes are not trustworthy.
         """
@@ -87,6 +90,7 @@ class Spool:
             content = open_journal(self._files)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
             self._books = Books(self._files, content, next_id)
+            self._books.journal.keeps_past = has_trail
         except BaseException:
             self._files.close(lock)
             raise
@@ -364,6 +368,10 @@ class Spool:
     def follow(self, follower: Follower) -> None:
         """Tell a follower from now on what comes and goes."""
         self._upkeep.follower = follower
+
+    def trail(self) -> Trail:
+        """Return a reader of the journal, for one thread."""
+        return Trail(self._files, lambda: self._books.journal.safe_end)
 
     def newest(self, sop_instance_uids: Iterable[str]) -> dict[str, Entry]:
         """Return copies of the newest entries of instances that the spool knows of, by SOP Instance UID.
