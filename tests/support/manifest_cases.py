@@ -579,6 +579,13 @@ CASES: list[Case] = [
     # The ledger.
     *_table("DicomRoute", "spec.ledger.retentionSeconds", [0, 86_400, 315_360_000], [315_360_001], "315360000"),
     Case("DicomRoute", "spec.ledger.retentionSeconds", -1, "0"),
+    # The feed of events.
+    *_table("DicomRoute", "spec.events.retentionSeconds", [3600, 31_536_000], [31_536_001], "31536000"),
+    Case("DicomRoute", "spec.events.retentionSeconds", 3599, "3600"),
+    *_table("DicomRoute", "spec.events.maxBytes", [1_048_576, 17_179_869_184], [17_179_869_185], "17179869184"),
+    Case("DicomRoute", "spec.events.maxBytes", 1_048_575, "1048576"),
+    *_table("DicomRoute", "spec.events.studyQuietSeconds", [1, 86_400], [86_401], "86400"),
+    Case("DicomRoute", "spec.events.studyQuietSeconds", 0, "1"),
     # Retries.
     *_table(
         "DicomRoute",

@@ -1,7 +1,7 @@
 """The calls that a gateway answers, as values: whichever client makes one, its path is spelled here alone. Pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from pydantic import ValidationError
 
 from .documents.document import Document
+from .documents.events import EventsDocument
 from .documents.explain import ExplanationDocument
 from .documents.ledger import LedgerDocument, ReportDocument
 from .documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection
@@ -171,6 +172,15 @@ def report(day: str | date | None = None) -> Call[ReportDocument]:
 def refused() -> Call[RefusedDocument]:
     """Ask for the callers that were refused, the last first."""
     return Call(RefusedDocument, "/api/v1/refused")
+
+
+def events(after: str = "", wait: int = 0, limit: int = 100, types: Iterable[str] = ()) -> Call[EventsDocument]:
+    """Ask for events behind a cursor: all that is kept for "", none that there is yet for `latest`.
+
+    With `wait`, up to 60 seconds, the answer comes when there is one. `types` are names without prefix and version.
+    """
+    query = {"after": after or None, "wait": wait or None, "limit": limit, "type": ",".join(types) or None}
+    return Call(EventsDocument, "/api/v1/events", query, patience_seconds=wait + 10)
 
 
 def probe(kind: str, name: str, calling_ae_title: str = "") -> Call[ProbeDocument]:

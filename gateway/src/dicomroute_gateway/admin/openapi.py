@@ -7,6 +7,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from dicomroute_client.calls import Operation
+from dicomroute_client.documents.document import Document
+from dicomroute_client.documents.events import EVENT_TYPES, EventDocument, EventsDocument
 from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument
 from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection, QueueState
@@ -15,7 +17,7 @@ from dicomroute_client.documents.status import ProbeDocument, StatusDocument
 from dicomroute_client.documents.studies import StudiesDocument, StudyDocument, StudyStateChoice
 from dicomroute_gateway import __version__
 
-_DOCUMENTS = (
+_DOCUMENTS: tuple[type[Document], ...] = (
     StatusDocument,
     ProbeDocument,
     QueueDocument,
@@ -27,6 +29,9 @@ _DOCUMENTS = (
     RefusedDocument,
     ErrorDocument,
     ExplanationDocument,
+    EventDocument,
+    EventsDocument,
+    *(one.data for one in EVENT_TYPES),
     StudiesDocument,
     StudyDocument,
 )
@@ -87,6 +92,7 @@ def openapi_document() -> dict[str, Any]:
             | {"parameters": [{"name": "instance", "in": "path", "required": True, "schema": {"type": "integer"}}]}
         },
     }
+    paths["/api/v1/events"] = _events()
     limit = _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})
     paths["/api/v1/studies"] = {
         "get": _operation("Studies, those that came last first.", _json("StudiesDocument"))
@@ -141,6 +147,24 @@ def openapi_document() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _events() -> dict[str, Any]:
+    """Return what is said of the feed: pages, and a stream for who accepts no other."""
+    content = {**_json("EventsDocument"), "text/event-stream": {"schema": {"type": "string"}}}
+    operation = _operation("What happens, behind a cursor: a page, or a stream of server-sent events.", content)
+    operation["responses"]["410"] = {
+        "description": "What is behind the cursor is no longer kept, or it is of another feed.",
+        "content": _json("ErrorDocument"),
+    }
+    operation["parameters"] = [
+        _query("after", {"type": "string", "description": "The cursor of an earlier answer, or `latest`."}),
+        _query("wait", {"type": "integer", "minimum": 0, "maximum": 60}),
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
+        _query("type", {"type": "string", "description": "Names of types without prefix and version, with commas."}),
+        {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}},
+    ]
+    return {"get": operation}
 
 
 def _operation(summary: str, content: dict[str, Any], *, secured: bool = True) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import json
 import re
 import ssl
 import time
@@ -20,16 +19,19 @@ from pydantic import ValidationError
 from dicomroute_client.calls import Operation
 from dicomroute_client.documents.document import Document
 from dicomroute_client.documents.queue import QueueSelection, QueueState
-from dicomroute_client.documents.refused import ErrorDocument
 from dicomroute_client.documents.studies import StudyStateChoice
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.dimse.refused import Refused
+from dicomroute_gateway.events.feed import Feed
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.probes.prober import Prober, TooManyTests
 
+from .answers import answer as _answer
+from .answers import refuse as _refuse
 from .door import Door
 from .dry_run import caller_of, content_of, explained
+from .events import Events
 from .lately import Lately
 from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
@@ -55,8 +57,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AdminServer:
-    """Serves health, metrics and the API. `queue`, `ledger`, `studies` and `prober` return None while there is no
-    usable spool, `configuration` while none is in force.
+    """Serves health, metrics and the API. `queue`, `ledger`, `studies`, `prober` and `feed` return None while there is
+    no usable spool, `configuration` while none is in force.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class AdminServer:
         prober: Callable[[], Prober | None],
         configuration: Callable[[], Configuration | None],
         studies: Callable[[], StudiesView | None] = lambda: None,
+        feed: Callable[[], Feed | None] = lambda: None,
     ) -> None:
         self._observe = observe
         self._queue = queue
@@ -85,6 +88,7 @@ class AdminServer:
         self._measured = Lately(lambda: metrics_text(status_document(observe()), measures))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._questions: list[Future[Any]] = []
+        self._events = Events(feed)
 
     async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a port for health, the API, or both; return the port. Raises OSError."""
@@ -114,6 +118,7 @@ class AdminServer:
                     web.get("/api/v1/studies", self._secured(self._list_studies)),
                     web.get("/api/v1/studies/{uid}", self._secured(self._show_study)),
                     web.get("/api/v1/refused", self._secured(self._list_refused)),
+                    web.get("/api/v1/events", self._secured(self._events.answer)),
                     web.get("/api/v1/queue", self._secured(self._list)),
                     web.get("/api/v1/queue/{instance}", self._secured(self._show)),
                     web.post("/api/v1/test/{kind}/{name}", self._secured(self._test)),
@@ -131,6 +136,7 @@ class AdminServer:
 
     async def stop(self) -> None:
         """Stop serving."""
+        self._events.end()
         for door in self._doors:
             door.close()
         for runner in self._runners:
@@ -391,15 +397,6 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except Exception:
         log.exception("admin.failed", path=request.path)
         return _refuse(500, "the gateway failed to answer; its log says why")
-
-
-def _answer(document: Document) -> web.Response:
-    return web.Response(text=document.model_dump_json(by_alias=True) + "\n", content_type="application/json")
-
-
-def _refuse(status: int, sentence: str) -> web.Response:
-    body = json.dumps(ErrorDocument(error=sentence).model_dump()) + "\n"
-    return web.Response(status=status, text=body, content_type="application/json")
 
 
 def _no_spool() -> web.Response:

@@ -370,6 +370,17 @@ class LedgerLimits(Section):
     retention_seconds: int = Field(default=0, ge=0)
 
 
+class EventLimits(Section):
+    """How long events are kept, in seconds and bytes, and when a study that a destination has is told.
+
+    That is when nothing of it has come for `study_quiet_seconds`.
+    """
+
+    retention_seconds: int = Field(default=604_800, ge=3600)
+    max_bytes: int = Field(default=64 << 20, ge=1 << 20)
+    study_quiet_seconds: int = Field(default=60, ge=1)
+
+
 class QueryMode(StrEnum):
     """Whether queries and retrievals are served."""
 
@@ -427,6 +438,7 @@ class Configuration(Section):
     retry: Retry
     spool: SpoolLimits
     ledger: LedgerLimits = LedgerLimits()
+    events: EventLimits = EventLimits()
     acknowledge: Acknowledge = Acknowledge()
     query_retrieve: QueryRetrieve | None = None
     """None: its contexts are refused."""

@@ -28,8 +28,10 @@ class Books:
     Before `is_loaded` the journal is still being read, so that it is not known what is owed.
     """
 
-    def __init__(self, files: Files, content: Content, next_id: int) -> None:
+    def __init__(self, files: Files, content: Content, next_id: int, has_trail: bool = False) -> None:
         """Open the journal for appending; its totals are taken over, the rest is for whoever reads `content`.
+
+        `has_trail`: segments that are replaced are kept for whoever reads behind.
 
         Raises OSError.
         """
@@ -46,6 +48,7 @@ class Books:
         self.unread = records
         # Synced before a file is removed for what it says.
         self.journal = Journal(files, content.segment, next_id, is_attested=content.is_attested)
+        self.journal.keeps_past = has_trail
         self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     # -- writing down ----------------------------------------------------------------------------------------

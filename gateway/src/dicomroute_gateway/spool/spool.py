@@ -69,8 +69,8 @@ class Spool:
     ) -> None:
         """Open the spool in `folder`, and finish what a crash interrupted.
 
-        What became of instances is kept for `history_seconds` beyond their bytes, in whole days. `has_trail`: somebody
-        reads the journal behind those who write it (`trail`), so that nothing of it goes before it was read.
+        What became of instances is kept for `history_seconds` beyond their bytes, in whole days. `has_trail`: nothing of
+        the journal goes before a reader behind it (`trail`) had it.
 
         Raises SpoolError when another gateway has it, a newer one wrote it, or its bytes are not trustworthy.
         """
@@ -89,8 +89,7 @@ class Spool:
         try:
             content = open_journal(self._files)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
-            self._books = Books(self._files, content, next_id)
-            self._books.journal.keeps_past = has_trail
+            self._books = Books(self._files, content, next_id, has_trail)
         except BaseException:
             self._files.close(lock)
             raise

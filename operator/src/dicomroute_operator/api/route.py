@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from .commitment import StorageCommitment
-from .delivery import Acknowledge, Destination, DestinationSettings, Ledger, Retry
+from .delivery import Acknowledge, Destination, DestinationSettings, Events, Ledger, Retry
 from .gateway import Gateway
 from .listener import Listener
 from .meta import ATOMIC, Model, OwnerMeta, keyed_by, rules
@@ -240,6 +240,7 @@ class DicomRouteSpec(Model):
         "studies too.",
     )
     ledger: Ledger = Field(default=Ledger(), description="The record of finished instances.")
+    events: Events = Field(default=Events(), description="The feed of events.")
     query_retrieve: QueryRetrieve | None = Field(
         default=None,
         description="DIMSE queries, answered from archives and from the spool. Absent: queries are refused.",

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dicomroute_operator.api.delivery import Bandwidth, ConfirmBy, Destination, DestinationKind, Weekday
+from dicomroute_operator.api.delivery import Bandwidth, ConfirmBy, Destination, DestinationKind, Events, Weekday
 from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
@@ -64,7 +64,8 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
         },
         "spool": _spool(spec.gateway.spool),
         "ledger": {"retentionSeconds": spec.ledger.retention_seconds},
-        # Said where it is set alone: a gateway of an earlier release does not know it.
+        # What follows is said where it is set alone: a gateway of an earlier release does not know it.
+        **_events(spec.events),
         **({"queryRetrieve": query} if (query := query_retrieve(inputs)) is not None else {}),
         "drainTimeoutSeconds": spec.gateway.drain_timeout_seconds,
     }
@@ -199,6 +200,18 @@ def _spool(spool: Spool) -> dict[str, Any]:
         key_file = names.mounted_file("Secret", reference.name, reference.key)
         limits["encryption"] = {"mode": str(spool.encryption.mode), "keyFile": key_file}
     return limits
+
+
+def _events(events: Events) -> dict[str, Any]:
+    if events == Events():
+        return {}
+    return {
+        "events": {
+            "retentionSeconds": events.retention_seconds,
+            "maxBytes": events.max_bytes,
+            "studyQuietSeconds": events.study_quiet_seconds,
+        }
+    }
 
 
 def _storage_commitment(inputs: RouteInputs) -> dict[str, Any]:
