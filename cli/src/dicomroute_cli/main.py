@@ -19,6 +19,7 @@ _MODULES: Final = {
     "refused": "refused",
     "ledger": "ledger",
     "report": "ledger",
+    "events": "events",
     "queue": "queue",
     "studies": "studies",
     "test": "test",
