@@ -69,8 +69,8 @@ class Spool:
     ) -> None:
         """Open the spool in `folder`, and finish what a crash interrupted.
 
-        What became of instances is kept for `history_seconds` beyond their bytes, in whole days. `has_trail`: nothing of
-        the journal goes before a reader behind it (`trail`) had it.
+        What became of instances is kept for `history_seconds` beyond their bytes, in whole days. `has_trail`: nothing
+        of the journal goes before a reader behind it (`trail`) had it.
 
         Raises SpoolError when another gateway has it, a newer one wrote it, or its bytes are not trustworthy.
         """
