@@ -135,11 +135,11 @@ def read_newest(files: Files) -> Content:
     return Content(segments[-1], data[:valid], last_group)
 
 
-def mend(files: Files, content: Content) -> None:
+def mend(files: Files, content: Content, *, keeps_past: bool = False) -> None:
     """Make what was read of the newest segment safe, and all that is left of the journal. Raises OSError.
 
     A record that was not written whole is cut off. An older segment, left by a crash right after a new one was begun,
-    is past: whoever reads behind those who write (`trail`) may not have read it to its end. What nobody knows to be
+    is removed, or with `keeps_past` kept for whoever reads behind those who write (`trail`). What nobody knows to be
     safe is written once more before it is synced: a sync that failed in an earlier process is not tried again by the
     next one, which finds nothing to write (fsyncgate, 2018). On a full volume that takes room even for that, it is not:
     what is there has to drain.
@@ -162,7 +162,10 @@ def mend(files: Files, content: Content) -> None:
     files.sync_folder(FOLDER)  # whoever gave the segment its name may have ended before that was safe
     for segment in numbers(files):
         if segment != content.segment:
-            files.rename(name_of(segment), past_name_of(segment))
+            if keeps_past:
+                files.rename(name_of(segment), past_name_of(segment))
+            else:
+                files.remove(name_of(segment))
 
 
 def numbers(files: Files) -> list[int]:

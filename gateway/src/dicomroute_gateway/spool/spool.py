@@ -87,7 +87,7 @@ class Spool:
         self.recipes = Recipes(self._files, self._format)
         self.commitments = Commitments(self._files, self._format)
         try:
-            content = open_journal(self._files)
+            content = open_journal(self._files, keeps_past=has_trail)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
             self._books = Books(self._files, content, next_id, has_trail)
         except BaseException:
