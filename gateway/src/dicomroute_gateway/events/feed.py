@@ -30,7 +30,7 @@ from .store import FILE, Cursor, NoRoom, Page, Store, StoreDamaged, TooOld, remo
 from .told import Teller, Told
 
 _LOOK_SECONDS: Final = 0.2
-_REST: Final = 5.0
+_REST: Final = 3.0
 """How many times as long as a batch took it rests after it: others want the volume and the processor."""
 _MOST_REST_SECONDS: Final = 2.0
 _TIDY_SECONDS: Final = 60.0
@@ -38,6 +38,8 @@ _NO_ROOM_SECONDS: Final = 5.0
 _PLACE_SECONDS: Final = 5.0
 """So often at most it is written down how far the journal was read when there was nothing to tell."""
 _AT_ONCE: Final = 500
+_MANY: Final = 500
+"""After so many records or studies more are expected: they are read without waiting for more to come."""
 _SPOOL_PERCENT: Final = 5
 """How much of the spool's size the feed takes at most."""
 _LEAST_BYTES: Final = 1 << 20
@@ -143,10 +145,9 @@ class Feed:
             pause = _LOOK_SECONDS
             try:
                 self._changed.clear()
-                while self._turn():
-                    pause = min(_MOST_REST_SECONDS, max(pause, _REST * (time.monotonic() - begin)))
-                    if ends or self._closing.wait(pause):
-                        continue
+                while (count := self._turn()) >= _MANY or (ends and count):
+                    if not ends:
+                        self._closing.wait(min(_MOST_REST_SECONDS, _REST * (time.monotonic() - begin)))
                     begin = time.monotonic()
             except NoRoom as error:
                 log.warning("events.not_written", why=str(error))
@@ -174,8 +175,8 @@ class Feed:
         if self._store is not None:
             self._store.close()
 
-    def _turn(self) -> bool:
-        """Tell what is new, as far as it fits in one batch; return whether there is more to be read."""
+    def _turn(self) -> int:
+        """Tell what is new, as far as it fits in one batch; return of how many records or studies that is made."""
         now = time.time()
         limits, most_bytes = self._bounds()
         store = self._store
@@ -191,29 +192,29 @@ class Feed:
             batch.told += told
             self._refused += self._refusals.look(look.refused, now)
         batch.told += self._refused
-        goes_on = place != self._place
+        count = len(records) or place.segment - self._place.segment
         is_due = place != self._written and time.monotonic() >= self._place_at
         if batch.told or batch.parts or standing or is_due:
             self._write(store, batch, now, place, standing)
             self._place_at = time.monotonic() + _PLACE_SECONDS
             self._refused = []
         self._place = place
-        if not goes_on and time.monotonic() >= self._done_at:
-            goes_on = self._tell_delivered(store, now, limits.study_quiet_seconds)
+        if count < _MANY and time.monotonic() >= self._done_at:
+            count += self._tell_delivered(store, now, limits.study_quiet_seconds)
         if time.monotonic() >= self._tidy_at:
             self._tidy_at = time.monotonic() + _TIDY_SECONDS
             store.check()
             store.tidy(now - limits.retention_seconds)
-        return goes_on
+        return count
 
-    def _tell_delivered(self, store: Store, now: float, quiet_seconds: int) -> bool:
-        """Tell studies that destinations have, once nothing more has come of them for a while."""
+    def _tell_delivered(self, store: Store, now: float, quiet_seconds: int) -> int:
+        """Tell studies that destinations have, once nothing more has come of them for a while; return how many."""
         done = store.done(now - quiet_seconds, _AT_ONCE)
         if done:
             self._write(store, self._derivation.delivered(done), now, None, {})
         if len(done) < _AT_ONCE:
             self._done_at = time.monotonic() + _LOOK_SECONDS
-        return len(done) == _AT_ONCE
+        return len(done)
 
     def _write(
         self, store: Store, batch: Batch, now: float, place: Place | None, standing: dict[str, str | None]

@@ -12,8 +12,8 @@ from .files import Files
 from .records import BadRecord, GroupRecord, Record, decode_record, is_group
 from .segments import JournalCorrupt, name_of, numbers, past_name_of, past_numbers
 
-_READ_BYTES: Final = 1 << 18
-"""How much is read at once: some hundred records."""
+_READ_BYTES: Final = 1 << 20
+"""How much is read at once: a thousand records."""
 
 
 @dataclass(frozen=True, slots=True)
