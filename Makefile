@@ -81,6 +81,7 @@ generate: setup ## Write everything that is made from the sources: CRDs, schemas
 	$(BIN)/dicomroute-gateway --print-schema > gateway/configuration.schema.json
 	$(BIN)/python tools/reasons.py > docs/reference/reasons.md
 	$(BIN)/python tools/conformance_statement.py > docs/conformance-statement.md
+	$(BIN)/python tools/events.py .
 	$(BIN)/python tools/dashboard.py > charts/dicomroute/files/dashboard.json
 	mkdir -p charts/dicomroute/files/crds && cp crds/*.yaml charts/dicomroute/files/crds/
 

@@ -131,6 +131,24 @@ def test_a_fault_stands_where_one_waits_for_it_and_the_page_renews_itself(window
     expect(window.page.get_by_role("link", name="default/ct-to-cloud")).to_be_visible()
 
 
+def test_a_page_renews_itself_when_something_happens_and_goes_on_without_its_stream(
+    window: Watched, here: Here
+) -> None:
+    page = window.page
+    window.open(ROUTE)
+    expect(page.locator("html")).to_have_attribute("data-stream", "open")
+    page.wait_for_timeout(1500)  # it renews once when the stream has opened
+    with page.expect_response(lambda one: one.url.endswith(ROUTE), timeout=8_000):  # before its slow turn
+        echoscu(here.running.port, calling="NOBODY-YET")
+    page.route("**/events", lambda route: route.abort())
+    window.open(ROUTE)
+    expect(page.locator("html")).to_have_attribute("data-stream", "none")
+    with page.expect_response(lambda one: one.url.endswith(ROUTE), timeout=8_000):
+        pass
+    with page.expect_response(lambda one: one.url.endswith(ROUTE), timeout=8_000):
+        pass
+
+
 def test_what_strangers_call_themselves_is_text(window: Watched) -> None:
     window.open(f"{ROUTE}/refused")
     expect(window.page.get_by_role("cell", name="<script>1", exact=True)).to_be_visible()
@@ -271,6 +289,7 @@ def test_every_route_of_the_application_asks_who_and_whether() -> None:
     values = {"namespace": "n", "name": "r", "host": "127.0.0.1", "instance": "1", "uid": "1.2"}
     seen = {f"/{one}/{{namespace}}/{{name}}" for one in ("routes", "nodes", "targets")}
     theirs = {"/", "/studies", "/studies/{uid}", "/nodes", "/targets"}  # what the source does not show is not there
+    silent = {"/events"}  # of no route there is nothing to tell
     walked = 0
     with served(app) as url:
         for route in _routes(app):
@@ -282,7 +301,7 @@ def test_every_route_of_the_application_asks_who_and_whether() -> None:
                 unknown = ask(url, path, method=method, Sec_Fetch_Site="same-origin")
                 assert (route.path, unknown.code) == (route.path, 303)
                 known = ask(url, path, method=method, Authorization="Bearer x")
-                shown = 404 if route.path in seen else 403
+                shown = 404 if route.path in seen else 204 if route.path in silent else 403
                 assert (route.path, known.code) == (route.path, 200 if route.path in theirs else shown)
     assert walked >= 21
 

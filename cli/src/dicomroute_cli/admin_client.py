@@ -4,7 +4,7 @@ import getpass
 import os
 import ssl
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -66,6 +66,12 @@ class AdminClient:
             raise Failure(str(error)) from error
         except AdminError as error:
             raise Failure(f"{self._client.url} does not answer as a gateway: {error}") from error
+
+    def follow_events(
+        self, cursor: str, types: Iterable[str], failed: Callable[[AdminError, float], object]
+    ) -> blocking.EventFollower:
+        """Return the gateway's events behind a cursor, on and on. Iterating raises AdminError."""
+        return blocking.EventFollower(self._client, cursor, types, failed=failed)
 
     def _name(self) -> str:
         try:

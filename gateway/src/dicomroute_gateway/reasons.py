@@ -185,6 +185,8 @@ class Reason(StrEnum):
     REPLACED = "Replaced", "The spool cannot read the instance, and its sender sent the same bytes again."
     OVER_QUOTA = "OverQuota", "An optional destination is owed as much as it may be."
     SPOOL_FULL = "SpoolFull", "A delivery to an optional destination was given up to make room."
+    STUDY_NOT_COMPLETE = "StudyNotComplete", "The delivery is made once the study of the instance is complete. To send it at once: `dicomroute queue retry --in Waiting`."
+    STUDY_CONDITION_FALSE = "StudyConditionFalse", "The study is complete, and whenComplete of the rule is false for it: the delivery is not made."
     DROPPED = "Dropped", "A person gave it up."
     GATEWAY_ERROR = "GatewayError", "The gateway failed: its log says why. Report it."
 
@@ -208,6 +210,9 @@ class Reason(StrEnum):
     UNMATCHED = "Unmatched", "No rule takes the instance: correct the rules, then release it."
     RULE_ERROR = "RuleError", "A rule has no answer for the instance: correct the rule, then release it."
     CONFLICTING_TREATMENT = "ConflictingTreatment", "Rules name one destination for the instance with different treatments: correct them, then release it."
+    NO_STUDY = "NoStudy", "A rule waits for studies, and the instance has no valid Study Instance UID: drop it, or let a rule without StudyComplete take it."
+    STUDY_REVISED = "StudyRevised", "The instance came after its study was complete, and the rule says onRevision: Hold: release it, or drop it."
+    STUDY_RULE_ERROR = "StudyRuleError", "whenComplete of the rule has no answer for the study: correct the rule for later studies; release the instance, or drop it."
     ROUTE_HELD = "RouteHeld", "The route is in mode HoldDeliveries: set `spec.mode: Running`."
     NO_SUCH_DESTINATION = "NoSuchDestination", "The destination does not exist: create it again, or drop what it is owed."
     NOT_DEIDENTIFIED = "NotDeidentified", "The destination takes de-identified instances alone, and this one is not."

@@ -107,6 +107,10 @@ def _print(document: dict[str, Any]) -> None:
     for destination in document["destinations"]:
         hold = f", Held as {destination['held']}" if destination["held"] else ""
         print(f"  {'' if is_admitted else 'if one did: '}to {destination['name']}{hold}")
+        for wait in destination.get("waitsForStudy", ()):
+            asks = f" and {wait['whenComplete']}" if wait["whenComplete"] else ""
+            later = f"; later revisions: {wait['onRevision']}"
+            print(f"    waits (rule {wait['rule']}) until its study is complete{asks}{later}")
         if why := destination.get("notPrepared"):
             print(f"    not sent, as it cannot be prepared: {why}")
         for change in destination.get("changes", ()):

@@ -1,6 +1,8 @@
 """`dicomroute ledger` and `dicomroute report`: what became of instances, and what each source sent on a day."""
 
 from collections import Counter
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,15 @@ from dicomroute_client.documents.ledger import SourceReport
 from dicomroute_client.documents.queue import DeliveryDocument
 
 from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
+from .studies import print_studies
+
+
+class By(StrEnum):
+    """What a line of a report is about."""
+
+    SOURCE = "source"
+    STUDY = "study"
+
 
 Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The day, in UTC. Default: today.")]
 
@@ -74,15 +85,20 @@ def report(
     namespace: Namespace = None,
     context: Context = None,
     day: Day = None,
+    by: Annotated[By, typer.Option(help="What a line is about.")] = By.SOURCE,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Say what each source sent on a day, and what became of it until now.
+    """Say what came on a day by source or by study, and what became of it until now.
 
     Each instance counts once: received = owed + dead-lettered + skipped + delivered + discarded.
     """
-    answer = client_of(admin, token_file, state, route, namespace, context).ask(calls.report(day))
+    client = client_of(admin, token_file, state, route, namespace, context)
+    if by is By.STUDY:
+        print_studies(client.ask(calls.studies(day=day or f"{datetime.now(UTC):%Y-%m-%d}", limit=1000)), output)
+        return
+    answer = client.ask(calls.report(day))
     if output is not Format.TABLE:
         print_data(answer.data, output)
         return

@@ -38,7 +38,7 @@ QueueState = Annotated[
     str | None,
     typer.Option(
         "--in",
-        help="Only deliveries in this state: Pending, Unconfirmed, Held, Skipped, DeadLettered.",
+        help="Only deliveries in this state: Pending, Waiting, Unconfirmed, Held, Skipped, DeadLettered.",
         metavar="STATE",
     ),
 ]

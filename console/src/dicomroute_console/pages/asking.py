@@ -40,6 +40,8 @@ class Console:
         self.settings = settings
         self.templates = templates
         self.sessions = Sessions()
+        self.streams = 0
+        """How many tabs have a stream."""
         self._connections: Any = None
 
     def client(self) -> AdminClient:

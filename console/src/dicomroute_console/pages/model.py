@@ -13,6 +13,7 @@ Json = Mapping[str, Any]
 _LEFT: Final = {
     "Pending": "waiting for",
     "InFlight": "on the way to",
+    "Waiting": "waiting for its study, for",
     "Unconfirmed": "sent and not yet confirmed by",
     "Held": "held for",
     "DeadLettered": "dead-lettered at",

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from dicomroute_client.documents.document import text_of
-from dicomroute_console.pages import explain, peers, queue, routes, signing, studies
+from dicomroute_console.pages import explain, happening, peers, queue, routes, signing, studies
 from dicomroute_console.pages.advice import advice
 from dicomroute_console.pages.asking import Console, Settings, bearer_of
 from dicomroute_console.pages.rendering import is_part, problem
@@ -48,7 +48,7 @@ def application(source: Source, settings: Settings) -> FastAPI:
     app = FastAPI(title="dicomroute console", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.console = console
     app.mount("/static", StaticFiles(directory=_WEB / "static"), name="static")
-    for room in (signing, routes, queue, studies, peers, explain):
+    for room in (signing, routes, queue, studies, peers, explain, happening):
         app.include_router(room.router)
 
     @app.get("/healthz")

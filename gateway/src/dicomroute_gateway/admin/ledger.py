@@ -51,7 +51,7 @@ class LedgerView:
     def find(self, question: Question, limit: int) -> LedgerDocument:
         """Return at most `limit` instances: those in the spool, then finished ones, just now first, then by day."""
         configuration = self._active().configuration
-        documents = (instance_document(entry, configuration, finished) for entry, finished in self._entries(question))
+        documents = (instance_document(entry, configuration, finished) for entry, finished in self.entries(question))
         found = list(islice(documents, limit + 1))
         return LedgerDocument(items=found[:limit], truncated=len(found) > limit)
 
@@ -60,7 +60,7 @@ class LedgerView:
         days = self._spool.history.days()
         sources: dict[str, _Tally] = {}
         total = _Tally()
-        for entry, _ in self._entries(Question(first_day=day, last_day=day)):
+        for entry, _ in self.entries(Question(first_day=day, last_day=day)):
             title = entry.received.sender.calling_ae_title
             if title not in sources and len(sources) >= _MOST_SOURCES:
                 title = OTHERS
@@ -75,7 +75,8 @@ class LedgerView:
             total=total.document("(all)"),
         )
 
-    def _entries(self, question: Question) -> Iterator[tuple[Entry, float | None]]:
+    def entries(self, question: Question) -> Iterator[tuple[Entry, float | None]]:
+        """Yield the instances that are asked for; with each finished one when that was, in seconds since 1970."""
         present = self._spool.entries(lambda entry: question.fits(entry.received))
         known = {entry.received.id for entry in present}
         yield from ((entry, None) for entry in present)

@@ -53,6 +53,8 @@ class _StatusCollector(Collector):
         yield from self._instances()
         yield from self._destinations()
         yield from self._spool()
+        if status.studies is not None:
+            yield GaugeMetricFamily("dicomroute_studies_open", "Studies that are not complete.", status.studies.open)
 
     def _associations(self) -> Iterator[Metric]:
         seen = self._status.associations
@@ -139,7 +141,7 @@ class _StatusCollector(Collector):
             if one.probe is not None and one.probe.round_trip_milliseconds is not None:
                 round_trip.add_metric([name], one.probe.round_trip_milliseconds / 1000)
             delivered.add_metric([name], one.delivered_total)
-            for state in ("pending", "in_flight", "unconfirmed", "held", "dead_lettered"):
+            for state in ("waiting", "pending", "in_flight", "unconfirmed", "held", "dead_lettered"):
                 deliveries.add_metric([name, state], getattr(one, state))
             held.add_metric([name], int(bool(one.held_reason)))
             waiting.add_metric([name], int(one.state != "Active"))

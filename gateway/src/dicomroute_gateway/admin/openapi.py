@@ -7,14 +7,17 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from dicomroute_client.calls import Operation
+from dicomroute_client.documents.document import Document
+from dicomroute_client.documents.events import EVENT_TYPES, EventDocument, EventsDocument
 from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument
 from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection, QueueState
 from dicomroute_client.documents.refused import ErrorDocument, RefusedDocument
 from dicomroute_client.documents.status import ProbeDocument, StatusDocument
+from dicomroute_client.documents.studies import StudiesDocument, StudyDocument, StudyStateChoice
 from dicomroute_gateway import __version__
 
-_DOCUMENTS = (
+_DOCUMENTS: tuple[type[Document], ...] = (
     StatusDocument,
     ProbeDocument,
     QueueDocument,
@@ -26,6 +29,11 @@ _DOCUMENTS = (
     RefusedDocument,
     ErrorDocument,
     ExplanationDocument,
+    EventDocument,
+    EventsDocument,
+    *(one.data for one in EVENT_TYPES),
+    StudiesDocument,
+    StudyDocument,
 )
 
 _LEDGER_KEYS = ("sopInstanceUID", "seriesInstanceUID", "studyInstanceUID", "callingAETitle")
@@ -84,6 +92,22 @@ def openapi_document() -> dict[str, Any]:
             | {"parameters": [{"name": "instance", "in": "path", "required": True, "schema": {"type": "integer"}}]}
         },
     }
+    paths["/api/v1/events"] = _events()
+    limit = _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})
+    paths["/api/v1/studies"] = {
+        "get": _operation("Studies, those that came last first.", _json("StudiesDocument"))
+        | {
+            "parameters": [
+                _query("state", {"type": "string", "enum": list(StudyStateChoice)}),
+                _query("day", {"type": "string", "format": "date"}),
+                limit,
+            ]
+        }
+    }
+    paths["/api/v1/studies/{uid}"] = {
+        "get": _operation("Every series, instance and delivery of a study.", _json("StudyDocument"))
+        | {"parameters": [{"name": "uid", "in": "path", "required": True, "schema": {"type": "string"}}, limit]}
+    }
     paths["/api/v1/test/{kind}/{name}"] = {
         "post": _operation("Probe a target (to a query) or a node (to a C-ECHO) now.", _json("ProbeDocument"))
         | {
@@ -123,6 +147,24 @@ def openapi_document() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _events() -> dict[str, Any]:
+    """Return what is said of the feed: pages, and a stream for who accepts no other."""
+    content = {**_json("EventsDocument"), "text/event-stream": {"schema": {"type": "string"}}}
+    operation = _operation("What happens, behind a cursor: a page, or a stream of server-sent events.", content)
+    operation["responses"]["410"] = {
+        "description": "What is behind the cursor is no longer kept, or it is of another feed.",
+        "content": _json("ErrorDocument"),
+    }
+    operation["parameters"] = [
+        _query("after", {"type": "string", "description": "The cursor of an earlier answer, or `latest`."}),
+        _query("wait", {"type": "integer", "minimum": 0, "maximum": 60}),
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
+        _query("type", {"type": "string", "description": "Names of types without prefix and version, with commas."}),
+        {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}},
+    ]
+    return {"get": operation}
 
 
 def _operation(summary: str, content: dict[str, Any], *, secured: bool = True) -> dict[str, Any]:

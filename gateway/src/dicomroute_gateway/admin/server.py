@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import json
 import re
 import ssl
 import time
@@ -20,25 +19,33 @@ from pydantic import ValidationError
 from dicomroute_client.calls import Operation
 from dicomroute_client.documents.document import Document
 from dicomroute_client.documents.queue import QueueSelection, QueueState
-from dicomroute_client.documents.refused import ErrorDocument
+from dicomroute_client.documents.studies import StudyStateChoice
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.dimse.refused import Refused
+from dicomroute_gateway.events.feed import Feed
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.probes.prober import Prober, TooManyTests
 
+from .answers import answer as _answer
+from .answers import refuse as _refuse
 from .door import Door
 from .dry_run import caller_of, content_of, explained
+from .events import Events
 from .lately import Lately
 from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
 from .openapi import openapi_json
 from .queue import Queue
 from .status import Observation, probe_document, refused_document, status_document
+from .studies import StudiesView
 
 _AE_TITLE: Final = r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?"
 """No backslash, no control character, and no blank at the ends (PS3.5 table 6.2-1)."""
 _STATES = tuple(QueueState)
+_UNKNOWN_STUDY = (
+    "there is no such study in the spool, and the ledger knows none: it may be older than spec.ledger.retentionSeconds"
+)
 _LOGGED_INSTANCES: Final = 100
 _MOST_ACTOR_CHARACTERS: Final = 128
 _MOST_QUESTIONS: Final = 2
@@ -50,8 +57,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AdminServer:
-    """Serves health, metrics and the API. `queue`, `ledger` and `prober` return None while there is no usable spool,
-    `configuration` while none is in force.
+    """Serves health, metrics and the API. `queue`, `ledger`, `studies`, `prober` and `feed` return None while there is
+    no usable spool, `configuration` while none is in force.
     """
 
     def __init__(
@@ -64,6 +71,8 @@ class AdminServer:
         refused: Callable[[], Sequence[Refused]],
         prober: Callable[[], Prober | None],
         configuration: Callable[[], Configuration | None],
+        studies: Callable[[], StudiesView | None] = lambda: None,
+        feed: Callable[[], Feed | None] = lambda: None,
     ) -> None:
         self._observe = observe
         self._queue = queue
@@ -72,12 +81,14 @@ class AdminServer:
         self._refused = refused
         self._prober = prober
         self._configuration = configuration
+        self._studies = studies
         self._runners: list[web.AppRunner] = []
         self._doors: list[Door] = []
         self._observed = Lately(observe)
         self._measured = Lately(lambda: metrics_text(status_document(observe()), measures))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._questions: list[Future[Any]] = []
+        self._events = Events(feed)
 
     async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a port for health, the API, or both; return the port. Raises OSError."""
@@ -104,7 +115,10 @@ class AdminServer:
                     web.get("/api/v1/status", self._secured(self._status)),
                     web.get("/api/v1/ledger", self._secured(self._find)),
                     web.get("/api/v1/report", self._secured(self._report)),
+                    web.get("/api/v1/studies", self._secured(self._list_studies)),
+                    web.get("/api/v1/studies/{uid}", self._secured(self._show_study)),
                     web.get("/api/v1/refused", self._secured(self._list_refused)),
+                    web.get("/api/v1/events", self._secured(self._events.answer)),
                     web.get("/api/v1/queue", self._secured(self._list)),
                     web.get("/api/v1/queue/{instance}", self._secured(self._show)),
                     web.post("/api/v1/test/{kind}/{name}", self._secured(self._test)),
@@ -122,6 +136,7 @@ class AdminServer:
 
     async def stop(self) -> None:
         """Stop serving."""
+        self._events.end()
         for door in self._doors:
             door.close()
         for runner in self._runners:
@@ -234,6 +249,41 @@ class AdminServer:
             return _refuse(400, str(error))
         return await self._read(partial(ledger.report, day))
 
+    async def _list_studies(self, request: web.Request) -> web.Response:
+        studies = self._studies()
+        if studies is None:
+            return _no_spool()
+        state = request.query.get("state")
+        if state is not None and state not in tuple(StudyStateChoice):
+            return _refuse(400, f"state is one of {', '.join(StudyStateChoice)}, not {state!r}")
+        try:
+            day = _day(request.query, "day", date.min)
+            limit = _limit(request)
+        except ValueError as error:
+            return _refuse(400, str(error))
+        chosen = StudyStateChoice(state) if state is not None else None
+        return await self._read(partial(studies.page, chosen, None if day == date.min else day, limit))
+
+    async def _show_study(self, request: web.Request) -> web.Response:
+        studies = self._studies()
+        if studies is None:
+            return _no_spool()
+        uid = request.match_info["uid"]
+        try:
+            limit = _limit(request, 1000)
+        except ValueError as error:
+            return _refuse(400, str(error))
+
+        def show() -> Document:
+            if (found := studies.show(uid, limit)) is None:
+                raise LookupError
+            return found
+
+        try:
+            return await self._read(show)
+        except LookupError:
+            return _refuse(404, _UNKNOWN_STUDY)
+
     async def _explain(self, request: web.Request) -> web.Response:
         configuration = self._configuration()
         if configuration is None:
@@ -319,8 +369,8 @@ def _actor(request: web.Request) -> str:
     return text if text.isprintable() and 0 < len(text) <= _MOST_ACTOR_CHARACTERS else "whoever has the token"
 
 
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", "100")
+def _limit(request: web.Request, default: int = 100) -> int:
+    text = request.query.get("limit", str(default))
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
         raise ValueError(f"limit is a number from 1 to 1000, not {text!r}")
     return int(text)
@@ -347,15 +397,6 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except Exception:
         log.exception("admin.failed", path=request.path)
         return _refuse(500, "the gateway failed to answer; its log says why")
-
-
-def _answer(document: Document) -> web.Response:
-    return web.Response(text=document.model_dump_json(by_alias=True) + "\n", content_type="application/json")
-
-
-def _refuse(status: int, sentence: str) -> web.Response:
-    body = json.dumps(ErrorDocument(error=sentence).model_dump()) + "\n"
-    return web.Response(status=status, text=body, content_type="application/json")
 
 
 def _no_spool() -> web.Response:

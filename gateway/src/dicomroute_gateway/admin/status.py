@@ -16,6 +16,7 @@ from dicomroute_client.documents.status import (
     InstancesDocument,
     LastErrorDocument,
     ListenerDocument,
+    OpenStudiesDocument,
     ProbeDocument,
     ProbeFindingDocument,
     RouteDocument,
@@ -129,6 +130,9 @@ def status_document(seen: Observation) -> StatusDocument:
         deliveries=_sum(destinations, snapshot.held_instances) if snapshot else None,
         oldest_owed_time=_time(snapshot.oldest_owed_time) if snapshot and snapshot.oldest_owed_time else None,
         destinations=destinations,
+        studies=OpenStudiesDocument(open=snapshot.open_studies, complete=snapshot.complete_studies)
+        if snapshot and configuration and configuration.tracks_studies
+        else None,
         failing_archives=[
             FailingArchiveDocument(
                 kind=kind_of(archive),
@@ -259,6 +263,7 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
                 name=name_of(name),
                 pending=0 if is_held else waiting,
                 in_flight=activity.in_flight,
+                waiting=counts.get(DeliveryState.WAITING, 0),
                 unconfirmed=counts.get(DeliveryState.UNCONFIRMED, 0),
                 held=(waiting if is_held else 0) + counts.get(DeliveryState.HELD, 0),
                 held_reason=reason,
@@ -288,6 +293,7 @@ def _sum(destinations: Sequence[DestinationDocument], held_instances: int) -> De
     return DeliveriesDocument(
         pending=sum(d.pending for d in destinations),
         in_flight=sum(d.in_flight for d in destinations),
+        waiting=sum(d.waiting for d in destinations),
         unconfirmed=sum(d.unconfirmed for d in destinations),
         held=sum(d.held for d in destinations) + held_instances,
         skipped=sum(d.skipped for d in destinations),

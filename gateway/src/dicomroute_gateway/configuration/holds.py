@@ -10,5 +10,7 @@ RULE_ERROR: Final = Reason.RULE_ERROR
 """A rule has no answer for it."""
 CONFLICTING_TREATMENT: Final = Reason.CONFLICTING_TREATMENT
 """Rules name one destination for it with different treatments."""
-ROUTING_HOLDS: Final = (UNMATCHED, RULE_ERROR, CONFLICTING_TREATMENT)
+NO_STUDY: Final = Reason.NO_STUDY
+"""A rule waits for its study, and it names none: it has no valid Study Instance UID."""
+ROUTING_HOLDS: Final = (UNMATCHED, RULE_ERROR, CONFLICTING_TREATMENT, NO_STUDY)
 """When such an instance comes again, or is released, the rules of then are asked."""

@@ -17,6 +17,7 @@ from .credentials import Auth, Proxy, Tls
 from .listener import Caller, Listener, TlsProfile
 from .recipe import Recipe, Step
 from .section import Section
+from .study import OnRevision, Studies, Trigger, Wait
 
 SCHEMA_VERSION = 1
 
@@ -66,6 +67,10 @@ class Rule(Section):
     destinations: list[DestinationKey] = Field(min_length=1)
     steps: tuple[Step, ...] = ()
     """How what it takes is prepared for these destinations; without a step it is sent as it came."""
+    trigger: Trigger = Trigger.INSTANCE_RECEIVED
+    when_complete: str = ""
+    """A condition in CEL over `study.*`, asked once when the study is complete; "": none."""
+    on_revision: OnRevision = OnRevision.SEND_NEW
 
     @property
     def names(self) -> tuple[Destination, ...]:
@@ -76,6 +81,13 @@ class Rule(Section):
     def recipe(self) -> Recipe:
         """The recipe of these steps."""
         return Recipe(self.steps)
+
+    @cached_property
+    def wait(self) -> Wait | None:
+        """What deliveries that it names wait for; None where they are made at once."""
+        if self.trigger is Trigger.INSTANCE_RECEIVED:
+            return None
+        return Wait(rule=self.name, when_complete=self.when_complete, on_revision=self.on_revision)
 
 
 class Unmatched(StrEnum):
@@ -358,6 +370,17 @@ class LedgerLimits(Section):
     retention_seconds: int = Field(default=0, ge=0)
 
 
+class EventLimits(Section):
+    """How long events are kept, in seconds and bytes, and when a study that a destination has is told.
+
+    That is when nothing of it has come for `study_quiet_seconds`.
+    """
+
+    retention_seconds: int = Field(default=604_800, ge=3600)
+    max_bytes: int = Field(default=64 << 20, ge=1 << 20)
+    study_quiet_seconds: int = Field(default=60, ge=1)
+
+
 class QueryMode(StrEnum):
     """Whether queries and retrievals are served."""
 
@@ -415,15 +438,23 @@ class Configuration(Section):
     retry: Retry
     spool: SpoolLimits
     ledger: LedgerLimits = LedgerLimits()
+    events: EventLimits = EventLimits()
     acknowledge: Acknowledge = Acknowledge()
     query_retrieve: QueryRetrieve | None = None
     """None: its contexts are refused."""
     storage_commitment: StorageCommitment | None = None
+    studies: Studies | None = None
+    """None: studies are not tracked."""
     drain_timeout_seconds: int = Field(ge=0)
 
     def settings_of(self, destination: Destination) -> AnyDestination | None:
         """Return how a destination is configured; None where it is not."""
         return next((one for one in self.destinations if one.key == destination), None)
+
+    @property
+    def tracks_studies(self) -> bool:
+        """Whether instances count for their studies: where it is set, and where a rule waits for them."""
+        return self.studies is not None or any(rule.wait is not None for rule in self.rules.rules)
 
     def queries_on(self, listener: str) -> QueryRetrieve | None:
         """Return how queries and retrievals are served on a listener; None where they are not."""

@@ -73,12 +73,14 @@ def release(spool: Spool, active: Active, held: Iterable[Received], by: str = ""
                 continue
             hold, recipes = decision.hold, decision.routing.recipes
             spool.keep_recipes(recipes.values())
+            spool.studies.keep_plans(decision.routing.waits.values())
             stays.append(f"instance {one.id} stays held: no rule takes it, or one has an error" if hold else "")
             yield Rerouting(
                 one.id,
                 decision.routing.destinations,
                 hold,
                 {name: recipe.id for name, recipe in recipes.items()},
+                {name: plan.id for name, plan in decision.routing.waits.items()},
             )
 
     spool.decisions.reroute(reroutings(), by)

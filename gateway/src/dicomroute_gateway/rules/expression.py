@@ -15,6 +15,7 @@ from .attributes import ASSOCIATION_FACTS, ATTRIBUTES, Attribute, Form, Value, c
 MAX_EXPRESSION_CHARACTERS: Final = 2048
 _REFERENCE: Final = re.compile(r"\b(instance|association)\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '(instance|association)(?:\.([A-Za-z0-9_]+))?'")
+_STUDY: Final = re.compile(r"undeclared reference to 'study[.']")
 _NAME_ALONE: Final = re.compile(r"undeclared reference to '([A-Za-z0-9_]+)' \(in container ''\)")
 _SINGLE_EQUALS: Final = re.compile(r"token recognition error at: '=[^=]")
 _NUMBER_AND_TEXT: Final = re.compile(
@@ -138,7 +139,7 @@ def _compile(text: str) -> tuple[Any, str, tuple[Attribute, ...], tuple[str, ...
         checked = _environment(checked=True).compile(text)
         program = _environment(checked=False).compile(text)
     except RuntimeError as error:
-        raise ExpressionError(_explain(str(error))) from error
+        raise ExpressionError(explain(str(error))) from error
     named = _REFERENCE.findall(text)
     keywords = sorted({name for kind, name in named if kind == "instance"} & ATTRIBUTES.keys())
     facts = sorted({name for kind, name in named if kind == "association"} & set(ASSOCIATION_FACTS))
@@ -158,8 +159,13 @@ def _environment(*, checked: bool) -> Any:
     return cel.NewEnv(variables=variables, extensions=[ExtStrings()])
 
 
-def _explain(message: str) -> str:
+def explain(message: str) -> str:
     """Return a sentence for a compiler message: the place, the mistake, and what to write."""
+    if _STUDY.search(message):
+        return (
+            "study.* is known once the study is complete: write conditions over it into whenComplete of a rule with "
+            "trigger: StudyComplete"
+        )
     undeclared = _UNDECLARED.search(message)
     if undeclared:
         kind, name = undeclared.groups()

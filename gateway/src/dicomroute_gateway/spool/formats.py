@@ -23,7 +23,9 @@ RECIPES: Final = 4
 CONFIRMATIONS: Final = 5
 """Deliveries are Unconfirmed, and there are open commitments: a gateway that did not know of them would read no such
 record, and report to nobody what it has promised."""
-LATEST: Final = CONFIRMATIONS
+STUDIES: Final = 6
+"""Deliveries wait for studies, and there are records of those: a gateway that did not know of them would read none."""
+LATEST: Final = STUDIES
 
 
 def check(files: Files) -> None:

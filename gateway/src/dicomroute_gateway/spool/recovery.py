@@ -17,8 +17,10 @@ from .volume import defect
 _INSTANCE_FILE: Final = re.compile(r"[0-9]{12}\.dcm")
 
 
-def open_journal(files: Files) -> Content:
+def open_journal(files: Files, *, keeps_past: bool = False) -> Content:
     """Return what the journal of a spool says, a new one's too, once it is certain that it can be trusted.
+
+    `keeps_past`: a segment that another one has replaced stays for whoever reads behind.
 
     Raises SpoolError when the volume is not safe, the spool is of a newer format, or its bytes are not what was
     written; OSError.
@@ -45,7 +47,7 @@ def open_journal(files: Files) -> Content:
         segments.write_segment(files, max(content.segment, 1), [TotalsRecord()])
         content = segments.read_newest(files)
     try:
-        segments.mend(files, content)
+        segments.mend(files, content, keeps_past=keeps_past)
     except JournalCorrupt as error:
         raise corrupt(error) from error
     return content

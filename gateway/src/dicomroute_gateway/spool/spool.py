@@ -21,6 +21,7 @@ from .books import Books
 from .commitments import Commitments
 from .content import UNREADABLE, Readers, Seal, StoredFile
 from .decisions import Decisions
+from .deliveries import AWAITED
 from .derived import Derived
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
@@ -29,12 +30,15 @@ from .history import History
 from .incoming import Incoming, UnderWay, file_of
 from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
-from .ledger import AWAITED, REPLACED, Entry, repeat_records
+from .ledger import Entry
 from .ready_files import ReadyFiles
 from .recipes import Recipes
 from .records import DeliveryRecord, DeliveryState, DiscardedRecord, Received
 from .recovery import highest_file, open_journal
+from .repeats import REPLACED, repeat_records
 from .sealed import SALT_BYTES, Sealer
+from .study_door import StudyDoor
+from .trail import Trail
 from .upkeep import Upkeep
 from .views import Follower, Level, Owed, Snapshot
 from .waiting import Waiter
@@ -62,10 +66,12 @@ class Spool:
         *,
         history_seconds: int = 0,
         keys: Keys = NO_KEYS,
+        has_trail: bool = False,
     ) -> None:
         """Open the spool in `folder`, and finish what a crash interrupted.
 
-        What became of instances is kept for `history_seconds` beyond their bytes, in whole days.
+        What became of instances is kept for `history_seconds` beyond their bytes, in whole days. `has_trail`: nothing
+        of the journal goes before a reader behind it (`trail`) had it.
 
         Raises SpoolError when another gateway has it, a newer one wrote it, or its bytes are not trustworthy.
         """
@@ -82,9 +88,9 @@ class Spool:
         self.recipes = Recipes(self._files, self._format)
         self.commitments = Commitments(self._files, self._format)
         try:
-            content = open_journal(self._files)
+            content = open_journal(self._files, keeps_past=has_trail)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
-            self._books = Books(self._files, content, next_id)
+            self._books = Books(self._files, content, next_id, has_trail)
         except BaseException:
             self._files.close(lock)
             raise
@@ -100,6 +106,7 @@ class Spool:
         self._readers = Readers()
         self._ready = ReadyFiles(self._files, next_id, self.distrust, self._readers, self._room_bytes)
         self._upkeep.start(self._ready)
+        self.studies = StudyDoor(self._books, self._format)
         self.decisions = Decisions(self._books, lambda: self.level().used - self._upkeep.leaving_bytes())
 
     @property
@@ -163,15 +170,15 @@ class Spool:
         SpoolUncertain once its record is on its way: the file must stay, because the record may be on the volume.
         """
         self._raise_if_failed()
+        self.studies.need(received)
         incoming.sync()
         with self._books.mutex:
             self._raise_if_failed()
-            self._books.ledger.apply(received)
+            position = self._books.accept(received)
             if waiter is not None:
                 self._books.let_wait(received.id, waiter)
             self._books.spooled_bytes += received.file_length
             incoming.stop_counting()
-            position = self._books.journal.append(received)
         try:
             self._books.journal.sync(position)
         except JournalFailed as error:
@@ -191,6 +198,7 @@ class Spool:
         for a later attempt, and held or not as `received` is. When this returns a number the sender can be told that it
         is safe. `received` and `waiter` are as for `receive`, its number apart. Raises SpoolFailed.
         """
+        self.studies.need(received)
         with self._books.mutex:
             self._raise_if_failed()
             # Before the whole journal has been read, what an entry is owed is not known: better twice than not at all.
@@ -346,7 +354,7 @@ class Spool:
             some = identifiers[first : first + _ENTRIES_AT_ONCE]
             with self._books.mutex:
                 present = (entries[one] for one in some if one in entries)
-                found += (Entry(e.received, e.hold, e.deliveries) for e in present if keep(e))
+                found += (Entry(e.received, e.hold, e.deliveries, e.revision) for e in present if keep(e))
             if limit is not None and len(found) >= limit:
                 break
         return found[:limit]
@@ -360,6 +368,10 @@ class Spool:
     def follow(self, follower: Follower) -> None:
         """Tell a follower from now on what comes and goes."""
         self._upkeep.follower = follower
+
+    def trail(self) -> Trail:
+        """Return a reader of the journal, for one thread."""
+        return Trail(self._files, lambda: self._books.journal.safe_end)
 
     def newest(self, sop_instance_uids: Iterable[str]) -> dict[str, Entry]:
         """Return copies of the newest entries of instances that the spool knows of, by SOP Instance UID.
@@ -453,7 +465,8 @@ class Spool:
             counts, oldest, held = ledger.counts(), ledger.oldest_owed_time(), ledger.held
             oldest_to = {d: time for d in deliveries if (time := ledger.oldest_owed_time_to(d)) is not None}
             by_key = {key: count for key, count in ledger.instances_by_key.items() if count}
-        return Snapshot(counts, held, deliveries, oldest, self.level(), by_key, oldest_to)
+            is_open, is_complete = len(ledger.studies.open), len(ledger.studies.complete)
+        return Snapshot(counts, held, deliveries, oldest, self.level(), by_key, oldest_to, is_open, is_complete)
 
     def close(self) -> None:
         """Make everything safe and let another gateway have the spool."""

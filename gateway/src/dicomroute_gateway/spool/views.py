@@ -50,6 +50,8 @@ class Rerouting:
     destinations: Sequence[Destination]
     hold: str
     recipes: Mapping[Destination, str] = field(default_factory=dict)
+    waits: Mapping[Destination, str] = field(default_factory=dict)
+    """As in `Received`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +93,5 @@ class Snapshot:
     """How many instances are encrypted with a key, by its id; "" for those in clear."""
     oldest_owed: Mapping[Destination, float] = field(default_factory=dict)
     """When the oldest instance that a destination is still to get was received, by destination."""
+    open_studies: int = 0
+    complete_studies: int = 0

@@ -10,13 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dicomroute_operator.api.delivery import Bandwidth, ConfirmBy, Destination, DestinationKind, Weekday
+from dicomroute_operator.api.delivery import Bandwidth, ConfirmBy, Destination, DestinationKind, Events, Weekday
 from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
 from dicomroute_operator.api.node import DicomNode, NodeCertificate, Relational
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.route import DicomRoute, Rule
+from dicomroute_operator.api.studies import OnRevision, Trigger
 from dicomroute_operator.api.target import Accepts, Answers, CloudTarget
 
 from . import credentials, names
@@ -55,6 +56,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             "timeoutSeconds": spec.acknowledge.timeout_seconds,
         },
         **_storage_commitment(inputs),
+        **_studies(route),
         "retry": {
             "initialBackoffSeconds": spec.retry.initial_backoff_seconds,
             "maxBackoffSeconds": spec.retry.max_backoff_seconds,
@@ -62,21 +64,36 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
         },
         "spool": _spool(spec.gateway.spool),
         "ledger": {"retentionSeconds": spec.ledger.retention_seconds},
-        # Said where it is set alone: a gateway of an earlier release does not know it.
+        # What follows is said where it is set alone: a gateway of an earlier release does not know it.
+        **_events(spec.events),
         **({"queryRetrieve": query} if (query := query_retrieve(inputs)) is not None else {}),
         "drainTimeoutSeconds": spec.gateway.drain_timeout_seconds,
     }
 
 
 def _rule(rule: Rule, inputs: RouteInputs) -> dict[str, Any]:
-    """Return a rule as the gateway has it; what it prepares is only said of one that prepares something."""
-    found = {
+    """Return a rule as the gateway has it; what it prepares or waits for is only said of one that does."""
+    found: dict[str, Any] = {
         "name": rule.name,
         "when": rule.when,
         "destinations": [{"kind": str(d.kind), "name": d.name} for d in rule.destinations],
     }
+    waits = {
+        "trigger": (str(rule.trigger), Trigger.INSTANCE_RECEIVED),
+        "whenComplete": (rule.when_complete, ""),
+        "onRevision": (str(rule.on_revision), OnRevision.SEND_NEW),
+    }
+    found |= {name: value for name, (value, default) in waits.items() if value != default}
     prepared = steps(rule, inputs)
     return {**found, "steps": prepared} if prepared else found
+
+
+def _studies(route: DicomRoute) -> dict[str, Any]:
+    """Return when a study is complete, where that is said: an earlier gateway does not know it."""
+    studies = route.spec.studies
+    if studies is None:
+        return {}
+    return {"studies": {"idleSeconds": studies.idle_seconds, "maxOpenSeconds": studies.max_open_seconds}}
 
 
 def configuration_text(configuration: dict[str, Any]) -> str:
@@ -183,6 +200,18 @@ def _spool(spool: Spool) -> dict[str, Any]:
         key_file = names.mounted_file("Secret", reference.name, reference.key)
         limits["encryption"] = {"mode": str(spool.encryption.mode), "keyFile": key_file}
     return limits
+
+
+def _events(events: Events) -> dict[str, Any]:
+    if events == Events():
+        return {}
+    return {
+        "events": {
+            "retentionSeconds": events.retention_seconds,
+            "maxBytes": events.max_bytes,
+            "studyQuietSeconds": events.study_quiet_seconds,
+        }
+    }
 
 
 def _storage_commitment(inputs: RouteInputs) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from dicomroute_operator.api.route_status import (
     Endpoint,
     Instances,
     LastError,
+    StudyCounts,
 )
 from dicomroute_operator.api.spool_conditions import AddressPending, SpoolPressure
 from dicomroute_operator.api.warning_conditions import CredentialsExpiring
@@ -121,12 +122,13 @@ def _not_programmed(pod: PodSeen, wanted: str, now: float) -> Condition | None:
 def _numbers(reports: Sequence[StatusDocument], previous: DicomRouteStatus) -> dict[str, Any]:
     known = [report for report in reports if report.instances is not None]
     if not known:
-        names = ("instances", "deliveries", "oldest_owed_time", "destinations")
+        names = ("instances", "deliveries", "studies", "oldest_owed_time", "destinations")
         return {name: getattr(previous, name) for name in names}
     destinations: dict[tuple[str, str], list[DestinationDocument]] = {}
     for report in known:
         for one in report.destinations:
             destinations.setdefault((one.kind, one.name), []).append(one)
+    studies = [report.studies for report in known if report.studies is not None]
     return {
         "instances": Instances(
             **{name: sum(getattr(r.instances, name) for r in known) for name in Instances.model_fields}
@@ -138,6 +140,7 @@ def _numbers(reports: Sequence[StatusDocument], previous: DicomRouteStatus) -> d
                 for name in Deliveries.model_fields
             }
         ),
+        "studies": StudyCounts(open=sum(one.open for one in studies)) if studies else None,
         "oldest_owed_time": _text(min((r.oldest_owed_time for r in known if r.oldest_owed_time), default=None)),
         "destinations": [_destination(found) for _, found in sorted(destinations.items())],
     }
