@@ -211,6 +211,7 @@ class Reason(StrEnum):
     ROUTE_HELD = "RouteHeld", "The route is in mode HoldDeliveries: set `spec.mode: Running`."
     NO_SUCH_DESTINATION = "NoSuchDestination", "The destination does not exist: create it again, or drop what it is owed."
     NOT_DEIDENTIFIED = "NotDeidentified", "The destination takes de-identified instances alone, and this one is not."
+    TREATMENT_NOT_IN_FORCE = "TreatmentNotInForce", "The newest manifest treats what the destination gets, and that treatment is not in force: correct what `Programmed` names."
     OUTSIDE_WINDOW = "OutsideWindow", "The bandwidth of this hour is 0: it goes out when the window ends."
 
     # Connection tests.

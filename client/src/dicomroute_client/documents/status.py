@@ -202,3 +202,5 @@ class StatusDocument(Document):
     spool: SpoolDocument | None = None
     unmounted_secrets: list[str] = Field(default=[])
     """Files (SECRET/KEY, ConfigMap-NAME/KEY) that destinations or the spool need and that are not mounted."""
+    supports: list[str] = Field(default=[])
+    """What it can do of what later releases added; an operator gives no treatment to a gateway that does not say so."""

@@ -144,15 +144,24 @@ def _apply_rules(
     order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
     outcomes: list[RuleOutcome] = []
     recipes: dict[Destination, dict[str, Recipe]] = {}
+    doubtful: dict[Destination, set[str]] = {}
     for rule, expression in rules:
         outcome = _ask(rule, expression, elements, order, transfer_syntax_uid, association)
         outcomes.append(outcome)
+        if outcome.error:
+            for destination in rule.names:
+                doubtful.setdefault(destination, set()).add(rule.recipe.id)
         if outcome.matched:
             for destination in rule.names:
                 recipes.setdefault(destination, {})[rule.recipe.id] = rule.recipe
         if matching is RuleMatching.FIRST and (outcome.matched or outcome.error):
             break
-    sure = {one: next(iter(found.values())) for one, found in recipes.items() if len(found) == 1}
+    # What a rule without an answer would have treated in another way may be what it is for.
+    sure = {
+        one: next(iter(found.values()))
+        for one, found in recipes.items()
+        if len(found.keys() | doubtful.get(one, set())) == 1
+    }
     return Routing(
         tuple(sure),
         tuple(outcomes),

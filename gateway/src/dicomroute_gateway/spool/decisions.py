@@ -92,22 +92,24 @@ class Decisions:
         return True
 
     def treat(self, treatments: Iterable[Treatment]) -> list[bool]:
-        """Let deliveries that have a treatment be prepared by another one; return of each whether that changed it.
+        """Let deliveries be prepared by another recipe; return of each whether that changed it.
 
-        What was held because it could not be prepared is to be made now. Raises SpoolFailed.
+        A treatment is never taken back. What was held because it could not be prepared is to be made now. Raises
+        SpoolFailed.
         """
         return self._decide(treatments, self._treat)
 
     def _treat(self, one: Treatment) -> bool:
         entry = self._books.ledger.entries.get(one.id)
         delivery = entry.deliveries.get(one.destination) if entry else None
-        if delivery is None or delivery.recipe in ("", one.recipe):
+        if delivery is None or delivery.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
             return False
-        if delivery.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
+        is_held = delivery.state is DeliveryState.HELD
+        if delivery.recipe == one.recipe and not is_held:
             return False
-        if delivery.state is DeliveryState.HELD:
+        if is_held:
             delivery = replace(delivery, state=DeliveryState.PENDING)
-        self._books.take_over(replace(delivery, recipe=one.recipe, refusals=0))
+        self._books.take_over(replace(delivery, recipe=one.recipe or delivery.recipe, refusals=0))
         if delivery.state is DeliveryState.PENDING:
             self._books.offer([Owed(one.id, one.destination)])
         return True
