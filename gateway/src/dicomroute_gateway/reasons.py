@@ -202,6 +202,7 @@ class Reason(StrEnum):
     QUARANTINED_BY_RULE = "QuarantinedByRule", "An object rule of the profile withholds it."
     CANNOT_BE_MASKED = "CannotBeMasked", "Its pixels are to be masked, and are in a form that cannot be."
     IDENTIFIER_LEFT = "IdentifierLeft", "What was made still has one of the patient's identifiers."
+    TAKES_TOO_MUCH = "TakesTooMuch", "It broke the process that de-identifies, or took it more memory or time than an instance may."
     ON_HOLD = "OnHold", "The profile is on hold."
 
     # Holds of the configuration: they end by themselves when it changes.
