@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Deidentify, Recipe, Step, Transcode, Transform
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.changes import compile_transform
 from dicomroute_gateway.spool.content import StoredFile
 from dicomroute_gateway.spool.part10 import PREAMBLE, file_head, head_length
@@ -145,7 +146,13 @@ class Preparing:
                     raise TreatmentFailed(error.reason, str(error)) from error
 
         recipe = Recipe((*before, step))
-        file = self._spool.derived(received, recipe, make)
+        try:
+            file = self._spool.derived(received, recipe, make)
+        except TreatmentFailed as error:
+            if error.reason != Reason.TAKES_TOO_MUCH:
+                raise
+            # A process may have been ended for what others did; what breaks a second one does so itself.
+            file = self._spool.derived(received, recipe, make)
         sop_instance_uid, syntax = plan.new_uid(received.sop_instance_uid), _syntax_of(file)
         head = head_length(received.sop_class_uid, sop_instance_uid, syntax)
         return Parcel(
