@@ -15,6 +15,7 @@ _MODULES: Final = {
     "run": "run",
     "explain": "explain",
     "deidentify": "deidentify",
+    "profile": "profile",
     "salvage": "salvage",
     "refused": "refused",
     "ledger": "ledger",

@@ -78,7 +78,7 @@ class Deidentifiers(Pool[Deidentifier]):
                     yield body
                     return None
                 case _:
-                    return Withheld(Reason(said["reason"]), said["message"])
+                    return Withheld(next(one for one in Reason if one == said["reason"]), said["message"])
         raise _broken()
 
     def _decoded(self, said: Mapping[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
