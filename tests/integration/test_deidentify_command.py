@@ -141,7 +141,7 @@ def test_a_profile_on_hold_withholds_everything(tmp_path: Path, source: Path) ->
 
 
 def test_what_a_profile_claims_is_written_without_its_key(tmp_path: Path) -> None:
-    rules = [{"name": "protocol", "tags": ["00181030", "0019xx10"], "action": "Keep"}]
+    rules = [{"name": "protocol", "tags": ["00181030", "0018xx31"], "action": "Keep"}]
     file = manifest(tmp_path, options=["RetainModifiedDates"], rules=rules)
     command = [str(DICOMROUTE), "profile", "-f", str(file), "research"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
@@ -153,7 +153,7 @@ def test_what_a_profile_claims_is_written_without_its_key(tmp_path: Path) -> Non
         "| (0008,0020) | Study Date | C (shifted) | table and options |",
         "| (0010,0010) | Patient's Name | D (pseudonym) | table and options |",
         "| (0018,1030) | Protocol Name | K | a rule |",
-        "| (0019,xx10) |  | Keep | a rule |",
+        "| (0018,xx31) |  | Keep | a rule |",
         "| (0020,000D) | Study Instance UID | U | table and options |",
     ):
         assert line in lines

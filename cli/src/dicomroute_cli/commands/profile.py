@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dicomroute_cli.manifests.world import load_world
-from dicomroute_cli.output import Failure
+from dicomroute_cli.output import Failure, print_error
 from dicomroute_gateway.configuration.profile import Profile
 from dicomroute_gateway.prepare.deidentify.plan import resolve
 from dicomroute_gateway.prepare.deidentify.pseudonyms import LEAST_KEY_BYTES
@@ -25,6 +25,8 @@ def profile(
     It needs no key, and the document has none.
     """
     world = load_world(filename)
+    for one in world.findings:
+        print_error(str(one))
     found = world.profiles.get((namespace, name))
     if found is None:
         names = ", ".join(sorted(one for where, one in world.profiles if where == namespace)) or "none"

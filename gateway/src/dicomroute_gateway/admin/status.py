@@ -42,9 +42,6 @@ from dicomroute_gateway.spool.views import Snapshot
 SUPPORTS: Final = ("Deidentify", "NodeAccepts", "Transform", "TreatmentNotInForce")
 """What an operator has to know of this gateway before it tells it of a destination that needs it."""
 
-SUPPORTS: Final = ("Deidentify", "NodeAccepts", "Transform", "TreatmentNotInForce")
-"""What an operator has to know of this gateway before it tells it of a destination that needs it."""
-
 
 @dataclass(frozen=True, slots=True)
 class DestinationActivity:
