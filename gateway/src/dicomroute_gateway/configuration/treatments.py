@@ -19,28 +19,31 @@ def not_in_force(newest: Any, in_force: Configuration) -> list[DestinationKey]:
 
     `newest` is whatever was read: of what is no configuration at all, as much is understood as can be.
     """
-    wanted, present = _treatments(newest), _treatments(in_force.model_dump(by_alias=True, mode="json"))
+    present = in_force.model_dump(by_alias=True, mode="json")
+    wanted, given = _treatments(newest), _treatments(present)
     named = {_name(one) for one in _listed(newest, "treatmentNotInForce")}
-    named |= {name for name, treatment in wanted.items() if treatment != present.get(name)}
+    named |= {name for name, treatment in wanted.items() if treatment != given.get(name)}
+    named |= _strict(newest) - _strict(present)
     return [key for name in sorted(named) if (key := _key(name)) is not None]
 
 
 def _treatments(document: Any) -> dict[str, object]:
     """Return what says how each treated destination is treated: equal where the treatment is."""
-    if not isinstance(document, dict):
-        return {}
-    section = document.get("rules")
+    section = document.get("rules") if isinstance(document, dict) else None
     by_name: dict[str, list[tuple[str, str]]] = {}
     for rule in _listed(section, "rules"):
         for one in _listed(rule, "destinations"):
             by_name.setdefault(_name(one), []).append((str(rule.get("when", "")), _recipe(rule.get("steps"))))
-    strict = {_name(one) for one in _listed(document, "destinations") if _is_strict(one)}
-    query = document.get("queryRetrieve")
-    strict |= {_name(one) for one in _listed(query, "moveDestinations") if _is_strict(one)}
-    strict |= {f"DicomNode/{one.get('node')}" for one in _listed(query, "clients") if _is_strict(one)}
     matching = section.get("matching") if isinstance(section, dict) else None
-    treated = {name for name, found in by_name.items() if any(recipe for _, recipe in found)}
-    return {name: (matching, by_name.get(name), name in strict) for name in treated | strict}
+    return {name: (matching, found) for name, found in by_name.items() if any(recipe for _, recipe in found)}
+
+
+def _strict(document: object) -> set[str]:
+    """Return the destinations that take de-identified data alone, as far as a document says."""
+    query = document.get("queryRetrieve") if isinstance(document, dict) else None
+    listed = (*_listed(document, "destinations"), *_listed(query, "moveDestinations"))
+    clients = (f"DicomNode/{one.get('node')}" for one in _listed(query, "clients") if _is_strict(one))
+    return {_name(one) for one in listed if _is_strict(one)}.union(clients)
 
 
 def _listed(document: object, field: str) -> list[dict[str, Any]]:
