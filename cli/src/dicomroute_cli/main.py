@@ -22,6 +22,7 @@ _MODULES: Final = {
     "report": "ledger",
     "queue": "queue",
     "test": "test",
+    "erase": "erase",
     "find": "find",
     "move": "find",
 }

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from pydantic import ValidationError
 
 from .documents.document import Document
+from .documents.erase import ErasureReport
 from .documents.explain import ExplanationDocument
 from .documents.ledger import LedgerDocument, ReportDocument
 from .documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection
@@ -126,6 +127,12 @@ def change(operation: Operation, selection: Mapping[str, Any] | QueueSelection) 
     if isinstance(selection, QueueSelection):
         selection = selection.model_dump(by_alias=True, mode="json", exclude_none=True)
     return Call(QueueChange, f"/api/v1/queue/{operation}", body=selection, patience_seconds=60)
+
+
+def erase(study: str = "", patient: str = "") -> Call[ErasureReport]:
+    """Erase what the spool has of a study (its UID) or of a patient (Patient ID)."""
+    body = {"study": study, "patient": patient}
+    return Call(ErasureReport, "/api/v1/erase", body=body, patience_seconds=300)
 
 
 def ledger(

@@ -185,6 +185,7 @@ class Reason(StrEnum):
     REPLACED = "Replaced", "The spool cannot read the instance, and its sender sent the same bytes again."
     OVER_QUOTA = "OverQuota", "An optional destination is owed as much as it may be."
     SPOOL_FULL = "SpoolFull", "A delivery to an optional destination was given up to make room."
+    ERASED = "Erased", "A person erased the instance from the spool."
     DROPPED = "Dropped", "A person gave it up."
     GATEWAY_ERROR = "GatewayError", "The gateway failed: its log says why. Report it."
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from dicomroute_client.calls import Operation
+from dicomroute_client.documents.erase import ErasureReport, ErasureRequest
 from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument
 from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection, QueueState
@@ -25,6 +26,8 @@ _DOCUMENTS = (
     QueueChange,
     RefusedDocument,
     ErrorDocument,
+    ErasureReport,
+    ErasureRequest,
     ExplanationDocument,
 )
 
@@ -95,6 +98,10 @@ def openapi_document() -> dict[str, Any]:
                 _query("callingAETitle", {"type": "string", "maxLength": 16}),
             ]
         }
+    }
+    paths["/api/v1/erase"] = {
+        "post": _operation("Erase what the spool has of a study or a patient.", _json("ErasureReport"))
+        | {"requestBody": {"required": True, "content": _json("ErasureRequest")}}
     }
     paths["/api/v1/explain"] = {
         "post": _operation("What would become of a DICOM file; nothing is kept of it.", _json("ExplanationDocument"))

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from dicomroute_gateway.destination import Destination
-from dicomroute_gateway.reasons import Reason
 
 from .books import Books
 from .ledger import AWAITED, SPOOL_FULL, SUPERSEDED
@@ -168,7 +167,7 @@ class Decisions:
         if entry is None:
             return 0
         records: list[DeliveryRecord | HoldRecord | DroppedRecord] = [
-            replace(delivery, state=DeliveryState.SKIPPED, reason=Reason.DROPPED, time=time.time(), decided_by=by)
+            replace(delivery, state=DeliveryState.SKIPPED, reason=drop.reason, time=time.time(), decided_by=by)
             for name, delivery in entry.deliveries.items()
             if (drop.destinations is None or name in drop.destinations)
             and delivery.state in (*AWAITED, DeliveryState.HELD, DeliveryState.DEAD_LETTERED)
