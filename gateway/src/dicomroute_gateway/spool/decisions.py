@@ -103,12 +103,12 @@ class Decisions:
         delivery = entry.deliveries.get(one.destination) if entry else None
         if delivery is None or delivery.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
             return False
-        is_held = delivery.state is DeliveryState.HELD
-        if delivery.recipe == one.recipe and not is_held:
+        is_held, recipe = delivery.state is DeliveryState.HELD, one.recipe or delivery.recipe
+        if recipe == delivery.recipe and not is_held:
             return False
         if is_held:
             delivery = replace(delivery, state=DeliveryState.PENDING)
-        self._books.take_over(replace(delivery, recipe=one.recipe or delivery.recipe, refusals=0))
+        self._books.take_over(replace(delivery, recipe=recipe, refusals=0))
         if delivery.state is DeliveryState.PENDING:
             self._books.offer([Owed(one.id, one.destination)])
         return True
