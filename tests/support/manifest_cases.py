@@ -918,6 +918,7 @@ CASES: list[Case] = [
     Case("CloudTarget", "spec.answers", {"duplicateReasons": [7, 7]}, "7"),
     Case("CloudTarget", "spec", _azure(answers={"permanentReasons": [1]}), "answers applies only to provider Generic"),
     *_table("CloudTarget", "spec.accepts", ["Any", "DeidentifiedOnly"], ["All"], "DeidentifiedOnly"),
+    *_table("DicomNode", "spec.accepts", ["Any", "DeidentifiedOnly"], ["All"], "DeidentifiedOnly"),
     # How instances are de-identified.
     *_table("DeidentificationProfile", "spec.edition", ["2026c"], ["2023e"], "2026c"),
     Case("DeidentificationProfile", "spec.keySecretRef", REMOVED, "keySecretRef"),

@@ -15,6 +15,7 @@ _MODULES: Final = {
     "run": "run",
     "explain": "explain",
     "deidentify": "deidentify",
+    "profile": "profile",
     "salvage": "salvage",
     "refused": "refused",
     "ledger": "ledger",
@@ -23,6 +24,7 @@ _MODULES: Final = {
     "queue": "queue",
     "studies": "studies",
     "test": "test",
+    "erase": "erase",
     "find": "find",
     "move": "find",
 }

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from pydantic import ValidationError
 
 from .documents.document import Document
+from .documents.erase import ErasureReport
 from .documents.events import EventsDocument
 from .documents.explain import ExplanationDocument
 from .documents.ledger import LedgerDocument, ReportDocument
@@ -139,6 +140,12 @@ def studies(state: str | None = None, day: str | None = None, limit: int = 100) 
 def study(uid: str, limit: int = 1000) -> Call[StudyDocument]:
     """Ask for all that is known of a study, by its Study Instance UID; at most so many of its instances."""
     return Call(StudyDocument, f"/api/v1/studies/{quote(uid, safe='')}", {"limit": limit}, patience_seconds=60)
+
+
+def erase(study: str = "", patient: str = "") -> Call[ErasureReport]:
+    """Erase what the spool has of a study (its UID) or of a patient (Patient ID)."""
+    body = {"study": study, "patient": patient}
+    return Call(ErasureReport, "/api/v1/erase", body=body, patience_seconds=300)
 
 
 def ledger(

@@ -187,6 +187,7 @@ class Reason(StrEnum):
     SPOOL_FULL = "SpoolFull", "A delivery to an optional destination was given up to make room."
     STUDY_NOT_COMPLETE = "StudyNotComplete", "The delivery is made once the study of the instance is complete. To send it at once: `dicomroute queue retry --in Waiting`."
     STUDY_CONDITION_FALSE = "StudyConditionFalse", "The study is complete, and whenComplete of the rule is false for it: the delivery is not made."
+    ERASED = "Erased", "A person erased the instance from the spool."
     DROPPED = "Dropped", "A person gave it up."
     GATEWAY_ERROR = "GatewayError", "The gateway failed: its log says why. Report it."
 
@@ -204,6 +205,7 @@ class Reason(StrEnum):
     QUARANTINED_BY_RULE = "QuarantinedByRule", "An object rule of the profile withholds it."
     CANNOT_BE_MASKED = "CannotBeMasked", "Its pixels are to be masked, and are in a form that cannot be."
     IDENTIFIER_LEFT = "IdentifierLeft", "What was made still has one of the patient's identifiers."
+    TAKES_TOO_MUCH = "TakesTooMuch", "It broke the process that de-identifies, or took it more memory or time than an instance may."
     ON_HOLD = "OnHold", "The profile is on hold."
 
     # Holds of the configuration: they end by themselves when it changes.
@@ -216,6 +218,7 @@ class Reason(StrEnum):
     ROUTE_HELD = "RouteHeld", "The route is in mode HoldDeliveries: set `spec.mode: Running`."
     NO_SUCH_DESTINATION = "NoSuchDestination", "The destination does not exist: create it again, or drop what it is owed."
     NOT_DEIDENTIFIED = "NotDeidentified", "The destination takes de-identified instances alone, and this one is not."
+    TREATMENT_NOT_IN_FORCE = "TreatmentNotInForce", "The newest manifest treats what the destination gets, and that treatment is not in force: correct what `Programmed` names."
     OUTSIDE_WINDOW = "OutsideWindow", "The bandwidth of this hour is 0: it goes out when the window ends."
 
     # Connection tests.

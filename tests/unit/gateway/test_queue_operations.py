@@ -50,7 +50,7 @@ def queue(spool: Spool, tmp_path: Path) -> Queue:
     active = Active(configuration, compile_rules(configuration.rules))
     return Queue(
         spool,
-        Deliverer(spool, Preparing(spool, Path()), lambda: configuration, _no_transport, Measures()),
+        Deliverer(spool, Preparing(spool, Path()), lambda: active, _no_transport, Measures()),
         lambda: active,
     )
 

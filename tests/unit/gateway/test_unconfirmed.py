@@ -93,7 +93,11 @@ def test_people_drop_and_retry_it_and_a_late_report_changes_nothing_then(tmp_pat
     spool.settle([failed])
     assert spool.pending(Owed(dropped, A)) is None
     assert spool.pending(Owed(retried, A)) is not None
-    assert spool.decisions.treat([Treatment(retried, A, "0" * 16)]) == [False], "without a recipe it keeps none"
+    assert spool.decisions.treat([Treatment(retried, A, "0" * 16)]) == [True], "a treatment is for all that waits"
+    assert spool.decisions.treat([Treatment(retried, A, "")]) == [False], "and is never taken back"
+    found = spool.pending(Owed(retried, A))
+    assert found is not None
+    assert found[1].recipe == "0" * 16
     spool.close()
 
 

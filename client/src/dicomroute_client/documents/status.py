@@ -213,3 +213,5 @@ class StatusDocument(Document):
     """None where the route does not say when a study is complete."""
     unmounted_secrets: list[str] = Field(default=[])
     """Files (SECRET/KEY, ConfigMap-NAME/KEY) that destinations or the spool need and that are not mounted."""
+    supports: list[str] = Field(default=[])
+    """What it can do of what later releases added; an operator gives no treatment to a gateway that does not say so."""

@@ -13,8 +13,8 @@ ADVICE: Final = {
     "ConflictingTreatment": "Two rules treat it differently for one destination. Correct one, then release it.",
     "RouteHeld": "The route holds its deliveries. Set spec.mode to Running.",
     "NoSuchDestination": "Its destination was removed. Create it again, or drop the deliveries to it.",
-    "NotDeidentified": "The target takes de-identified instances alone, and this one is not. Drop it, or change "
-    "spec.accepts of the target.",
+    "NotDeidentified": "Its destination takes de-identified instances alone. Give each rule that names it deidentify, "
+    "or change spec.accepts of the destination.",
     "OutsideWindow": "It waits for the hour at which its destination may be sent to.",
     "TreatmentNotInForce": "It waits until the treatment that the newest manifest gives its destination is in force.",
     "SpoolKeyMissing": "The Secret of the spool lacks the key that encrypts it. Add that key as a further line.",

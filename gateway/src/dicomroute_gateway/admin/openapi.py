@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from dicomroute_client.calls import Operation
 from dicomroute_client.documents.document import Document
+from dicomroute_client.documents.erase import ErasureReport, ErasureRequest
 from dicomroute_client.documents.events import EVENT_TYPES, EventDocument, EventsDocument
 from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument
@@ -28,6 +29,8 @@ _DOCUMENTS: tuple[type[Document], ...] = (
     QueueChange,
     RefusedDocument,
     ErrorDocument,
+    ErasureReport,
+    ErasureRequest,
     ExplanationDocument,
     EventDocument,
     EventsDocument,
@@ -119,6 +122,10 @@ def openapi_document() -> dict[str, Any]:
                 _query("callingAETitle", {"type": "string", "maxLength": 16}),
             ]
         }
+    }
+    paths["/api/v1/erase"] = {
+        "post": _operation("Erase what the spool has of a study or a patient.", _json("ErasureReport"))
+        | {"requestBody": {"required": True, "content": _json("ErasureRequest")}}
     }
     paths["/api/v1/explain"] = {
         "post": _operation("What would become of a DICOM file; nothing is kept of it.", _json("ExplanationDocument"))

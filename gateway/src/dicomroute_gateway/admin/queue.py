@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from dicomroute_client.calls import Operation
+from dicomroute_client.documents.erase import ErasureReport, ErasureRequest
 from dicomroute_client.documents.queue import (
     AttemptDocument,
     DeliveryDocument,
@@ -25,6 +26,8 @@ from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Drop, Owed
+
+from .erasure import erase
 
 HELD = str(DeliveryState.HELD)
 _MOST_MESSAGES: Final = 100
@@ -127,6 +130,10 @@ class Queue:
             if not count:
                 messages.of(entry, "has nothing to drop there")
         return QueueChange(changed=sum(dropped), messages=messages.found)
+
+    def erase(self, request: ErasureRequest, by: str = "") -> ErasureReport:
+        """Erase what the spool has of a study or a patient. Raises SpoolFailed."""
+        return erase(self._spool, request, by)
 
     def _drop(self, entry: Entry, selection: QueueSelection) -> Drop:
         chosen = self._chosen(entry, selection)

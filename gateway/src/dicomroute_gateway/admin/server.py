@@ -18,8 +18,10 @@ from pydantic import ValidationError
 
 from dicomroute_client.calls import Operation
 from dicomroute_client.documents.document import Document
+from dicomroute_client.documents.erase import ErasureRequest
 from dicomroute_client.documents.queue import QueueSelection, QueueState
 from dicomroute_client.documents.studies import StudyStateChoice
+from dicomroute_gateway import audit
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.dimse.refused import Refused
@@ -123,6 +125,7 @@ class AdminServer:
                     web.get("/api/v1/queue/{instance}", self._secured(self._show)),
                     web.post("/api/v1/test/{kind}/{name}", self._secured(self._test)),
                     web.post("/api/v1/queue/{operation}", self._secured(self._change)),
+                    web.post("/api/v1/erase", self._secured(self._erase)),
                     web.post("/api/v1/explain", self._secured(self._explain)),
                 ]
             )
@@ -361,6 +364,23 @@ class AdminServer:
             **told,
         )
         return _answer(change)
+
+    async def _erase(self, request: web.Request) -> web.Response:
+        queue = self._queue()
+        if queue is None:
+            return _no_spool()
+        try:
+            wanted = ErasureRequest.model_validate_json(await request.read())
+        except ValidationError as error:
+            return _refuse(400, error.errors()[0]["msg"])
+        by = _actor(request)
+        report = await asyncio.to_thread(queue.erase, wanted, by)
+        named = "StudyInstanceUID" if wanted.study else "PatientID"  # never which
+        audit.log.info(
+            audit.EVENT, action="Erase", who=by, address=request.remote, keys=(named,), count=len(report.instances),
+            deliveries=report.deliveries, bytes=report.bytes,
+        )  # fmt: skip
+        return _answer(report)
 
 
 def _actor(request: web.Request) -> str:

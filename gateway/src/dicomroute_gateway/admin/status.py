@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 from dicomroute_client.documents.refused import RefusedCaller, RefusedDocument
 from dicomroute_client.documents.status import (
@@ -40,6 +40,9 @@ from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
 from dicomroute_gateway.spool.records import DeliveryState
 from dicomroute_gateway.spool.views import Snapshot
+
+SUPPORTS: Final = ("Deidentify", "NodeAccepts", "Transform", "TreatmentNotInForce")
+"""What an operator has to know of this gateway before it tells it of a destination that needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,7 @@ def status_document(seen: Observation) -> StatusDocument:
         if snapshot
         else None,
         unmounted_secrets=list(seen.unmounted_secrets),
+        supports=list(SUPPORTS),
     )
 
 

@@ -12,7 +12,8 @@ from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.reasons import Reason
 
 from .listener import Listener
-from .model import SCHEMA_VERSION, AnyDestination, Configuration, QueryRetrieve, Rules
+from .model import SCHEMA_VERSION, Accepts, AnyDestination, Configuration, DestinationKey, QueryRetrieve, Rules
+from .treatments import not_in_force
 
 
 class ConfigurationError(Exception):
@@ -54,7 +55,7 @@ def load(text: str, check_rules: Callable[[Rules], object], last_good: Configura
 
     Raises ConfigurationError when there is nothing to fall back on.
     """
-    document = _parse(text)
+    newest, document = _parse(text), _parse(text)
     findings: list[SectionFinding] = []
     sections: list[tuple[str, TypeAdapter[Any], Reason]] = [
         ("listeners", TypeAdapter(list[Listener]), Reason.LISTENERS_INVALID),
@@ -77,7 +78,21 @@ def load(text: str, check_rules: Callable[[Rules], object], last_good: Configura
         configuration = Configuration.model_validate(document)
     except ValidationError as error:
         raise ConfigurationError(_sentence("configuration", error)) from error
-    return Loaded(configuration, configuration_hash(text), tuple(findings))
+    return Loaded(withholding(configuration, newest), configuration_hash(text), tuple(findings))
+
+
+def withholding(configuration: Configuration, newest: dict[str, Any]) -> Configuration:
+    """Return a configuration that gives nothing to destinations which the document `newest` treats in another way."""
+    return configuration.model_copy(update={"treatment_not_in_force": not_in_force(newest, configuration)})
+
+
+def untold(configuration: Configuration, text: str) -> list[DestinationKey]:
+    """Return what `configuration` is to withhold while the newer `text` cannot be used at all."""
+    try:
+        newest = json.loads(text)
+    except (ValueError, RecursionError):
+        return configuration.treatment_not_in_force
+    return not_in_force(newest, configuration)
 
 
 def _parse(text: str) -> dict[str, Any]:
@@ -118,7 +133,9 @@ def _destinations(
             name = destination_named(str(document.get("kind")), str(document.get("name")))
             findings.append(SectionFinding(f"destinations[{name}]", Reason.DESTINATION_INVALID, _sentence(name, error)))
             if name in known:
-                usable.append(known[name])
+                # Whatever else is wrong with it: nothing of before may send it more than it is to get now.
+                is_strict = document.get("accepts", Accepts.ANY) != Accepts.ANY
+                usable.append(known[name] | ({"accepts": str(Accepts.DEIDENTIFIED_ONLY)} if is_strict else {}))
     return usable
 
 

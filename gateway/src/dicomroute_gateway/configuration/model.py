@@ -4,6 +4,7 @@ The operator renders it, the gateway loads it; neither imports the other. An unk
 here, because a field that the gateway would ignore is a promise that it would break.
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Literal
@@ -207,6 +208,7 @@ class DestinationSettings(Section):
     bandwidth: Bandwidth | None = None
     confirm: Confirm | None = None
     """None: its answer confirms that it has an instance."""
+    accepts: Accepts = Accepts.ANY
 
 
 class CloudTargetDestination(DestinationSettings):
@@ -223,7 +225,6 @@ class CloudTargetDestination(DestinationSettings):
     auth: Auth
     tls: Tls = Tls()
     proxy: Proxy | None = None
-    accepts: Accepts = Accepts.ANY
 
     @property
     def key(self) -> Destination:
@@ -392,11 +393,13 @@ class QueryClient(Caller):
     """A DicomNode that may query.
 
     `is_relational`: its queries may leave out unique keys of levels above without having negotiated that.
-    `default_character_set` is that of text for which it declares none.
+    `default_character_set` is that of text for which it declares none. One that `accepts` de-identified data alone is
+    answered nothing: what it would get has names.
     """
 
     is_relational: bool = False
     default_character_set: str = ""
+    accepts: Accepts = Accepts.ANY
 
 
 class QueryConcurrency(Section):
@@ -424,6 +427,13 @@ class QueryRetrieve(Section):
     move_destinations: list[DicomNodeDestination] = Field(default=[])
     pending_interval_seconds: int = Field(default=2, ge=1, le=5)
 
+    def strict_with(self, nodes: Collection[str]) -> "QueryRetrieve":
+        """Return the same, with nodes of these names taking de-identified data alone."""
+        strict = {"accepts": Accepts.DEIDENTIFIED_ONLY}
+        clients = [one.model_copy(update=strict) if one.node in nodes else one for one in self.clients]
+        moved_to = [one.model_copy(update=strict) if one.name in nodes else one for one in self.move_destinations]
+        return self.model_copy(update={"clients": clients, "move_destinations": moved_to})
+
 
 class Configuration(Section):
     """Everything a gateway needs to know about its route."""
@@ -446,6 +456,8 @@ class Configuration(Section):
     studies: Studies | None = None
     """None: studies are not tracked."""
     drain_timeout_seconds: int = Field(ge=0)
+    treatment_not_in_force: list[DestinationKey] = Field(default=[])
+    """Destinations that a newer manifest treats in another way than this configuration does: they get nothing."""
 
     def settings_of(self, destination: Destination) -> AnyDestination | None:
         """Return how a destination is configured; None where it is not."""
@@ -459,4 +471,7 @@ class Configuration(Section):
     def queries_on(self, listener: str) -> QueryRetrieve | None:
         """Return how queries and retrievals are served on a listener; None where they are not."""
         found = self.query_retrieve
-        return found if found is not None and found.mode is QueryMode.RUNNING and listener in found.listeners else None
+        if found is None or found.mode is not QueryMode.RUNNING or listener not in found.listeners:
+            return None
+        names = {one.name for one in self.treatment_not_in_force if one.kind is DestinationKind.DICOM_NODE}
+        return found.strict_with(names) if names else found

@@ -275,7 +275,7 @@ class Gateway:
         reports = Reports()
         transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts, reports)
         deliverer = Deliverer(
-            spool, preparing, following.configuration, transports.to, self._measures, transports.confirmation_of
+            spool, preparing, following.in_force, transports.to, self._measures, transports.confirmation_of
         )
         deliverer.start()
         querying = Querying(

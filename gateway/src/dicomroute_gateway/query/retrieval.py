@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from dicomroute_gateway.catalogue.keys import UNIQUE_KEYS
-from dicomroute_gateway.configuration.model import DicomNodeDestination, QueryRetrieve
+from dicomroute_gateway.configuration.model import Accepts, DicomNodeDestination, QueryRetrieve
 from dicomroute_gateway.decoded import Element
 from dicomroute_gateway.dimse.command import Status
 from dicomroute_gateway.dimse.failures import SourceFailed
@@ -138,6 +138,8 @@ class Move(_Retrieval):
         if node is None:
             raise Refused(Status.MOVE_DESTINATION_UNKNOWN, "it is no move destination of this gateway")
         self._destination = node.name
+        if node.accepts is not Accepts.ANY:
+            raise Refused(Status.NOT_AUTHORIZED, "the destination takes de-identified data alone, which this has not")
         attended = Attended(responder, self._tally, settings.pending_interval_seconds)
         gathering = self._gathering(settings, scope, attended)
         producing = Producing(gathering, self._tally, folder, lambda one: one, attended.ended)

@@ -151,16 +151,25 @@ def _apply_rules(
     outcomes: list[RuleOutcome] = []
     recipes: dict[Destination, dict[str, Recipe]] = {}
     waits: dict[Destination, list[Wait | None]] = {}
+    doubtful: dict[Destination, set[str]] = {}
     for rule, expression in rules:
         outcome = _ask(rule, expression, elements, order, transfer_syntax_uid, association)
         outcomes.append(outcome)
+        if outcome.error:
+            for destination in rule.names:
+                doubtful.setdefault(destination, set()).add(rule.recipe.id)
         if outcome.matched:
             for destination in rule.names:
                 recipes.setdefault(destination, {})[rule.recipe.id] = rule.recipe
                 waits.setdefault(destination, []).append(rule.wait)
         if matching is RuleMatching.FIRST and (outcome.matched or outcome.error):
             break
-    sure = {one: next(iter(found.values())) for one, found in recipes.items() if len(found) == 1}
+    # What a rule without an answer would have treated in another way may be what it is for.
+    sure = {
+        one: next(iter(found.values()))
+        for one, found in recipes.items()
+        if len(found.keys() | doubtful.get(one, set())) == 1
+    }
     return Routing(
         tuple(sure),
         tuple(outcomes),

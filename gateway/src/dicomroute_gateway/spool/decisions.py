@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from dicomroute_gateway.destination import Destination
-from dicomroute_gateway.reasons import Reason
 
 from .books import Books
 from .deliveries import STUDY_NOT_COMPLETE, SUPERSEDED, UNSENT
@@ -100,22 +99,24 @@ class Decisions:
         return True
 
     def treat(self, treatments: Iterable[Treatment]) -> list[bool]:
-        """Let deliveries that have a treatment be prepared by another one; return of each whether that changed it.
+        """Let deliveries be prepared by another recipe; return of each whether that changed it.
 
-        What was held because it could not be prepared is to be made now. Raises SpoolFailed.
+        A treatment is never taken back. What was held because it could not be prepared is to be made now. Raises
+        SpoolFailed.
         """
         return self._decide(treatments, self._treat)
 
     def _treat(self, one: Treatment) -> bool:
         entry = self._books.ledger.entries.get(one.id)
         delivery = entry.deliveries.get(one.destination) if entry else None
-        if delivery is None or delivery.recipe in ("", one.recipe):
+        if delivery is None or delivery.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
             return False
-        if delivery.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
+        is_held, recipe = delivery.state is DeliveryState.HELD, one.recipe or delivery.recipe
+        if recipe == delivery.recipe and not is_held:
             return False
-        if delivery.state is DeliveryState.HELD:
+        if is_held:
             delivery = replace(delivery, state=DeliveryState.PENDING)
-        self._books.take_over(replace(delivery, recipe=one.recipe, refusals=0))
+        self._books.take_over(replace(delivery, recipe=recipe, refusals=0))
         if delivery.state is DeliveryState.PENDING:
             self._books.offer([Owed(one.id, one.destination)])
         return True
@@ -174,7 +175,7 @@ class Decisions:
         if entry is None:
             return 0
         records: list[DeliveryRecord | HoldRecord | DroppedRecord] = [
-            replace(delivery, state=DeliveryState.SKIPPED, reason=Reason.DROPPED, time=time.time(), decided_by=by)
+            replace(delivery, state=DeliveryState.SKIPPED, reason=drop.reason, time=time.time(), decided_by=by)
             for name, delivery in entry.deliveries.items()
             if (drop.destinations is None or name in drop.destinations)
             and delivery.state in (*UNSENT, DeliveryState.HELD, DeliveryState.DEAD_LETTERED)

@@ -322,6 +322,15 @@ class Spool:
         """
         return self._derived.file(received, recipe.id, make)
 
+    def forget_derived(self, identifier: int, recipes: Iterable[str]) -> None:
+        """Remove what was made of an instance by recipes (ids) that no delivery of it names. Raises OSError."""
+        with self._books.mutex:
+            entry = self._books.ledger.entries.get(identifier)
+            named = {one.recipe for one in entry.deliveries.values()} if entry is not None else set()
+        for recipe in recipes:
+            if recipe not in named:
+                self._derived.remove_one(identifier, recipe)
+
     def settle(self, records: Iterable[DeliveryRecord]) -> None:
         """Write down what became of attempts; it survives the process at once and a power loss soon.
 

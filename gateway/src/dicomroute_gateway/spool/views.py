@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.reasons import Reason
 
 from .ledger import InstanceCounts
 from .records import DeliveryState, Received
@@ -70,6 +71,7 @@ class Drop:
     id: int
     destinations: Collection[Destination] | None = None
     hold: bool = False
+    reason: Reason = Reason.DROPPED
 
 
 @dataclass(frozen=True, slots=True)

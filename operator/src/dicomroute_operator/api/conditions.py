@@ -70,6 +70,12 @@ class Accepted(Reason):
         "Two nodes in queryRetrieve.moveDestinations have the same AE title, and a C-MOVE names its destination only "
         "by AE title. Remove one of them, or correct its aeTitle.",
     )
+    NODE_TAKES_DEIDENTIFIED_ONLY = (
+        "NodeTakesDeidentifiedOnly",
+        "queryRetrieve names a node that is to see de-identified data alone. Answers and retrieved instances carry "
+        "names of patients, so its requests are refused, and so is each C-MOVE to it: remove it from clients and "
+        "moveDestinations, or set accepts: Any on it.",
+    )
     MOVE_DESTINATION_IS_GATEWAY = (
         "MoveDestinationIsGateway",
         "A node in queryRetrieve.moveDestinations is this gateway itself. Remove it.",
@@ -186,6 +192,12 @@ class Programmed(Reason):
     RULE_INVALID = (
         "RuleInvalid",
         "The condition of a rule does not compile. Fix its CEL. Until then, the last usable rules stay in effect.",
+    )
+    TREATMENT_NOT_IN_FORCE = (
+        "TreatmentNotInForce",
+        "A destination gets a treatment, or takes de-identified data alone, and no pod has said yet that its gateway "
+        "can do that. Its deliveries are Held. This ends by itself once the pods have been asked. Where "
+        "spec.gateway.image names an older gateway, remove it, or name a newer one.",
     )
     DESTINATION_INVALID = (
         "DestinationInvalid",

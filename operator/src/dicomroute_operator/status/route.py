@@ -90,10 +90,13 @@ def programmed(seen: RouteSeen, accepted: bool, replicas: int, now: float) -> Co
             "the last accepted version stays in effect" if seen.configuration_hash else "no version was ever accepted"
         )
         return condition(Programmed.NOT_ACCEPTED, False, f"this version of the manifest is not accepted; {going_on}")
-    for pod in seen.pods:
-        fault = _not_programmed(pod, seen.configuration_hash, now)
-        if fault is not None:
-            return fault
+    faults = [_not_programmed(pod, seen.configuration_hash, now) for pod in seen.pods]
+    # An older gateway takes the rules that it does not know for mistakes: why it does, is what a person needs.
+    if seen.unsupported and not any(one is not None and one.status is None for one in faults):
+        return condition(Programmed.TREATMENT_NOT_IN_FORCE, False, seen.unsupported)
+    fault = next((one for one in faults if one is not None), None)
+    if fault is not None:
+        return fault
     if len(seen.pods) < replicas:
         return condition(Programmed.PENDING, False, "there is no pod yet to report")
     if len(seen.pods) > replicas:
