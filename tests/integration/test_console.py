@@ -121,7 +121,7 @@ def test_a_fault_stands_where_one_waits_for_it_and_the_page_renews_itself(window
     expect(window.page.get_by_role("status")).to_contain_text("1 waiting for CloudTarget/archive (ConnectionFailed)")
     window.open(ROUTE)
     expect(window.page.locator("main")).to_contain_text("Connection refused")
-    expect(window.page.locator("main")).to_contain_text("It is retried until it succeeds")
+    expect(window.page.locator("main")).to_contain_text("The delivery is retried until it succeeds")
     with window.page.expect_response(lambda one: one.url.endswith(ROUTE), timeout=15_000):
         pass  # nobody touched the page
     expect(window.page.get_by_role("heading", name="Destinations")).to_be_visible()
@@ -183,7 +183,7 @@ def test_a_node_is_tested_with_a_title_of_ones_choice(window: Watched, here: Her
 
 def test_a_file_of_ones_own_is_explained_and_kept_nowhere(window: Watched, here: Here) -> None:
     page = window.page
-    for file, outcome, rule in ((CT, "accepted", "ct yes"), (MR, "no rule takes it: Hold", "ct no")):
+    for file, outcome, rule in ((CT, "accepted", "ct yes"), (MR, "no rule matches: Hold", "ct no")):
         window.open(f"{ROUTE}/explain")
         page.get_by_label("DICOM file").set_input_files(file)
         page.get_by_label("Calling AE title").fill("CT1")
@@ -257,7 +257,7 @@ def test_without_a_cluster_it_is_opened_on_this_machine_alone(tmp_path: Path, he
     command = [sys.executable, "-m", "dicomroute_console", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "of this machine alone" in done.stderr
+    assert "address of this machine" in done.stderr
 
 
 class Nobody:

@@ -168,10 +168,10 @@ def test_a_viewer_sees_the_status_of_his_namespace_and_no_queue(there: InCluster
 
 
 def test_who_has_rights_in_another_namespace_sees_nothing_of_this_one(there: InCluster) -> None:
-    assert "There is no route that you may see" in there.ask("stranger", "/").text
+    assert "You cannot see any route" in there.ask("stranger", "/").text
     for path in (ROUTE, f"{ROUTE}/queue", "/targets/default/archive"):
         assert there.ask("stranger", path).code == 403
-    assert there.ask("stranger", "/studies?calling=CT1").text.count("No gateway that you may ask") == 1
+    assert there.ask("stranger", "/studies?calling=CT1").text.count("None of the gateways that you may ask") == 1
 
 
 def test_each_decision_has_a_right_of_its_own_and_a_line_that_says_who(there: InCluster) -> None:
@@ -259,5 +259,5 @@ def test_a_right_that_is_taken_away_is_gone_within_half_a_minute(there: InCluste
     path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings/operator"
     assert there.plane.request("DELETE", path).code == 200
     assert there.ask("operator", ROUTE).code == 403, "what the API server itself is asked is gone at once"
-    gone = "has not the right to delete dicomroutes/queue"
+    gone = "does not have the right to delete dicomroutes/queue"
     wait_until(lambda: gone in there.ask("operator", f"{ROUTE}/queue/drop").text, "the right is still there", 32)

@@ -110,15 +110,15 @@ def test_two_files_of_one_instance_do_not_overwrite_each_other(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "spec", "key", "sentence"),
     [
-        (("in", "in/out"), {}, KEY, "within each other"),
-        (("in", "out", "--mapping", "out/who"), {}, KEY, "would know who is who"),
+        (("in", "in/out"), {}, KEY, "inside each other"),
+        (("in", "out", "--mapping", "out/who"), {}, KEY, "could identify the patients"),
         (("in", "out", "-n", "elsewhere"), {}, KEY, "there is no DeidentificationProfile research"),
         (("in", "out"), {}, "c2hvcnQ=", "at least 32"),
         (("in", "out"), {}, "not base64!", "32 random bytes in base64"),
         (("in", "out"), {"keySecretRef": {"name": "other", "key": "key"}}, KEY, "Secret other is not in the manifests"),
         (("in", "out"), {"allowedTokensRef": {"name": "w", "key": "w"}}, KEY, "ConfigMap w is not in the manifests"),
         (("in", "out"), {"options": ["CleanRecognizableVisualFeatures"]}, KEY, "does not remove faces"),
-        (("nothing", "out"), {}, KEY, "is not there"),
+        (("nothing", "out"), {}, KEY, "does not exist"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_nothing_is_written(

@@ -83,9 +83,9 @@ def test_a_day_that_was_not_kept_says_so(run: Callable[..., Running]) -> None:
     result = cli("report", "--day", "2020-01-01", "--admin", running.admin, "--state", running.state)
     assert "the ledger does not reach back to 2020-01-01" in result.stderr
     wrong = cli("report", "--day", "yesterday", "--admin", running.admin, "--state", running.state)
-    assert (wrong.returncode, wrong.stderr) == (1, "day is a day such as 2026-01-31, not 'yesterday'\n")
+    assert (wrong.returncode, wrong.stderr) == (1, "day must be a day such as 2026-01-31, not 'yesterday'\n")
     nothing = cli("ledger", "--admin", running.admin, "--state", running.state)
-    assert (nothing.returncode, "say what to look for" in nothing.stderr) == (2, True)
+    assert (nothing.returncode, "choose what to look for" in nothing.stderr) == (2, True)
 
 
 def test_a_delivery_tells_of_its_earlier_attempts(run: Callable[..., Running]) -> None:

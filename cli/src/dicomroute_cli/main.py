@@ -35,7 +35,7 @@ def application(names: Iterable[str]) -> typer.Typer:
     """Return the command line with these commands."""
     app = typer.Typer(
         name="dicomroute",
-        help="Check, run and look into DICOM routes.",
+        help="Check, run and inspect DICOM routes.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,

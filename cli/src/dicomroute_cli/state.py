@@ -137,7 +137,7 @@ def lock_state(folder: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise OSError("another `dicomroute run` is using it: stop that, or use another --state") from None
+        raise OSError("another `dicomroute run` is using this state folder: stop it, or use another --state") from None
     return descriptor
 
 

@@ -97,9 +97,9 @@ class Operation(StrEnum):
         member.summary, member.done, member.gives_up = summary, done, gives_up
         return member
 
-    RETRY = "retry", "Attempt deliveries now, dead-lettered ones too.", "due now"
-    RELEASE = "release", "Apply the rules in force to held instances.", "released"
-    DROP = "drop", "Give up deliveries and held instances, counted.", "dropped", True
+    RETRY = "retry", "Retry deliveries now, including dead-lettered ones.", "due now"
+    RELEASE = "release", "Apply the current rules to held instances.", "released"
+    DROP = "drop", "Give up deliveries and held instances. They stay counted.", "dropped", True
 
 
 def status() -> Call[StatusDocument]:

@@ -28,24 +28,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="dicomroute-console", description="Serves the console of dicomroute.")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--kubernetes", metavar="URL", help="URL of the API server; 'in-cluster': that of the pod.")
-    where.add_argument("--local", type=Path, metavar="FILE", help="What `dicomroute run` says of its routes.")
+    where.add_argument("--local", type=Path, metavar="FILE", help="State file that `dicomroute run` writes.")
     parser.add_argument("--authorities", type=Path, metavar="FILE", help="Authorities of the API server's certificate.")
-    parser.add_argument("--namespace", action="append", default=[], help="A namespace that every list looks into.")
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help="With --local: the token that opens it.")
-    parser.add_argument("--host", action="append", default=[], help="A name by which browsers ask for it.")
-    parser.add_argument("--bind", default="127.0.0.1", help="Address to listen at.")
-    parser.add_argument("--port", type=int, default=8090, help="Port to listen at; 0: any free one.")
-    parser.add_argument("--parent", type=int, default=0, metavar="PID", help="Ends when this process does.")
+    parser.add_argument("--namespace", action="append", default=[], help="A namespace that every list includes.")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="With --local: the token that signs in.")
+    parser.add_argument("--host", action="append", default=[], help="A host name of the console in browsers.")
+    parser.add_argument("--bind", default="127.0.0.1", help="Address to listen on.")
+    parser.add_argument("--port", type=int, default=8090, help="Port to listen on; 0: any free one.")
+    parser.add_argument("--parent", type=int, default=0, metavar="PID", help="Exit when this process exits.")
     options = parser.parse_args()
     audit.configure()
     source: Source
     if options.local is not None:
         if options.token_file is None or options.bind not in _LOOPBACK:
-            parser.error("--local wants --token-file, and a --bind of this machine alone")
+            parser.error("--local needs --token-file, and a --bind address of this machine")
         source = Local(options.local, options.token_file.read_text().strip(), getpass.getuser())
     else:
         if options.authorities is None:
-            parser.error("--kubernetes wants --authorities")
+            parser.error("--kubernetes needs --authorities")
         source = Cluster(_api_server(options.kubernetes), options.authorities, options.namespace)
     settings = Settings(frozenset((*_LOOPBACK, *options.host)), is_local=options.local is not None)
     listening = socket.create_server(
@@ -72,7 +72,10 @@ def _api_server(text: str) -> str:
         return text
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
-        sys.exit("--kubernetes in-cluster: this is no pod of a cluster (KUBERNETES_SERVICE_HOST); name its URL")
+        sys.exit(
+            "--kubernetes in-cluster: this is not a pod of a cluster (KUBERNETES_SERVICE_HOST is not set); give the "
+            "URL of the API server"
+        )
     return f"https://{f'[{host}]' if ':' in host else host}:{port}"
 
 

@@ -38,7 +38,7 @@ def test_a_target_of_a_release_to_come_freezes_its_routes_alone(
     # The CRD is served a moment after it was changed.
     namespace.wait(lambda: "patched" in _patch(namespace, newer_kind), "the provider is not served")
     its_route = namespace.wait_condition("Stalled", "True", "NewerThanOperator", name="its")
-    assert "CloudTarget quantum, which it names or selects," in its_route["message"]
+    assert "CloudTarget quantum, which the object references," in its_route["message"]
     assert namespace.condition("Stalled", "quantum", "cloudtarget")["reason"] == "NewerThanOperator"
     assert namespace.condition("Ready", "its")["status"] == "True"
     assert namespace.route("its")["status"]["observedGeneration"] == namespace.route("its")["metadata"]["generation"]

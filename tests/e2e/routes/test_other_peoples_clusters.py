@@ -143,7 +143,7 @@ def test_a_claim_that_is_deleted_under_a_gateway_that_owes_is_an_alarm(
     namespace.wait_instances(owed=1)
     namespace.kubectl("delete", "pvc", CLAIM, "--wait=false")
     message = namespace.wait_condition("SpoolAtRisk", "True", "ClaimTerminating")["message"]
-    assert "1 instances that are still owed" in message
+    assert "while 1 instances in it are still owed" in message
     assert namespace.condition("Ready")["status"] == "True"
     assert [one["state"] for one in namespace.route()["status"]["claims"]] == ["Terminating"]
     namespace.apply(small_route())

@@ -32,7 +32,9 @@ def test_deletion_and_adoption(
     queue = json.loads(namespace.cluster.dicomroute("queue", "list", *gateway, "-o", "json"))
     assert [(one["state"], one["reason"]) for one in queue["items"]] == [("Held", "NoSuchDestination")] * 3
 
-    with pytest.raises(CommandError, match=r"still owes 3 instances: wait until they are delivered, or say that"):
+    with pytest.raises(
+        CommandError, match=r"still owes 3 instances: wait until they are delivered, or give them up with"
+    ):
         namespace.kubectl("delete", "dicomroute", "ct-to-cloud")
     namespace.kubectl("annotate", "dicomroute", "ct-to-cloud", "dicomroute.dev/abandon-spool=true")
     namespace.kubectl("delete", "dicomroute", "ct-to-cloud")

@@ -81,7 +81,7 @@ def test_a_removed_destination_is_gone_at_once() -> None:
     [
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
-        (text(schemaVersion=2), "run the gateway image that belongs to it"),
+        (text(schemaVersion=2), "run the matching gateway image"),
         (text(unknownField=1), "unknownField"),
         (text(mode="Sleeping"), "mode"),
     ],

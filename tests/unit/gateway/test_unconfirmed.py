@@ -50,7 +50,7 @@ def test_a_gateway_of_before_refuses_such_a_spool(tmp_path: Path, monkeypatch: p
     spool.settle([sent(store(spool))])
     spool.close()
     monkeypatch.setattr(formats, "LATEST", formats.RECIPES)
-    with pytest.raises(SpoolError, match="the spool has format 5 and this gateway knows 4"):
+    with pytest.raises(SpoolError, match="the spool has format 5, but this gateway supports formats up to 4"):
         open_spool(tmp_path)
 
 

@@ -39,17 +39,17 @@ def ledger(
         str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="Received on this day (UTC) or later.")
     ] = None,
     to: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Received on this day or before.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of instances.")] = 100,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Say what became of a study, a series, an instance, or of what came from a source.
+    """Show what happened to a study, a series, an instance, or the instances of a source.
 
-    Of those in the spool and of finished ones, for as long as spec.ledger keeps them.
+    Includes instances in the spool and finished ones, for as long as spec.ledger keeps them.
     """
     if not any((study, series, instance, calling)):
-        raise Failure("say what to look for: --study, --series, --instance or --calling", 2)
+        raise Failure("choose what to look for: --study, --series, --instance or --calling", 2)
     answer = client_of(admin, token_file, state, route, namespace, context).ask(
         calls.ledger(study, series, instance, calling, from_, to, limit)
     )
@@ -74,9 +74,9 @@ def ledger(
     )
     counts = Counter(one.outcome for one in found.items)
     print()
-    print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing is known of it")
+    print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "no record found")
     if found.truncated:
-        print_error(f"there are more than {limit}: use --limit, --series or --instance")
+        print_error(f"there are more than {limit} instances: use --limit, --series or --instance")
 
 
 def report(
@@ -90,7 +90,7 @@ def report(
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Say what came on a day by source or by study, and what became of it until now.
+    """Show what came on a day, by source or by study, and what has happened to it so far.
 
     Each instance counts once: received = owed + dead-lettered + skipped + delivered + discarded.
     """
@@ -109,11 +109,11 @@ def report(
     )
     if refused := document.total.dead_lettered_deliveries:
         print()
-        print(f"dead-lettered deliveries: {refused} (queue list --in DeadLettered), of owed instances too")
+        print(f"dead-lettered deliveries: {refused} (queue list --in DeadLettered), including those of owed instances")
     if not document.complete:
         print_error(
-            f"the ledger does not reach back to {document.day}: what was finished then is no longer known, or was "
-            "never kept (spec.ledger.retentionSeconds)"
+            f"the ledger does not reach back to {document.day}: the records of that day are gone, or were never kept "
+            "(spec.ledger.retentionSeconds)"
         )
 
 

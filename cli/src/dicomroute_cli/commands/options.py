@@ -19,29 +19,29 @@ InPlaceOfCluster = Annotated[
     typer.Option(
         "-f",
         "--filename",
-        help="Manifests, in the place of a cluster, with the Secrets that they name. Repeat -f for more.",
+        help="Manifests instead of a cluster, with the Secrets that they reference. Repeat -f for more.",
         metavar="FILE|FOLDER",
     ),
 ]
-Output = Annotated[Format, typer.Option("-o", "--output", help="How to print the result.")]
-State = Annotated[Path, typer.Option("--state", help="Folder of what `dicomroute run` keeps.", metavar="FOLDER")]
+Output = Annotated[Format, typer.Option("-o", "--output", help="Output format.")]
+State = Annotated[Path, typer.Option("--state", help="State folder of `dicomroute run`.", metavar="FOLDER")]
 DEFAULT_STATE = Path(".dicomroute")
 
 Admin = Annotated[
     str | None, typer.Option(help="Address of the gateway's admin API, such as 127.0.0.1:8080.", metavar="URL")
 ]
-Route = Annotated[
-    str | None, typer.Option(help="DicomRoute in kubectl's cluster, in the place of --admin.", metavar="NAME")
-]
+Route = Annotated[str | None, typer.Option(help="DicomRoute in kubectl's cluster, instead of --admin.", metavar="NAME")]
 Namespace = Annotated[
-    str | None, typer.Option("-n", "--namespace", help="Namespace of the route. Default: that of kubectl's context.")
+    str | None,
+    typer.Option("-n", "--namespace", help="Namespace of the route. Default: the namespace of kubectl's context."),
 ]
 ItsNamespace = Annotated[
-    str | None, typer.Option("-n", "--namespace", help="Its namespace. Default: that of kubectl's context.")
+    str | None,
+    typer.Option("-n", "--namespace", help="Namespace of the object. Default: the namespace of kubectl's context."),
 ]
-Context = Annotated[str | None, typer.Option(help="Context of kubectl. Default: the current one.")]
+Context = Annotated[str | None, typer.Option(help="kubectl context. Default: the current context.")]
 TokenFile = Annotated[
-    Path | None, typer.Option(help="File with the admin token. Default: that of the state folder.", metavar="FILE")
+    Path | None, typer.Option(help="File with the admin token. Default: the token in the state folder.", metavar="FILE")
 ]
 
 
@@ -55,7 +55,7 @@ def client_of(
 ) -> AdminClient:
     """Return a client of the gateway that the options name. Raises Failure."""
     if (admin is None) == (route is None):
-        raise Failure("name the gateway: --admin URL, or --route NAME in kubectl's cluster, and not both", 2)
+        raise Failure("name the gateway with either --admin URL, or --route NAME in kubectl's cluster, but not both", 2)
     if route is not None:
         return AdminClient.of_route(route, namespace, context)
     assert admin is not None

@@ -16,11 +16,11 @@ from dicomroute_client.documents.status import SpoolKeyDocument
 
 from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
 
-queue = typer.Typer(no_args_is_help=True, help="Look into the queue of a gateway, and decide on what is in it.")
+queue = typer.Typer(no_args_is_help=True, help="Show the queue of a gateway, and retry, release or drop what is in it.")
 
 _HTTP: Final = frozenset(int(status) for status in HTTPStatus)
 
-Instances = Annotated[list[int] | None, typer.Argument(help="Numbers of instances, as `queue list` shows them.")]
+Instances = Annotated[list[int] | None, typer.Argument(help="Instance numbers, as `queue list` shows them.")]
 All = Annotated[bool, typer.Option("--all", help="Every instance.")]
 Destination = Annotated[
     str | None,
@@ -31,7 +31,7 @@ Destination = Annotated[
 Key = Annotated[
     str | None,
     typer.Option(
-        help="Only instances that are encrypted with this key: its id, as `queue keys` shows it.", metavar="ID"
+        help="Only instances that are encrypted with this key. Use the id that `queue keys` shows.", metavar="ID"
     ),
 ]
 QueueState = Annotated[
@@ -59,7 +59,7 @@ def list_(
     destination: Destination = None,
     reason: Reason = None,
     study: Study = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of deliveries.")] = 100,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
@@ -100,7 +100,7 @@ def show(
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show all that is known of an instance."""
+    """Show everything that is known about an instance."""
     found = client_of(admin, token_file, state, route, namespace, context).ask(calls.instance(instance))
     if output is not Format.TABLE:
         print_data(found.data, output)
@@ -146,7 +146,7 @@ def retry(
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Attempt deliveries now, dead-lettered ones too; skipped ones with --in Skipped."""
+    """Retry deliveries now, including dead-lettered ones. For skipped ones, add --in Skipped."""
     _change(
         Operation.RETRY,
         "due now",
@@ -174,7 +174,7 @@ def release(
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Apply the rules in force to instances that are held because none took them, or one had an error."""
+    """Apply the current rules to instances that are held because no rule matched, or because a rule had an error."""
     _change(
         Operation.RELEASE,
         "released",
@@ -201,15 +201,15 @@ def drop(
     reason: Reason = None,
     study: Study = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask, at a terminal, whether --all is meant.")
+        bool, typer.Option("--yes", "-y", help="Do not ask for confirmation of --all at a terminal.")
     ] = False,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Give up deliveries and held instances. Their bytes are removed; they stay counted.
+    """Give up deliveries and held instances. The instances are removed from the spool, but stay counted.
 
-    With --all a destination, a state, a reason, a study or a key says which.
+    With --all, select by destination, state, reason, study or key.
     """
     client = client_of(admin, token_file, state, route, namespace, context)
     narrowed = {"state": queue_state, "reason": reason, "study": study}
@@ -228,12 +228,12 @@ def keys(
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Show the keys of an encrypted spool: which one encrypts, which are missing, and which no instance needs."""
+    """Show the keys of an encrypted spool: the key that encrypts, missing keys, and keys that no instance needs."""
     client = client_of(admin, token_file, state, route, namespace, context)
     answer = client.ask(calls.status())
     spool = answer.document.spool
     if spool is None:
-        raise Failure("the gateway is still reading its spool: try again in a moment")
+        raise Failure("the gateway is still reading its spool: retry in a moment")
     if output is not Format.TABLE:
         print_data({name: answer.data["spool"][name] for name in ("keys", "unencrypted")}, output)
         return
@@ -248,7 +248,7 @@ def _ask(client: AdminClient, destination: str | None, key: str | None, narrowed
         counts = Counter((one.destination or "-", one.state, one.reason or "-") for one in page.items)
         rows = [[*what, f"{count}{'+' if page.truncated else ''}"] for what, count in sorted(counts.items())]
         print_table(["destination", "state", "reason", "deliveries"], rows)
-    if not typer.confirm("Give these up?"):
+    if not typer.confirm("Give up these deliveries?"):
         raise Failure("nothing was dropped", 1)
 
 
@@ -257,7 +257,7 @@ def _use(key: SpoolKeyDocument) -> str:
         return "missing: its instances wait"
     if key.encrypts:
         return "encrypts"
-    return "decrypts" if key.instances else "not needed any more"
+    return "decrypts" if key.instances else "no longer needed"
 
 
 def _change(
@@ -271,7 +271,7 @@ def _change(
     **narrowed: str | None,
 ) -> None:
     if bool(instances) == all_:
-        raise Failure(f"queue {operation}: name instances, or say --all, and not both", 2)
+        raise Failure(f"queue {operation}: give either instance numbers or --all, but not both", 2)
     selection: dict[str, Any] = {"instances": instances or [], "all": all_, "destination": destination}
     selection |= {name: value for name, value in narrowed.items() if value is not None}
     answer = client.ask(calls.change(operation, selection))

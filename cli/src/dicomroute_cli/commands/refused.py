@@ -33,16 +33,16 @@ def refused(
     namespace: Namespace = None,
     context: Context = None,
     manifest: Annotated[
-        bool, typer.Option("--manifest", help="Print the DicomNodes that would admit them, for kubectl apply.")
+        bool, typer.Option("--manifest", help="Print DicomNodes that would allow these callers, for kubectl apply.")
     ] = False,
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """List the callers that a gateway refused since it started, the last one first.
+    """List the callers that a gateway has refused since it started, the last one first.
 
-    With --manifest, print the DicomNodes that would admit them, or in a comment why none would. A title is what the
-    caller says of itself: admit only those that you know.
+    With --manifest, print DicomNodes that would allow them, or a comment that says why a DicomNode does not help. A
+    caller chooses its own title: allow only callers that you know.
     """
     answer = client_of(admin, token_file, state, route, namespace, context).ask(calls.refused())
     callers = answer.document.callers

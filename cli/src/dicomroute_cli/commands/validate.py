@@ -16,7 +16,7 @@ _EVERY_ROUTE_HAS: Final = (DicomRoute.kind, DicomNode.kind, CloudTarget.kind)
 
 
 def validate(filename: Manifests, output: Output = Format.TABLE) -> None:
-    """Check manifests as the API server, the operator and the gateway would; a line for each finding."""
+    """Check manifests as the API server, the operator and the gateway would. Prints one line per finding."""
     world = load_world(filename)
     findings = examine(world)
     errors = [one for one in findings if one.is_error]

@@ -88,7 +88,10 @@ def needs(right: Right) -> Callable[..., Awaitable[None]]:
     async def check(request: Request, namespace: str, name: str, me: Me) -> None:
         if not await console_of(request).source.may(me, right, namespace, name):
             audit.refused(me, right, namespace, name)
-            raise NotAllowed(f"{me.name} has not {right.sentence} on {namespace}/{name}: ask who manages the namespace")
+            raise NotAllowed(
+                f"{me.name} does not have {right.sentence} on {namespace}/{name}: ask the administrator of the "
+                "namespace"
+            )
 
     return check
 
@@ -148,4 +151,4 @@ async def ask_one(console: Console, me: Person, namespace: str, name: str, host:
                 raise (NotFound if error.status == 404 else OutOfReach)(str(error)) from error
             except AdminError as error:
                 raise OutOfReach(f"the gateway at {host}: {error}") from error
-    raise NotFound(f"route {namespace}/{name} has no gateway at {host}: its pod may have moved, so look again")
+    raise NotFound(f"route {namespace}/{name} has no gateway at {host}: its pod may have moved, so reload the page")

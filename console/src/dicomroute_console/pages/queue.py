@@ -21,7 +21,7 @@ router = APIRouter()
 _SHOWN: Final = 100
 _COUNTED: Final = 1000
 _RIGHTS: Final = {one: Right.DROP if one.gives_up else Right.CHANGE_QUEUE for one in Operation}
-_NO_WAY_BACK: Final = "Their bytes are removed. This cannot be undone."
+_NO_WAY_BACK: Final = "The instances are removed from the spool. This cannot be undone."
 _STATES: Final = (QueueState.PENDING, QueueState.HELD, QueueState.DEAD_LETTERED, QueueState.SKIPPED)
 
 
@@ -141,7 +141,7 @@ def _deciding(operation: Operation) -> Callable[..., Awaitable[Response]]:
     ) -> Response:
         """Carry a decision out at the gateways, and say what that changed."""
         if operation.gives_up and not why.strip():
-            raise NotAllowed("say why these are given up: the reason is kept in the console's log")
+            raise NotAllowed("enter why these deliveries are given up: the console's log keeps the reason")
         console = console_of(request)
         call = calls.change(operation, meant.selection())
         changed: list[tuple[str, QueueChange | None, str]]

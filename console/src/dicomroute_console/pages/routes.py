@@ -42,7 +42,7 @@ async def one(request: Request, namespace: str, name: str, me: Me) -> Response:
         except (NotAllowed, NotFound, OutOfReach) as error:
             problem = str(error)
     else:
-        problem = f"You have not {Right.SEE_QUEUE.sentence} on this route, so its gateways are not asked."
+        problem = f"You do not have {Right.SEE_QUEUE.sentence} on this route, so its gateways are not asked."
     return page(
         request,
         "route.html",

@@ -39,7 +39,7 @@ class Cluster:
     async def person(self, secret: str, namespaces: Sequence[str]) -> Person:
         """Return as whom the API server knows a token (SelfSubjectReview). Raises NotKnown."""
         if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
-            raise NotKnown("that is no token: it has visible characters of ASCII alone")
+            raise NotKnown("this is not a token: a token has only visible ASCII characters")
         asked = Person("", secret)
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         answer = await self._ask(asked, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
@@ -112,7 +112,7 @@ class Cluster:
             token, certificate = (base64.b64decode(secret["data"][key]).decode() for key in ("token", "tls.crt"))
             fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).digest()
         except (KeyError, ValueError, binascii.Error) as error:
-            raise OutOfReach(f"the Secret {name}-gw-admin is not one of the operator's") from error
+            raise OutOfReach(f"the Secret {name}-gw-admin was not created by the operator") from error
         addresses = sorted(one["status"]["podIP"] for one in pods if one.get("status", {}).get("podIP"))
         return [Gateway(address, _API_PORT, token, fingerprint) for address in addresses]
 
@@ -147,10 +147,10 @@ class Cluster:
                 document = json.loads(await response.read())
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise OutOfReach(f"the API server does not answer: {error or 'not in time'}") from error
+            raise OutOfReach(f"the API server does not answer: {error or 'time-out'}") from error
         sentence = str(document.get("message", ""))
         if status == 401:
-            raise NotKnown("the API server does not know this token, or not any more")
+            raise NotKnown("the API server does not accept this token; it may have expired")
         if status == 403:
             raise NotAllowed(sentence)
         if status == 404:

@@ -66,7 +66,7 @@ def application(source: Source, settings: Settings) -> FastAPI:
             has_bearer=bool(bearer_of(request)),
         )
         if _length(request) > MOST_BODY_BYTES:
-            why = f"at most {MOST_BODY_BYTES >> 20} MiB are taken"
+            why = f"the request is too large: at most {MOST_BODY_BYTES >> 20} MiB are allowed"
         # The kubelet asks by the pod's address.
         response = await answer(request) if not why or request.url.path == "/healthz" else PlainTextResponse(why, 403)
         for name, value in HEADERS.items():
@@ -103,20 +103,20 @@ def _handle_failures(app: FastAPI) -> None:
 
     @app.exception_handler(NotFound)
     async def not_found(request: Request, error: NotFound) -> Response:
-        return problem(request, 404, "There is no such thing", str(error))
+        return problem(request, 404, "Not found", str(error))
 
     @app.exception_handler(OutOfReach)
     async def out_of_reach(request: Request, error: OutOfReach) -> Response:
-        return problem(request, 502, "What should answer does not", str(error))
+        return problem(request, 502, "A server does not answer", str(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         said = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
-        return problem(request, 400, "The request is not complete", said)
+        return problem(request, 400, "The request is incomplete", said)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        return problem(request, error.status_code, "There is no such page", str(error.detail))
+        return problem(request, error.status_code, "Page not found", str(error.detail))
 
 
 def _templates(settings: Settings) -> Environment:

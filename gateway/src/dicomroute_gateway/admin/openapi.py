@@ -58,8 +58,8 @@ def openapi_document() -> dict[str, Any]:
         "/healthz": {"get": _operation("The process answers.", text, secured=False)},
         "/readyz": {"get": _operation("The gateway receives; 503 says why it does not.", text, secured=False)},
         "/metrics": {"get": _operation("Metrics in Prometheus' text format.", text, secured=False)},
-        "/api/v1/status": {"get": _operation("How the gateway stands.", _json("StatusDocument"))},
-        "/api/v1/refused": {"get": _operation("Callers that were refused, the last first.", _json("RefusedDocument"))},
+        "/api/v1/status": {"get": _operation("Current state of the gateway.", _json("StatusDocument"))},
+        "/api/v1/refused": {"get": _operation("Refused callers, the last first.", _json("RefusedDocument"))},
         "/api/v1/queue": {
             "get": _operation("Deliveries, oldest first.", _json("QueueDocument"))
             | {
@@ -77,7 +77,7 @@ def openapi_document() -> dict[str, Any]:
             }
         },
         "/api/v1/ledger": {
-            "get": _operation("What became of instances, in the spool and finished.", _json("LedgerDocument"))
+            "get": _operation("What happened to instances, both in the spool and finished.", _json("LedgerDocument"))
             | {
                 "parameters": [
                     *(_query(name, {"type": "string"}) for name in _LEDGER_KEYS),
@@ -87,11 +87,13 @@ def openapi_document() -> dict[str, Any]:
             }
         },
         "/api/v1/report": {
-            "get": _operation("What each source sent on a day, and what became of it.", _json("ReportDocument"))
+            "get": _operation(
+                "What each source sent on a day, and what has happened to it so far.", _json("ReportDocument")
+            )
             | {"parameters": [_query("day", {"type": "string", "format": "date"})]}
         },
         "/api/v1/queue/{instance}": {
-            "get": _operation("All that is known of an instance.", _json("InstanceDocument"))
+            "get": _operation("Everything that is known about an instance.", _json("InstanceDocument"))
             | {"parameters": [{"name": "instance", "in": "path", "required": True, "schema": {"type": "integer"}}]}
         },
     }
@@ -112,7 +114,7 @@ def openapi_document() -> dict[str, Any]:
         | {"parameters": [{"name": "uid", "in": "path", "required": True, "schema": {"type": "string"}}, limit]}
     }
     paths["/api/v1/test/{kind}/{name}"] = {
-        "post": _operation("Probe a target (to a query) or a node (to a C-ECHO) now.", _json("ProbeDocument"))
+        "post": _operation("Test a target (with a query) or a node (with a C-ECHO) now.", _json("ProbeDocument"))
         | {
             "parameters": [
                 *(
@@ -128,7 +130,9 @@ def openapi_document() -> dict[str, Any]:
         | {"requestBody": {"required": True, "content": _json("ErasureRequest")}}
     }
     paths["/api/v1/explain"] = {
-        "post": _operation("What would become of a DICOM file; nothing is kept of it.", _json("ExplanationDocument"))
+        "post": _operation(
+            "What the route would do with a DICOM file. The file is not kept.", _json("ExplanationDocument")
+        )
         | {
             "parameters": [
                 _query("calling", {"type": "string"}) | {"required": True},

@@ -156,7 +156,10 @@ class AdminServer:
             if not given or scheme.lower() != "bearer":
                 return _refuse(401, "send the route's admin token: Authorization: Bearer TOKEN")
             if not token or not hmac.compare_digest(given.encode(errors="surrogateescape"), token.encode()):
-                return _refuse(401, "the token is not this gateway's: each route, and each state folder, has its own")
+                return _refuse(
+                    401,
+                    "the token does not belong to this gateway: each route, and each state folder, has its own token",
+                )
             for door in self._doors:
                 door.trust(request.transport)
             return await handler(request)
@@ -192,13 +195,15 @@ class AdminServer:
         destination = destination_named(request.match_info["kind"], request.match_info["name"])
         calling = request.query.get("callingAETitle", "")
         if calling and not re.fullmatch(_AE_TITLE, calling):
-            return _refuse(400, f"callingAETitle is an AE title of 1 to 16 characters, not {calling!r}")
+            return _refuse(400, f"callingAETitle must be an AE title of 1 to 16 characters, not {calling!r}")
         try:
             tested = await prober.test(destination, calling)
         except TooManyTests:
-            return _refuse(429, "many nodes are being tested: ask again in a minute")
+            return _refuse(429, "too many nodes are being tested: retry in a minute")
         if tested is None:
-            return _refuse(404, f"this gateway delivers to no {destination}: only what a rule names is tested")
+            return _refuse(
+                404, f"this gateway does not deliver to {destination}: only destinations of rules can be tested"
+            )
         return _answer(probe_document(tested.probed, tested.findings))
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -207,7 +212,7 @@ class AdminServer:
             return _no_spool()
         state = request.query.get("state")
         if state is not None and state not in _STATES:
-            return _refuse(400, f"state is one of {', '.join(_STATES)}, not {state!r}")
+            return _refuse(400, f"state must be one of {', '.join(_STATES)}, not {state!r}")
         names = ("destination", "state", "reason", "study")
         selection = QueueSelection.model_validate({"all": True, **{n: request.query.get(n) for n in names}})
         try:
@@ -247,7 +252,7 @@ class AdminServer:
             today = datetime.now(UTC).date()
             day = _day(request.query, "day", today)
             if day > today:
-                raise ValueError(f"{day} has not begun: the gateway's date is {today} (UTC)")
+                raise ValueError(f"{day} is in the future: the gateway's date is {today} (UTC)")
         except ValueError as error:
             return _refuse(400, str(error))
         return await self._read(partial(ledger.report, day))
@@ -290,7 +295,7 @@ class AdminServer:
     async def _explain(self, request: web.Request) -> web.Response:
         configuration = self._configuration()
         if configuration is None:
-            return _refuse(503, "no configuration is in force; /api/v1/status says why")
+            return _refuse(503, "no configuration is in effect; /api/v1/status says why")
         try:
             caller = caller_of(request.query)
             content = await content_of(request)
@@ -305,7 +310,7 @@ class AdminServer:
         """
         self._questions = [one for one in self._questions if not one.done()]
         if len(self._questions) >= _MOST_QUESTIONS:
-            return _refuse(429, "the ledger is being read for others, and one waits already: ask again in a minute")
+            return _refuse(429, "too many requests are reading the ledger: retry in a minute")
         future = self._reader.submit(ask)
         self._questions.append(future)
         return _answer(await asyncio.wrap_future(future))
@@ -316,13 +321,13 @@ class AdminServer:
             return _no_spool()
         text = request.match_info["instance"]
         if not text.isdecimal():
-            return _refuse(400, f"an instance is named by its number, not {text!r}: see the queue's list")
+            return _refuse(400, f"an instance is identified by its number, not {text!r}: see the list of the queue")
         document = await asyncio.to_thread(queue.show, int(text))
         if document is None:
             return _refuse(
                 404,
-                f"instance {text} is not in the spool: it was delivered, dropped or discarded, which the ledger of its "
-                "study or its calling AE title says, or there never was one with this number",
+                f"instance {text} is not in the spool: it was delivered, dropped or discarded, or it never existed. "
+                "The ledger of its study or its calling AE title shows which",
             )
         queue.foretell(document.deliveries)
         return _answer(document)
@@ -341,11 +346,11 @@ class AdminServer:
             first = error.errors()[0]
             return _refuse(400, f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}")
         if bool(selection.instances) == selection.all:
-            return _refuse(400, "name the instances, or say all: true, and not both")
+            return _refuse(400, "give either instances or all: true, but not both")
         narrowed = selection.model_dump(exclude={"instances", "all"}, exclude_none=True)
         told = {name: value if name != "study" else "one" for name, value in narrowed.items()}  # no UID in a log
         if operation.gives_up and selection.all and not narrowed:
-            sentence = f"to {operation} everything is too much: name a destination or a state, such as DeadLettered"
+            sentence = f"{operation} does not work on everything: name a destination or a state, such as DeadLettered"
             return _refuse(400, sentence)
         if sentence := queue.unknown(selection.destination):
             return _refuse(404, sentence)
@@ -386,13 +391,13 @@ class AdminServer:
 def _actor(request: web.Request) -> str:
     """Return who asks, as he says: whoever has the token may say what he likes."""
     text = request.headers.get("Dicomroute-Actor", "")
-    return text if text.isprintable() and 0 < len(text) <= _MOST_ACTOR_CHARACTERS else "whoever has the token"
+    return text if text.isprintable() and 0 < len(text) <= _MOST_ACTOR_CHARACTERS else "a holder of the token"
 
 
 def _limit(request: web.Request, default: int = 100) -> int:
     text = request.query.get("limit", str(default))
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise ValueError(f"limit is a number from 1 to 1000, not {text!r}")
+        raise ValueError(f"limit must be a number from 1 to 1000, not {text!r}")
     return int(text)
 
 
@@ -403,7 +408,7 @@ def _day(query: Mapping[str, str], name: str, default: date) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"{name} is a day such as 2026-01-31, not {text!r}") from error
+        raise ValueError(f"{name} must be a day such as 2026-01-31, not {text!r}") from error
 
 
 @web.middleware
@@ -420,4 +425,4 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
 
 
 def _no_spool() -> web.Response:
-    return _refuse(503, "the spool is not usable; /api/v1/status says why")
+    return _refuse(503, "the spool cannot be used; /api/v1/status says why")

@@ -90,8 +90,8 @@ def key_findings(keys: Keys, instances_by_key: Mapping[str, int]) -> list[tuple[
             (
                 section,
                 KEY_MISSING,
-                f"{count} instances in the spool are encrypted with the key {key}, which the Secret of "
-                "gateway.spool.encryption does not have: add it there as a further line; until then they wait",
+                f"{count} instances in the spool are encrypted with the key {key}, which is not in the Secret of "
+                "gateway.spool.encryption: add it there as another line; until then, these instances wait",
             )
             for key, count in sorted(instances_by_key.items())
             if key and key not in keys.by_id

@@ -246,7 +246,7 @@ class Committing:
         """Report on a transaction on a new association; return why that was in vain. Raises RequestorFailure."""
         assert transaction.report is not None
         if settings is None:
-            return "no DicomNode of the listener with this AE title has a host: give it one"
+            return "no DicomNode of the listener with this AE title has a host: add spec.host"
         called = Called(settings.host, settings.port, settings.called_ae_title, transaction.called_ae_title)
         timeouts = Timeouts(
             connect=_CONNECT_SECONDS,
@@ -262,7 +262,9 @@ class Committing:
             syntaxes = next((pair for pair in CONTEXTS if requestor.refusal(pair) is None), CONTEXTS[0])
             data_set = encode_commitment_report(transaction.report, syntaxes.transfer_syntax)
             response = requestor.event_report(syntaxes, PUSH_MODEL_INSTANCE, transaction.report.event_type, data_set)
-            return "" if response.status == 0 else f"it answers the report with status {response.status:04X}H"
+            return (
+                "" if response.status == 0 else f"the requestor answers the report with status {response.status:04X}H"
+            )
         finally:
             with self._mutex:
                 self._open.discard(requestor)

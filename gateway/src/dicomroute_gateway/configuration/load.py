@@ -105,8 +105,8 @@ def _parse(text: str) -> dict[str, Any]:
     version = document.get("schemaVersion")
     if version != SCHEMA_VERSION:
         raise ConfigurationError(
-            f"the configuration has schemaVersion {version!r} and this gateway reads {SCHEMA_VERSION}: "
-            "let the operator render it again, or run the gateway image that belongs to it"
+            f"the configuration has schemaVersion {version!r}, but this gateway reads {SCHEMA_VERSION}: let the "
+            "operator render it again, or run the matching gateway image"
         )
     return document
 

@@ -79,7 +79,10 @@ async def prepare(preparing: Preparing, due: Due, *, deidentified_only: bool = F
     except Exception as error:
         return unprepared(error)
     if deidentified_only and not parcel.recipe.deidentifies:
-        sentence = "it was accepted before its destination was to get de-identified instances alone, and is not one"
+        sentence = (
+            "the destination accepts de-identified instances only, but this instance was received before that and is "
+            "not de-identified"
+        )
         return Unprepared(Outcome(Verdict.WITHHELD, NOT_DEIDENTIFIED), sentence)
     fault = parcel.file.fault()
     return unprepared(fault) if fault is not None else Item(due.received, due.delivery, parcel)
@@ -99,12 +102,12 @@ def unprepared(error: Exception) -> Unprepared:
         case DecoderDied():
             return Unprepared(Outcome(Verdict.DOUBTFUL, Reason.DECODER_FAILED, is_own=True), str(error))
         case TranscodingFailed():
-            sentence = f"the instance cannot be sent as it came, and has no other form: {error}"
+            sentence = f"the instance cannot be sent as received, and cannot be converted: {error}"
             return Unprepared(Outcome(Verdict.REFUSED, Reason.TRANSCODING_FAILED, is_own=True), sentence)
         case Unreadable():
             return Unprepared(Outcome(Verdict.RETRY, error.reason), str(error))
         case OSError():
             return Unprepared(Outcome(Verdict.RETRY, UNREADABLE), str(error))
     log.error("delivery.unprepared", exc_info=error)
-    sentence = "the gateway failed to write it in another form; its log says why"
+    sentence = "the gateway failed to convert the instance; its log says why"
     return Unprepared(Outcome(Verdict.DOUBTFUL, Reason.GATEWAY_ERROR, is_own=True), sentence)

@@ -47,7 +47,7 @@ def explanation(configuration: Configuration, caller: Caller, instance: Instance
     try:
         decision = decide(instance.read, instance.transfer_syntax_uid, sender.facts, rules)
     except HeadError as error:
-        raise NotAnInstance(f"{instance.path} is not a data set that can be read: {error}") from error
+        raise NotAnInstance(f"{instance.path} is not a readable data set: {error}") from error
     elements, routing = decision.elements, decision.routing
     return {
         "listeners": listeners,
@@ -61,7 +61,7 @@ def explanation(configuration: Configuration, caller: Caller, instance: Instance
             }
             for destination in routing.destinations
         ],
-        "outcome": _outcome(decision) if any(one["admits"] for one in listeners) else "refused: no listener admits it",
+        "outcome": _outcome(decision) if any(one["admits"] for one in listeners) else "refused: no listener accepts it",
     }
 
 
@@ -88,7 +88,7 @@ def _prepared(recipe: Recipe | None, instance: InstanceFile, came: Came) -> dict
 def _admission(configuration: Configuration, listener: Listener, caller: Caller) -> dict[str, Any]:
     called = caller.called or listener.ae_titles[0]
     if not may_connect(caller.address, listener):
-        why = f"the connection is closed without an answer: nobody may call from {caller.address}"
+        why = f"the connection is closed without an answer: no caller is allowed from {caller.address}"
         return {"name": listener.name, "calledAETitle": called, "admits": False, "why": why}
     verifies = listener.tls is not None and listener.tls.client_certificates is not ClientCertificates.IGNORED
     who = AllowedCaller(caller.calling, caller.address, caller.certificate if verifies else None)
@@ -133,4 +133,4 @@ def _outcome(decision: Decision) -> str:
     reason = decision.hold
     if reason and routing.problem:
         return f"held as {reason}: {routing.problem}"
-    return f"no rule takes it: {routing.unmatched}" if reason else "accepted"
+    return f"no rule matches: {routing.unmatched}" if reason else "accepted"

@@ -270,7 +270,7 @@ class _IntoSpool:
             return Result(Answer.REFUSED_BY_DESTINATION, "a destination refused the instance; the gateway keeps it")
         if DeliveryState.SKIPPED in states:
             return Result(Answer.NOT_DELIVERED_YET, "a delivery was given up: send it again")
-        return Result(Answer.NOT_DELIVERED_YET, "not delivered yet: the gateway keeps it and goes on")
+        return Result(Answer.NOT_DELIVERED_YET, "not delivered yet: the gateway keeps it and retries")
 
     def _received(self, decision: Decision, active: Active) -> Received:
         destinations = decision.routing.destinations
@@ -319,7 +319,7 @@ def _mismatch(elements: dict[int, RawElement], arrival: Arrival) -> str:
         if tag not in elements:
             return f"the data set has no {name}"
         if uid_of(elements, tag) != asked:
-            return f"the {name} is another than in the request"
+            return f"the {name} differs from that in the request"
     return ""
 
 

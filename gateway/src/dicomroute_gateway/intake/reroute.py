@@ -110,7 +110,7 @@ def release(spool: Spool, active: Active, held: Iterable[Received], by: str = ""
             hold, recipes = decision.hold, decision.routing.recipes
             spool.keep_recipes(recipes.values())
             spool.studies.keep_plans(decision.routing.waits.values())
-            stays.append(f"instance {one.id} stays held: no rule takes it, or one has an error" if hold else "")
+            stays.append(f"instance {one.id} stays held: no rule matches, or a rule has an error" if hold else "")
             yield Rerouting(
                 one.id,
                 decision.routing.destinations,

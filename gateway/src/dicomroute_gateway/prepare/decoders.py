@@ -86,10 +86,10 @@ class Decoder(Child):
             answer = None
         if answer is None:
             self.end()
-            raise DecoderDied("its pixels broke the decoder, or took it too much memory or time")
+            raise DecoderDied("the pixels crashed the decoder, or needed too much memory or time")
         found, pixels = answer
         if "error" in found:
-            raise TranscodingFailed(f"its pixels cannot be decoded: {found['error']}")
+            raise TranscodingFailed(f"the pixels cannot be decoded: {found['error']}")
         return Frame(pixels, found["photometric_interpretation"], found["planar_configuration"])
 
 

@@ -45,14 +45,16 @@ class Plans:
             key = base64.b64decode(secret.strip(), validate=True)
             return Keyed(resolve(step.profile.model_copy(update={"allowed_tokens": tokens}), key), key)
         except (binascii.Error, ValueError) as error:
-            sentence = f"{step.key_file} is not a key for de-identifying: write 32 random bytes in base64 ({error})"
+            sentence = f"{step.key_file} is not a key for de-identification: write 32 random bytes in base64 ({error})"
             raise Unreadable(TREATMENT_KEY_MISSING, sentence) from error
 
     def _read(self, file: str) -> bytes:
         if not file:
-            raise Unreadable(TREATMENT_KEY_MISSING, "the profile that a rule names does not exist: create it")
+            raise Unreadable(TREATMENT_KEY_MISSING, "the rule references a profile that does not exist: create it")
         try:
             return (self._secrets / file).read_bytes()
         except OSError as error:
-            sentence = f"{file} is missing, and de-identifying needs it: create the Secret or ConfigMap with this key"
+            sentence = (
+                f"{file} is missing, but de-identification needs it: create the Secret or ConfigMap with this key"
+            )
             raise Unreadable(TREATMENT_KEY_MISSING, sentence) from error

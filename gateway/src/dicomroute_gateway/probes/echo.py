@@ -82,12 +82,12 @@ def _wire(made: dict[StepName, Step], node: DicomNodeDestination, contexts: TlsC
 
 def _verify(made: dict[StepName, Step], requestor: Requestor) -> None:
     if requestor.refusal(VERIFYING) is not None:
-        sentence = "it associates, and takes no C-ECHO: that it knows us is enough"
+        sentence = "the node accepts the association, but does not offer C-ECHO: the connection works"
         made[StepName.ECHO] = Step(StepName.ECHO, Result.NOT_NEEDED, VERIFICATION_NOT_ACCEPTED, sentence)
         return
     status = _step(made, StepName.ECHO, requestor.echo)
     if status != Status.SUCCESS:
-        sentence = f"it answers a C-ECHO with status {status:04X}H: its log says why"
+        sentence = f"the node answers a C-ECHO with status {status:04X}H: its log says why"
         made[StepName.ECHO] = Step(StepName.ECHO, Result.FAILED, ECHO_FAILED, sentence, made[StepName.ECHO].seconds)
 
 

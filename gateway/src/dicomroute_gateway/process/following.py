@@ -72,7 +72,7 @@ class Following:
             self._problems.report("configuration", Reason.CONFIGURATION_INVALID, str(error))
             return self._withhold(text) if self.active else self._fall_back(text)
         if key is not None and last_good is not None and _is_older(loaded.configuration, last_good):
-            return self._doubt("it is older than what is in force")
+            return self._doubt("it is older than the configuration in effect")
         self._problems.solved("configuration")
         self._doubted_since = None
         self._take_over(loaded)
@@ -85,9 +85,9 @@ class Following:
         self._doubted_since = self._doubted_since or now
         if self.active is None or now - self._doubted_since > _MOUNTED_TOGETHER_SECONDS:
             sentence = (
-                f"{self._mounted.name} is not the operator's: {fault}. What was in force goes on. Delete the "
-                "ConfigMap, which the operator writes again where it accepts the route, and look who else may write "
-                "ConfigMaps of this namespace"
+                f"{self._mounted.name} was not written by the operator: {fault}. The previous configuration stays in "
+                "effect. Delete the ConfigMap, and the operator writes it again if it accepts the route. Check who "
+                "else may write ConfigMaps in this namespace"
             )
             self._problems.report("configuration", Reason.CONFIGURATION_FORGED, sentence)
         return self._fall_back()

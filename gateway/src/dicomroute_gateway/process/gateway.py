@@ -194,7 +194,9 @@ class Gateway:
         spool = self._opened.spool if self._opened else None
         problems = list(self._problems)
         if spool is not None and spool.failure:
-            problems.append(("spool", spool.failure_reason, f"{spool.failure}: mend the volume, restart the gateway"))
+            problems.append(
+                ("spool", spool.failure_reason, f"{spool.failure}: fix the volume, then restart the gateway")
+            )
         snapshot = spool.snapshot() if spool is not None and spool.is_loaded else None
         keys = spool.keys if spool is not None else NO_KEYS
         problems += key_findings(keys, snapshot.instances_by_key if snapshot else {})

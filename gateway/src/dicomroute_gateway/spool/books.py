@@ -222,7 +222,7 @@ class Books:
     def raise_until_loaded(self) -> None:
         """Raise SpoolFailed while the journal is being read."""
         if not self.is_loaded:
-            raise SpoolFailed("the journal is still being read: try again in a moment")
+            raise SpoolFailed("the journal is still being read: retry in a moment")
 
     def close(self) -> None:
         """Make the journal safe and close it."""

@@ -34,7 +34,8 @@ def check(files: Files) -> None:
     if written > LATEST:
         raise SpoolError(
             Reason.SPOOL_TOO_NEW,
-            f"the spool has format {written} and this gateway knows {LATEST}: run the gateway that wrote it",
+            f"the spool has format {written}, but this gateway supports formats up to {LATEST}: run the gateway that "
+            "wrote the spool",
         )
     Format(files).raise_to(_FIRST)
 

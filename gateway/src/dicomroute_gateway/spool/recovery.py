@@ -40,8 +40,8 @@ def open_journal(files: Files, *, keeps_past: bool = False) -> Content:
     if has_files and not isinstance(first, TotalsRecord):
         raise SpoolError(
             Reason.SPOOL_CORRUPT,
-            "there are instances and no journal that speaks of them: nothing was touched; restore the journal, or "
-            "move the instances away",
+            "the spool has instances, but no journal for them. Nothing was changed: restore the journal, or move the "
+            "instances away",
         )
     if first is None:
         segments.write_segment(files, max(content.segment, 1), [TotalsRecord()])
@@ -57,8 +57,8 @@ def corrupt(error: JournalCorrupt) -> SpoolError:
     """Return what is said of a journal whose bytes are not what was written."""
     return SpoolError(
         Reason.SPOOL_CORRUPT,
-        f"{error}: bytes that were safe have changed. Nothing of it was changed; copy the volume, then restore it or "
-        "ask for help",
+        f"{error}: data that was on stable storage has changed. Nothing was changed since: copy the volume, then "
+        "restore it or ask for help",
     )
 
 
@@ -68,7 +68,7 @@ def check_file(files: Files, received: Received) -> None:
     if files.size(name) != received.file_length:
         raise SpoolError(
             Reason.SPOOL_CORRUPT,
-            f"{name} is missing or not {received.file_length} bytes long, although it was accepted",
+            f"{name} was accepted, but is missing or not {received.file_length} bytes long",
         )
 
 

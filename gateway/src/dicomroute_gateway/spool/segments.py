@@ -191,7 +191,7 @@ def _whole_lines(data: bytes, name: str) -> tuple[int, int]:
             if broken is None:
                 last_group = offset
             elif (safe := _safe_before(line)) > broken:
-                raise JournalCorrupt(f"{name} is broken at byte {broken}, although {safe} bytes were safe")
+                raise JournalCorrupt(f"{name} is damaged at byte {broken}, but {safe} bytes were on stable storage")
         if broken is None:
             valid = following
         offset = following
