@@ -81,6 +81,7 @@ generate: setup ## Write everything that is made from the sources: CRDs, schemas
 	$(BIN)/dicomroute-gateway --print-schema > gateway/configuration.schema.json
 	$(BIN)/python tools/reasons.py > docs/reference/reasons.md
 	$(BIN)/python tools/conformance_statement.py > docs/conformance-statement.md
+	$(BIN)/python -m dicomroute_console.api.description > docs/reference/console-openapi.json
 	$(BIN)/python tools/dashboard.py > charts/dicomroute/files/dashboard.json
 	mkdir -p charts/dicomroute/files/crds && cp crds/*.yaml charts/dicomroute/files/crds/
 
@@ -129,7 +130,8 @@ test-deid: setup ## De-identify COPIES (40) instances of each SOP class with pla
 
 .PHONY: test-console
 test-console: setup peers kubernetes ## The tests of the console alone: in a real browser, and at a real API server
-	$(BIN)/pytest -q tests/unit/console tests/integration/test_console.py tests/integration/test_console_cluster.py
+	$(BIN)/pytest -q tests/unit/console tests/integration/test_console.py tests/integration/test_console_cluster.py \
+		tests/integration/test_console_sign_in.py
 
 .PHONY: soak
 soak: setup ## Watch memory, descriptors and spool under load for MINUTES (30)
