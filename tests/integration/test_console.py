@@ -33,6 +33,9 @@ PAGES += [
     "/studies",
 ]
 PAGES += ["/studies?calling=CT1", f"/studies/{STUDY}", "/nodes", "/nodes/default/pacs", "/nodes/default/ct-1"]
+PAGES += [f"{ROUTE}/mode", f"{ROUTE}/configuration", "/nodes/default/ct-1/configuration"]
+PAGES += ["/targets/default/archive/configuration"]
+PAGES += ["/audit", "/audit?by=nobody"]
 PAGES += ["/targets", "/targets/default/archive", "/nothing"]
 
 
@@ -237,7 +240,17 @@ def test_every_route_of_the_application_asks_who_and_whether() -> None:
     open_to_all |= {"/api/v1/health", "/api/v1/openapi.json"}
     values = {"namespace": "n", "name": "r", "host": "127.0.0.1", "instance": "1", "uid": "1.2"}
     seen = {f"/{one}/{{namespace}}/{{name}}" for one in ("routes", "nodes", "targets")}
-    theirs = {"/", "/studies", "/studies/{uid}", "/nodes", "/targets"}  # what the source does not show is not there
+    seen |= {f"/{one}/{{namespace}}/{{name}}/configuration" for one in ("routes", "nodes", "targets")}
+    seen |= {f"/api/v1{one}" for one in seen}
+    theirs = {
+        "/",
+        "/studies",
+        "/studies/{uid}",
+        "/nodes",
+        "/targets",
+        "/audit",
+    }  # what the source does not show is not there
+    theirs |= {f"/api/v1{one}" for one in (*theirs, "/routes")}
     walked = 0
     with served(app) as url:
         for route in _routes(app):
@@ -247,11 +260,11 @@ def test_every_route_of_the_application_asks_who_and_whether() -> None:
             for method in route.methods:
                 walked += 1
                 unknown = ask(url, path, method=method, Sec_Fetch_Site="same-origin")
-                assert (route.path, unknown.code) == (route.path, 303)
+                assert (route.path, unknown.code) == (route.path, 401 if route.path.startswith("/api/") else 303)
                 known = ask(url, path, method=method, Authorization="Bearer x")
-                shown = 404 if route.path in seen else 403
+                shown = 404 if route.path in seen and method == "GET" else 403
                 assert (route.path, known.code) == (route.path, 200 if route.path in theirs else shown)
-    assert walked >= 21
+    assert walked >= 43
 
 
 def _routes(app: Any) -> list[APIRoute]:
@@ -306,4 +319,8 @@ def test_the_buttons_do_at_the_gateway_what_they_say(window: Watched, here: Here
     (line,) = lines
     assert (line["why"], line["changed"], line["route"]) == ("a test image", 1, "default/ct-to-cloud")
     assert line["by"]
+    window.open("/audit?about=default/ct-to-cloud")
+    expect(
+        page.get_by_role("row", name=re.compile("queue.drop default/ct-to-cloud done.*why: a test image"))
+    ).to_be_visible()
     assert "1.2.840" not in json.dumps(line)

@@ -50,7 +50,7 @@ def test_what_pages_show_is_said_to_programs(here: Here) -> None:
     assert json.loads(call(here, f"{API}/targets").text)[0]["url"] == NOWHERE
     assert {one["name"] for one in json.loads(call(here, f"{API}/nodes").text)} == {"ct-1", "pacs"}
     (gone,) = json.loads(call(here, f"{ROUTE}/refused").text)["gateways"]
-    assert gone["document"]["items"]
+    assert gone["document"]["callers"]
     tested = json.loads(call(here, f"{API}/targets/default/archive/test", {}).text)
     assert tested["probe"]["reachable"]["status"] == "False"
 

@@ -70,6 +70,16 @@ def test_each_decision_has_a_right_of_its_own_and_a_line_that_says_who(there: In
     assert [one["why"] for one in lines if one.get("by") == who] == ["sent by mistake"]
 
 
+def test_records_are_seen_by_who_made_them_or_may_audit_the_route(there: InCluster) -> None:
+    everything = there.ask("operator", "/audit").text
+    assert "sent by mistake" in everything
+    assert "default:careful" in everything
+    own = there.ask("viewer", "/audit").text
+    assert "default:viewer" in own
+    assert "sent by mistake" not in own
+    assert "default:careful" not in own
+
+
 def test_tokens_that_are_none_open_nothing(there: InCluster) -> None:
     other = there.token("/api/v1/namespaces/default/serviceaccounts", "operator", audiences=["another"])
     header, payload, _ = there.tokens["operator"].split(".")

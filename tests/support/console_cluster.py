@@ -93,9 +93,12 @@ class InCluster:
         return ask(self.url, path, Authorization=f"Bearer {self.tokens.get(who, who)}", **options)
 
     def _resources(self, documents: list[Json]) -> str:
-        """Create our kinds; return the UID of the route."""
+        """Apply our kinds, as GitOps does; return the UID of the route."""
         for document in documents:
-            self.create(API, f"{document['kind'].lower()}s", document)
+            where = f"{API}/namespaces/default/{document['kind'].lower()}s/{document['metadata']['name']}"
+            answer = self.plane.request("PATCH", f"{where}?fieldManager=git", document, kind="apply-patch+yaml")
+            assert answer.code == 201, answer.message
+            self._created.append(where)
         path = f"{API}/namespaces/default/dicomroutes/ct-to-cloud"
         return str(self.plane.request("GET", path).body["metadata"]["uid"])
 

@@ -1,7 +1,6 @@
 """The calls of the user API. Each asks for the same right as the page that shows or does the same."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
 from typing import Annotated, Any, Final, TypeVar, cast
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Request
@@ -54,7 +53,10 @@ Key = Annotated[
 @router.get("/routes", operation_id="listRoutes")
 async def routes(request: Request, me: Me) -> list[documents.RouteSummary]:
     """List the routes that you may see."""
-    return [documents.RouteSummary(**asdict(one)) for one in await rows_of(console_of(request), me)]
+    return [
+        documents.RouteSummary.model_validate(one, from_attributes=True)
+        for one in await rows_of(console_of(request), me)
+    ]
 
 
 @router.get(_ROUTE, operation_id="getRoute")
@@ -131,7 +133,7 @@ async def studies(
         limit=MOST_INSTANCES,
     )
     answers, unasked = await ask_all(console_of(request), me, call)
-    items = [documents.StudySummary(**asdict(one)) for one in model.studies(found(answers))]
+    items = [documents.StudySummary.model_validate(one, from_attributes=True) for one in model.studies(found(answers))]
     return documents.Studies(items=items, unasked=unasked, problems=_problems(answers))
 
 
@@ -146,13 +148,13 @@ async def study(request: Request, uid: str, me: Me) -> documents.Study:
             documents.Delivered(destination=where, state=state, reason=reason, count=count)
             for where, state, reason, count in part.deliveries
         ]
-        parts.append(documents.StudyPart(**{**asdict(part), "deliveries": deliveries}))
+        parts.append(documents.StudyPart(**{**vars(part), "deliveries": deliveries}))
     return documents.Study(
         uid=uid,
         verdict=known.verdict,
         is_settled=known.is_settled,
         parts=parts,
-        events=[documents.StudyEvent(**asdict(one)) for one in known.events],
+        events=[documents.StudyEvent.model_validate(one, from_attributes=True) for one in known.events],
         more_events=known.more_events,
         unasked=unasked,
         problems=_problems(answers),
@@ -163,14 +165,14 @@ async def study(request: Request, uid: str, me: Me) -> documents.Study:
 async def nodes(request: Request, me: Me) -> list[documents.Node]:
     """List the DicomNodes that you may see."""
     resources = await console_of(request).source.resources(me, NODES)
-    return [documents.Node(**asdict(model.node(one))) for one in resources]
+    return [documents.Node.model_validate(model.node(one), from_attributes=True) for one in resources]
 
 
 @router.get("/targets", operation_id="listTargets")
 async def targets(request: Request, me: Me) -> list[documents.Target]:
     """List the CloudTargets that you may see."""
     resources = await console_of(request).source.resources(me, TARGETS)
-    return [documents.Target(**asdict(model.target(one))) for one in resources]
+    return [documents.Target.model_validate(model.target(one), from_attributes=True) for one in resources]
 
 
 @router.post("/nodes/{namespace}/{name}/test", operation_id="testNode", dependencies=[Depends(needs(Right.TEST_NODE))])
@@ -230,7 +232,7 @@ for _operation, _right in RIGHTS.items():
 
 
 def _conditions(rows: Sequence[model.ConditionRow]) -> list[documents.Condition]:
-    return [documents.Condition(**asdict(one)) for one in rows]
+    return [documents.Condition.model_validate(one, from_attributes=True) for one in rows]
 
 
 def _said(answers: Sequence[Said[D]]) -> list[documents.FromGateway[D]]:

@@ -67,12 +67,16 @@ class Right(Enum):
     SEE_STUDIES = ("get", ROUTES, "studies")
     TEST_TARGET = ("create", TARGETS, "test")
     TEST_NODE = ("create", NODES, "test")
+    AUDIT = ("get", ROUTES, "audit")
+    EDIT_ROUTE = ("patch", ROUTES, "")
+    EDIT_NODE = ("patch", NODES, "")
+    EDIT_TARGET = ("patch", TARGETS, "")
 
     @property
     def sentence(self) -> str:
         """What somebody who lacks it asks an administrator for."""
         verb, resource, subresource = self.value
-        return f"the right to {verb} {resource}/{subresource} (group dicomroute.dev)"
+        return f"the right to {verb} {resource}{'/' if subresource else ''}{subresource} (group dicomroute.dev)"
 
 
 class Source(Protocol):
