@@ -215,16 +215,11 @@ def _deciding(operation: Operation) -> Callable[..., Awaitable[documents.Changed
     return decide
 
 
-_SENTENCES: Final = {
-    Operation.RETRY: "Attempt the deliveries that fit the filter now, dead-lettered ones too.",
-    Operation.RELEASE: "Apply the rules in force to the held instances that fit the filter.",
-    Operation.DROP: "Give up the deliveries that fit the filter. This cannot be undone.",
-}
 for _operation, _right in RIGHTS.items():
     router.post(
         f"{_ROUTE}/queue/{_operation}",
         operation_id=f"{_operation}Deliveries",
-        description=_SENTENCES[_operation],
+        description=_operation.summary,
         dependencies=[Depends(needs(_right))],
         responses=_WRITES,
         response_model=documents.Changed,
