@@ -94,7 +94,8 @@ requirements: setup ## Lock the requirements again, with hashes and without addr
 	$(COMPILE) $(UPGRADE) gateway/pyproject.toml --no-emit-package dicomroute-client -o requirements/gateway.txt
 	$(COMPILE) $(UPGRADE) operator/pyproject.toml --constraints requirements/gateway.txt --no-emit-package dicomroute-client \
 		-o requirements/operator.txt
-	$(COMPILE) $(UPGRADE) console/pyproject.toml --constraints requirements/gateway.txt --no-emit-package dicomroute-client \
+	$(COMPILE) $(UPGRADE) console/pyproject.toml --constraints requirements/gateway.txt \
+		--constraints requirements/operator.txt --no-emit-package dicomroute-client \
 		-o requirements/console.txt
 	$(COMPILE) $(UPGRADE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) $(UPGRADE) requirements/audit.in -o requirements/audit.txt
