@@ -320,7 +320,5 @@ def test_the_buttons_do_at_the_gateway_what_they_say(window: Watched, here: Here
     assert (line["why"], line["changed"], line["route"]) == ("a test image", 1, "default/ct-to-cloud")
     assert line["by"]
     window.open("/audit?about=default/ct-to-cloud")
-    expect(
-        page.get_by_role("row", name=re.compile("queue.drop default/ct-to-cloud done.*why: a test image"))
-    ).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("queue.drop .*why: a test image"))).to_be_visible()
     assert "1.2.840" not in json.dumps(line)

@@ -1,5 +1,6 @@
 """Changes on screen: tried first, written as the console's own fields, and never taken from whoever sets them."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,20 @@ def test_a_route_is_held_and_resumed_by_who_may(there: InCluster) -> None:
     there.ask("editor", f"{ROUTE}/mode", form={**form, "to": "Running"})
     assert spec(there)["mode"] == "Running"
     assert there.ask("editor", f"{ROUTE}/mode", form={**form, "to": "Nonsense"}).code == 403
+
+
+def test_a_program_holds_and_resumes_a_route(there: InCluster) -> None:
+    def post(who: str, **change: Any) -> Answer:
+        body = json.dumps({"field": "mode", **change}).encode()
+        return there.ask(who, f"/api/v1{ROUTE}/mode", data=body, Content_Type="application/json")
+
+    assert post("viewer", to="HoldDeliveries").code == 403
+    tried = json.loads(post("editor", to="HoldDeliveries", dryRun=True).text)
+    assert (tried["isWritten"], spec(there)["mode"]) == (False, "Running")
+    written = json.loads(post("editor", to="HoldDeliveries").text)
+    assert (written["isWritten"], written["problem"], spec(there)["mode"]) == (True, "", "HoldDeliveries")
+    assert json.loads(post("editor", to="Running").text)["isWritten"]
+    assert post("editor", to="Nonsense").code == 403
 
 
 def test_a_change_is_tried_and_nothing_is_written(there: InCluster) -> None:

@@ -284,7 +284,7 @@ def test_tokens_that_are_not_for_us_open_nothing(signing: Signing) -> None:
     stranger = RSAKey.generate_key(2048)
     foreign = jwt.encode({"alg": "RS256", "kid": kid}, claims, stranger)
     unknown = jwt.encode({"alg": "RS256", "kid": "unknown"}, claims, stranger)
-    shared = jwt.encode({"alg": "HS256", "kid": kid}, claims, OctKey.import_key("published"))
+    shared = jwt.encode({"alg": "HS256", "kid": kid}, claims, OctKey.import_key("a key that everybody knows"))
     other = signing.keycloak.client("another-example-of-a-secret").token()
     flipped = ("A" if signature[0] != "A" else "B") + signature[1:]
     bad = {

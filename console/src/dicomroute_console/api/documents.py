@@ -94,6 +94,31 @@ class Decision(Document):
     why: str = Field(default="", max_length=500)
 
 
+class ModeChange(Document):
+    """A mode to set: `field` is `mode` or `queryRetrieve.mode` of the spec; `dryRun` only tries it."""
+
+    field: str
+    to: str
+    why: str = Field(default="", max_length=500)
+    dry_run: bool = False
+
+
+class FieldOwner(Document):
+    """A field that somebody else sets, and what the API server says of who that is."""
+
+    field: str
+    message: str
+
+
+class Applied(Document):
+    """What became of a change: a `problem` with the owners of fields, or what differs (unified diff of the spec)."""
+
+    problem: str
+    owners: list[FieldOwner]
+    difference: str
+    is_written: bool
+
+
 class Peer(Document):
     """A DicomNode or a CloudTarget."""
 

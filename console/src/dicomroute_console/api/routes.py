@@ -13,6 +13,7 @@ from dicomroute_client.documents.queue import InstanceDocument
 from dicomroute_console import audit
 from dicomroute_console.pages import model, peers
 from dicomroute_console.pages.asking import Me, Said, ask_one, ask_route, console_of, needs
+from dicomroute_console.pages.configuration import moded
 from dicomroute_console.pages.queue import RIGHTS, Meant, decided
 from dicomroute_console.pages.routes import rows_of, view_of
 from dicomroute_console.pages.studies import MOST_INSTANCES, Text, ask_all, found
@@ -191,6 +192,34 @@ async def probe_target(request: Request, namespace: str, name: str, me: Me) -> d
     """Let a gateway that delivers to a target test it now: name, TCP, TLS, credential, query."""
     probe, by = await peers.tested(console_of(request), me, peers.TARGET, (namespace, name), "")
     return documents.Tested(route=by, probe=probe)
+
+
+@router.post(
+    f"{_ROUTE}/mode", operation_id="setMode", dependencies=[Depends(needs(Right.EDIT_ROUTE))], responses=_WRITES
+)
+async def set_mode(
+    request: Request, namespace: str, name: str, me: Me, change: documents.ModeChange, key: Key = ""
+) -> documents.Applied:
+    """Hold or resume a route, or its queries and retrievals: server-side apply, never forced. See `problem`."""
+
+    async def write() -> Document:
+        tried = await moded(
+            console_of(request),
+            me,
+            (namespace, name),
+            change.field,
+            change.to,
+            why=change.why.strip(),
+            dry_run=change.dry_run,
+        )
+        owners = [documents.FieldOwner(field=field, message=message) for field, message in tried.owners]
+        return documents.Applied(
+            problem=tried.problem, owners=owners, difference=tried.difference, is_written=tried.is_written
+        )
+
+    asked = f"{request.method} {request.url.path} {change.model_dump_json()}".encode()
+    once: Once = request.app.state.once
+    return cast(documents.Applied, await once.make(me.name, key, asked, write))
 
 
 def _deciding(operation: Operation) -> Callable[..., Awaitable[documents.Changed]]:

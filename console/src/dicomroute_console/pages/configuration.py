@@ -165,13 +165,20 @@ async def set_mode(
     why: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
     """Hold or resume: set a mode beside all that the console has set before."""
+    console = console_of(request)
+    tried = await moded(console, me, (namespace, name), field, to, why=why.strip(), dry_run=False)
+    return _modes(request, me, await console.source.resource(me, ROUTES, namespace, name), tried)
+
+
+async def moded(
+    console: Console, me: Person, route: tuple[str, str], field: str, to: str, *, why: str, dry_run: bool
+) -> Tried:
+    """Set a mode of a route, or try it. Raises NotAllowed, NotFound."""
     if to not in MODES.get(field, ()):
         raise NotAllowed(f"{field!r} has no mode {to!r}")
-    console = console_of(request)
-    resource = await console.source.resource(me, ROUTES, namespace, name)
+    resource = await console.source.resource(me, ROUTES, *route)
     spec = with_mode(applied(resource, MANAGER), field, to)
-    tried = await apply(console, me, resource, spec, dry_run=False, why=why.strip())
-    return _modes(request, me, await console.source.resource(me, ROUTES, namespace, name), tried)
+    return await apply(console, me, resource, spec, dry_run=dry_run, why=why)
 
 
 def _modes(request: Request, me: Person, resource: Any, tried: Tried | None) -> Response:
