@@ -357,6 +357,4 @@ def test_keys_change_and_the_issuer_may_be_down(signing: Signing) -> None:
     assert signing.ask("/", before).code == 200, "both are published"
     signing.keycloak.stop()
     assert signing.ask("/", after).code == 200, "keys that are known count on"
-    down = signing.ask("/sign-in/oidc")
-    assert down.code in (303, 502)
     assert signing.local("linus", PASSWORD).code == 303, "local users are the way in"
