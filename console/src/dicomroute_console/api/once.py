@@ -26,6 +26,7 @@ class _Made:
     digest: str
     at: float
     answer: Document | None = None
+    task: asyncio.Task[Document] | None = None
 
 
 class Once:
@@ -52,12 +53,18 @@ class Once:
             return found.answer
         self._make_room()
         made = self._made[who, key] = _Made(digest, self._clock())
-        try:
-            made.answer = await asyncio.shield(write())
-        except BaseException:
-            self._made.pop((who, key), None)
-            raise
-        return made.answer
+
+        async def run() -> Document:
+            try:
+                made.answer = await write()
+            except BaseException:
+                self._made.pop((who, key), None)
+                raise
+            return made.answer
+
+        # Whoever asked may go away: what was begun is finished, and its answer kept for who asks again.
+        made.task = asyncio.create_task(run())
+        return await asyncio.shield(made.task)
 
     def _make_room(self) -> None:
         if len(self._made) < MOST_KEPT:
