@@ -13,6 +13,7 @@ from dicomroute_client.asynchronous import AdminClient, Gateway
 from dicomroute_client.calls import Call, D
 from dicomroute_client.errors import AdminError, Refused
 from dicomroute_console import audit
+from dicomroute_console.signin.doors import Doors
 from dicomroute_console.signin.sessions import Sessions
 from dicomroute_console.sources.source import NotAllowed, NotFound, NotKnown, OutOfReach, Person, Right, Source
 
@@ -35,8 +36,9 @@ class Settings:
 class Console:
     """The parts that pages share."""
 
-    def __init__(self, source: Source, settings: Settings, templates: Environment) -> None:
+    def __init__(self, source: Source, settings: Settings, templates: Environment, doors: Doors) -> None:
         self.source = source
+        self.doors = doors
         self.settings = settings
         self.templates = templates
         self.sessions = Sessions()
@@ -55,6 +57,7 @@ class Console:
         if self._connections is not None:
             await self._connections.close()
         await self.source.close()
+        await self.doors.close()
 
 
 def console_of(request: Request) -> Console:
@@ -72,10 +75,14 @@ async def signed_in(request: Request) -> Person:
     """Return who asks: by a session, or by a token that comes with the request. Raises NotKnown."""
     console = console_of(request)
     if token := bearer_of(request):
-        return await console.source.person(token, ())
-    person = console.sessions.person(request.cookies.get(console.settings.cookie, ""))
+        return await console.doors.bearer(token) or await console.source.person(token, ())
+    number = request.cookies.get(console.settings.cookie, "")
+    person = console.sessions.person(number)
     if person is None:
         raise NotKnown("sign in first")
+    if not console.doors.still(person):
+        console.sessions.end(number)
+        raise NotKnown("this user is not what he was when he signed in: sign in again")
     return person
 
 

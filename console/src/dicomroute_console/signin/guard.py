@@ -16,6 +16,7 @@ HEADERS: Final = {
 }
 """A Study Instance UID stands in addresses: no other site learns one from a referrer."""
 
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
@@ -47,3 +48,8 @@ def _split(text: str) -> SplitResult:
         return urlsplit(text)
     except ValueError:
         return urlsplit("")
+
+
+def is_of_this_machine(host: str) -> bool:
+    """Return whether a Host header names the machine that the browser runs on."""
+    return _split(f"//{host}").hostname in LOOPBACK

@@ -10,7 +10,7 @@ from typing import Any
 
 from dicomroute_client.asynchronous import Gateway
 
-from .source import Json, NotFound, NotKnown, OutOfReach, Person, Right
+from .source import Json, NotAllowed, NotFound, NotKnown, OutOfReach, Person, Right
 
 
 class Local:
@@ -61,6 +61,10 @@ class Local:
         host, _, port = address.rpartition(":")
         fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).digest()
         return [Gateway(_reachable(host.strip("[]")), int(port), token, fingerprint)]
+
+    async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:
+        """Write nothing: here the manifests are files. Raises NotAllowed."""
+        raise NotAllowed("`dicomroute run` reads its manifests from files: change them there, and they count at once")
 
     async def close(self) -> None:
         """Nothing is open."""
