@@ -5,21 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table, to_seconds
+from dicomroute_cli.output import print_data, print_error, print_table, to_seconds
 from dicomroute_client import calls
 from dicomroute_client.documents.ledger import SourceReport
 from dicomroute_client.documents.queue import DeliveryDocument
 
-from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
+from .options import Gateway, asks_gateway
 
 Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The day, in UTC. Default: today.")]
 
 
+@asks_gateway
 def ledger(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     study: Annotated[str | None, typer.Option(metavar="UID", help="Study Instance UID.")] = None,
     series: Annotated[str | None, typer.Option(metavar="UID", help="Series Instance UID.")] = None,
     instance: Annotated[str | None, typer.Option(metavar="UID", help="SOP Instance UID.")] = None,
@@ -29,21 +27,14 @@ def ledger(
     ] = None,
     to: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Received on this day or before.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
-    """Say what became of a study, a series, an instance, or of what came from a source.
+    """Say what became of the newest instances, or of those of a study or a source.
 
-    Of those in the spool and of finished ones, for as long as spec.ledger keeps them.
+    The newest first, of those in the spool and of finished ones, for as long as spec.ledger keeps them.
     """
-    if not any((study, series, instance, calling)):
-        raise Failure("say what to look for: --study, --series, --instance or --calling", 2)
-    answer = client_of(admin, token_file, state, route, namespace, context).ask(
-        calls.ledger(study, series, instance, calling, from_, to, limit)
-    )
-    if output is not Format.TABLE:
-        print_data(answer.data, output)
+    answer = gateway.client().ask(calls.ledger(study, series, instance, calling, from_, to, limit))
+    if not gateway.output.is_table:
+        print_data(answer.data, gateway.output)
         return
     found = answer.document
     print_table(
@@ -60,36 +51,34 @@ def ledger(
             ]
             for one in found.items
         ],
+        gateway.output,
+        wide=("finished", "sop instance uid"),
     )
     counts = Counter(one.outcome for one in found.items)
     print()
-    print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing is known of it")
+    print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing is known")
     if found.truncated:
-        print_error(f"there are more than {limit}: use --limit, --series or --instance")
+        print_error(f"there are more than {limit}: use --limit, or --study, --calling, --from and --to")
 
 
+@asks_gateway
 def report(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     day: Day = None,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
     """Say what each source sent on a day, and what became of it until now.
 
     Each instance counts once: received = owed + dead-lettered + skipped + delivered + discarded.
     """
-    answer = client_of(admin, token_file, state, route, namespace, context).ask(calls.report(day))
-    if output is not Format.TABLE:
-        print_data(answer.data, output)
+    answer = gateway.client().ask(calls.report(day))
+    if not gateway.output.is_table:
+        print_data(answer.data, gateway.output)
         return
     document = answer.document
     print_table(
         ["from", "studies", "received", "owed", "dead-lettered", "skipped", "delivered", "discarded", "bytes"],
         [_row(source) for source in [*document.sources, document.total]],
+        gateway.output,
     )
     if refused := document.total.dead_lettered_deliveries:
         print()

@@ -36,7 +36,7 @@ def salvage(
         typer.Option(help="Of an encrypted spool: file with the Secret's value, keys in base64, one a line."),
     ] = None,
 ) -> None:
-    """Copy the instances of a spool out of it, each compared with the digest in its record.
+    """Copy the instances of a spool out of it, and compare each with its record.
 
     They go to a folder for each calling AE title, as rules may ask for it when they are sent to the route again. What
     has no record, or other bytes than that says, goes to unverified/ and is named: it was never acknowledged, or its
