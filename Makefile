@@ -78,6 +78,7 @@ try: setup ## The main job on this machine, without a cluster and without root: 
 .PHONY: generate
 generate: setup ## Write everything that is made from the sources: CRDs, schemas, reference documents
 	$(BIN)/python -m dicomroute_operator.kinds.generate crds docs
+	$(BIN)/python -m dicomroute_cli.generate cli/src/dicomroute_cli/helps
 	$(BIN)/dicomroute-gateway --print-schema > gateway/configuration.schema.json
 	$(BIN)/python tools/reasons.py > docs/reference/reasons.md
 	$(BIN)/python tools/conformance_statement.py > docs/conformance-statement.md
@@ -85,6 +86,13 @@ generate: setup ## Write everything that is made from the sources: CRDs, schemas
 	$(BIN)/python -m dicomroute_console.api.description > docs/reference/console-openapi.json
 	$(BIN)/python tools/dashboard.py > charts/dicomroute/files/dashboard.json
 	mkdir -p charts/dicomroute/files/crds && cp crds/*.yaml charts/dicomroute/files/crds/
+
+.PHONY: wheel
+wheel: setup ## Build wheels of all five packages into WHEELS (dist)
+	rm -rf {client,operator,gateway,cli,console}/build  # what is left of the last time would be packed too
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--wheel-dir $(or $(WHEELS),dist) ./client ./operator ./gateway ./cli ./console
+	rm -rf {client,operator,gateway,cli,console}/build
 
 .PHONY: golden
 golden: setup ## Accept what the renderer makes today as the golden output

@@ -141,7 +141,7 @@ def test_nothing_is_attempted_before_the_time_that_the_queue_says(run: Callable[
         assert timedelta(seconds=0.3) < next_ - last < timedelta(seconds=4.1)
         if attempts + 1 in said:
             assert said[attempts + 1][0] >= next_ - timedelta(milliseconds=10)
-    assert "NEXT ATTEMPT" in queue(running, "list")
+    assert "NEXT ATTEMPT" in queue(running, "list", "-o", "wide")
     assert "NEXT ATTEMPT" in queue(running, "show", "1")
 
 

@@ -20,7 +20,8 @@ from .examine import examine, inputs_of
 from .manifests.read import Finding, files_of
 from .manifests.world import Key, World, load_world
 from .output import Failure, print_error
-from .state import RouteState, event_line, lock_state, route_state, write_address
+from .state import RouteState, event_line, route_state, write_address
+from .state_lock import lock_state
 
 _POLL_SECONDS: Final = 0.5
 _RESTART_SECONDS: Final = (1, 2, 5, 10, 30)

@@ -157,7 +157,10 @@ def ledger(
     last_day: str | None = None,
     limit: int = 100,
 ) -> Call[LedgerDocument]:
-    """Ask what became of instances, in the spool and finished; UIDs, a calling AE title, days such as 2026-01-31."""
+    """Ask what became of instances, in the spool and finished; UIDs, a calling AE title, days such as 2026-01-31.
+
+    The newest come first, of all where nothing is named.
+    """
     query = {
         "studyInstanceUID": study,
         "seriesInstanceUID": series,

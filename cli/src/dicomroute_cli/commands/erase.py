@@ -5,23 +5,18 @@ from typing import Annotated
 
 import typer
 
-from dicomroute_cli.output import Failure, Format, print_data, print_table
+from dicomroute_cli.output import Failure, print_data, print_table
 from dicomroute_client import calls
 
-from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
+from .options import Gateway, asks_gateway
 
 
+@asks_gateway
 def erase(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     study: Annotated[str, typer.Option(help="Study Instance UID.", metavar="UID")] = "",
     patient: Annotated[str, typer.Option(help="Patient ID, as it came.", metavar="ID")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
     """Erase a study or a patient from a gateway's spool: bytes, what was made of them, quarantine and catalogue.
 
@@ -31,10 +26,10 @@ def erase(
         raise Failure("name what is to be erased: --study UID or --patient ID", 2)
     if not yes and sys.stdin.isatty():
         typer.confirm("Erase it from the spool? There is no way back.", abort=True)
-    answer = client_of(admin, token_file, state, route, namespace, context).ask(calls.erase(study, patient))
+    answer = gateway.client().ask(calls.erase(study, patient))
     report = answer.document
-    if output is not Format.TABLE:
-        print_data(answer.data, output)
+    if not gateway.output.is_table:
+        print_data(answer.data, gateway.output)
     else:
         print_table(
             ["instances", "bytes", "deliveries given up", "not readable"],

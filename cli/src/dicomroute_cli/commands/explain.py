@@ -53,8 +53,8 @@ def explain(
         document = explanation(configuration, caller, open_instance(instance), time.time())
     except NotAnInstance as error:
         raise Failure(str(error), 2) from error
-    if output is Format.TABLE:
-        _print(document)
+    if output.is_table:
+        _print(document, output)
     else:
         print_data(document, output)
 
@@ -91,10 +91,11 @@ def _configuration(world: World, key: Key) -> Configuration:
         raise Failure(f"the route cannot be explained: {error}", 2) from error
 
 
-def _print(document: dict[str, Any]) -> None:
+def _print(document: dict[str, Any], output: Format) -> None:
     print_table(
         ["listener", "called", "admits", "why"],
         [[one["name"], one["calledAETitle"], _yes(one["admits"]), one["why"]] for one in document["listeners"]],
+        output,
     )
     print()
     rows = []
@@ -102,7 +103,7 @@ def _print(document: dict[str, Any]) -> None:
         values = ", ".join(f"{keyword}={value!r}" for keyword, value in rule["values"].items())
         why = rule["error"] or (f"{rule['when']}  [{values}]" if rule["when"] else "matches every instance")
         rows.append([rule["name"], "error" if rule["error"] else _yes(rule["matches"]), why])
-    print_table(["rule", "matches", "why"], rows)
+    print_table(["rule", "matches", "why"], rows, output)
     print()
     print(f"outcome: {document['outcome']}")
     is_admitted = any(one["admits"] for one in document["listeners"])

@@ -35,6 +35,13 @@ _SHOWN = {
     Level.SERIES: ("StudyInstanceUID", "Modality", "SeriesNumber", "SeriesInstanceUID"),
     Level.IMAGE: ("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "SOPInstanceUID"),
 }
+_WIDE = {
+    Level.PATIENT: (),
+    Level.STUDY: ("ModalitiesInStudy",),
+    Level.SERIES: ("StudyInstanceUID",),
+    Level.IMAGE: ("StudyInstanceUID", "SeriesInstanceUID"),
+}
+"""What a table of 120 columns has no room for: it is known where it was a key with a value."""
 
 Address = Annotated[str, typer.Argument(help="The gateway's listener for queries.", metavar="HOST:PORT")]
 Called = Annotated[str, typer.Option(help="AE title of the listener.", metavar="AE")]
@@ -96,8 +103,9 @@ def find(
     finally:
         asking.release()
     rows = [{name: _text(one, name) for name in shown} for one in found]
-    if output is Format.TABLE:
-        print_table(shown, [[row[name] or "-" for name in shown] for row in rows])
+    if output.is_table:
+        wide = [name for name in _WIDE[level] if name not in (keys or ())]
+        print_table(shown, [[row[name] or "-" for name in shown] for row in rows], output, wide)
     else:
         print_data(rows, output)
     if ended is not None and ended.status:
@@ -138,7 +146,7 @@ def move(
         "failed": ended.failed,
         "failedSOPInstanceUIDs": list(ended.failed_uids),
     }
-    if output is Format.TABLE:
+    if output.is_table:
         print_table(list(document)[:4], [[str(document[name]) for name in list(document)[:4]]])
     else:
         print_data(document, output)

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table, to_seconds
+from dicomroute_cli.output import print_data, print_error, print_table, to_seconds
 from dicomroute_client import calls
 from dicomroute_client.documents.ledger import SourceReport
 from dicomroute_client.documents.queue import DeliveryDocument
 
-from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
+from .options import Gateway, asks_gateway
 from .studies import print_studies
 
 
@@ -26,11 +26,9 @@ class By(StrEnum):
 Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The day, in UTC. Default: today.")]
 
 
+@asks_gateway
 def ledger(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     study: Annotated[str | None, typer.Option(metavar="UID", help="Study Instance UID.")] = None,
     series: Annotated[str | None, typer.Option(metavar="UID", help="Series Instance UID.")] = None,
     instance: Annotated[str | None, typer.Option(metavar="UID", help="SOP Instance UID.")] = None,
@@ -40,21 +38,14 @@ def ledger(
     ] = None,
     to: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Received on this day or before.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of instances.")] = 100,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
-    """Show what happened to a study, a series, an instance, or the instances of a source.
+    """Show what happened to the newest instances, or to those of a study or a source.
 
-    Includes instances in the spool and finished ones, for as long as spec.ledger keeps them.
+    Newest first. Includes instances in the spool and finished ones, for as long as spec.ledger keeps them.
     """
-    if not any((study, series, instance, calling)):
-        raise Failure("choose what to look for: --study, --series, --instance or --calling", 2)
-    answer = client_of(admin, token_file, state, route, namespace, context).ask(
-        calls.ledger(study, series, instance, calling, from_, to, limit)
-    )
-    if output is not Format.TABLE:
-        print_data(answer.data, output)
+    answer = gateway.client().ask(calls.ledger(study, series, instance, calling, from_, to, limit))
+    if not gateway.output.is_table:
+        print_data(answer.data, gateway.output)
         return
     found = answer.document
     print_table(
@@ -71,41 +62,39 @@ def ledger(
             ]
             for one in found.items
         ],
+        gateway.output,
+        wide=("finished", "sop instance uid"),
     )
     counts = Counter(one.outcome for one in found.items)
     print()
     print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "no record found")
     if found.truncated:
-        print_error(f"there are more than {limit} instances: use --limit, --series or --instance")
+        print_error(f"there are more than {limit} instances: use --limit, or --study, --calling, --from and --to")
 
 
+@asks_gateway
 def report(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     day: Day = None,
     by: Annotated[By, typer.Option(help="What a line is about.")] = By.SOURCE,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
     """Show what came on a day, by source or by study, and what has happened to it so far.
 
     Each instance counts once: received = owed + dead-lettered + skipped + delivered + discarded.
     """
-    client = client_of(admin, token_file, state, route, namespace, context)
+    client, output = gateway.client(), gateway.output
     if by is By.STUDY:
         print_studies(client.ask(calls.studies(day=day or f"{datetime.now(UTC):%Y-%m-%d}", limit=1000)), output)
         return
     answer = client.ask(calls.report(day))
-    if output is not Format.TABLE:
+    if not output.is_table:
         print_data(answer.data, output)
         return
     document = answer.document
     print_table(
         ["from", "studies", "received", "owed", "dead-lettered", "skipped", "delivered", "discarded", "bytes"],
         [_row(source) for source in [*document.sources, document.total]],
+        gateway.output,
     )
     if refused := document.total.dead_lettered_deliveries:
         print()

@@ -1,7 +1,11 @@
 """Options that several commands share."""
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Concatenate, ParamSpec
 
 import typer
 
@@ -23,7 +27,9 @@ InPlaceOfCluster = Annotated[
         metavar="FILE|FOLDER",
     ),
 ]
-Output = Annotated[Format, typer.Option("-o", "--output", help="Output format.")]
+Output = Annotated[
+    Format, typer.Option("-o", "--output", help="Output format. A table fits 120 columns, a wide one shows everything.")
+]
 State = Annotated[Path, typer.Option("--state", help="State folder of `dicomroute run`.", metavar="FOLDER")]
 DEFAULT_STATE = Path(".dicomroute")
 
@@ -45,6 +51,9 @@ TokenFile = Annotated[
 ]
 
 
+P = ParamSpec("P")
+
+
 def client_of(
     admin: str | None,
     token_file: Path | None,
@@ -60,3 +69,39 @@ def client_of(
         return AdminClient.of_route(route, namespace, context)
     assert admin is not None
     return AdminClient.at(admin, token_file, state)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The gateway that a command asks, and how it prints what that answers: the options of `asks_gateway`."""
+
+    admin: Admin = None
+    route: Route = None
+    namespace: Namespace = None
+    context: Context = None
+    token_file: TokenFile = None
+    state: State = DEFAULT_STATE
+    output: Output = Format.TABLE
+
+    def client(self) -> AdminClient:
+        """Return its client. Raises Failure."""
+        return client_of(self.admin, self.token_file, self.state, self.route, self.namespace, self.context)
+
+
+def asks_gateway(command: Callable[Concatenate[Gateway, P], None]) -> Callable[..., None]:
+    """Return a command with the options of a Gateway in the place of its first parameter.
+
+    Those that name the gateway come before its own, the others after them.
+    """
+    shared = list(inspect.signature(Gateway).parameters.values())
+    own = list(inspect.signature(command).parameters.values())[1:]
+
+    @wraps(command)
+    def with_options(*arguments: P.args, **values: P.kwargs) -> None:
+        gateway = Gateway(**{one.name: values.pop(one.name) for one in shared})  # type: ignore[arg-type]
+        command(gateway, *arguments, **values)
+
+    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*shared[:4], *own, *shared[4:])]
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {one.name: one.annotation for one in parameters}
+    return with_options

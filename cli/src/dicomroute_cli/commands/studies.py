@@ -9,17 +9,20 @@ from dicomroute_client import calls
 from dicomroute_client.calls import Answer
 from dicomroute_client.documents.studies import StudiesDocument, StudyDestination, StudyItem, StudyStateChoice
 
-from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
+from .options import Gateway, asks_gateway
 
-studies = typer.Typer(no_args_is_help=True, help="Look at studies: what came of each, and where it went.")
+studies = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Show studies: what was received of each, and where it went.",
+)
 
 
 @studies.command("list")
+@asks_gateway
 def list_(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     study_state: Annotated[
         StudyStateChoice | None, typer.Option("--in", help="Only studies in this state.", metavar="STATE")
     ] = None,
@@ -27,35 +30,26 @@ def list_(
         str | None,
         typer.Option(metavar="YYYY-MM-DD", help="What was received on this day (UTC), of the ledger too."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of studies.")] = 100,
 ) -> None:
     """List studies, those that came last first.
 
     Destinations count the instances in the spool; with --day those that are finished too.
     """
-    client = client_of(admin, token_file, state, route, namespace, context)
-    print_studies(client.ask(calls.studies(study_state, day, limit)), output)
+    print_studies(gateway.client().ask(calls.studies(study_state, day, limit)), gateway.output)
 
 
 @studies.command()
+@asks_gateway
 def show(
+    gateway: Gateway,
     study: Annotated[str, typer.Argument(help="Study Instance UID.", metavar="UID")],
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many instances.")] = 1000,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of instances.")] = 1000,
 ) -> None:
     """Show every series, instance, destination and attempt of a study."""
-    answer = client_of(admin, token_file, state, route, namespace, context).ask(calls.study(study, limit))
-    if output is not Format.TABLE:
-        print_data(answer.data, output)
+    answer = gateway.client().ask(calls.study(study, limit))
+    if not gateway.output.is_table:
+        print_data(answer.data, gateway.output)
         return
     found = answer.document
     one = found.study
@@ -70,11 +64,12 @@ def show(
         ["series", one.series],
         ["modalities", ", ".join(one.modalities) or "-"],
     ]
-    print_table(["field", "value"], facts)
+    print_table(["field", "value"], facts, gateway.output)
     print()
     print_table(
         ["destination", "waiting", "pending", "unconfirmed", "held", "dead-lettered", "skipped", "delivered"],
         [[d.destination, *_counts(d)] for d in one.destinations],
+        gateway.output,
     )
     print()
     print_table(
@@ -103,6 +98,8 @@ def show(
             for instance in series.instances
             for delivery in instance.deliveries
         ],
+        gateway.output,
+        wide=("received", "attempts"),
     )
     if found.truncated:
         print_error(f"it has more than {limit} instances: use --limit, or `dicomroute ledger --study UID --series UID`")
@@ -110,7 +107,7 @@ def show(
 
 def print_studies(answer: Answer[StudiesDocument], output: Format) -> None:
     """Print studies, a line each."""
-    if output is not Format.TABLE:
+    if not output.is_table:
         print_data(answer.data, output)
         return
     print_table(
@@ -128,6 +125,8 @@ def print_studies(answer: Answer[StudiesDocument], output: Format) -> None:
             ]
             for one in answer.document.items
         ],
+        output,
+        wide=("series", "modalities"),
     )
     if answer.document.truncated:
         print_error("there are more: use --limit, --in or --day")

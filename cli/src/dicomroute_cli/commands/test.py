@@ -30,7 +30,12 @@ from .options import (
 
 _CONDITIONS: Final = {"CloudTarget": ("Reachable", "Authenticated", "Ready"), "DicomNode": ("Reachable",)}
 
-test = typer.Typer(no_args_is_help=True, help="Test connections: does the other side answer, and does it accept us?")
+test = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Test connections: does the other side answer, and does it accept us?",
+)
 
 
 @test.callback()
@@ -93,23 +98,25 @@ def node(
 
 
 def _show(tested: Tested, what: str, output: Format) -> None:
-    if output is Format.TABLE:
-        _print(tested)
+    if output.is_table:
+        _print(tested, output)
     else:
         print_data({what: tested.name, "by": tested.by, "passed": tested.passed, "probe": tested.data}, output)
     if not tested.passed:
         raise typer.Exit(1)
 
 
-def _print(tested: Tested) -> None:
+def _print(tested: Tested, output: Format) -> None:
     print(f"{tested.kind} {tested.name}, tested by {tested.by}")
     print()
-    print_table(["step", "result", "ms", "reason", "what it means"], [_row(step) for step in tested.probe.steps])
+    rows = [_row(step) for step in tested.probe.steps]
+    print_table(["step", "result", "ms", "reason", "what it means"], rows, output)
     print()
     findings = [(name, getattr(tested.probe, name.lower())) for name in _CONDITIONS[tested.kind]]
     print_table(
         ["condition", "status", "reason", "what it means"],
         [[name, one.status, one.reason, one.message] for name, one in findings],
+        output,
     )
 
 
