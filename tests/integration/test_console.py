@@ -21,7 +21,8 @@ from running import echoscu
 
 from dicomroute_client.asynchronous import Gateway
 from dicomroute_console.signin.guard import HEADERS
-from dicomroute_console.sources.source import NotFound, Person, Right
+from dicomroute_console.sources.person import Person
+from dicomroute_console.sources.source import NotFound, Right
 from dicomroute_console.web.app import Settings, application
 
 ROUTE = "/routes/default/ct-to-cloud"

@@ -13,7 +13,8 @@ from issuer import Issuer, issuing
 from dicomroute_console.signin import configuration
 from dicomroute_console.signin.code_flow import CodeFlow
 from dicomroute_console.signin.issuers import RENEW_SECONDS, STALE_SECONDS, UNKNOWN_KEY_SECONDS, Endpoint
-from dicomroute_console.sources.source import NotKnown, OutOfReach, Person
+from dicomroute_console.sources.person import NotKnown, Person
+from dicomroute_console.sources.source import OutOfReach
 
 CALLBACK = "http://localhost/sign-in/callback"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dicomroute_console.signin.claims import person_of
 from dicomroute_console.signin.configuration import Issuer, Mistaken, of_text
 from dicomroute_console.signin.local_users import MOST_WRONG, WAIT_SECONDS, LocalUsers
-from dicomroute_console.sources.source import NotKnown, Person
+from dicomroute_console.sources.person import NotKnown, Person
 
 BARE = Issuer.model_validate(
     {"issuer": "https://i.example", "audiences": ["a"], "usernamePrefix": "", "groupsPrefix": ""}

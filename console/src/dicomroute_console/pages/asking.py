@@ -15,7 +15,8 @@ from dicomroute_client.errors import AdminError, Refused
 from dicomroute_console import audit
 from dicomroute_console.signin.doors import Doors
 from dicomroute_console.signin.sessions import Sessions
-from dicomroute_console.sources.source import NotAllowed, NotFound, NotKnown, OutOfReach, Person, Right, Source
+from dicomroute_console.sources.person import NotKnown, Person
+from dicomroute_console.sources.source import NotAllowed, NotFound, OutOfReach, Right, Source
 
 _CONCURRENCY: Final = 32
 

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from dicomroute_console import audit
-from dicomroute_console.sources.source import Person, Right
+from dicomroute_console.sources.person import Person
+from dicomroute_console.sources.source import Right
 
 from .asking import Console, Me, console_of
 from .rendering import page

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from dicomroute_console import audit
-from dicomroute_console.sources.source import NODES, ROUTES, TARGETS, Conflict, Invalid, NotAllowed, Person, Right
+from dicomroute_console.sources.person import Person
+from dicomroute_console.sources.source import NODES, ROUTES, TARGETS, Conflict, Invalid, NotAllowed, Right
 
 from .asking import Console, Me, console_of, needs
 from .model import conditions

@@ -15,7 +15,8 @@ from fastapi.responses import StreamingResponse
 
 from dicomroute_client.asynchronous import EventFollower, Gateway
 from dicomroute_client.errors import AdminError, TooOld
-from dicomroute_console.sources.source import ROUTES, NotAllowed, NotFound, NotKnown, OutOfReach, Person, Right
+from dicomroute_console.sources.person import NotKnown, Person
+from dicomroute_console.sources.source import ROUTES, NotAllowed, NotFound, OutOfReach, Right
 
 from .asking import Console, Me, console_of, needs
 

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from dicomroute_client import calls
 from dicomroute_client.documents.status import ProbeDocument
 from dicomroute_console import audit
-from dicomroute_console.sources.source import NODES, ROUTES, TARGETS, NotAllowed, NotFound, OutOfReach, Person, Right
+from dicomroute_console.sources.person import Person
+from dicomroute_console.sources.source import NODES, ROUTES, TARGETS, NotAllowed, NotFound, OutOfReach, Right
 
 from . import model
 from .asking import Console, Me, Said, ask_route, console_of, needs

@@ -11,7 +11,8 @@ from dicomroute_client import calls
 from dicomroute_client.calls import Operation
 from dicomroute_client.documents.queue import QueueChange, QueueDocument, QueueItem, QueueState
 from dicomroute_console import audit
-from dicomroute_console.sources.source import NotAllowed, Person, Right
+from dicomroute_console.sources.person import Person
+from dicomroute_console.sources.source import NotAllowed, Right
 
 from .asking import Console, Me, Said, ask_one, ask_route, console_of, needs
 from .model import counts

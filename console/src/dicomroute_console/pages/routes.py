@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from dicomroute_client import calls
 from dicomroute_client.documents.status import StatusDocument
-from dicomroute_console.sources.source import ROUTES, NotAllowed, NotFound, OutOfReach, Person, Right
+from dicomroute_console.sources.person import Person
+from dicomroute_console.sources.source import ROUTES, NotAllowed, NotFound, OutOfReach, Right
 
 from .asking import Console, Me, Said, ask_route, ask_routes, console_of, needs
 from .model import ConditionRow, RouteRow, conditions, row_of_problem, row_of_resource, row_of_status, titles

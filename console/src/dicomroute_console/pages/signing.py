@@ -9,7 +9,8 @@ from dicomroute_console import audit
 from dicomroute_console.signin.code_flow import PENDING_SECONDS
 from dicomroute_console.signin.guard import is_of_this_machine
 from dicomroute_console.signin.sessions import ABSOLUTE_SECONDS
-from dicomroute_console.sources.source import NotAllowed, NotFound, NotKnown, OutOfReach, Person
+from dicomroute_console.sources.person import NotKnown, Person
+from dicomroute_console.sources.source import NotAllowed, NotFound, OutOfReach
 
 from .asking import Console, console_of
 from .rendering import page

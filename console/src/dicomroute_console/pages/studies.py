@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from dicomroute_client import calls
 from dicomroute_client.documents.ledger import LedgerDocument
-from dicomroute_console.sources.source import ROUTES, Person, Right
+from dicomroute_console.sources.person import Person
+from dicomroute_console.sources.source import ROUTES, Right
 
 from .asking import Console, Me, Said, ask_routes, console_of
 from .model import Found, studies, study

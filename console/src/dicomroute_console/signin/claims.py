@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from dicomroute_console.sources.source import NotKnown, Person
+from dicomroute_console.sources.person import NotKnown, Person
 
 from .configuration import Issuer
 

@@ -15,7 +15,8 @@ from urllib.parse import urlencode
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from dicomroute_console.sources.source import NotKnown, OutOfReach, Person
+from dicomroute_console.sources.person import NotKnown, Person
+from dicomroute_console.sources.source import OutOfReach
 
 from .claims import person_of
 from .configuration import Provider

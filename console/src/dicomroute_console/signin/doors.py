@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dicomroute_console.sources.source import Person
+from dicomroute_console.sources.person import Person
 
 from .code_flow import CodeFlow
 from .configuration import SignIn

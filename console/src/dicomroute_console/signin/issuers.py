@@ -13,7 +13,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from dicomroute_console.sources.source import NotKnown, OutOfReach, Person
+from dicomroute_console.sources.person import NotKnown, Person
+from dicomroute_console.sources.source import OutOfReach
 
 from .claims import person_of
 from .configuration import Issuer

@@ -9,7 +9,8 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from dicomroute_console.sources.source import NotKnown, OutOfReach, Person
+from dicomroute_console.sources.person import NotKnown, Person
+from dicomroute_console.sources.source import OutOfReach
 
 PREFIX: Final = "local:"
 """Names and groups of local users begin with it in RBAC: nobody is taken for somebody of an issuer."""

@@ -15,7 +15,8 @@ import aiohttp
 
 from dicomroute_client.asynchronous import Gateway
 
-from .source import Conflict, Invalid, Json, NotAllowed, NotFound, NotKnown, OutOfReach, Person, Right
+from .person import NotKnown, Person
+from .source import Conflict, Invalid, Json, NotAllowed, NotFound, OutOfReach, Right
 
 GROUP: Final = "dicomroute.dev"
 _API: Final = f"/apis/{GROUP}/v1alpha1"

@@ -14,7 +14,8 @@ from dicomroute_client.asynchronous import Gateway
 from dicomroute_client.credential import access
 
 from .cluster import API_PORT, GROUP, RIGHTS_SECONDS, Cluster
-from .source import ROUTES, Json, NotAllowed, NotKnown, Person, Right
+from .person import NotKnown, Person
+from .source import ROUTES, Json, NotAllowed, Right
 
 _MOST_RIGHTS: Final = 10_000
 _AUTHENTICATED: Final = "system:authenticated"

@@ -10,7 +10,8 @@ from typing import Any
 
 from dicomroute_client.asynchronous import Gateway
 
-from .source import Json, NotAllowed, NotFound, NotKnown, OutOfReach, Person, Right
+from .person import NotKnown, Person
+from .source import Json, NotAllowed, NotFound, OutOfReach, Right
 
 
 class Local:

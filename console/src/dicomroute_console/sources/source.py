@@ -1,11 +1,12 @@
 """The seam to what the console shows: resources, rights and gateways, all of them for one person."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
 from dicomroute_client.asynchronous import Gateway
+
+from .person import Person
 
 Json = dict[str, Any]
 
@@ -18,10 +19,6 @@ class NotAllowed(Exception):
 
 class NotFound(Exception):
     """There is no such thing, or the person may not know of it."""
-
-
-class NotKnown(Exception):
-    """The credential is none, or none any more: the person signs in again."""
 
 
 class Invalid(Exception):
@@ -38,23 +35,6 @@ class Conflict(Exception):
 
 class OutOfReach(Exception):
     """What should answer does not."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who asks. `token` is that of Kubernetes, "" without a cluster; `namespaces` are looked into by name.
-
-    A person who may list routes in all namespaces needs to name none. Of a person whom an issuer or the file of local
-    users vouches for (`is_vouched`) RBAC is asked by name and `groups`.
-    """
-
-    name: str
-    token: str = field(default="", repr=False)
-    namespaces: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    is_vouched: bool = False
-    mark: str = field(default="", repr=False)
-    """Of a local user: what his line in the file has to be still."""
 
 
 class Right(Enum):

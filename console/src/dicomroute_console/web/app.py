@@ -27,7 +27,8 @@ from dicomroute_console.pages.asking import Console, Settings, bearer_of
 from dicomroute_console.pages.rendering import is_part, problem
 from dicomroute_console.signin.doors import Doors
 from dicomroute_console.signin.guard import HEADERS, refusal
-from dicomroute_console.sources.source import NotAllowed, NotFound, NotKnown, OutOfReach, Source
+from dicomroute_console.sources.person import NotKnown
+from dicomroute_console.sources.source import NotAllowed, NotFound, OutOfReach, Source
 
 __all__ = ["Settings", "application"]
 
