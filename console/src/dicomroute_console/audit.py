@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import structlog
 
-from .sources.source import Person, Right
+from .sources.person import Person
+from .sources.source import Right
 
 log = structlog.get_logger("audit")
 MOST_KEPT: Final = 2000
