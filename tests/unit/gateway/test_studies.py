@@ -295,7 +295,7 @@ def test_a_gateway_of_before_opens_a_spool_without_studies_and_refuses_one_with_
     come(spool, 2)
     spool.close()
     monkeypatch.setattr(formats, "LATEST", formats.CONFIRMATIONS)
-    with pytest.raises(SpoolError, match="the spool has format 6 and this gateway knows 5"):
+    with pytest.raises(SpoolError, match="the spool has format 6, but this gateway supports formats up to 5"):
         open_spool(tmp_path)
 
 
@@ -483,7 +483,7 @@ def test_never_complete_by_idleness_while_it_comes_and_each_revision_once(
 def test_a_condition_that_does_not_compile_says_what_to_write(text: str, sentence: str) -> None:
     with pytest.raises(ExpressionError) as found:
         compile_condition(text)
-    assert sentence in str(found.value) or "a number and a text are compared" in str(found.value)
+    assert sentence in str(found.value) or "a number is compared with a text" in str(found.value)
 
 
 def test_when_says_that_studies_are_asked_elsewhere() -> None:

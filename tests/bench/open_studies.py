@@ -1,6 +1,6 @@
 """What following studies costs: memory of 10,000 open ones, and processor time of receiving beside a route without.
 
-    python tests/bench/studies.py [--instances 400] [--rounds 3]
+    python tests/bench/open_studies.py [--instances 400] [--rounds 3]
 
 Prints JSON. Needs `tests/support` on its path. Rounds are made by turns, as others use the machine too.
 """
