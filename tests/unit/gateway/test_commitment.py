@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from spools import CT, delivered, open_spool, received, store
 
@@ -295,7 +295,17 @@ HAPPENINGS = st.one_of(
 )
 
 
+CAME_AGAIN: Final = [
+    *(("receive", "1.2.1", version) for version in (1, 2, 1)),
+    ("settle", "1.2.1", DeliveryState.DELIVERED),
+    ("receive", "1.2.1", 2),
+    ("ask", "", True),
+]
+"""The last version has a lower number than the one that was delivered."""
+
+
 @settings(max_examples=60, deadline=None)
+@example(CAME_AGAIN)
 @given(st.lists(HAPPENINGS, min_size=20, max_size=40))
 def test_whatever_happens_nothing_is_promised_that_was_not_delivered(happenings: list[tuple[str, str, Any]]) -> None:
     """An instance is promised only when the version that was received last has arrived, in every order of events."""

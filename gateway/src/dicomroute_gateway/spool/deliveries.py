@@ -102,3 +102,17 @@ def owed_again(record: AgainRecord, destination: Destination, before: DeliveryRe
         return replace(before, state=state, reason=reason or before.reason, refusals=0, recipe=recipe, plan=plan)
     again = came_again(before)
     return replace(again, state=state, reason=reason or again.reason, recipe=recipe, plan=plan)
+
+
+def as_decided(record: DeliveryRecord, known: DeliveryRecord) -> DeliveryRecord:
+    """Return what an attempt came to, where it was decided meanwhile that it is prepared in another way from now on.
+
+    Or where a person decided that what refused it is forgotten.
+    """
+    if record.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
+        return record
+    record = replace(record, recipe=known.recipe)
+    is_next = known.attempts + 1 == record.attempts
+    if not is_next or known.refusals + 1 >= record.refusals:
+        return record
+    return replace(record, state=DeliveryState.PENDING, refusals=known.refusals)

@@ -49,3 +49,13 @@ def replaced_records(earlier: Entry, copy: Entry, now: float) -> list[Record]:
         if known is not None and known.state in (DeliveryState.DEAD_LETTERED, DeliveryState.SKIPPED):
             records.append(replace(known, state=DeliveryState.SKIPPED, reason=REPLACED, time=now))
     return [*records, HoldRecord(earlier.received.id, "")] if ends_hold else records
+
+
+def newest_version(present: Entry | None, gone: Entry | None) -> Entry | None:
+    """Return a copy of the newest version of an instance: the newest in the spool, or the one that left it last.
+
+    Numbers do not tell: one that came again is the newest, and no destination has a later one then.
+    """
+    if present is not None and not (gone and gone.received.id > present.received.id and present.received.superseded):
+        return Entry(present.received, present.hold, present.deliveries)
+    return Entry(gone.received, "", gone.deliveries) if gone is not None else None

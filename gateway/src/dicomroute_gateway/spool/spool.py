@@ -21,7 +21,7 @@ from .books import Books
 from .commitments import Commitments
 from .content import UNREADABLE, Readers, Seal, StoredFile
 from .decisions import Decisions
-from .deliveries import AWAITED
+from .deliveries import AWAITED, as_decided
 from .derived import Derived
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
@@ -35,7 +35,7 @@ from .ready_files import ReadyFiles
 from .recipes import Recipes
 from .records import DeliveryRecord, DeliveryState, DiscardedRecord, Received
 from .recovery import highest_file, open_journal
-from .repeats import REPLACED, repeat_records
+from .repeats import REPLACED, newest_version, repeat_records
 from .sealed import SALT_BYTES, Sealer
 from .study_door import StudyDoor
 from .trail import Trail
@@ -211,7 +211,8 @@ class Spool:
             again = [
                 d
                 for d in received.destinations
-                if entry.is_owed_again(d, received.recipes.get(d, "")) and not (d in joined and entry.is_delivered(d))
+                if (entry.is_owed_again(d, received.recipes.get(d, "")) or d in entry.received.superseded)
+                and not (d in joined and entry.is_delivered(d))
             ]
             self._books.take_over(*repeat_records(entry, received, again))
             if waiter is not None:
@@ -346,7 +347,7 @@ class Spool:
                 known = entry.deliveries.get(record.destination) if entry else None
                 # What a person dropped while an attempt was under way stays dropped, unless it arrived after all.
                 if record.state is DeliveryState.DELIVERED or (known and known.state in AWAITED):
-                    self._books.take_over(record if known is None else _as_decided(record, known))
+                    self._books.take_over(record if known is None else as_decided(record, known))
         self._books.flush()
 
     # -- what there is ---------------------------------------------------------------------------------------
@@ -394,12 +395,9 @@ class Spool:
         for first in range(0, len(wanted), _ENTRIES_AT_ONCE):
             with self._books.mutex:
                 for uid in wanted[first : first + _ENTRIES_AT_ONCE]:
-                    here = ledger.versions(uid)
-                    both = [*([gone[uid]] if uid in gone else []), *here[-1:]]
-                    if both:
-                        newest = max(both, key=lambda one: one.received.id)
-                        hold = newest.hold if here and newest is here[-1] else ""
-                        found[uid] = Entry(newest.received, hold, newest.deliveries)
+                    newest = newest_version(next(reversed(ledger.versions(uid)), None), gone.get(uid))
+                    if newest is not None:
+                        found[uid] = newest
         return found
 
     def finished(self) -> list[Entry]:
@@ -494,17 +492,3 @@ class Spool:
         if self._closed:
             raise SpoolFailed("the gateway is shutting down")
         self._books.raise_if_failed()
-
-
-def _as_decided(record: DeliveryRecord, known: DeliveryRecord) -> DeliveryRecord:
-    """Return what an attempt came to, where it was decided meanwhile that it is prepared in another way from now on.
-
-    Or where a person decided that what refused it is forgotten.
-    """
-    if record.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
-        return record
-    record = replace(record, recipe=known.recipe)
-    is_next = known.attempts + 1 == record.attempts
-    if not is_next or known.refusals + 1 >= record.refusals:
-        return record
-    return replace(record, state=DeliveryState.PENDING, refusals=known.refusals)
