@@ -73,9 +73,9 @@ def test_a_change_is_tried_and_nothing_is_written(there: InCluster) -> None:
     for text, sentence in (
         ("ledger: {retentionSeconds: many}", "retentionSeconds"),
         ("nonsense: 1", "nonsense"),
-        ("- a", "that is no object of YAML"),
-        ("a: [", "that is no YAML"),
-        ("!!python/object/apply:os.system [true]", "that is no YAML"),
+        ("- a", "the text is not a YAML object"),
+        ("a: [", "the text is not valid YAML"),
+        ("!!python/object/apply:os.system [true]", "the text is not valid YAML"),
     ):
         refused = change(there, text, "write")
         assert re.search(f'role="alert">.*{sentence}', refused.text, re.DOTALL), (text, refused.text)

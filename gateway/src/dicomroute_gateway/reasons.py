@@ -244,7 +244,7 @@ class Reason(StrEnum):
     SPOOL_KEY_INVALID = "SpoolKeyInvalid", "A line of the spool's key is not 32 bytes in base64: correct the Secret."
     CONFIGURATION_MISSING = "ConfigurationMissing", "The configuration is not mounted: look at the ConfigMap and the pod."
     CONFIGURATION_INVALID = "ConfigurationInvalid", "The configuration cannot be used at all: the message says why."
-    CONFIGURATION_FORGED = "ConfigurationForged", "The configuration has no valid seal of the operator: look at who writes the ConfigMap."
+    CONFIGURATION_FORGED = "ConfigurationForged", "The configuration has no valid seal of the operator: check which account writes the ConfigMap."
     PORT_UNAVAILABLE = "PortUnavailable", "A listener cannot open its port: look at what else uses that port."
     LISTENERS_INVALID = "ListenersInvalid", "The listeners cannot be used: the last usable ones stay in effect."
     RULE_INVALID = "RuleInvalid", "A rule does not compile: the last usable rules stay in effect."

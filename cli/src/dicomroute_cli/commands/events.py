@@ -48,12 +48,12 @@ def events(
     token_file: TokenFile = None,
     state: State = DEFAULT_STATE,
     output: Annotated[
-        EventOutput, typer.Option("-o", "--output", help="json: a CloudEvent a line. wide: all that it says.")
+        EventOutput, typer.Option("-o", "--output", help="json: one CloudEvent per line. wide: every field.")
     ] = EventOutput.TABLE,
 ) -> None:
     """Print what happened: studies that came and arrived, what was refused or held, what stalls, and how it ended.
 
-    All that is kept, oldest first, unless --after says from where on. docs/events.md lists the types.
+    Prints every stored event, oldest first. With --after, starts after that cursor. docs/events.md lists the types.
     """
     types = tuple(kind or ())
     client = client_of(admin, token_file, state, route, namespace, context)

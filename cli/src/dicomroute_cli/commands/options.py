@@ -91,7 +91,7 @@ class Gateway:
 def asks_gateway(command: Callable[Concatenate[Gateway, P], None]) -> Callable[..., None]:
     """Return a command with the options of a Gateway in the place of its first parameter.
 
-    Those that name the gateway come before its own, the others after them.
+    The options that name the gateway come before its own options, the others after them.
     """
     shared = list(inspect.signature(Gateway).parameters.values())
     own = list(inspect.signature(command).parameters.values())[1:]

@@ -32,9 +32,9 @@ def list_(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of studies.")] = 100,
 ) -> None:
-    """List studies, those that came last first.
+    """List studies, newest first.
 
-    Destinations count the instances in the spool; with --day those that are finished too.
+    Destinations count the instances in the spool, and with --day also finished instances.
     """
     print_studies(gateway.client().ask(calls.studies(study_state, day, limit)), gateway.output)
 

@@ -29,7 +29,7 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     code: {"model": documents.Problem, "description": what}
     for code, what in (
         (400, "The request is not complete, or no request of a program."),
-        (401, "Nobody is known by this credential."),
+        (401, "The credential is not valid."),
         (403, "A right is missing; the sentence names it."),
         (404, "There is no such thing, or not for you."),
         (502, "A gateway, the API server or an issuer does not answer."),

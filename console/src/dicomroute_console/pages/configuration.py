@@ -62,7 +62,7 @@ async def apply(console: Console, me: Person, resource: Any, spec: Any, *, dry_r
     try:
         after = await console.source.apply(me, wanted, dry_run=dry_run)
     except Conflict as conflict:
-        return Tried("Somebody else sets these fields. Change them there, or take them out here.", conflict.owners)
+        return Tried("Another owner sets these fields. Change them there, or remove them here.", conflict.owners)
     except (Invalid, NotAllowed) as error:
         return Tried(str(error))
     lines = difflib.unified_diff(

@@ -71,11 +71,11 @@ def parsed(text: str) -> dict[str, Any]:
     try:
         found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise NotYaml(f"that is no YAML: {error}") from error
+        raise NotYaml(f"the text is not valid YAML: {error}") from error
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise NotYaml("that is no object of YAML: write fields of spec, such as `mode: HoldDeliveries`")
+        raise NotYaml("the text is not a YAML object: write fields of spec, such as `mode: HoldDeliveries`")
     return found
 
 

@@ -57,7 +57,7 @@ async def leave(request: Request) -> Response:
     """Send a browser to the issuer. A link leads here: the policy of the pages lets no form lead elsewhere."""
     console = console_of(request)
     if console.doors.flow is None:
-        raise NotFound("nobody signs in at an issuer here")
+        raise NotFound("sign-in at an issuer is not configured")
     try:
         started = await console.doors.flow.start(_origin(request) + _CALLBACK)
     except OutOfReach as error:
@@ -86,7 +86,7 @@ async def come_back(
     """Begin a session for who comes back from the issuer."""
     console = console_of(request)
     if console.doors.flow is None:
-        raise NotFound("nobody signs in at an issuer here")
+        raise NotFound("sign-in at an issuer is not configured")
     console.sessions.end(request.cookies.get(console.settings.cookie, ""))
     response: Response
     try:

@@ -21,7 +21,7 @@ def person_of(claims: Mapping[str, Any], issuer: Issuer) -> Person:
     if not isinstance(named, str) or not named.strip():
         raise NotKnown(f"the token of {issuer.issuer} has no claim {issuer.username_claim!r} that names a person")
     if issuer.username_claim == "email" and claims.get("email_verified", True) is not True:
-        raise NotKnown(f"{issuer.issuer} has not verified the address {named!r}, so it names nobody")
+        raise NotKnown(f"{issuer.issuer} has not verified the address {named!r}")
     name = issuer.username_prefix + named
     if name.startswith(RESERVED):
         raise NotKnown(f"{name!r} is a name of Kubernetes' own: set usernamePrefix")

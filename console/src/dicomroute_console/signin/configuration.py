@@ -40,7 +40,7 @@ class Issuer(_Model):
     def _is_over_tls(self) -> Self:
         address = urlsplit(self.issuer)
         if address.scheme != "https" and not (address.scheme == "http" and address.hostname in _LOOPBACK):
-            raise ValueError(f"issuer {self.issuer!r} is no https URL: whoever is between could say who signs in")
+            raise ValueError(f"issuer {self.issuer!r} is not an https URL: the traffic could be changed on the way")
         return self
 
 
@@ -82,4 +82,4 @@ def of_text(text: str) -> SignIn:
         said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise Mistaken(said) from error
     except ValueError as error:
-        raise Mistaken(f"that is no JSON: {error}") from error
+        raise Mistaken(f"the file is not valid JSON: {error}") from error

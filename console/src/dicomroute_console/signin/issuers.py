@@ -176,7 +176,7 @@ def _part(token: str, number: int) -> dict[str, Any]:
             raise ValueError
         found = json.loads(base64.urlsafe_b64decode(parts[number] + "=" * (-len(parts[number]) % 4)))
     except ValueError as error:
-        raise Unverified("that is no JSON Web Token") from error
+        raise Unverified("the credential is not a JSON Web Token") from error
     if not isinstance(found, dict):
-        raise Unverified("that is no JSON Web Token")
+        raise Unverified("the credential is not a JSON Web Token")
     return found

@@ -34,7 +34,7 @@ class Delegated:
 
     async def person(self, secret: str, namespaces: Sequence[str]) -> Person:
         """Return nobody: who comes here was known before."""
-        raise NotKnown("that is no token of the cluster")
+        raise NotKnown("the credential is not a token of the cluster")
 
     async def resources(self, person: Person, plural: str) -> list[Json]:
         """Return the resources of those namespaces in which the person may list them."""

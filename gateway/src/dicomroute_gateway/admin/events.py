@@ -32,8 +32,8 @@ _LATEST: Final = "latest"
 _NAMES: Final = tuple(one.name for one in EVENT_TYPES)
 _TOO_OLD: Final = (
     "the events behind this cursor are no longer kept, or it is of another feed: read /api/v1/status and the ledger "
-    "for how things stand, then the feed without `after` (all that is kept) or with after=latest; drop what has an id "
-    "that you know"
+    "for the current state, then the feed without `after` (every stored event) or with after=latest; ignore events "
+    "whose id you know"
 )
 
 log = structlog.get_logger(__name__)

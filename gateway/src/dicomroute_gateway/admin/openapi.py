@@ -100,7 +100,7 @@ def openapi_document() -> dict[str, Any]:
     paths["/api/v1/events"] = _events()
     limit = _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})
     paths["/api/v1/studies"] = {
-        "get": _operation("Studies, those that came last first.", _json("StudiesDocument"))
+        "get": _operation("Studies, newest first.", _json("StudiesDocument"))
         | {
             "parameters": [
                 _query("state", {"type": "string", "enum": list(StudyStateChoice)}),

@@ -58,7 +58,7 @@ def compile_condition(text: str) -> Condition:
         raise ExpressionError(_sentence(str(error))) from error
     if program.return_type() != cel.Type.BOOL:
         kind = program.return_type().name()
-        raise ExpressionError(f"the condition answers {kind}; it has to answer true or false")
+        raise ExpressionError(f"the condition answers {kind}; it must answer true or false")
     return Condition(text, program)
 
 

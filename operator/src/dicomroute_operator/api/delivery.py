@@ -343,8 +343,9 @@ class Events(Model):
         default=60,
         ge=1,
         le=86_400,
-        description="A study is told as delivered to a destination once that has all that is known of it, and no "
-        "instance of it has come for so many seconds. More come later: it is told again. Changed without a restart.",
+        description="The feed reports a study as delivered to a destination when the destination has every known "
+        "instance and no instance arrived for this time. If more arrive later, the feed reports it again. Changed "
+        "without a restart.",
     )
 
 

@@ -101,7 +101,7 @@ class Rule(Model):
     )
     on_revision: OnRevision = Field(
         default=OnRevision.SEND_NEW,
-        description="What becomes of instances that come after their study was complete, once that is complete again. "
+        description="What happens to instances that arrive after their study was complete, when it is complete again. "
         "SendNew: they are sent. SendAll: so are the earlier ones that the spool still has. Hold: they are Held until "
         "a person releases or drops them.",
     )

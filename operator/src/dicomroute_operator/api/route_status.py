@@ -52,7 +52,7 @@ class Deliveries(Model):
 class StudyCounts(Model):
     """Studies that the gateways follow."""
 
-    open: Count = Field(default=0, description="Those that are not complete.")
+    open: Count = Field(default=0, description="Studies that are not complete.")
 
 
 MOST_MESSAGE_CHARACTERS: Final = 512
