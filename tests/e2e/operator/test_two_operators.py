@@ -19,7 +19,7 @@ def test_the_second_stands_back_until_it_is_handed_the_route(
     try:
         _install_second(cluster, images, namespace.name)
         namespace.wait(lambda: _said(namespace) != "", "the second operator says nothing")
-        assert f"{OPERATOR_NAMESPACE}/dicomroute looks after it" in _said(namespace)
+        assert f"because the operator {OPERATOR_NAMESPACE}/dicomroute already does" in _said(namespace)
         assert '"event": "route.of_another_operator"' in _log(cluster)
         # Longer than it takes to ask once whether the first is there, and to be answered.
         namespace.wait(lambda: '"event": "route.claimed"' in _log(cluster), "the second never asks", 90)
