@@ -29,13 +29,13 @@ class Studies(Model):
         default=60,
         ge=1,
         le=86_400,
-        description="A study is complete when no instance of it is being received and none arrived for this time, on any "
-        "association. A scanner that pauses longer between two series starts another revision.",
+        description="A study is complete when no instance of it is being received and none arrived for this time, on "
+        "any association. A scanner that pauses longer between two series starts another revision.",
     )
     max_open_seconds: int = Field(
         default=5400,
         ge=1,
         le=604_800,
-        description="A study that stays open longer is completed anyway, with basis MaxOpen; later instances are its next "
-        "revision. At least idleSeconds.",
+        description="A study that stays open longer is completed anyway, with basis MaxOpen; later instances are its "
+        "next revision. At least idleSeconds.",
     )
