@@ -142,5 +142,5 @@ def test_kubectl_has_it_as_a_plugin() -> None:
     assert "Try 'kubectl dicom queue --help' for help." in wrong.stderr
     asked = [PROGRAM.with_name("kubectl_complete-dicom"), "queue", "list", "--in"]
     done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60)
-    expected = "Only deliveries in this state: Pending, Unconfirmed, Held, Skipped, DeadLettered."
+    expected = "Only deliveries in this state: Pending, Waiting, Unconfirmed, Held, Skipped, DeadLettered."
     assert done.stdout.splitlines() == [f"--in\t{expected}", ":0"]
