@@ -78,11 +78,21 @@ try: setup ## The main job on this machine, without a cluster and without root: 
 .PHONY: generate
 generate: setup ## Write everything that is made from the sources: CRDs, schemas, reference documents
 	$(BIN)/python -m dicomroute_operator.kinds.generate crds docs
+	$(BIN)/python -m dicomroute_cli.generate cli/src/dicomroute_cli/helps
 	$(BIN)/dicomroute-gateway --print-schema > gateway/configuration.schema.json
 	$(BIN)/python tools/reasons.py > docs/reference/reasons.md
 	$(BIN)/python tools/conformance_statement.py > docs/conformance-statement.md
+	$(BIN)/python tools/events.py .
+	$(BIN)/python -m dicomroute_console.api.description > docs/reference/console-openapi.json
 	$(BIN)/python tools/dashboard.py > charts/dicomroute/files/dashboard.json
 	mkdir -p charts/dicomroute/files/crds && cp crds/*.yaml charts/dicomroute/files/crds/
+
+.PHONY: wheel
+wheel: setup ## Build wheels of all five packages into WHEELS (dist)
+	rm -rf {client,operator,gateway,cli,console}/build  # what is left of the last time would be packed too
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--wheel-dir $(or $(WHEELS),dist) ./client ./operator ./gateway ./cli ./console
+	rm -rf {client,operator,gateway,cli,console}/build
 
 .PHONY: golden
 golden: setup ## Accept what the renderer makes today as the golden output
@@ -93,7 +103,8 @@ requirements: setup ## Lock the requirements again, with hashes and without addr
 	$(COMPILE) $(UPGRADE) gateway/pyproject.toml --no-emit-package dicomroute-client -o requirements/gateway.txt
 	$(COMPILE) $(UPGRADE) operator/pyproject.toml --constraints requirements/gateway.txt --no-emit-package dicomroute-client \
 		-o requirements/operator.txt
-	$(COMPILE) $(UPGRADE) console/pyproject.toml --constraints requirements/gateway.txt --no-emit-package dicomroute-client \
+	$(COMPILE) $(UPGRADE) console/pyproject.toml --constraints requirements/gateway.txt \
+		--constraints requirements/operator.txt --no-emit-package dicomroute-client \
 		-o requirements/console.txt
 	$(COMPILE) $(UPGRADE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) $(UPGRADE) requirements/audit.in -o requirements/audit.txt
@@ -129,7 +140,13 @@ test-deid: setup ## De-identify COPIES (40) instances of each SOP class with pla
 
 .PHONY: test-console
 test-console: setup peers kubernetes ## The tests of the console alone: in a real browser, and at a real API server
-	$(BIN)/pytest -q tests/unit/console tests/integration/test_console.py tests/integration/test_console_cluster.py
+	$(BIN)/pytest -q tests/unit/console tests/integration/test_console.py tests/integration/test_console_cluster.py \
+		tests/integration/test_console_sign_in.py tests/integration/test_console_configuration.py \
+		tests/integration/test_console_api.py
+
+.PHONY: screenshots
+screenshots: setup peers ## Make the pictures of the console's pages in docs/images again
+	$(BIN)/python tests/screenshots.py
 
 .PHONY: soak
 soak: setup ## Watch memory, descriptors and spool under load for MINUTES (30)

@@ -44,7 +44,7 @@ def budgets(result: dict[str, Any]) -> list[Budget]:
             for key, how in (("stopped", "SIGTERM"), ("killed", "kill -9"))
         ),
         _below(
-            "restart with 100000 references not decided, from `dicomroute run`",
+            "restart with commitment to all not decided, from `dicomroute run`",
             _within(find("restart", OWN, "open"), "seconds"),
             3,
             "s",

@@ -365,7 +365,7 @@ def restart(gateway: Gateway, folder: Path, template: Template, count: int) -> S
     for number, (name, end) in enumerate((("stopped", gateway.stop), ("killed", gateway.end_as_power_failure)), 2):
         sample[name] = _start_again(gateway, end, template, 1000 + number)
         check_count(gateway, filled["instances"] + number)
-    sample["killed"]["settled_bytes"] = settled_bytes(gateway)
+    sample["killed"] |= _settled(gateway)
     references = [uid(one, 1000 + serial).decode() for one in range(1, 9) for serial in range(count // 8)]
 
     def end_with_commitments() -> None:
@@ -373,14 +373,19 @@ def restart(gateway: Gateway, folder: Path, template: Template, count: int) -> S
         gateway.ask_for_commitment(template.sop_class_uid, references)
 
     sample["open"] = {"references": len(references), **_start_again(gateway, end_with_commitments, template, 1004)}
-    sample["open"]["settled_bytes"] = settled_bytes(gateway)
-    used, began = machine.cpu_seconds(gateway.roots), time.monotonic()
-    time.sleep(IDLE_SECONDS)
-    used = machine.cpu_seconds(gateway.roots) - used
-    sample["open"]["idle_cpu_share"] = round(used / (time.monotonic() - began), 4)
+    sample["open"] |= _settled(gateway)
     if gateway.open_commitments() * gateway.REFERENCES_A_REQUEST < len(references):
         raise Lost(f"of {len(references)} references {gateway.open_commitments()} requests are open after a restart")
     return sample
+
+
+def _settled(gateway: Gateway) -> Sample:
+    """Return what a gateway uses of memory, and of a processor, a while after its start."""
+    time.sleep(IDLE_SECONDS)
+    used, began = machine.cpu_seconds(gateway.roots), time.monotonic()
+    time.sleep(IDLE_SECONDS)
+    share = (machine.cpu_seconds(gateway.roots) - used) / (time.monotonic() - began)
+    return {"settled_bytes": machine.pss_bytes(gateway.roots), "idle_cpu_share": round(share, 4)}
 
 
 def _start_again(gateway: Gateway, end: Callable[[], None], template: Template, number: int) -> Sample:

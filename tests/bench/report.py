@@ -265,10 +265,12 @@ def _restart(result: dict[str, Any]) -> Table:
             ]
             settled = [one["settled_bytes"] for one in found if "settled_bytes" in one]
             memory = f"{statistics.median(settled) / MIB:.1f}" if settled else ""
-            rows.append([name, *(f"{figure:.2f}" for figure in figures), memory])
+            shares = [one["idle_cpu_share"] for one in found if "idle_cpu_share" in one]
+            idle = f"{100 * statistics.median(shares):.0f}" if shares else ""
+            rows.append([name, *(f"{figure:.2f}" for figure in figures), memory, idle])
     heads = (
         "until a new C-STORE succeeds", "from `dicomroute run`: min s", "median", "max",
-        "from the gateway's start: min s", "median", "max", "MiB of PSS afterwards",
+        "from the gateway's start: min s", "median", "max", "MiB of PSS afterwards", "% of a processor afterwards",
     )  # fmt: skip
     return Table(result["scenarios"].get("restart", ""), heads, rows)
 

@@ -22,6 +22,7 @@ from dicomroute_client.documents.status import (
     InstancesDocument,
     LastErrorDocument,
     ListenerDocument,
+    OpenStudiesDocument,
     ProbeDocument,
     ProbeFindingDocument,
     RouteDocument,
@@ -70,6 +71,7 @@ DELIVERIES = {
     "pending": 1,
     "in_flight": 2,
     "unconfirmed": 7,
+    "waiting": 8,
     "held": 3,
     "skipped": 4,
     "dead_lettered": 5,
@@ -122,6 +124,7 @@ def test_every_number_and_sentence_arrives() -> None:
         failing_archives=[
             FailingArchiveDocument(kind="CloudTarget", name="cloud", reason="TimedOut", message="m", since=NOW)
         ],
+        studies=OpenStudiesDocument(open=9, complete=1),
         spool=SpoolDocument(used_bytes=1, capacity_bytes=2, watermark_bytes=3, fill_bytes_per_second=4),
         unmounted_secrets=["archive/password"],
     )
@@ -133,6 +136,8 @@ def test_every_number_and_sentence_arrives() -> None:
     assert status.instances.model_dump() == COUNTS
     assert status.deliveries is not None
     under_way = DELIVERIES["pending"] + DELIVERIES["in_flight"]
+    assert status.studies is not None
+    assert status.studies.open == 9
     expected = {**DELIVERIES, "pending": under_way}
     assert status.deliveries.model_dump() == {name: expected[name] for name in type(status.deliveries).model_fields}
     (destination,) = status.destinations

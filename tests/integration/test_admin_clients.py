@@ -7,13 +7,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from admin_clients import gateway
 from corpus import FILES
 from routes import local_node, local_route, to
 from running import Running, cli
 
 from dicomroute_client import asynchronous, blocking, calls
 from dicomroute_client.errors import AdminError, Refused, Unknown, Unreachable
-from dicomroute_operator.gateways.credential import fingerprint
 
 NOWHERE = "http://127.0.0.1:9/dicom-web"
 
@@ -21,18 +21,6 @@ NOWHERE = "http://127.0.0.1:9/dicom-web"
 @pytest.fixture
 def running(run: Callable[..., Running]) -> Running:
     return run(local_node(), to(NOWHERE), local_route())
-
-
-def gateway(running: Running, **other: Any) -> asynchronous.Gateway:
-    state = running.state / running.route
-    host, _, port = running.admin.rpartition(":")
-    known = {
-        "host": host,
-        "port": int(port),
-        "token": (state / "admin-token").read_text().strip(),
-        "fingerprint": fingerprint((state / "admin-tls.crt").read_text()),
-    }
-    return asynchronous.Gateway(**{**known, **other})
 
 
 def ask(make: Callable[[asynchronous.AdminClient], Coroutine[Any, Any, Any]]) -> Any:
@@ -65,11 +53,11 @@ def test_a_gateway_explains_a_file_as_the_command_line_does(running: Running) ->
     waiting = blocking.AdminClient(known.url, known.token, running.tls)
     with pytest.raises(Refused, match="is not a DICOM file"):
         waiting.ask(calls.explain(b"no instance", "CT1"))
-    with pytest.raises(Refused, match="more than 32 MiB"):
+    with pytest.raises(Refused, match="larger than 32 MiB"):
         waiting.ask(calls.explain(bytes(33 << 20), "CT1"))
     with pytest.raises(Refused, match="1 to 16 characters"):
         waiting.ask(calls.explain(b"", ""))
-    with pytest.raises(Refused, match="is an IP address"):
+    with pytest.raises(Refused, match="must be an IP address"):
         waiting.ask(calls.explain(b"", "CT1", address="here"))
 
 

@@ -60,6 +60,8 @@ def _is_random(line: str) -> bool:
         ({"monitoring": {"alerts": {"enabled": True}}}, "needs the Prometheus operator's PrometheusRule"),
         ({"monitoring": {"alerts": {"runbooks": "not a place"}}}, "does not match pattern"),
         ({"console": {"ingress": {"enabled": True}}}, "needs console.hosts and console.ingress.tlsSecretName"),
+        ({"console": {"signIn": {"oidc": {"issuer": "https://i.example"}}}}, "needs console.signIn.oidc.clientID"),
+        ({"console": {"signIn": {"oidc": {"issuer": "http://i.example"}}}}, "does not match pattern"),
         ({"gatewy": {}}, "additional properties 'gatewy' not allowed"),
         ({"rollout": {"maxConcurrentRoutes": 0}}, "minimum: got 0, want 1"),
         ({"logLevel": "loud"}, "must be one of 'debug', 'info', 'warning', 'error'"),

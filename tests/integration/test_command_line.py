@@ -165,12 +165,12 @@ def test_explain_says_which_rules_match_and_why(tmp_path: Path) -> None:
         {"name": "everything", "matches": True, "when": when, "values": {"Modality": "CT"}, "error": ""}
     ]
     missed = explain(tmp_path, ct, "--calling", "CT1", MR)
-    assert missed["outcome"] == "no rule takes it: Hold"
+    assert missed["outcome"] == "no rule matches: Hold"
     assert missed["rules"][0]["values"] == {"Modality": "MR"}
     held = explain(tmp_path, changed(route(), "spec.mode", "HoldDeliveries"), "--calling", "CT1", CT)
     assert held["destinations"] == [{"name": "CloudTarget/archive", "held": "RouteHeld"}]
     stranger = explain(tmp_path, route(), "--calling", "STRANGER", CT)
-    assert stranger["outcome"] == "refused: no listener admits it"
+    assert stranger["outcome"] == "refused: no listener accepts it"
     assert stranger["listeners"][0]["why"] == "A-ASSOCIATE-RJ 1/1/3: CallingAETitle"
 
 
@@ -184,11 +184,11 @@ def test_explain_and_queue_tell_what_they_cannot_do(tmp_path: Path) -> None:
             ["explain", "-f", file, "--route", "ct-to-cloud", "--calling", "A", "--address", "x", CT],
             "is not an IP address",
         ),
-        (["queue", "list", "--admin", "127.0.0.1:9", "--state", tmp_path], "the token's file with --token-file"),
+        (["queue", "list", "--admin", "127.0.0.1:9", "--state", tmp_path], "pass its token file with --token-file"),
         (["queue", "list", "--admin", "127.0.0.1:9", "--token-file", file], "does not answer as a gateway"),
         (["queue", "list", "--admin", "http://[::1", "--token-file", file], "write HOST:PORT"),
         (["queue", "list", "--admin", "127.0.0.1:abc", "--token-file", file], "write HOST:PORT"),
-        (["queue", "drop", "--admin", "127.0.0.1:9", "--token-file", file], "name instances, or say --all"),
+        (["queue", "drop", "--admin", "127.0.0.1:9", "--token-file", file], "give either instance numbers or --all"),
     ):
         result = cli(*words)
         assert result.returncode in (1, 2)

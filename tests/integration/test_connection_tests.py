@@ -328,4 +328,4 @@ def test_the_command_line_has_a_gateway_test_a_node(run: Callable[..., Running],
     peer.stop()
     assert cli(*words, "--calling", "OTHER").returncode == 1
     both = cli(*words, "-f", tmp_path)
-    assert (both.returncode, "leave --admin" in both.stderr) == (2, True)
+    assert (both.returncode, "leave out --admin" in both.stderr) == (2, True)

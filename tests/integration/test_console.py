@@ -12,26 +12,19 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from console import Answer, Watched, ask, audit_lines, chromium, fetch_assets, served, watch
-from corpus import FILES
+from console import Watched, ask, audit_lines, chromium, fetch_assets, served, watch
+from console_here import CT, MR, STUDY, Here
 from fastapi.routing import APIRoute
 from manifests import Json
 from playwright.sync_api import Browser, expect
-from routes import PACS, local_node, local_route, pacs, to
-from running import Running, echoscu, storescu
+from running import echoscu
 
 from dicomroute_client.asynchronous import Gateway
 from dicomroute_console.signin.guard import HEADERS
-from dicomroute_console.sources.source import NotFound, Person, Right
+from dicomroute_console.sources.person import Person
+from dicomroute_console.sources.source import NotFound, Right
 from dicomroute_console.web.app import Settings, application
 
-NOWHERE = "http://127.0.0.1:9/dicom-web"
-CT, MR = FILES / "CT_small.dcm", FILES / "MR_small.dcm"
-STUDY = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
-ONLY_CT = [
-    {"name": "ct", "when": 'instance.Modality == "CT"', "destinations": [{"kind": "CloudTarget", "name": "archive"}]},
-    {"name": "us", "when": 'instance.Modality == "US"', "destinations": [PACS]},
-]
 ROUTE = "/routes/default/ct-to-cloud"
 PAGES = ["/", ROUTE, f"{ROUTE}/queue", f"{ROUTE}/queue?state=Held", f"{ROUTE}/queue/drop?state=Held"]
 PAGES += [
@@ -42,6 +35,9 @@ PAGES += [
     "/studies",
 ]
 PAGES += ["/studies?calling=CT1", f"/studies/{STUDY}", "/nodes", "/nodes/default/pacs", "/nodes/default/ct-1"]
+PAGES += [f"{ROUTE}/mode", f"{ROUTE}/configuration", "/nodes/default/ct-1/configuration"]
+PAGES += ["/targets/default/archive/configuration"]
+PAGES += ["/audit", "/audit?by=nobody"]
 PAGES += ["/targets", "/targets/default/archive", "/nothing"]
 
 
@@ -50,34 +46,6 @@ def browser(root: Path) -> Iterator[Browser]:
     fetch_assets(root)
     with chromium() as found:
         yield found
-
-
-class Here:
-    """A `dicomroute run --console` that owes a CT image to a target that is down, and holds an MR image."""
-
-    def __init__(self, folder: Path) -> None:
-        retry = {"initialBackoffSeconds": 60, "maxBackoffSeconds": 60}
-        documents = [local_node(), pacs(9), to(NOWHERE), local_route(rules=ONLY_CT, retry=retry)]
-        self.running = Running(folder, documents, options=["--console", "--console-port", "0"])
-        said = json.loads((folder / "ready.json").read_text())["console"]
-        self.url, self.token_file = said["url"], Path(said["tokenFile"])
-        self.token = self.token_file.read_text().strip()
-        assert storescu(self.running.port, [CT, MR]) == 0
-        echoscu(self.running.port, calling="<script>1")
-        self.running.wait_for(receivedTotal=2, owed=2)
-        self.running.process.wait_until(lambda: "ConnectionFailed" in str(self.queue()), "no attempt was made")
-
-    def queue(self) -> list[Json]:
-        return list(self.running.get("/api/v1/queue")["items"])
-
-    def ask(self, path: str, **options: Any) -> Answer:
-        return ask(self.url, path, **options)
-
-    def signed_in(self) -> str:
-        """Return the cookie of a new session."""
-        answer = self.ask("/sign-in", form={"token": self.token}, Origin=self.url.rstrip("/"))
-        assert answer.code == 303
-        return answer.headers["set-cookie"].partition(";")[0]
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +89,7 @@ def test_a_fault_stands_where_one_waits_for_it_and_the_page_renews_itself(window
     expect(window.page.get_by_role("status")).to_contain_text("1 waiting for CloudTarget/archive (ConnectionFailed)")
     window.open(ROUTE)
     expect(window.page.locator("main")).to_contain_text("Connection refused")
-    expect(window.page.locator("main")).to_contain_text("It is retried until it succeeds")
+    expect(window.page.locator("main")).to_contain_text("The delivery is retried until it succeeds")
     with window.page.expect_response(lambda one: one.url.endswith(ROUTE), timeout=15_000):
         pass  # nobody touched the page
     expect(window.page.get_by_role("heading", name="Destinations")).to_be_visible()
@@ -129,6 +97,24 @@ def test_a_fault_stands_where_one_waits_for_it_and_the_page_renews_itself(window
     with window.page.expect_response(lambda one: one.url == here.url, timeout=15_000):
         pass
     expect(window.page.get_by_role("link", name="default/ct-to-cloud")).to_be_visible()
+
+
+def test_a_page_renews_itself_when_something_happens_and_goes_on_without_its_stream(
+    window: Watched, here: Here
+) -> None:
+    page = window.page
+    window.open(ROUTE)
+    expect(page.locator("html")).to_have_attribute("data-stream", "open")
+    page.wait_for_timeout(1500)  # it renews once when the stream has opened
+    with page.expect_response(lambda one: one.url.endswith(ROUTE), timeout=8_000):  # before its slow turn
+        echoscu(here.running.port, calling="NOBODY-YET")
+    page.route("**/events", lambda route: route.abort())
+    window.open(ROUTE)
+    expect(page.locator("html")).to_have_attribute("data-stream", "none")
+    with page.expect_response(lambda one: one.url.endswith(ROUTE), timeout=8_000):
+        pass
+    with page.expect_response(lambda one: one.url.endswith(ROUTE), timeout=8_000):
+        pass
 
 
 def test_what_strangers_call_themselves_is_text(window: Watched) -> None:
@@ -165,7 +151,7 @@ def test_a_node_is_tested_with_a_title_of_ones_choice(window: Watched, here: Her
 
 def test_a_file_of_ones_own_is_explained_and_kept_nowhere(window: Watched, here: Here) -> None:
     page = window.page
-    for file, outcome, rule in ((CT, "accepted", "ct yes"), (MR, "no rule takes it: Hold", "ct no")):
+    for file, outcome, rule in ((CT, "accepted", "ct yes"), (MR, "no rule matches: Hold", "ct no")):
         window.open(f"{ROUTE}/explain")
         page.get_by_label("DICOM file").set_input_files(file)
         page.get_by_label("Calling AE title").fill("CT1")
@@ -239,7 +225,7 @@ def test_without_a_cluster_it_is_opened_on_this_machine_alone(tmp_path: Path, he
     command = [sys.executable, "-m", "dicomroute_console", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "of this machine alone" in done.stderr
+    assert "address of this machine" in done.stderr
 
 
 class Nobody:
@@ -260,6 +246,9 @@ class Nobody:
     async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
         raise AssertionError("a gateway was looked for without a right")
 
+    async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:
+        raise AssertionError("something was written without a right")
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -267,10 +256,22 @@ class Nobody:
 def test_every_route_of_the_application_asks_who_and_whether() -> None:
     """Whoever adds a page that asks nobody fails here."""
     app = application(Nobody(), Settings(frozenset({"127.0.0.1"}), is_local=True))
-    open_to_all = {"/healthz", "/sign-in", "/sign-out"}
+    open_to_all = {"/healthz", "/sign-in", "/sign-out", "/sign-in/oidc", "/sign-in/callback"}
+    open_to_all |= {"/api/v1/health", "/api/v1/openapi.json"}
     values = {"namespace": "n", "name": "r", "host": "127.0.0.1", "instance": "1", "uid": "1.2"}
     seen = {f"/{one}/{{namespace}}/{{name}}" for one in ("routes", "nodes", "targets")}
-    theirs = {"/", "/studies", "/studies/{uid}", "/nodes", "/targets"}  # what the source does not show is not there
+    seen |= {f"/{one}/{{namespace}}/{{name}}/configuration" for one in ("routes", "nodes", "targets")}
+    seen |= {f"/api/v1{one}" for one in seen}
+    theirs = {
+        "/",
+        "/studies",
+        "/studies/{uid}",
+        "/nodes",
+        "/targets",
+        "/audit",
+    }  # what the source does not show is not there
+    theirs |= {f"/api/v1{one}" for one in (*theirs, "/routes")}
+    silent = {"/events"}  # of no route there is nothing to tell
     walked = 0
     with served(app) as url:
         for route in _routes(app):
@@ -280,11 +281,11 @@ def test_every_route_of_the_application_asks_who_and_whether() -> None:
             for method in route.methods:
                 walked += 1
                 unknown = ask(url, path, method=method, Sec_Fetch_Site="same-origin")
-                assert (route.path, unknown.code) == (route.path, 303)
+                assert (route.path, unknown.code) == (route.path, 401 if route.path.startswith("/api/") else 303)
                 known = ask(url, path, method=method, Authorization="Bearer x")
-                shown = 404 if route.path in seen else 403
+                shown = 404 if route.path in seen and method == "GET" else 204 if route.path in silent else 403
                 assert (route.path, known.code) == (route.path, 200 if route.path in theirs else shown)
-    assert walked >= 21
+    assert walked >= 43
 
 
 def _routes(app: Any) -> list[APIRoute]:
@@ -339,4 +340,6 @@ def test_the_buttons_do_at_the_gateway_what_they_say(window: Watched, here: Here
     (line,) = lines
     assert (line["why"], line["changed"], line["route"]) == ("a test image", 1, "default/ct-to-cloud")
     assert line["by"]
+    window.open("/audit?about=default/ct-to-cloud")
+    expect(page.get_by_role("row", name=re.compile("queue.drop .*why: a test image"))).to_be_visible()
     assert "1.2.840" not in json.dumps(line)

@@ -11,37 +11,15 @@ from as_they_are import send
 from corpus import data_set_bytes, make_corpus, uid_of
 from delivering import Start
 from gateways import LoneGateway
-from manifests import Json, changed, profile, target
+from manifests import REMOVED, Json, changed, profile, target
 from origin_server import OriginServer, Reply
-from planted.encoding import EXPLICIT, Element, data_set
 from pydicom.dataset import Dataset
 from routes import local_node, local_route, pacs
 from storescp import StoreSCP
+from treated_ct import KEY, ct, step
 
-from dicomroute_gateway.configuration.profile import Option, Profile
-from dicomroute_gateway.configuration.recipe import Deidentify, Recipe
 from dicomroute_gateway.prepare.deidentify.pseudonyms import Pseudonyms
 from dicomroute_gateway.spool.records import DeliveryState
-
-KEY = bytes(range(32))
-RESEARCH = Profile(namespace="n", name="research", edition="2026c", options=[Option.RETAIN_MODIFIED_DATES])
-
-
-def step(profile: Profile = RESEARCH) -> Recipe:
-    return Recipe((Deidentify(profile=profile, key_file="research/key"),))
-
-
-def ct(number: int, *more: Element) -> bytes:
-    elements: list[Element] = [
-        (0x00080016, "UI", b"1.2.840.10008.5.1.4.1.1.2"),
-        (0x00080018, "UI", f"1.2.3.{number}".encode()),
-        (0x00100010, "PN", b"Qzxmiller^Ann"),
-        (0x00100020, "LO", b"PID1234"),
-        (0x0020000D, "UI", b"1.2.3.4"),
-        (0x0020000E, "UI", b"1.2.3.5"),
-        (0x7FE00010, "OW", bytes(64)),
-    ]
-    return data_set([*elements, *more], EXPLICIT)
 
 
 @pytest.fixture
@@ -231,9 +209,56 @@ def test_a_target_for_deidentified_instances_gets_nothing_else(
         return
     gateway.process.wait_until(lambda: gateway.status()["deliveries"]["held"] == 1, "it is not held")
     rule["deidentify"] = {"name": "research"}
-    gateway.reconfigure([*documents[:-1], local_route(rules=[rule])])
-    gateway.process.wait_until(
-        lambda: [one["reason"] for one in gateway.get("/api/v1/queue?state=Held")["items"]] == ["NotDeidentified"],
-        "what was promised as it came is sent, or lost",
-    )
     assert not server.files
+    gateway.reconfigure([*documents[:-1], local_route(rules=[rule])])
+    gateway.wait_for(owed=0, deliveredTotal=1)
+    assert list(server.files) == [Pseudonyms(KEY).uid(uid_of(file))]
+    assert str(pydicom.dcmread(file).PatientID).encode() not in b"".join(server.kept)
+
+
+def test_a_node_for_deidentified_instances_gets_nothing_else(tmp_path: Path, lone: Lone, site: Site) -> None:
+    def is_research(one: Json) -> bool:
+        return one["kind"] == "DicomNode" and one["metadata"]["name"] == "research"
+
+    def manifests(*, treats: bool) -> list[Json]:
+        strict = [
+            changed(one, "spec.accepts", "DeidentifiedOnly") if is_research(one) else one for one in site.manifests()
+        ]
+        return strict if treats else [*strict[:-1], changed(strict[-1], "spec.rules.1.deidentify", REMOVED)]
+
+    gateway = lone(tmp_path / "gateway", manifests(treats=False))
+    (file,) = make_corpus(tmp_path / "corpus", 1, ("CT_small.dcm",))
+    send(gateway.port, [file])
+    gateway.process.wait_until(lambda: gateway.status()["deliveries"]["held"] == 1, "it is not held")
+    (kept,) = gateway.get("/api/v1/queue?state=Held")["items"]
+    assert (kept["reason"], kept["destination"]) == ("NotDeidentified", "DicomNode/research")
+    gateway.reconfigure(manifests(treats=True))
+    gateway.wait_for(owed=0, deliveredTotal=1)
+    assert set(site.arrived("research")) == {Pseudonyms(KEY).uid(uid_of(file))}
+
+
+def test_a_mistake_beside_a_treatment_lets_nothing_pass_until_it_is_corrected(
+    tmp_path: Path, lone: Lone, site: Site
+) -> None:
+    treated = site.manifests()
+    before = [*treated[:-1], changed(treated[-1], "spec.rules.1.deidentify", REMOVED)]
+    mistake = {
+        "name": "mistake",
+        "when": "instance.Modality ==",
+        "destinations": [{"kind": "DicomNode", "name": "pacs"}],
+    }
+    gateway = lone(tmp_path / "gateway", before)
+    site.peers["research"].stop()
+    (file,) = make_corpus(tmp_path / "corpus", 1, ("CT_small.dcm",))
+    send(gateway.port, [file])
+    gateway.process.wait_until(lambda: uid_of(file) in site.peers["pacs"].data_sets(), "the PACS has not got it")
+    gateway.reconfigure([*treated[:-1], changed(treated[-1], "spec.rules.2", mistake)])
+    site.peers["research"].start("+B", "+xa", "--fork")
+    (kept,) = gateway.get("/api/v1/queue?state=Held")["items"]
+    assert (kept["reason"], kept["destination"]) == ("TreatmentNotInForce", "DicomNode/research")
+    (finding,) = gateway.status()["configuration"]["findings"]
+    assert finding["reason"] == "RuleInvalid"
+    assert gateway.status()["supports"]
+    gateway.reconfigure(treated)
+    gateway.wait_for(owed=0, deliveredTotal=1)
+    assert set(site.arrived("research")) == {Pseudonyms(KEY).uid(uid_of(file))}

@@ -110,15 +110,15 @@ def test_two_files_of_one_instance_do_not_overwrite_each_other(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "spec", "key", "sentence"),
     [
-        (("in", "in/out"), {}, KEY, "within each other"),
-        (("in", "out", "--mapping", "out/who"), {}, KEY, "would know who is who"),
+        (("in", "in/out"), {}, KEY, "inside each other"),
+        (("in", "out", "--mapping", "out/who"), {}, KEY, "could identify the patients"),
         (("in", "out", "-n", "elsewhere"), {}, KEY, "there is no DeidentificationProfile research"),
         (("in", "out"), {}, "c2hvcnQ=", "at least 32"),
         (("in", "out"), {}, "not base64!", "32 random bytes in base64"),
         (("in", "out"), {"keySecretRef": {"name": "other", "key": "key"}}, KEY, "Secret other is not in the manifests"),
         (("in", "out"), {"allowedTokensRef": {"name": "w", "key": "w"}}, KEY, "ConfigMap w is not in the manifests"),
         (("in", "out"), {"options": ["CleanRecognizableVisualFeatures"]}, KEY, "does not remove faces"),
-        (("nothing", "out"), {}, KEY, "is not there"),
+        (("nothing", "out"), {}, KEY, "does not exist"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_nothing_is_written(
@@ -138,3 +138,26 @@ def test_a_profile_on_hold_withholds_everything(tmp_path: Path, source: Path) ->
     manifest(tmp_path, hold=True)
     run(tmp_path, source, tmp_path / "out")
     assert {one["reason"] for one in json.loads((tmp_path / "withheld.json").read_text())} == {"OnHold"}
+
+
+def test_what_a_profile_claims_is_written_without_its_key(tmp_path: Path) -> None:
+    rules = [{"name": "protocol", "tags": ["00181030", "0018xx31"], "action": "Keep"}]
+    file = manifest(tmp_path, options=["RetainModifiedDates"], rules=rules)
+    command = [str(DICOMROUTE), "profile", "-f", str(file), "research"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "| 113100 | Basic Application Confidentiality Profile |" in lines
+    assert [line for line in lines if "| 113107 |" in line]
+    for line in (
+        "| (0008,0020) | Study Date | C (shifted) | table and options |",
+        "| (0010,0010) | Patient's Name | D (pseudonym) | table and options |",
+        "| (0018,1030) | Protocol Name | K | a rule |",
+        "| (0018,xx31) |  | Keep | a rule |",
+        "| (0020,000D) | Study Instance UID | U | table and options |",
+    ):
+        assert line in lines
+    assert KEY not in done.stdout
+    missing = subprocess.run([*command[:-1], "other"], capture_output=True, text=True, check=False, timeout=120)
+    assert missing.returncode == 2
+    assert "there is research" in missing.stderr

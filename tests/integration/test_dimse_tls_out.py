@@ -87,11 +87,11 @@ def fault(running: Running) -> dict[str, Any]:
     ("what", "reason", "sentence"),
     [
         ("another authority", "TLSUntrusted", "name its authority in tls.caBundleRef"),
-        ("another name", "TLSNameMismatch", "say one that it has in tls.serverName"),
-        ("expired", "TLSExpired", "its certificate has expired"),
-        ("not yet valid", "TLSNotYetValid", "look at the clocks"),
+        ("another name", "TLSNameMismatch", "set tls.serverName to a name in it"),
+        ("expired", "TLSExpired", "the node's certificate has expired"),
+        ("not yet valid", "TLSNotYetValid", "check the clocks"),
         ("wants a certificate", "TLSClientCertificateRequired", "set tls.clientCertificateRef"),
-        ("no TLS there", "TLSFailed", "look whether that port has TLS"),
+        ("no TLS there", "TLSFailed", "check that this port uses TLS"),
     ],
 )
 def test_a_node_that_does_not_fit_is_waited_for_and_says_why(

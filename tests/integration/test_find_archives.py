@@ -255,7 +255,7 @@ def test_one_query_too_many_is_told_so_and_stores_go_on(
     time.sleep(0.5)
     assert dcmsend(gateway.port, files[:5]) == 0, "receiving waits for no query"
     statuses, _, comment = find(second, STUDIES)
-    assert (statuses, comment) == ([OUT_OF_RESOURCES], "too many queries are under way: ask again")
+    assert (statuses, comment) == ([OUT_OF_RESOURCES], "too many queries are running: retry")
     thread.join(60)
     assert answers[0][-1] == SUCCESS
     for one in (first, second):

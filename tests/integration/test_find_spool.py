@@ -177,7 +177,11 @@ REFUSED = {
     "no series": (keys("IMAGE", StudyInstanceUID="1.2", SOPInstanceUID=""), "S", "SeriesInstanceUID is missing"),
     "no patient": (keys("STUDY", StudyInstanceUID=""), "P", "PatientID is missing"),
     "two studies": (keys("SERIES", StudyInstanceUID=["1.2", "1.3"]), "S", "StudyInstanceUID has several values"),
-    "a key below": (keys("STUDY", StudyInstanceUID="", SOPInstanceUID="1.2"), "S", "a unique key below the level"),
+    "a key below": (
+        keys("STUDY", StudyInstanceUID="", SOPInstanceUID="1.2"),
+        "S",
+        "a unique key below the query level",
+    ),
     "any patient": (keys("STUDY", StudyInstanceUID="", PatientID="*"), "P", "PatientID has wild cards"),
 }
 
@@ -257,7 +261,7 @@ def test_nobody_asks_who_is_no_client(tmp_path: Path, files: list[Path]) -> None
     try:
         association = associate(gateway.port)
         statuses, answers, comment = find(association, keys("STUDY", StudyInstanceUID=""))
-        assert (statuses, answers, comment) == ([0x0124], [], "this node is no client of queryRetrieve")
+        assert (statuses, answers, comment) == ([0x0124], [], "this node is not a client of queryRetrieve")
         association.release()
         association = associate(gateway.port, calling="VIEWER")
         assert find(association, keys("STUDY", StudyInstanceUID=""))[0] == [SUCCESS]

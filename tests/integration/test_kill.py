@@ -28,7 +28,15 @@ from sink import Sink
 
 KILLS_A_STEP = 10
 ROUNDS = range(1, 1 + int(os.environ.get("DICOMROUTE_KILL_ROUNDS", "1")))
-RARE = ("journal in place", "new journal", "old journal", "folder of", "make the folder", "cut the file")
+RARE = (
+    "journal in place",
+    "new journal",
+    "old journal",
+    "folder of",
+    "make the folder",
+    "cut the file",
+    "write events",
+)
 """Steps that come now and then, or once at a start."""
 
 

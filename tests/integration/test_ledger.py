@@ -83,9 +83,20 @@ def test_a_day_that_was_not_kept_says_so(run: Callable[..., Running]) -> None:
     result = cli("report", "--day", "2020-01-01", "--admin", running.admin, "--state", running.state)
     assert "the ledger does not reach back to 2020-01-01" in result.stderr
     wrong = cli("report", "--day", "yesterday", "--admin", running.admin, "--state", running.state)
-    assert (wrong.returncode, wrong.stderr) == (1, "day is a day such as 2026-01-31, not 'yesterday'\n")
+    assert (wrong.returncode, wrong.stderr) == (1, "day must be a day such as 2026-01-31, not 'yesterday'\n")
+
+
+def test_without_a_question_the_newest_are_listed(run: Callable[..., Running]) -> None:
+    running = run(local_node(), to(NOWHERE), local_route())
     nothing = cli("ledger", "--admin", running.admin, "--state", running.state)
-    assert (nothing.returncode, "say what to look for" in nothing.stderr) == (2, True)
+    assert (nothing.returncode, nothing.stdout.splitlines()[-1]) == (0, "no record found")
+    assert storescu(running.port, [CT]) == storescu(running.port, [MR]) == 0
+    assert [one["sopInstanceUID"] for one in asked(running, "ledger")["items"]] == [uid_of(MR), uid_of(CT)]
+    assert [one["sopInstanceUID"] for one in asked(running, "ledger", "--limit", "1")["items"]] == [uid_of(MR)]
+    table = cli("ledger", "--admin", running.admin, "--state", running.state).stdout
+    assert table.splitlines()[0].split() == ["INSTANCE", "OUTCOME", "RECEIVED", "FROM", "DELIVERIES"]
+    wide = cli("ledger", "-o", "wide", "--admin", running.admin, "--state", running.state).stdout
+    assert uid_of(MR) in wide
 
 
 def test_a_delivery_tells_of_its_earlier_attempts(run: Callable[..., Running]) -> None:

@@ -130,4 +130,4 @@ def test_explain_says_who_is_known_by_what(tmp_path: Path, run: Callable[..., Ru
     assert "CertificateOfAnotherNode" in cli(*words, "--certificate", other).stdout
     assert "Certificate" not in cli(*words, "--certificate", own).stdout
     nothing = cli(*words, "--certificate", instance)
-    assert (nothing.returncode, "no certificate in PEM" in nothing.stderr) == (2, True)
+    assert (nothing.returncode, "no PEM certificate" in nothing.stderr) == (2, True)

@@ -141,7 +141,7 @@ def test_nothing_is_attempted_before_the_time_that_the_queue_says(run: Callable[
         assert timedelta(seconds=0.3) < next_ - last < timedelta(seconds=4.1)
         if attempts + 1 in said:
             assert said[attempts + 1][0] >= next_ - timedelta(milliseconds=10)
-    assert "NEXT ATTEMPT" in queue(running, "list")
+    assert "NEXT ATTEMPT" in queue(running, "list", "-o", "wide")
     assert "NEXT ATTEMPT" in queue(running, "show", "1")
 
 
@@ -256,13 +256,13 @@ def test_the_admin_api_is_for_those_with_the_token(run: Callable[..., Running]) 
         assert request(running, path, "wrong")[0] == 401
     assert request(running, "/api/v1/status", token)[0] == 200
     assert request(running, "/api/v1/queue?state=Lost", token)[0] == 400
-    assert "there never was one with this number" in request(running, "/api/v1/queue/999", token)[1]
+    assert "or it never existed" in request(running, "/api/v1/queue/999", token)[1]
     for path in ("/api/v1/queue?destination=archive", "/api/v1/queue?destination=CloudTarget/nope"):
         status, answer = request(running, path, token)
         assert status == 404
         assert "there are CloudTarget/archive" in answer
-    assert "has not begun" in request(running, "/api/v1/report?day=2999-01-01", token)[1]
-    assert "name the instances, or say all: true" in request(running, "/api/v1/queue/drop", token, b"{}")[1]
+    assert "is in the future" in request(running, "/api/v1/report?day=2999-01-01", token)[1]
+    assert "give either instances or all: true" in request(running, "/api/v1/queue/drop", token, b"{}")[1]
     assert request(running, "/api/v1/queue/explode", token, b"{}")[0] == 404
     assert request(running, "/api/v1/queue/drop", token, b"{")[0] == 400
     document = json.loads(request(running, "/openapi.json")[1])
@@ -309,7 +309,7 @@ def test_two_runs_do_not_share_a_state_folder(run: Callable[..., Running]) -> No
     running = run(local_node(), to(NOWHERE), local_route())
     second = cli("run", "-f", running.manifests, "--state", running.state, "--admin-port", "0")
     assert second.returncode == 2
-    assert "another `dicomroute run` is using it" in second.stderr
+    assert "another `dicomroute run` is using this state folder" in second.stderr
 
 
 def test_a_secret_that_is_missing_is_found_before_anything_starts(tmp_path: Path) -> None:

@@ -314,7 +314,7 @@ def test_the_command_line_tests_a_target_that_no_route_uses_from_this_machine(
         assert control_plane.request("POST", "/api/v1/namespaces/default/secrets", secret("right")).code == 201
         done = cli(*words_, env=control_plane.environment())
         assert done.returncode == 0, done.stdout + done.stderr
-        assert json.loads(done.stdout)["by"] == "this machine, as no route that runs uses it"
+        assert json.loads(done.stdout)["by"] == "this machine, because no running route uses it"
         none = cli("test", "target", "nobody", env=control_plane.environment())
         assert (none.returncode, "nobody" in none.stderr) == (2, True)
     finally:

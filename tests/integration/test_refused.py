@@ -45,7 +45,7 @@ def test_refused_callers_are_listed_with_what_would_admit_them(gateway: LoneGate
     assert json.loads(refused(gateway, "-o", "json")) == yaml.safe_load(refused(gateway, "-o", "yaml"))
     table = refused(gateway)
     assert "MR2" in table.splitlines()[2]
-    assert "'CT1' at 127.0.0.1, listener dicom, CalledAETitle (called 'OTHER'): it calls a title that is not" in table
+    assert "'CT1' at 127.0.0.1, listener dicom, CalledAETitle (called 'OTHER'): the called AE title is not" in table
     (manifest,) = [one for one in yaml.safe_load_all(refused(gateway, "--manifest")) if one]
     assert manifest["spec"] == {"aeTitle": "MR2", "allowedSources": ["127.0.0.1/32"]}
 
@@ -58,7 +58,7 @@ def test_who_is_closed_before_it_says_a_title_is_listed_by_its_address(
     Peer(gateway.port).answer()
     (seen,) = gateway.get("/api/v1/refused")["callers"]
     assert (seen["callingAETitle"], seen["calledAETitle"], seen["reason"]) == (None, None, "SourceAddress")
-    assert "add 127.0.0.1/32 to allowedSources" in refused(gateway, "--manifest")
+    assert "add 127.0.0.1/32 to the allowedSources" in refused(gateway, "--manifest")
 
 
 def test_hostile_titles_are_shown_in_a_line_each_and_make_valid_manifests_or_none(
@@ -114,7 +114,7 @@ def test_what_ends_before_an_association_is_named_by_its_address_and_what_it_loo
     gateway.process.wait_until(lambda: any("looks_like" in one for one in gateway.log()), "it is not in the log")
     line = next(one for one in gateway.log() if "looks_like" in one)
     assert (line["address"], line["listener"]) == ("127.0.0.1", "dicom")
-    assert "no DicomNode helps" not in refused(gateway)
+    assert "a DicomNode cannot fix this" not in refused(gateway)
 
 
 def test_a_connection_without_a_byte_is_a_probe_and_nobody(gateway: LoneGateway) -> None:

@@ -202,6 +202,29 @@ def test_who_is_no_client_may_not_retrieve(tmp_path: Path, lone: Callable[..., L
     assert (record["action"], record["who"], record["calling_ae_title"]) == ("Get", "", "CT1")
 
 
+@pytest.mark.parametrize("strict", ["pacs", "ct-1"])
+def test_a_node_for_deidentified_data_is_moved_nothing_and_gets_nothing(
+    tmp_path: Path, lone: Callable[..., LoneGateway], receiver: Receiver, strict: str
+) -> None:
+    documents = [
+        changed(one, "spec.accepts", "DeidentifiedOnly") if one["metadata"]["name"] == strict else one
+        for one in moving_route(port=receiver.port)
+    ]
+    gateway = lone(tmp_path, documents)
+    (tmp_path / "one.dcm").write_bytes(instance(1))
+    assert dcmsend(gateway.port, [tmp_path / "one.dcm"]) == 0
+    receiver.received.clear()
+    client = Client(gateway.port, storage=BOTH)
+    moved = client.move(identifier("STUDY", StudyInstanceUID=study_uid(1)))
+    got = client.get(identifier("STUDY", StudyInstanceUID=study_uid(1)))
+    client.release()
+    assert moved.statuses[-1] == NOT_AUTHORIZED
+    assert "de-identified" in moved.comment
+    assert not receiver.received
+    assert (got.statuses[-1] == NOT_AUTHORIZED) is (strict == "ct-1")
+    assert bool(client.received) is (strict != "ct-1")
+
+
 def test_a_destination_that_is_not_there_ends_it_and_not_the_gateway(
     tmp_path: Path, lone: Callable[..., LoneGateway]
 ) -> None:

@@ -70,9 +70,9 @@ def test_each_file_is_compared_with_its_record(spool: Path, sent: dict[str, byte
     assert (result.returncode, result.stdout) == (1, "2 whole, 3 unverified, 0 missing\n"), result.stderr
     assert {file.name for file in (tmp_path / "some" / FROM).glob("*.dcm")} == {second.name, fourth.name}
     for file, why in (
-        (first, "it has other bytes than its record says"),
+        (first, "the content differs from the digest in its record"),
         (third, "ends 2 bytes early"),
-        (stranger, "no record speaks of it"),
+        (stranger, "there is no record of this file"),
     ):
         (line,) = (line for line in result.stderr.splitlines() if file.name in line)
         assert why in line
@@ -92,7 +92,7 @@ def test_what_is_owed_and_not_there_is_named(spool: Path, sent: dict[str, bytes]
     for file, uid in zip((first, second), sent, strict=False):
         (line,) = (line for line in result.stderr.splitlines() if line.startswith(file.name))
         assert f"instance {uid}, received from CT1 at 2" in line
-    assert "have them sent again" in result.stderr
+    assert "ask their senders to send them again" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,11 @@ def test_a_folder_that_has_something_is_left_alone(spool: Path, tmp_path: Path) 
     before = {file: file.read_bytes() for file in target.rglob("*.dcm")}
     result = cli("salvage", spool, "--to", target)
     assert (result.returncode, result.stdout) == (2, ""), result.stderr
-    assert f"{target} is not empty: give another folder" in " ".join(result.stderr.split())
+    assert f"{target} is not empty: choose another folder" in " ".join(result.stderr.split())
     assert {file: file.read_bytes() for file in target.rglob("*.dcm")} == before
 
 
 def test_what_is_no_spool_is_said(tmp_path: Path) -> None:
     result = cli("salvage", tmp_path, "--to", tmp_path / "to")
     assert result.returncode == 2
-    assert "has no folder instances: give it a copy of the folder spool/" in result.stderr
+    assert "has no folder instances: give a copy of the folder spool/" in result.stderr

@@ -284,6 +284,43 @@ def test_a_hundred_thousand_references_that_are_open_keep_nobody_from_storing(
     assert all(len(one.reasons) == 10_000 for one in ct.reports)
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return what a process has computed."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_what_waits_for_a_pacs_costs_next_to_nothing_and_is_reported_once_that_is_back(
+    tmp_path: Path, lone: Lone, scanner: Callable[..., Scanner]
+) -> None:
+    """The most that may be open, 200 000 references, of which one in 10 000 waits."""
+    site = Site(tmp_path / "gateway", lone, sameAssociationSeconds=0)
+    files = small(tmp_path / "corpus", 2)
+    assert dcmsend(site.gateway.port, files) == 0
+    site.gateway.stop()
+    first, last = (Reference(CT, uid_of(file)) for file in files)
+    spool = Spool(site.folder / "spool", 1 << 30, 90)
+    transactions = Transactions(spool, CommitmentMeasures())
+    transactions.load()
+    for number in range(20):
+        references = (last, *(Reference(CT, f"1.2.{number}.{one}") for one in range(9_998)), first)
+        request = CommitmentRequest(f"2.25.{number}", references)
+        transactions.begin(Transaction(request, "CT1", "CTGATE", "dicom", time.time()), claim_seconds=0)
+    spool.close()
+    site.start()
+    wait_until(lambda: "dicomroute_commitments_open 20.0" in site.gateway.metrics(), "they are not open")
+    time.sleep(5)  # it looks at each once
+    before = cpu_seconds(site.gateway.process.pid)
+    time.sleep(10)
+    assert cpu_seconds(site.gateway.process.pid) - before < 0.8
+    ct = scanner(site.gateway.port, port=site.scanner_port)
+    with site.storescp():
+        wait_until(lambda: len({one.transaction_uid for one in ct.reports}) == 20, site.gateway.process.tail, 120)
+    promised = {uid for one in ct.reports for uid, reason in one.reasons.items() if reason == 0}
+    assert promised == set(map(uid_of, files))
+    assert {reason for one in ct.reports for reason in one.reasons.values()} == {0, 0x0112}
+
+
 def test_after_the_wait_what_is_not_there_is_not_promised(
     tmp_path: Path, lone: Lone, scanner: Callable[..., Scanner]
 ) -> None:

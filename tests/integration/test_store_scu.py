@@ -232,7 +232,7 @@ def test_instances_arrive_at_orthanc(tmp_path: Path) -> None:
 def test_a_port_that_nobody_listens_on_refuses() -> None:
     failure = fails(lambda: open_association(free_port()))
     assert failure.reason == "ConnectionRefused"
-    assert "nothing listens" in str(failure)
+    assert "the port is closed" in str(failure)
 
 
 def test_a_name_that_does_not_resolve_says_so() -> None:

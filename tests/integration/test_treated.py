@@ -175,7 +175,7 @@ def test_a_corrected_transform_is_applied_to_what_the_first_could_not_prepare(
     (kept,) = gateway.get("/api/v1/queue?state=Held")["items"]
     assert (kept["reason"], kept["destination"]) == ("TransformFailed", "DicomNode/research")
     research = next(one for one in gateway.status()["destinations"] if one["name"] == "research")
-    assert "set PatientID: it does not fit LO" in research["lastError"]["message"]
+    assert "set PatientID: the value does not fit LO" in research["lastError"]["message"]
     assert (research["held"], research["pending"]) == (1, 0)
     assert gateway.change("release", instances=[kept["instance"]]) == 1, "it is tried again, and held again"
     gateway.process.wait_until(lambda: gateway.status()["deliveries"]["held"] == 1, "it is not held")

@@ -8,7 +8,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,12 @@ class Answer:
     code: int
     text: str
     headers: Mapping[str, str]
+    fields: Sequence[tuple[str, str]] = ()
+    """All header fields, also those that are there more than once."""
+
+    def all(self, name: str) -> list[str]:
+        """Return each value of a header field."""
+        return [value for found, value in self.fields if found.lower() == name]
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -35,19 +41,26 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         """Follow none."""
 
 
-def ask(url: str, path: str, form: Mapping[str, str] | None = None, method: str = "", **headers: str | None) -> Answer:
-    """Send a request, a POST with a form, as a program does; underscores of header names are hyphens."""
+def ask(
+    url: str,
+    path: str,
+    form: Mapping[str, str] | None = None,
+    method: str = "",
+    data: bytes | None = None,
+    **headers: str | None,
+) -> Answer:
+    """Send a request, a POST with a form or data, as a program does; underscores of header names are hyphens."""
     request = urllib.request.Request(
         url.rstrip("/") + path,
-        data=urllib.parse.urlencode(form).encode() if form is not None else None,
+        data=urllib.parse.urlencode(form).encode() if form is not None else data,
         headers={name.replace("_", "-"): value for name, value in headers.items() if value is not None},
         method=method or None,
     )
     try:
         with urllib.request.build_opener(_Stay()).open(request, timeout=60) as response:
-            return Answer(response.status, response.read().decode(), dict(response.headers))
+            return Answer(response.status, response.read().decode(), dict(response.headers), response.headers.items())
     except urllib.error.HTTPError as error:
-        return Answer(error.code, error.read().decode(), dict(error.headers))
+        return Answer(error.code, error.read().decode(), dict(error.headers), error.headers.items())
 
 
 @dataclass

@@ -19,6 +19,8 @@ from dicomroute_gateway.deliver.worker import Worker
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.prepare.preparing import Preparing
+from dicomroute_gateway.rules.active import Active
+from dicomroute_gateway.rules.routing import compile_rules
 from dicomroute_gateway.spool.part10 import file_head
 from dicomroute_gateway.spool.records import DeliveryRecord, Received, Sender
 from dicomroute_gateway.spool.spool import Spool
@@ -62,11 +64,20 @@ class Delivering:
         self._secrets = folder / "secrets"
         self.preparing = Preparing(self.spool, self._secrets)
         self._offered: list[int] = []
+        self._active: Active | None = None
         self.worker = self._new_worker()
 
     @property
     def destination(self) -> CloudTargetDestination:
         return self.configuration.destinations[0]
+
+    @property
+    def active(self) -> Active:
+        """What is in force: the same object until something else is."""
+        configuration = self.configuration
+        if self._active is None or self._active.configuration != configuration:
+            self._active = Active(configuration, compile_rules(configuration.rules))
+        return self._active
 
     @property
     def configuration(self) -> Configuration:
@@ -160,9 +171,7 @@ class Delivering:
             lambda: self.destination, self._secrets, TokenCache(), throttle, self.preparing
         )
         self.settling = Settling(self.spool)
-        return Worker(
-            TARGET, self.spool, self.preparing, lambda: self.configuration, transport, self.settling, Measures()
-        )
+        return Worker(TARGET, self.spool, self.preparing, lambda: self.active, transport, self.settling, Measures())
 
     def is_settled(self) -> bool:
         """Return whether nothing is owed any more."""

@@ -55,6 +55,11 @@ class Keycloak:
         return f"https://{self._name}:{self.port}/realms/imaging/protocol/openid-connect/token"
 
     @property
+    def issuer(self) -> str:
+        """What its tokens say who it is."""
+        return f"https://{self._name}:{self.port}/realms/imaging"
+
+    @property
     def keys_url(self) -> str:
         """Where it publishes the keys that tokens are verified by."""
         return f"https://{self._host}:{self.port}/realms/imaging/protocol/openid-connect/certs"

@@ -579,6 +579,13 @@ CASES: list[Case] = [
     # The ledger.
     *_table("DicomRoute", "spec.ledger.retentionSeconds", [0, 86_400, 315_360_000], [315_360_001], "315360000"),
     Case("DicomRoute", "spec.ledger.retentionSeconds", -1, "0"),
+    # The feed of events.
+    *_table("DicomRoute", "spec.events.retentionSeconds", [3600, 31_536_000], [31_536_001], "31536000"),
+    Case("DicomRoute", "spec.events.retentionSeconds", 3599, "3600"),
+    *_table("DicomRoute", "spec.events.maxBytes", [1_048_576, 17_179_869_184], [17_179_869_185], "17179869184"),
+    Case("DicomRoute", "spec.events.maxBytes", 1_048_575, "1048576"),
+    *_table("DicomRoute", "spec.events.studyQuietSeconds", [1, 86_400], [86_401], "86400"),
+    Case("DicomRoute", "spec.events.studyQuietSeconds", 0, "1"),
     # Retries.
     *_table(
         "DicomRoute",
@@ -911,6 +918,7 @@ CASES: list[Case] = [
     Case("CloudTarget", "spec.answers", {"duplicateReasons": [7, 7]}, "7"),
     Case("CloudTarget", "spec", _azure(answers={"permanentReasons": [1]}), "answers applies only to provider Generic"),
     *_table("CloudTarget", "spec.accepts", ["Any", "DeidentifiedOnly"], ["All"], "DeidentifiedOnly"),
+    *_table("DicomNode", "spec.accepts", ["Any", "DeidentifiedOnly"], ["All"], "DeidentifiedOnly"),
     # How instances are de-identified.
     *_table("DeidentificationProfile", "spec.edition", ["2026c"], ["2023e"], "2026c"),
     Case("DeidentificationProfile", "spec.keySecretRef", REMOVED, "keySecretRef"),
@@ -952,6 +960,22 @@ CASES: list[Case] = [
     ),
     Case("DeidentificationProfile", "spec.objects", [_object("Pass", regions=[REGION])], "apply only to action: Mask"),
     Case("DeidentificationProfile", "spec.objects", [_object("Mask", regions=[{**REGION, "width": 0}])], "1"),
+    # Studies.
+    *_table(
+        "DicomRoute",
+        "spec.studies",
+        [{}, {"idleSeconds": 1}, {"idleSeconds": 60, "maxOpenSeconds": 60}],
+        [{"idleSeconds": 60, "maxOpenSeconds": 59}],
+        "less than idleSeconds",
+    ),
+    Case("DicomRoute", "spec.studies.idleSeconds", 0, "1"),
+    Case("DicomRoute", "spec.studies.maxOpenSeconds", 604_801, "604800"),
+    Case("DicomRoute", "spec.rules.0.trigger", "StudyComplete", "add studies"),
+    Case("DicomRoute", "spec.rules.0.trigger", "InstanceReceived"),
+    Case("DicomRoute", "spec.rules.0.trigger", "Never", "StudyComplete"),
+    Case("DicomRoute", "spec.rules.0.whenComplete", "study.instances > 1", "set trigger: StudyComplete"),
+    Case("DicomRoute", "spec.rules.0.onRevision", "Hold", "set trigger: StudyComplete"),
+    Case("DicomRoute", "spec.rules.0.onRevision", "SendNew"),
     # What is missing or unknown.
     Case("CloudTarget", "spec.auth", REMOVED, "auth"),
     Case("CloudTarget", "spec.url", REMOVED, "url"),

@@ -19,6 +19,7 @@ from typing import Any
 from dicomroute_gateway import __main__ as gateway
 from dicomroute_gateway.deliver.cloud import stow
 from dicomroute_gateway.dimse import association
+from dicomroute_gateway.events import store as events
 from dicomroute_gateway.spool import ready_files, spool, upkeep
 from dicomroute_gateway.spool.files import Files
 
@@ -37,11 +38,12 @@ _OPERATIONS = {
     "sync a new journal": ("sync", "journal/new"),
     "put a new journal in place": ("rename", "journal/new"),
     "sync the folder of the journal": ("sync_folder", "journal"),
+    "keep the old journal": ("rename", "journal/0"),
     "remove the old journal": ("remove", "journal/0"),
 }
 _OPENING = ("create", "open_append", "open_at", "reuse")
 """Operations that return a descriptor."""
-_OTHERS = ("send a PDU", "store at the destination", "settle deliveries")
+_OTHERS = ("send a PDU", "store at the destination", "settle deliveries", "write events")
 STEPS = tuple(f"{when}: {name}" for name in (*_OPERATIONS, *_OTHERS) for when in ("before", "after"))
 
 
@@ -85,6 +87,7 @@ def watch(trigger: Trigger) -> None:
     for operation in (*_OPENING, *{operation for operation, _ in _OPERATIONS.values()} - {*_OPENING}):
         wrap(operation)
     association.send_all = _around(trigger, "send a PDU", association.send_all)
+    events.Store.write = _around(trigger, "write events", events.Store.write)
     spool.Spool.settle = _around(trigger, "settle deliveries", spool.Spool.settle)
     store = stow.store
 

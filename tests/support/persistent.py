@@ -4,7 +4,7 @@ import random
 import threading
 import time
 
-from pdus import data_set, element
+from pdus import data_set, element, uid_value
 from peer import Answered, Peer
 from sink import digest
 
@@ -12,7 +12,10 @@ from sink import digest
 class Sender:
     """A thread that sends until it is stopped. Some instances come again, equal or as another version."""
 
-    def __init__(self, port: int, number: int, *, most_bytes: int = 200_000, pause: float = 0) -> None:
+    def __init__(
+        self, port: int, number: int, *, most_bytes: int = 200_000, pause: float = 0, own_studies: bool = False
+    ) -> None:
+        """`own_studies`: each instance is a study by itself, called as it with .1 behind."""
         self.acknowledged: list[tuple[str, str]] = []
         """SOP Instance UID and digest of every data set that was answered with success, in order."""
         self.sent: set[tuple[str, str]] = set()
@@ -20,6 +23,7 @@ class Sender:
         self._port = port
         self._most_bytes = most_bytes
         self._pause = pause
+        self._own_studies = own_studies
         self._number = number
         self._random = random.Random(number)
         self._count = 0
@@ -76,4 +80,5 @@ class Sender:
             self._version += 1
         uid = f"1.2.826.0.1.3680043.10.98.{self._number}.{self._count}"
         pixels = element(0x7FE00010, "OW", bytes((self._version,)) * self._last)
-        return uid, data_set(uid, without=[0x7FE00010]) + pixels
+        study = [element(0x0020000D, "UI", uid_value(f"{uid}.1"))] if self._own_studies else []
+        return uid, data_set(uid, *study, without=[0x7FE00010]) + pixels

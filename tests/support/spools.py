@@ -13,9 +13,11 @@ BEGUN = time.time()
 SENDER = Sender("a-1", "dicom", "CT1", "GATE", "192.0.2.1")
 
 
-def open_spool(folder: Path, size: int = 1 << 30, percent: int = 90, *, history_seconds: int = 0) -> Spool:
+def open_spool(
+    folder: Path, size: int = 1 << 30, percent: int = 90, *, history_seconds: int = 0, has_trail: bool = False
+) -> Spool:
     """Open the spool in a folder, with the bounds that most tests need."""
-    return Spool(folder / "spool", size, percent, history_seconds=history_seconds)
+    return Spool(folder / "spool", size, percent, history_seconds=history_seconds, has_trail=has_trail)
 
 
 def received(identifier: int, destinations: tuple[str, ...] = ("CloudTarget/a",), hold: str = "") -> Received:

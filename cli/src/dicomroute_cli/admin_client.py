@@ -4,7 +4,7 @@ import getpass
 import os
 import ssl
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -46,9 +46,9 @@ class AdminClient:
         certificate = file.with_name("admin-tls.crt")
         tls = trusting(certificate.read_text()) if certificate.exists() else None
         if address.scheme == "http" and tls is not None:
-            raise Failure(f"--admin {url}: that gateway speaks TLS: leave http:// out", 2)
+            raise Failure(f"--admin {url}: that gateway uses TLS: leave http:// out", 2)
         if address.scheme != "https" and tls is None and not is_loopback(address.hostname or ""):
-            raise Failure(f"--admin {url}: the token is not sent over a network in clear: write https://", 2)
+            raise Failure(f"--admin {url}: the token must not be sent over a network unencrypted: write https://", 2)
         full = url if "://" in url else f"{'http' if tls is None else 'https'}://{url}"
         return cls(full.rstrip("/"), _token_in(file), tls)
 
@@ -67,6 +67,12 @@ class AdminClient:
         except AdminError as error:
             raise Failure(f"{self._client.url} does not answer as a gateway: {error}") from error
 
+    def follow_events(
+        self, cursor: str, types: Iterable[str], failed: Callable[[AdminError, float], object]
+    ) -> blocking.EventFollower:
+        """Return the gateway's events behind a cursor, on and on. Iterating raises AdminError."""
+        return blocking.EventFollower(self._client, cursor, types, failed=failed)
+
     def _name(self) -> str:
         try:
             return self._actor()
@@ -80,8 +86,8 @@ def _token_file(url: str, host: str, port: int | None, token_file: Path | None, 
     if path is None:
         known = ", ".join(known_addresses(state)) or "no gateway"
         raise Failure(
-            f"no token for {url}: the state folder {state} knows of {known}. Is `dicomroute run` at work, with this "
-            f"--state? Of another gateway name the token's file with --token-file or {TOKEN_FILE_VARIABLE}",
+            f"no token for {url}: the state folder {state} contains {known}. Is `dicomroute run` running with this "
+            f"--state? For another gateway, pass its token file with --token-file or {TOKEN_FILE_VARIABLE}",
             2,
         )
     return path

@@ -21,43 +21,64 @@ from .output import printable
 Json = dict[str, Any]
 
 _NO_MANIFEST: Final = {
-    "CalledAETitle": "it calls a title that is not served here: correct that at the device, or add the title to "
-    "aeTitles of the listener",
-    "CertificateNotShown": "the DicomNode with that title has certificates, and it showed none: turn TLS with its "
-    "certificate on at the device, and see that the listener verifies it (tls.clientCertificates)",
-    "RefusingAssociations": "the route refuses associations: set spec.mode to Running when it may take them again",
+    "CalledAETitle": (
+        "the called AE title is not served here: correct it on the device, or add it to the aeTitles of the listener"
+    ),
+    "CertificateNotShown": (
+        "the DicomNode with that title has certificates, but the caller showed none: enable TLS with the certificate "
+        "on the device, and check that the listener verifies it (tls.clientCertificates)"
+    ),
+    "RefusingAssociations": "the route refuses associations: set spec.mode to Running to accept them again",
     "SpoolFull": "the spool is full: see docs/runbooks/spool-full.md",
-    "TooManyAssociationsOfCaller": "the device has all the places that one caller may have: raise the listener's "
-    "maxAssociationsPerCaller, or let it open fewer",
-    "TooManyAssociations": "the listener has no place free: raise its maxAssociations, or let the device open fewer",
-    "ApplicationContext": "it does not speak DICOM's application context: what calls there is no DICOM device",
-    "TLSHello": "it begins a TLS handshake, and this port does not encrypt: turn TLS off at the device, or give it a "
-    "port that has TLS",
-    "DICOMWithoutTLS": "it does not encrypt, and this port wants TLS: turn TLS on at the device, or give it a port "
-    "without",
-    "ClientCertificateMissing": "it shows no certificate, and the listener wants one: give it one, or set the "
-    "listener's tls.clientCertificates to Optional or Ignored",
-    "ClientCertificateUntrusted": "its certificate is of an authority that the listener does not know: add that to "
-    "what tls.clientCABundleRef names",
-    "ClientCertificateExpired": "its certificate has expired: renew it at the device",
-    "ClientCertificateNotYetValid": "its certificate is not valid yet: look at the clocks of the device and of the "
-    "authority",
-    "CertificateRefusedByDevice": "it does not trust the gateway's certificate: give it the authority that issued that",
-    "TLSVersionUnsupported": "it speaks no TLS 1.2: update it, or give it a port without TLS in a trusted network",
-    "NoSharedCipher": "it has none of the cipher suites of the listener's tls.profile: update it",
-    "HandshakeTimedOut": "it did not finish its TLS handshake in time: look at the network between",
-    "HandshakeFailed": "its TLS handshake failed: the gateway's log says why",
-    "CertificateUnusable": "the gateway has no usable certificate: look at the Secret of the listener's "
-    "tls.certificateRef",
-    "HTTPRequest": "it speaks HTTP: a browser, a probe, or a DICOMweb client that was given the DIMSE port",
-    "HL7Message": "it sends HL7 (MLLP): the interface engine was given the DIMSE port",
-    "SSHClient": "it speaks SSH: what calls there is no DICOM device",
-    "ProxyProtocol": "a load balancer puts the PROXY protocol in front: turn that off there",
-    "MalformedRequest": "its A-ASSOCIATE-RQ is not as PS3.8 wants it: the gateway's log says where",
-    "IncompleteRequest": "it sent the beginning of a request and no more: look at the network between, at its MTU and "
-    "at firewalls that inspect DICOM",
-    "NotDICOM": "it does not speak DICOM: what calls there is no DICOM device",
-    "ProtocolVersion": "it speaks another version of the upper layer protocol: what calls there is no DICOM device",
+    "TooManyAssociationsOfCaller": (
+        "the device has reached the limit of one caller: raise the listener's maxAssociationsPerCaller, or let the "
+        "device open fewer associations"
+    ),
+    "TooManyAssociations": (
+        "the listener has reached its limit: raise its maxAssociations, or let the device open fewer associations"
+    ),
+    "ApplicationContext": "the caller does not use DICOM's application context: it is not a DICOM device",
+    "TLSHello": (
+        "the caller starts a TLS handshake, but this port does not use TLS: disable TLS on the device, or use a port "
+        "with TLS"
+    ),
+    "DICOMWithoutTLS": (
+        "the caller does not use TLS, but this port requires it: enable TLS on the device, or use a port without TLS"
+    ),
+    "ClientCertificateMissing": (
+        "the caller shows no certificate, but the listener requires one: install one on the device, or set the "
+        "listener's tls.clientCertificates to Optional or Ignored"
+    ),
+    "ClientCertificateUntrusted": (
+        "the caller's certificate is signed by an unknown authority: add the authority to tls.clientCABundleRef"
+    ),
+    "ClientCertificateExpired": "the caller's certificate has expired: renew it on the device",
+    "ClientCertificateNotYetValid": (
+        "the caller's certificate is not valid yet: check the clocks of the device and of the authority"
+    ),
+    "CertificateRefusedByDevice": (
+        "the caller does not trust the gateway's certificate: install the authority of that certificate on the device"
+    ),
+    "TLSVersionUnsupported": (
+        "the caller does not support TLS 1.2: update it, or use a port without TLS on a trusted network"
+    ),
+    "NoSharedCipher": "the caller supports none of the cipher suites of the listener's tls.profile: update it",
+    "HandshakeTimedOut": "the caller did not finish its TLS handshake in time: check the network between",
+    "HandshakeFailed": "the caller's TLS handshake failed: the gateway's log says why",
+    "CertificateUnusable": (
+        "the gateway has no usable certificate: check the Secret in the listener's tls.certificateRef"
+    ),
+    "HTTPRequest": "the caller speaks HTTP: a browser, a probe, or a DICOMweb client uses the DIMSE port by mistake",
+    "HL7Message": "the caller sends HL7 (MLLP): an interface engine uses the DIMSE port by mistake",
+    "SSHClient": "the caller speaks SSH: it is not a DICOM device",
+    "ProxyProtocol": "a load balancer adds the PROXY protocol: disable it there",
+    "MalformedRequest": "the caller's A-ASSOCIATE-RQ violates PS3.8: the gateway's log says where",
+    "IncompleteRequest": (
+        "the caller sent only the beginning of a request: check the network between, its MTU, and firewalls that "
+        "inspect DICOM"
+    ),
+    "NotDICOM": "the caller does not speak DICOM: it is not a DICOM device",
+    "ProtocolVersion": "the caller uses another version of the upper layer protocol: it is not a DICOM device",
 }
 
 
@@ -108,8 +129,8 @@ def _node(title: str, name: str, addresses: Sequence[str], listeners: Sequence[s
     where = ", ".join(listeners)
     return Advice(
         printable(
-            f"if you know {title!r}: name the node in sources of listener {where}, or give it the labels that its "
-            "selector asks for. Where a node has the title already, add the networks to that one"
+            f"if you know {title!r}: name the node in the sources of listener {where}, or add the labels of its "
+            "selector. If a node already has this title, add the networks to that node"
         ),
         manifest,
     )
@@ -119,31 +140,31 @@ def _sentence(caller: RefusedCaller) -> str:
     reason, address, listener = caller.reason, caller.address, caller.listener
     if reason == "SourceAddress" and caller.calling_ae_title is not None:
         sentence = (
-            f"a DicomNode has that title, and not that address: add {ip_network(address)} to the allowedSources that "
-            "it has, if you know who calls"
+            f"a DicomNode has this title, but not this address: if you know the caller, add {ip_network(address)} to "
+            "the node's allowedSources"
         )
     elif reason == "SourceAddress":
         sentence = (
-            f"its connection was closed before it said a title: add {ip_network(address)} to allowedSources of the "
-            "DicomNode that calls from there"
+            f"the connection was closed before the caller sent a title: add {ip_network(address)} to the "
+            "allowedSources of the DicomNode at that address"
         )
     elif reason == "CertificateOfAnotherNode":
         sentence = (
-            "the DicomNode with that title has other certificates than the one that it showed: if you know the device, "
-            f"add {{sha256: {caller.certificate_sha256 or 'its fingerprint'}}} to spec.certificates"
+            "the DicomNode with this title has other certificates than the caller showed: if you know the device, add "
+            f"{{sha256: {caller.certificate_sha256 or 'its fingerprint'}}} to spec.certificates"
         )
     elif reason == "CallingAETitle":
-        sentence = "a DicomNode has that title, and this listener's sources do not name it: name it there"
+        sentence = "a DicomNode has this title, but this listener's sources do not name it: add it there"
     elif reason == "NoContextAccepted":
         proposed = ", ".join(
             f"{uid} {UID(uid).name if UID(uid).name != uid else ''}".rstrip() for uid in caller.abstract_syntaxes
         )
         sentence = (
-            f"it associated, and none of what it proposed is served here ({proposed or 'nothing'}): let it store "
-            "instances alone on this port, and query or print elsewhere"
+            f"the association was accepted, but none of its proposals is served here ({proposed or 'nothing'}): use "
+            "this port only to store instances, and query or print elsewhere"
         )
     else:
-        sentence = _NO_MANIFEST.get(reason, "no DicomNode helps: the gateway's log says more")
+        sentence = _NO_MANIFEST.get(reason, "a DicomNode cannot fix this: the gateway's log says more")
     called = f" (called {caller.called_ae_title!r})" if reason == "CalledAETitle" else ""
     title = "" if caller.calling_ae_title is None else f"{caller.calling_ae_title!r} at "
     return printable(f"{title}{address}, listener {listener}, {reason}{called}: {sentence}")

@@ -86,7 +86,7 @@ def target_in_cluster(name: str, namespace: str | None, context: str | None) -> 
     if by_gateway is not None:
         return by_gateway
     target = _model(CloudTarget, found)
-    by = "this machine, as no route that runs uses it"
+    by = "this machine, because no running route uses it"
     values = _values_of_cluster(command, target.files())
     return _from_here("CloudTarget", f"{target.metadata.namespace}/{name}", by, _probe(target, values))
 
@@ -100,9 +100,9 @@ def node_in_cluster(name: str, namespace: str | None, context: str | None, calli
     if by_gateway is not None:
         return by_gateway
     if not calling:
-        raise Failure(f"no route that runs delivers to DicomNode {name}: say with --calling as whom it is called", 2)
+        raise Failure(f"no running route delivers to DicomNode {name}: give the calling AE title with --calling", 2)
     node = _model(DicomNode, found)
-    by = "this machine, as no route that runs delivers to it"
+    by = "this machine, because no running route delivers to it"
     values = _values_of_cluster(command, node.files())
     return _from_here("DicomNode", f"{node.metadata.namespace}/{name}", by, _echo(node, calling, values))
 
@@ -159,7 +159,9 @@ def _calling(routes: Iterable[DicomRoute], node: str) -> tuple[str, str]:
         for one in RouteInputs(route).destinations():
             if one.kind is DestinationKind.DICOM_NODE and one.name == node:
                 return str(destination_settings(route, one)["callingAETitle"]), route.metadata.name
-    raise Failure(f"no route of the manifests delivers to DicomNode {node}: say with --calling as whom it is called", 2)
+    raise Failure(
+        f"no route in the manifests delivers to DicomNode {node}: give the calling AE title with --calling", 2
+    )
 
 
 def _routes(listed: Mapping[str, Any], kind: str, name: str) -> list[str]:
@@ -231,7 +233,7 @@ def _probe(target: CloudTarget, values: Values) -> ProbeDocument:
 def _echo(node: DicomNode, calling: str, values: Values) -> ProbeDocument:
     """Make the steps to a node from this machine."""
     if node.spec.host is None:
-        raise Failure(f"DicomNode {node.metadata.name} has no spec.host, so that nobody can call it: give it one", 2)
+        raise Failure(f"DicomNode {node.metadata.name} has no spec.host, so it cannot be called: add spec.host", 2)
     _, errors = checked(DicomNode, {"metadata": {"name": "us"}, "spec": {"aeTitle": calling, "anyAddress": True}})
     if errors:
         raise Failure(f"--calling {calling}: {errors[0][1]}", 2)

@@ -62,7 +62,9 @@ class ConsoleProcess:
     async def start(self) -> None:
         """Start it and wait until it listens. Raises Failure."""
         if find_spec("dicomroute_console") is None:
-            raise Failure("--console: the package dicomroute-console is not installed here", 2)
+            raise Failure(
+                "--console: the package dicomroute-console is not installed: install it, or leave out --console", 2
+            )
         if not self.token_file.exists():
             write_private(self.token_file, secrets.token_urlsafe(32) + "\n")
         self._process = await asyncio.create_subprocess_exec(
@@ -81,7 +83,9 @@ class ConsoleProcess:
         said = (await self._process.stdout.readline()).split()
         if len(said) != 2:
             await self._process.wait()
-            raise Failure(f"the console does not start on port {self._port}: name another with --console-port", 2)
+            raise Failure(
+                f"the console does not start on port {self._port}: choose another port with --console-port", 2
+            )
         self._port = int(said[1])
 
     async def restart(self) -> None:
@@ -90,7 +94,7 @@ class ConsoleProcess:
             return
         if not self._restart_at:
             self._restart_at = time.monotonic() + _RESTART_SECONDS
-            print_error(f"the console ended with code {self._process.returncode}; it is started again")
+            print_error(f"the console exited with code {self._process.returncode}; it is being restarted")
         elif time.monotonic() >= self._restart_at:
             self._restart_at = 0.0
             try:

@@ -7,6 +7,7 @@ from typing import Final
 from dicomroute_gateway.configuration.recipe import Change, Transform
 from dicomroute_gateway.rules.changes import compile_transform
 from dicomroute_gateway.rules.expression import ExpressionError, compile_expression
+from dicomroute_gateway.rules.study import compile_condition
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.api.route import Rule
@@ -70,6 +71,8 @@ def _parts(rule: Rule, inputs: RouteInputs) -> Iterator[tuple[str, Callable[[], 
     """Yield the fields of a rule that the gateway compiles, each with what raises ExpressionError where it cannot."""
     if rule.when:
         yield "when", partial(compile_expression, rule.when)
+    if rule.when_complete:
+        yield "whenComplete", partial(compile_condition, rule.when_complete)
     for step in steps(rule, inputs):
         for index, change in enumerate(step.get("changes", ())):
             one = Transform(changes=(Change.model_validate(change),))

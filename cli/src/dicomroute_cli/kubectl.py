@@ -31,4 +31,4 @@ def get(command: list[str], *words: str) -> Any:
     try:
         return json.loads(done.stdout) if done.stdout.strip() else None
     except ValueError as error:
-        raise Failure(f"kubectl get {' '.join(words)} answered with something that is not JSON") from error
+        raise Failure(f"kubectl get {' '.join(words)} returned something other than JSON") from error

@@ -1,65 +1,50 @@
-"""The command line: puts the commands together and turns failures into sentences and exit codes."""
+"""Where the command line begins: help at once, everything else by the application.
 
+A process that only prints help imports nothing that a Python process does not have already. The library that reads
+arguments alone costs six times as much as that, what `explain` works with eighty times. So the helps are files, made by
+`make generate` from the commands; a test compares them.
+"""
+
+import os
 import sys
-from collections.abc import Iterable
-from importlib import import_module
-from typing import Final
 
-import typer
-
-from . import __version__
-from .output import Failure, print_error
-
-_MODULES: Final = {
-    "validate": "validate",
-    "run": "run",
-    "explain": "explain",
-    "deidentify": "deidentify",
-    "salvage": "salvage",
-    "refused": "refused",
-    "ledger": "ledger",
-    "report": "ledger",
-    "queue": "queue",
-    "test": "test",
-    "find": "find",
-    "move": "find",
-}
-"""The module in `commands` of each command, which has its name there."""
-
-
-def application(names: Iterable[str]) -> typer.Typer:
-    """Return the command line with these commands."""
-    app = typer.Typer(
-        name="dicomroute",
-        help="Check, run and look into DICOM routes.",
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        add_completion=False,
-    )
-    app.callback(invoke_without_command=True)(_version)
-    for name in names:
-        command = getattr(import_module(f"{__package__}.commands.{_MODULES[name]}"), name)
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
-        else:
-            app.command(name)(command)
-    return app
-
-
-def _version(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
-    if version:
-        print(f"dicomroute {__version__}")
-        raise typer.Exit
+_HELPS = os.path.join(os.path.dirname(__file__), "helps")  # noqa: PTH118, PTH120  pathlib costs more than all the rest
 
 
 def main() -> None:
-    """Run the command line; a failure is a sentence on standard error and an exit code.
+    """Run the command line; a failure is a sentence on standard error and an exit code."""
+    program = _program()
+    words = sys.argv[1:]
+    text = help_of(words[:-1]) if words[-1:] == ["--help"] else None
+    if text is not None:
+        sys.stdout.write(text.replace("Usage: dicomroute", f"Usage: {program}", 1))
+        return
+    from .application import run  # noqa: PLC0415  not for help
 
-    Only the command that is asked for is imported: what `explain` needs takes ten times as long as what `queue` needs.
-    """
-    asked = [word for word in sys.argv[1:2] if word in _MODULES]
+    run(program)
+
+
+def help_of(words: list[str]) -> str | None:
+    """Return the help of the command that these words name, all of the command line for none; None if none has it."""
+    if not all(word.replace("-", "").isalpha() for word in words):
+        return None
     try:
-        application(asked or _MODULES)()
-    except Failure as failure:
-        print_error(str(failure))
-        sys.exit(failure.code)
+        with open(os.path.join(_HELPS, f"{'.'.join(['dicomroute', *words])}.txt"), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+            return file.read()
+    except OSError:
+        return None
+
+
+def complete_for_kubectl() -> None:
+    """Say what may follow the words of `kubectl dicom`, as kubectl asks an executable of this name."""
+    from .application import complete  # noqa: PLC0415
+
+    try:
+        complete(sys.argv[1:])
+    finally:
+        print(":0")
+
+
+def _program() -> str:
+    """Return how the command line was called: by its name, or as kubectl's plugin."""
+    return "kubectl dicom" if os.path.basename(sys.argv[0]).startswith("kubectl-dicom") else "dicomroute"  # noqa: PTH119

@@ -2,24 +2,34 @@
 
 import json
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from itertools import zip_longest
+from typing import Any, Final
 
 import yaml
-from rich.console import Console
-from rich.table import Table
+from rich.cells import cell_len
 
 from dicomroute_client.documents.document import text_of
+
+_COLUMNS: Final = 120
+_GAP: Final = 2
 
 
 class Format(StrEnum):
     """How a command prints its result."""
 
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
     YAML = "yaml"
+
+    @property
+    def is_table(self) -> bool:
+        """Whether people read it."""
+        return self in (Format.TABLE, Format.WIDE)
 
 
 class Failure(Exception):
@@ -38,19 +48,45 @@ def print_data(data: Any, form: Format) -> None:
         print(yaml.safe_dump(data, sort_keys=False, width=120), end="")
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under headers, as kubectl does: columns of text, no lines, nothing cut off, nothing but text."""
-    table = Table(box=None, show_edge=False, pad_edge=False, header_style="")
-    for header in headers:
-        table.add_column(header.upper(), no_wrap=True, overflow="ignore")
-    for row in rows:
-        table.add_row(*(printable(str(cell)) for cell in row))
-    console = Console(
-        highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000
-    )
-    with console.capture() as capture:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+def print_table(
+    headers: Sequence[str], rows: Sequence[Sequence[object]], form: Format = Format.TABLE, wide: Collection[str] = ()
+) -> None:
+    """Print rows under headers, as kubectl does: columns of text, no lines, nothing cut off, nothing but text.
+
+    The columns named in `wide` are those of the wide form alone. What is wider than 120 columns otherwise continues on
+    the next line, between words: a name or a UID stays as it is.
+    """
+    shown = [index for index, header in enumerate(headers) if form is Format.WIDE or header not in wide]
+    table = [[headers[index].upper() for index in shown]]
+    table += [[printable(str(row[index])) for index in shown] for row in rows]
+    columns = list(zip(*table, strict=True))
+    widths = [max(map(cell_len, column)) for column in columns]
+    if form is not Format.WIDE:
+        least = [max(cell_len(word) for cell in column for word in (cell.split() or [""])) for column in columns]
+        widths = _narrowed(widths, least, _COLUMNS - _GAP * (len(widths) - 1))
+    for cells in table:
+        lines = [
+            # break_on_hyphens: a date or a UID with a suffix is one word
+            textwrap.wrap(cell, max(width, 1), break_long_words=False, break_on_hyphens=False)
+            if cell_len(cell) > width
+            else [cell]
+            for cell, width in zip(cells, widths, strict=True)
+        ]
+        for pieces in zip_longest(*lines, fillvalue=""):
+            padded = (text + " " * (width + _GAP - cell_len(text)) for text, width in zip(pieces, widths, strict=True))
+            print("".join(padded).rstrip())
+
+
+def _narrowed(widths: list[int], least: list[int], total: int) -> list[int]:
+    """Return widths that add up to `total` or less, as far as none has to be less than `least`: the widest give way."""
+    found = list(widths)
+    while sum(found) > total:
+        room = [width if width > minimum else 0 for width, minimum in zip(found, least, strict=True)]
+        widest = room.index(max(room))
+        if not room[widest]:
+            break
+        found[widest] -= 1
+    return found
 
 
 def printable(text: str) -> str:

@@ -21,12 +21,12 @@ MOVE: Final = {"study": "1.2.840.10008.5.1.4.1.2.2.2", "patient": "1.2.840.10008
 _PENDING: Final = (0xFF00, 0xFF01)
 _MEANINGS: Final = {
     0x0122: "SOP class not supported",
-    0x0124: "not authorized: the node is no client of queryRetrieve",
-    0xA700: "out of resources: narrow the query, or ask again",
-    0xA701: "it is not known what there is to retrieve: an archive did not answer",
+    0x0124: "not authorized: the node is not a client of queryRetrieve",
+    0xA700: "out of resources: narrow the query, or retry",
+    0xA701: "unable to determine the instances to retrieve: an archive did not answer",
     0xA702: "no instance could be stored at the destination",
-    0xA801: "no move destination of this gateway has that AE title",
-    0xA900: "the identifier does not fit the level or the model",
+    0xA801: "this gateway has no move destination with this AE title",
+    0xA900: "the identifier does not match the level or the model",
     0xB000: "some instances failed, or were stored with a warning",
     0xC000: "unable to process: an archive did not answer",
     0xFE00: "cancelled",
@@ -74,7 +74,7 @@ def identifier(level: str, keys: Sequence[str]) -> Dataset:
             raise Failure(f"there is no attribute {keyword}: write its keyword, such as PatientID", 2)
         vr = dictionary_VR(tag)
         if vr == "SQ":
-            raise Failure(f"{keyword} is a sequence, which this command does not ask for", 2)
+            raise Failure(f"{keyword} is a sequence: this command cannot query sequences", 2)
         values = value.split("\\") if "\\" in value else value
         data_set.add(DataElement(tag, vr, values, validation_mode=config.IGNORE))
     return data_set
@@ -111,13 +111,15 @@ class Asking:
             tls_args=(gateway.tls, gateway.host) if gateway.tls is not None else None,
         )
         if self._association.is_rejected:
-            raise Failure(f"the gateway rejects {gateway.calling_ae_title}: see `dicomroute refused`")
+            raise Failure(f"the gateway rejects {gateway.calling_ae_title}: run `dicomroute refused` to see why")
         if not self._association.is_established:
-            raise Failure(f"there is no association with {gateway.host}:{gateway.port} as {gateway.called_ae_title}")
+            raise Failure(f"cannot associate with {gateway.host}:{gateway.port} as {gateway.called_ae_title}")
         if not self._association.accepted_contexts:
             self.release()
-            raise Failure("the listener does not serve this: name it in queryRetrieve.listeners, and for a move give "
-                          "queryRetrieve.moveDestinations")  # fmt: skip
+            raise Failure(
+                "the listener does not serve this request: add it to queryRetrieve.listeners, and for a move add "
+                "queryRetrieve.moveDestinations"
+            )  # fmt: skip
 
     def find(self, wanted: Dataset) -> Iterator[Dataset | Ended]:
         """Yield what matches, and how it ended."""

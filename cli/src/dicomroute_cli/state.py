@@ -1,6 +1,5 @@
 """The state folder of `dicomroute run`: where each route's gateway finds its configuration, Secrets and spool."""
 
-import fcntl
 import json
 import os
 import secrets
@@ -124,21 +123,6 @@ def write_private(path: Path, content: str | bytes) -> None:
 def write_address(state: RouteState, bind: str, port: int) -> None:
     """Note where the admin API listens, so that `dicomroute queue` finds its token."""
     write_private(state.admin_address, f"[{bind}]:{port}\n" if ":" in bind else f"{bind}:{port}\n")
-
-
-def lock_state(folder: Path) -> int:
-    """Take the state folder for this process, until it ends; return the descriptor of the lock.
-
-    Raises OSError, also when another `dicomroute run` has it: it would have its gateways configured by two.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise OSError("another `dicomroute run` is using it: stop that, or use another --state") from None
-    return descriptor
 
 
 def event_line(routes: Mapping[str, Mapping[str, str]], console: Mapping[str, str] | None = None) -> str:

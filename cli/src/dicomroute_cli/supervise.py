@@ -20,7 +20,8 @@ from .examine import examine, inputs_of
 from .manifests.read import Finding, files_of
 from .manifests.world import Key, World, load_world
 from .output import Failure, print_error
-from .state import RouteState, event_line, lock_state, route_state, write_address
+from .state import RouteState, event_line, route_state, write_address
+from .state_lock import lock_state
 
 _POLL_SECONDS: Final = 0.5
 _RESTART_SECONDS: Final = (1, 2, 5, 10, 30)
@@ -189,7 +190,7 @@ class _Supervisor:
         line = await gateway.process.stdout.readline()
         if not line:
             code = await gateway.process.wait()
-            return f"the gateway of {gateway.name} ended with code {code} before it was ready; its log says why"
+            return f"the gateway of {gateway.name} exited with code {code} before it was ready; its log says why"
         gateway.event = json.loads(line)
         gateway.admin_port = gateway.event["admin"]
         write_address(gateway.state, settings.admin_bind, gateway.admin_port)
@@ -210,7 +211,7 @@ class _Supervisor:
                 code = gateway.process.returncode if gateway.process else None
                 wait = _RESTART_SECONDS[min(gateway.failures, len(_RESTART_SECONDS) - 1)]
                 gateway.failures, gateway.restart_at = gateway.failures + 1, now + wait
-                print_error(f"the gateway of {gateway.name} ended with code {code}; it is started again in {wait} s")
+                print_error(f"the gateway of {gateway.name} exited with code {code}; it is restarted in {wait} s")
             elif now >= gateway.restart_at:
                 gateway.restart_at = 0.0
                 problem = await self._start(gateway)
@@ -227,12 +228,12 @@ class _Supervisor:
             findings.append(Finding("", "", "", str(failure)))
             print_error(str(failure))
         if any(one.is_error and not one.message.startswith(_MISSING) for one in findings):
-            print_error("the manifests have changed and do not pass: the gateways keep what they had")
+            print_error("the changed manifests have errors: the gateways keep their previous configuration")
             return
         self._world = changed
         for key in self._gateways.keys() - changed.routes.keys():
             gateway = self._gateways.pop(key)
-            print_error(f"{gateway.name} was removed: its gateway ends, its spool stays in {gateway.state.folder}")
+            print_error(f"{gateway.name} was removed: its gateway stops, and its spool stays in {gateway.state.folder}")
             await self._stop(gateway)
         for key in sorted(changed.routes):
             if key not in self._gateways:
@@ -244,7 +245,10 @@ class _Supervisor:
                 self._write(self._gateways[key])
             except OSError as error:
                 folder = self._gateways[key].state.folder
-                print_error(f"{folder}: {error.strerror}: {'/'.join(key)} keeps what it had until the next change")
+                print_error(
+                    f"{folder}: {error.strerror}: {'/'.join(key)} keeps its previous configuration until the next "
+                    "change"
+                )
         self._describe()
 
     def _describe(self) -> None:
@@ -254,7 +258,7 @@ class _Supervisor:
         try:
             self._console.write(self._world, {one.name: one.state for one in self._gateways.values()})
         except OSError as error:
-            print_error(f"{self._settings.state}: {error.strerror}: the console shows what it had until then")
+            print_error(f"{self._settings.state}: {error.strerror}: the console keeps showing its previous data")
 
     async def _stop(self, gateway: _Gateway) -> None:
         process = gateway.process
@@ -265,7 +269,7 @@ class _Supervisor:
             try:
                 await asyncio.wait_for(process.wait(), timeout)
             except TimeoutError:
-                print_error(f"the gateway of {gateway.name} did not end within {timeout} s: it is killed")
+                print_error(f"the gateway of {gateway.name} did not stop within {timeout} s and was killed")
                 process.kill()
                 await process.wait()
         gateway.state.admin_address.unlink(missing_ok=True)
@@ -310,7 +314,7 @@ def _check_ports(world: World, settings: RunSettings) -> None:
         for what, port in wanted:
             if port and port in taken:
                 raise Failure(
-                    f"{taken[port]} and {what} want port {port}: change one of the manifests, or use --port "
+                    f"{taken[port]} and {what} both use port {port}: change one of the manifests, or use --port "
                     "NAMESPACE/ROUTE/LISTENER=N or --admin-port N",
                     2,
                 )

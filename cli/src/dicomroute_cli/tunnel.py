@@ -61,7 +61,7 @@ def _credential(command: list[str], route: str) -> tuple[str, str]:
         data = json.loads(done.stdout)["data"]
         return (base64.b64decode(data["token"]).decode(), base64.b64decode(data["tls.crt"]).decode())
     except (ValueError, KeyError, binascii.Error) as error:
-        raise Failure(f"the Secret {name} is not one of the operator's: {error}") from error
+        raise Failure(f"the Secret {name} was not created by the operator: {error}") from error
 
 
 def _forward(kubectl_command: list[str], route: str) -> int:
@@ -74,5 +74,5 @@ def _forward(kubectl_command: list[str], route: str) -> int:
     port = line.rpartition(" -> ")[0].rpartition(":")[2]
     if not port.isdecimal():
         _, errors = process.communicate()
-        raise Failure(f"no way to the gateway of route {route}: {errors.strip() or line.strip()}")
+        raise Failure(f"cannot reach the gateway of route {route}: {errors.strip() or line.strip()}")
     return int(port)

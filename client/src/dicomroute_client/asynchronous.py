@@ -1,12 +1,16 @@
 """A client for an event loop: many gateways, each known by the fingerprint of its certificate alone."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
 
 from .calls import Answer, Call, D, headers, sentence_of
-from .errors import Refused, Unknown, Unreachable, Unreadable
+from .documents.events import EventDocument
+from .errors import AdminError, Refused, Unknown, Unreachable, Unreadable
+from .following import Position
 
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
@@ -68,6 +72,45 @@ class AdminClient:
             raise Unreachable(f"port {gateway.port}: {error}") from error
         except TimeoutError as error:
             raise Unreachable(f"port {gateway.port}: no answer within {call.patience_seconds:g} s") from error
+
+
+class EventFollower:
+    """The events of a gateway, on and on, for an event loop: as `blocking.EventFollower`."""
+
+    def __init__(
+        self,
+        client: AdminClient,
+        gateway: Gateway,
+        cursor: str = "",
+        types: Iterable[str] = (),
+        *,
+        failed: Callable[[AdminError, float], object] = lambda _error, _seconds: None,
+    ) -> None:
+        """`failed` is told of each failure that may pass, and in how many seconds it is asked again."""
+        self._client = client
+        self._gateway = gateway
+        self._position = Position(cursor, tuple(types))
+        self._failed = failed
+
+    @property
+    def cursor(self) -> str:
+        """Behind the last page that was wholly handled."""
+        return self._position.cursor
+
+    async def __aiter__(self) -> AsyncIterator[EventDocument]:
+        """Yield events. Raises TooOld, and AdminError where asking again would not help."""
+        while True:
+            try:
+                page = (await self._client.ask(self._gateway, self._position.call())).document
+            except AdminError as error:
+                pause = self._position.pause_seconds(error)
+                self._failed(error, pause)
+                await asyncio.sleep(pause)
+                continue
+            self._position.answered()
+            for event in page.events:
+                yield event
+            self._position.took(page)
 
 
 def session() -> aiohttp.ClientSession:

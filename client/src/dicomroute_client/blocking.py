@@ -2,12 +2,16 @@
 
 import http.client
 import ssl
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from .calls import Answer, Call, D, headers, sentence_of
-from .errors import Refused, Unreachable, Unreadable
+from .documents.events import EventDocument
+from .errors import AdminError, Refused, Unreachable, Unreadable
+from .following import Position
 
 _TIMEOUT_SECONDS: Final = 60
 
@@ -44,6 +48,44 @@ class AdminClient:
             raise Unreadable(str(error)) from error
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(str(getattr(error, "reason", error))) from error
+
+
+class EventFollower:
+    """The events of a gateway, on and on: an iterator that ends with an error alone. It comes back after failures."""
+
+    def __init__(
+        self,
+        client: AdminClient,
+        cursor: str = "",
+        types: Iterable[str] = (),
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+        failed: Callable[[AdminError, float], object] = lambda _error, _seconds: None,
+    ) -> None:
+        """`failed` is told of each failure that may pass, and in how many seconds it is asked again."""
+        self._client = client
+        self._position = Position(cursor, tuple(types))
+        self._sleep = sleep
+        self._failed = failed
+
+    @property
+    def cursor(self) -> str:
+        """Behind the last page that was wholly handled."""
+        return self._position.cursor
+
+    def __iter__(self) -> Iterator[EventDocument]:
+        """Yield events. Raises TooOld, and AdminError where asking again would not help."""
+        while True:
+            try:
+                page = self._client.ask(self._position.call()).document
+            except AdminError as error:
+                pause = self._position.pause_seconds(error)
+                self._failed(error, pause)
+                self._sleep(pause)
+                continue
+            self._position.answered()
+            yield from page.events
+            self._position.took(page)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

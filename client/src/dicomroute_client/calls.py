@@ -1,7 +1,7 @@
 """The calls that a gateway answers, as values: whichever client makes one, its path is spelled here alone. Pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -11,11 +11,14 @@ from urllib.parse import quote, urlencode
 from pydantic import ValidationError
 
 from .documents.document import Document
+from .documents.erase import ErasureReport
+from .documents.events import EventsDocument
 from .documents.explain import ExplanationDocument
 from .documents.ledger import LedgerDocument, ReportDocument
 from .documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection
 from .documents.refused import ErrorDocument, RefusedDocument
 from .documents.status import ProbeDocument, StatusDocument
+from .documents.studies import StudiesDocument, StudyDocument
 from .errors import Unreadable
 
 D = TypeVar("D", bound=Document)
@@ -94,9 +97,9 @@ class Operation(StrEnum):
         member.summary, member.done, member.gives_up = summary, done, gives_up
         return member
 
-    RETRY = "retry", "Attempt deliveries now, dead-lettered ones too.", "due now"
-    RELEASE = "release", "Apply the rules in force to held instances.", "released"
-    DROP = "drop", "Give up deliveries and held instances, counted.", "dropped", True
+    RETRY = "retry", "Retry deliveries now, including dead-lettered ones.", "due now"
+    RELEASE = "release", "Apply the current rules to held instances.", "released"
+    DROP = "drop", "Give up deliveries and held instances. They stay counted.", "dropped", True
 
 
 def status() -> Call[StatusDocument]:
@@ -128,6 +131,23 @@ def change(operation: Operation, selection: Mapping[str, Any] | QueueSelection) 
     return Call(QueueChange, f"/api/v1/queue/{operation}", body=selection, patience_seconds=60)
 
 
+def studies(state: str | None = None, day: str | None = None, limit: int = 100) -> Call[StudiesDocument]:
+    """Ask for studies, those that came last first: Open, Complete or Untracked ones; of a day such as 2026-01-31."""
+    query = {"state": state, "day": day, "limit": limit}
+    return Call(StudiesDocument, "/api/v1/studies", query, patience_seconds=60)
+
+
+def study(uid: str, limit: int = 1000) -> Call[StudyDocument]:
+    """Ask for all that is known of a study, by its Study Instance UID; at most so many of its instances."""
+    return Call(StudyDocument, f"/api/v1/studies/{quote(uid, safe='')}", {"limit": limit}, patience_seconds=60)
+
+
+def erase(study: str = "", patient: str = "") -> Call[ErasureReport]:
+    """Erase what the spool has of a study (its UID) or of a patient (Patient ID)."""
+    body = {"study": study, "patient": patient}
+    return Call(ErasureReport, "/api/v1/erase", body=body, patience_seconds=300)
+
+
 def ledger(
     study: str | None = None,
     series: str | None = None,
@@ -137,7 +157,10 @@ def ledger(
     last_day: str | None = None,
     limit: int = 100,
 ) -> Call[LedgerDocument]:
-    """Ask what became of instances, in the spool and finished; UIDs, a calling AE title, days such as 2026-01-31."""
+    """Ask what became of instances, in the spool and finished; UIDs, a calling AE title, days such as 2026-01-31.
+
+    The newest come first, of all where nothing is named.
+    """
     query = {
         "studyInstanceUID": study,
         "seriesInstanceUID": series,
@@ -159,6 +182,15 @@ def report(day: str | date | None = None) -> Call[ReportDocument]:
 def refused() -> Call[RefusedDocument]:
     """Ask for the callers that were refused, the last first."""
     return Call(RefusedDocument, "/api/v1/refused")
+
+
+def events(after: str = "", wait: int = 0, limit: int = 100, types: Iterable[str] = ()) -> Call[EventsDocument]:
+    """Ask for events behind a cursor: all that is kept for "", none that there is yet for `latest`.
+
+    With `wait`, up to 60 seconds, the answer comes when there is one. `types` are names without prefix and version.
+    """
+    query = {"after": after or None, "wait": wait or None, "limit": limit, "type": ",".join(types) or None}
+    return Call(EventsDocument, "/api/v1/events", query, patience_seconds=wait + 10)
 
 
 def probe(kind: str, name: str, calling_ae_title: str = "") -> Call[ProbeDocument]:

@@ -23,3 +23,10 @@ class Refused(AdminError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class TooOld(Refused):
+    """What is behind a cursor is no longer kept, or is of another feed: status and ledger say how things stand.
+
+    Read on from the first event that is kept (no cursor), or from now on (`latest`).
+    """

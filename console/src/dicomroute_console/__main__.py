@@ -1,4 +1,7 @@
-"""Runs the console: `dicomroute-console --kubernetes URL --authorities FILE`, or for `dicomroute run` with --local."""
+"""Runs the console: `dicomroute-console --kubernetes URL --authorities FILE`, or for `dicomroute run` with --local.
+
+`dicomroute-console --hash` reads a password and prints its hash, for the file of local users.
+"""
 
 import argparse
 import getpass
@@ -14,12 +17,16 @@ from typing import Final
 import uvicorn
 
 from . import audit
+from .signin.configuration import Mistaken, of_text
+from .signin.doors import Doors
+from .signin.guard import LOOPBACK
+from .signin.local_users import hash_of
 from .sources.cluster import Cluster
+from .sources.delegated import Delegated, Either
 from .sources.local import Local
 from .sources.source import Source
 from .web.app import Settings, application
 
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _PARENT_POLL_SECONDS: Final = 1.0
 
 
@@ -28,26 +35,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="dicomroute-console", description="Serves the console of dicomroute.")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--kubernetes", metavar="URL", help="URL of the API server; 'in-cluster': that of the pod.")
-    where.add_argument("--local", type=Path, metavar="FILE", help="What `dicomroute run` says of its routes.")
+    where.add_argument("--local", type=Path, metavar="FILE", help="State file that `dicomroute run` writes.")
     parser.add_argument("--authorities", type=Path, metavar="FILE", help="Authorities of the API server's certificate.")
-    parser.add_argument("--namespace", action="append", default=[], help="A namespace that every list looks into.")
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help="With --local: the token that opens it.")
-    parser.add_argument("--host", action="append", default=[], help="A name by which browsers ask for it.")
-    parser.add_argument("--bind", default="127.0.0.1", help="Address to listen at.")
-    parser.add_argument("--port", type=int, default=8090, help="Port to listen at; 0: any free one.")
-    parser.add_argument("--parent", type=int, default=0, metavar="PID", help="Ends when this process does.")
+    parser.add_argument("--namespace", action="append", default=[], help="A namespace that every list includes.")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="With --local: the token that signs in.")
+    parser.add_argument("--host", action="append", default=[], help="A host name of the console in browsers.")
+    parser.add_argument("--bind", default="127.0.0.1", help="Address to listen on.")
+    parser.add_argument("--port", type=int, default=8090, help="Port to listen on; 0: any free one.")
+    parser.add_argument("--parent", type=int, default=0, metavar="PID", help="Exit when this process exits.")
+    parser.add_argument("--sign-in", type=Path, metavar="FILE", help="Issuers and local users, in JSON.")
+    parser.add_argument("--account-token", type=Path, metavar="FILE", help="With --sign-in: the console's own token.")
+    parser.add_argument("--admin-key", type=Path, metavar="FILE", help="With --sign-in: the admin key of the operator.")
+    if sys.argv[1:] == ["--hash"]:
+        print(hash_of(getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")))
+        return
     options = parser.parse_args()
     audit.configure()
     source: Source
     if options.local is not None:
-        if options.token_file is None or options.bind not in _LOOPBACK:
-            parser.error("--local wants --token-file, and a --bind of this machine alone")
+        if options.sign_in is not None:
+            parser.error("--sign-in needs a cluster, because RBAC decides who may do what; --local has only a token")
+        if options.token_file is None or options.bind not in LOOPBACK:
+            parser.error("--local needs --token-file, and a --bind address of this machine")
         source = Local(options.local, options.token_file.read_text().strip(), getpass.getuser())
     else:
         if options.authorities is None:
-            parser.error("--kubernetes wants --authorities")
-        source = Cluster(_api_server(options.kubernetes), options.authorities, options.namespace)
-    settings = Settings(frozenset((*_LOOPBACK, *options.host)), is_local=options.local is not None)
+            parser.error("--kubernetes needs --authorities")
+        cluster = Cluster(_api_server(options.kubernetes), options.authorities, options.namespace)
+        source = cluster
+        if options.sign_in is not None:
+            if options.account_token is None or options.admin_key is None:
+                parser.error("--sign-in needs --account-token and --admin-key")
+            source = Either(cluster, Delegated(cluster, options.account_token, options.admin_key.read_bytes().strip()))
+    try:
+        doors = Doors(of_text(options.sign_in.read_text())) if options.sign_in is not None else Doors()
+    except Mistaken as error:
+        parser.error(f"{options.sign_in}: {error}")
+    settings = Settings(frozenset((*LOOPBACK, *options.host)), is_local=options.local is not None)
     listening = socket.create_server(
         (options.bind, options.port), family=socket.AF_INET6 if ":" in options.bind else socket.AF_INET
     )
@@ -56,7 +80,7 @@ def main() -> None:
     print(f"{options.bind} {listening.getsockname()[1]}", flush=True)
     server = uvicorn.Server(
         uvicorn.Config(
-            application(source, settings),
+            application(source, settings, doors),
             log_level="warning",
             access_log=False,  # addresses have Study Instance UIDs
             server_header=False,
@@ -72,7 +96,10 @@ def _api_server(text: str) -> str:
         return text
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
-        sys.exit("--kubernetes in-cluster: this is no pod of a cluster (KUBERNETES_SERVICE_HOST); name its URL")
+        sys.exit(
+            "--kubernetes in-cluster: this is not a pod of a cluster (KUBERNETES_SERVICE_HOST is not set); give the "
+            "URL of the API server"
+        )
     return f"https://{f'[{host}]' if ':' in host else host}:{port}"
 
 

@@ -78,9 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--spool", type=Path, default=Path("/var/lib/dicomroute/spool"))
     parser.add_argument("--admin-token", type=Path, default=Path("/etc/dicomroute/admin/token"))
-    parser.add_argument(
-        "--bind", default="", help="address to listen on; the default is every one, of IPv6 and of IPv4"
-    )
+    parser.add_argument("--bind", default="", help="address to listen on; default: all addresses, IPv6 and IPv4")
     parser.add_argument(
         "--listen",
         action="append",
@@ -89,13 +87,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=PORT",
         help="replace a listener's port",
     )
-    parser.add_argument("--admin-bind", help="address of health and API; the default is that of --bind")
-    parser.add_argument("--admin-port", type=int, help="health and API on one port, over TLS with a certificate")
-    parser.add_argument("--health-port", type=int, help="health and metrics alone, plain")
-    parser.add_argument("--api-port", type=int, help="the API alone, over TLS")
+    parser.add_argument("--admin-bind", help="address of health and API; default: the value of --bind")
+    parser.add_argument("--admin-port", type=int, help="serve health and API on one port, over TLS with a certificate")
+    parser.add_argument("--health-port", type=int, help="serve only health and metrics, without TLS")
+    parser.add_argument("--api-port", type=int, help="serve only the API, over TLS")
     parser.add_argument("--tls-certificate", type=Path)
     parser.add_argument("--tls-key", type=Path)
-    parser.add_argument("--parent", type=int, metavar="PID", help="end at once when this process, the parent, ends")
+    parser.add_argument("--parent", type=int, metavar="PID", help="exit as soon as the parent process exits")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     return parser
 

@@ -42,7 +42,7 @@ def test_a_known_title_from_another_address_makes_no_manifest() -> None:
     """Applied, it would take away the networks that the node has."""
     found = advices([caller("CT1", "192.0.2.5", "SourceAddress"), caller("CT1", "192.0.2.6")])
     assert [one.manifest for one in found] == [None, None]
-    assert "add 192.0.2.5/32 to the allowedSources that it has" in found[0].sentence
+    assert "add 192.0.2.5/32 to the node's allowedSources" in found[0].sentence
 
 
 def test_one_title_from_several_addresses_is_one_node() -> None:

@@ -79,9 +79,9 @@ def test_a_study_without_anything_left_is_settled_and_one_that_is_not_wholly_kno
     instances = [instance(1, "Delivered", delivery("CloudTarget/a", "Delivered"), delivery("CloudTarget/b", "Skipped"))]
     done = study("1.2", [Found("n", "r", "h", instances)])
     assert done.is_settled
-    assert done.verdict == "1 instance received; 1 delivery made, 1 given up. Nothing is left to do."
+    assert done.verdict == "1 instance received; 1 delivery made, 1 given up. All deliveries are finished."
     assert not study("1.2", [Found("n", "r", "h", instances, truncated=True)]).is_settled
-    assert study("1.2", []).verdict == "No gateway that you may ask knows this study."
+    assert study("1.2", []).verdict == "None of the gateways that you may ask knows this study."
 
 
 def test_who_gave_a_delivery_up_is_said_and_each_attempt_is_there() -> None:

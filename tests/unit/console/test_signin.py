@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dicomroute_console.signin.guard import refusal
 from dicomroute_console.signin.sessions import ABSOLUTE_SECONDS, IDLE_SECONDS, MOST_SESSIONS, Sessions
-from dicomroute_console.sources.source import Person
+from dicomroute_console.sources.person import Person
 
 ADA = Person("ada", "a-token")
 HOSTS = {"127.0.0.1", "dicom.example"}

@@ -104,7 +104,7 @@ def test_what_somebody_else_writes_is_not_and_is_said(
     assert not mounted.reload()
     ((reason, message),) = mounted.reasons
     assert (mounted.generation, reason) == (1, "ConfigurationForged")
-    assert "v1.json is not the operator's: " in message
+    assert "v1.json was not written by the operator: " in message
     assert "Delete the ConfigMap" in message
     mounted.mount(generation=2)
     assert mounted.reload()

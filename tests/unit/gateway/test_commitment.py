@@ -45,7 +45,7 @@ from dicomroute_gateway.spool.spool import Spool
 A, B, OPTIONAL = "DicomNode/a", "CloudTarget/b", "CloudTarget/c"
 ANY = Promise(frozenset(), {OPTIONAL})
 REFERENCE = Reference(CT, "1.2.1")
-WAITING: Final = (DeliveryState.PENDING, DeliveryState.UNCONFIRMED, DeliveryState.HELD)
+WAITING: Final = (DeliveryState.PENDING, DeliveryState.WAITING, DeliveryState.UNCONFIRMED, DeliveryState.HELD)
 GIVEN_UP: Final = (DeliveryState.SKIPPED, DeliveryState.DEAD_LETTERED)
 
 

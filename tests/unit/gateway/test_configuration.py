@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dicomroute_gateway.configuration.load import ConfigurationError, load
+from dicomroute_gateway.configuration.load import ConfigurationError, load, untold
 from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration, DicomNodeDestination
 from dicomroute_gateway.rules.routing import compile_rules
 
@@ -81,7 +81,7 @@ def test_a_removed_destination_is_gone_at_once() -> None:
     [
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
-        (text(schemaVersion=2), "run the gateway image that belongs to it"),
+        (text(schemaVersion=2), "run the matching gateway image"),
         (text(unknownField=1), "unknownField"),
         (text(mode="Sleeping"), "mode"),
     ],
@@ -94,3 +94,58 @@ def test_what_cannot_be_loaded_at_all_says_why(content: str, sentence: str) -> N
 def test_without_a_last_good_a_broken_section_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="listeners"):
         load(text(listeners=[]), compile_rules)
+
+
+TREATED = {"name": "treated", "when": "", "destinations": [{"kind": "CloudTarget", "name": "archive"}]}
+STEP = {"step": "Transform", "changes": [{"kind": "Remove", "attribute": "PatientComments"}]}
+BROKEN_RULE = {"name": "broken", "when": "instance.Modality ==", "destinations": TREATED["destinations"]}
+
+
+def rules_of(*rules: dict[str, Any]) -> dict[str, Any]:
+    return {**GOLDEN["rules"], "rules": list(rules)}
+
+
+def withheld(configuration: Configuration) -> list[str]:
+    return [one.name for one in configuration.treatment_not_in_force]
+
+
+@pytest.mark.parametrize(
+    ("newest", "expected"),
+    [
+        (rules_of({**TREATED, "steps": [STEP]}), []),
+        (rules_of({**TREATED, "steps": [STEP]}, BROKEN_RULE), ["archive"]),
+        (rules_of(TREATED, BROKEN_RULE), []),
+        (rules_of({**TREATED, "steps": [{"step": "Scramble"}]}), ["archive"]),
+        ("nonsense", []),
+    ],
+)
+def test_what_the_newest_rules_treat_and_those_in_force_do_not_is_withheld(newest: Any, expected: list[str]) -> None:
+    loaded = load(text(rules=newest), compile_rules, GOOD)
+    assert withheld(loaded.configuration) == expected
+    again = load(loaded.configuration.model_dump_json(by_alias=True), compile_rules)
+    assert withheld(again.configuration) == expected, "it does not survive a start from the last good one"
+
+
+def test_a_treatment_that_was_in_force_goes_on_beside_a_mistake() -> None:
+    good = load(text(rules=rules_of({**TREATED, "steps": [STEP]})), compile_rules).configuration
+    elsewhere = {**BROKEN_RULE, "destinations": [{"kind": "DicomNode", "name": "pacs"}]}
+    same = load(text(rules=rules_of({**TREATED, "steps": [STEP]}, elsewhere)), compile_rules, good)
+    assert withheld(same.configuration) == []
+    other = {"step": "Transform", "changes": [{"kind": "Remove", "attribute": "PatientAddress"}]}
+    newer = load(text(rules=rules_of({**TREATED, "steps": [other]}, BROKEN_RULE)), compile_rules, good)
+    assert withheld(newer.configuration) == ["archive"], "it would get what the older treatment makes"
+
+
+def test_a_document_that_cannot_be_used_at_all_withholds_what_it_treats() -> None:
+    newest = {**GOLDEN, "rules": rules_of({**TREATED, "steps": [STEP]}), "unheardOf": True}
+    assert [one.name for one in untold(GOOD, json.dumps(newest))] == ["archive"]
+    assert untold(GOOD, "no JSON") == []
+
+
+def test_a_broken_destination_takes_no_more_than_it_says() -> None:
+    (archive,) = [one for one in GOLDEN["destinations"] if one["name"] == "archive"]
+    others = [one for one in GOLDEN["destinations"] if one["name"] != "archive"]
+    strict = {**archive, "accepts": "DeidentifiedOnly", "url": 5}
+    loaded = load(text(destinations=[strict, *others]), compile_rules, GOOD)
+    (found,) = [one for one in loaded.configuration.destinations if one.name == "archive"]
+    assert found.accepts == "DeidentifiedOnly"

@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Barrier
 
 from dicomroute_gateway.spool.files import Files
-from dicomroute_gateway.spool.formats import CONFIRMATIONS, LATEST, RECIPES, Format, check
+from dicomroute_gateway.spool.formats import CONFIRMATIONS, RECIPES, Format, check
 
 
 def test_it_never_falls_and_no_thread_stands_in_another_ones_way(tmp_path: Path) -> None:
@@ -23,5 +23,5 @@ def test_it_never_falls_and_no_thread_stands_in_another_ones_way(tmp_path: Path)
 
         with ThreadPoolExecutor(4) as threads:
             list(threads.map(need, (RECIPES, CONFIRMATIONS, RECIPES, CONFIRMATIONS)))
-        assert json.loads((folder / "format").read_bytes()) == {"format": LATEST}
+        assert json.loads((folder / "format").read_bytes()) == {"format": CONFIRMATIONS}
         assert [one.name for one in folder.iterdir()] == ["format"]

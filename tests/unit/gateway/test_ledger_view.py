@@ -113,6 +113,26 @@ def test_what_is_asked_for_is_what_fits_all_of_the_question(spool: Spool, view: 
     assert list(outcomes(view, Question(series_instance_uid="1.3", last_day=days[3]))) == [903]
 
 
+def test_the_newest_come_first_wherever_they_are(spool: Spool, view: LedgerView, today: date) -> None:
+    """What is held for long is no newer for being in the spool, and lines of a day are in the order of their ends."""
+    days = [today - timedelta(days=number) for number in range(3)]
+    ends = [(900, days[2], 0), (903, days[1], 60), (902, days[1], 30), (904, days[1], 90)]
+    for number, day, seconds in ends:
+        past = received(number, seconds=at_noon(day) + seconds)
+        spool.history.add([FinishedRecord(past, (), at_noon(day) + 600)])
+    held = store(spool, hold="Unmatched")
+    entry = spool._books.ledger.entries[held]
+    old = received(held, seconds=at_noon(days[1]) + 45)
+    spool._books.ledger.entries[held] = Entry(old, entry.hold, entry.deliveries)
+    assert list(outcomes(view)) == [904, 903, held, 902, 900]
+    page = view.find(Question(), 3)
+    assert [item.instance for item in page.items] == [904, 903, held]
+    assert page.truncated
+    with patch.object(spool.history, "_lines", wraps=spool.history._lines) as lines:
+        view.find(Question(), 2)
+    assert [call.args for call in lines.call_args_list] == [(days[1],)], "an older day has none of them"
+
+
 @pytest.mark.parametrize("limit, truncated", [(2, True), (3, False), (4, False)])
 def test_a_page_says_whether_there_is_more(spool: Spool, view: LedgerView, limit: int, truncated: bool) -> None:
     for _ in range(3):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from dicomroute_gateway.dimse.refused import Caller, RefusedCallers
 from dicomroute_gateway.measures import OTHER, Attempt, DestinationMeasures, Histogram, Measures
-from dicomroute_gateway.spool.ledger import AWAITED, Ledger
+from dicomroute_gateway.spool.deliveries import AWAITED
+from dicomroute_gateway.spool.ledger import Ledger
 from dicomroute_gateway.spool.oldest import OldestPending
 from dicomroute_gateway.spool.records import (
     AgainRecord,

@@ -101,12 +101,14 @@ def test_a_node_is_reachable_where_it_answers_or_takes_what_is_delivered() -> No
     answers = of_node(Step(StepName.ECHO, Result.PASSED, seconds=0.0042))
     takes_none = of_node(Step(StepName.ECHO, Result.NOT_NEEDED, "VerificationNotAccepted", "it associates"))
     silent = of_node(Step(StepName.ECHO, Result.FAILED, "ResponseTimedOut", "no answer"))
-    assert node_findings(answers, NEVER).reachable == Finding(True, "Reachable", "it answers a C-ECHO within 5 ms")
+    assert node_findings(answers, NEVER).reachable == Finding(
+        True, "Reachable", "the node answers a C-ECHO within 5 ms"
+    )
     assert node_findings(answers, SINCE).reachable == node_findings(answers, NEVER).reachable
     assert node_findings(takes_none, NEVER).reachable == Finding(True, "VerificationNotAccepted", "it associates")
     assert node_findings(silent, NEVER).reachable == Finding(False, "ResponseTimedOut", "no answer")
     assert node_findings(silent, BEFORE).fails
-    assert node_findings(silent, SINCE).reachable == Finding(True, "Reachable", "it takes what is delivered")
+    assert node_findings(silent, SINCE).reachable == Finding(True, "Reachable", "the node accepts deliveries")
     assert node_findings(silent, Stores(taken_time=TIME + 1, is_waiting=True)).fails
 
 
@@ -155,6 +157,6 @@ def test_answers_to_the_query(status: int, content_type: str, reason: str) -> No
 
 def test_a_fault_says_what_to_do() -> None:
     assert advised("TLSExpired", "it ended") == (
-        "it ended: have the server's certificate renewed, or correct the clock of whoever is wrong"
+        "it ended: renew the server's certificate, or correct the clock that is wrong"
     )
     assert advised("SecretMissing", "create it") == "create it"

@@ -50,7 +50,7 @@ def queue(spool: Spool, tmp_path: Path) -> Queue:
     active = Active(configuration, compile_rules(configuration.rules))
     return Queue(
         spool,
-        Deliverer(spool, Preparing(spool, Path()), lambda: configuration, _no_transport, Measures()),
+        Deliverer(spool, Preparing(spool, Path()), lambda: active, _no_transport, Measures()),
         lambda: active,
     )
 
@@ -177,7 +177,7 @@ def test_to_drop_everything_is_refused_and_names_what_to_do(spool: Spool, queue:
         assert (status, "name a destination or a state" in answer["error"]) == (400, True)
         for document in ({}, {"instances": []}, {"all": True, "instances": [one]}, {"state": "DeadLettered"}):
             status, answer = await post("drop", document)
-            assert (status, answer["error"]) == (400, "name the instances, or say all: true, and not both")
+            assert (status, answer["error"]) == (400, "give either instances or all: true, but not both")
         assert states(spool, one) == {ARCHIVE: "Pending", RESEARCH: "DeadLettered"}, "nothing was dropped"
         assert await post("retry", {"all": True}) == (200, {"changed": 2, "messages": []})
         assert await post("release", {"all": True}) == (200, {"changed": 0, "messages": []})
@@ -204,13 +204,13 @@ def test_a_reason_or_a_study_says_which(spool: Spool, queue: Queue) -> None:
 def test_of_the_instances_that_are_named_each_that_is_not_changed_is_said(spool: Spool, queue: Queue) -> None:
     waiting = store(spool, archive=PENDING)
     assert queue.retry(QueueSelection(instances=[waiting, 99])).messages == [
-        "instance 99 is not in the spool, or not of that study or key"
+        "instance 99 is not in the spool, or does not belong to that study or key"
     ]
     assert queue.release(QueueSelection(instances=[waiting])).messages == [
-        f"instance {waiting} is not held for its rules or its preparation"
+        f"instance {waiting} is not held because of its rules or its preparation"
     ]
     nothing = queue.drop(QueueSelection(instances=[waiting], state=QueueState.DEAD_LETTERED))
-    assert nothing.messages == [f"instance {waiting} has nothing to drop there"]
+    assert nothing.messages == [f"instance {waiting} has nothing to drop"]
 
 
 def test_what_got_a_later_version_is_not_retried_and_said(spool: Spool, queue: Queue) -> None:
@@ -225,7 +225,7 @@ def test_what_got_a_later_version_is_not_retried_and_said(spool: Spool, queue: Q
     change = queue.retry(QueueSelection(all=True))
     assert (change.changed, change.messages) == (
         0,
-        [f"instance {old} is not sent to {ARCHIVE}: that has got a later version of it"],
+        [f"instance {old} is not sent to {ARCHIVE}, because the destination has a later version of it"],
     )
     assert states(spool, old) == {ARCHIVE: "DeadLettered"}
 

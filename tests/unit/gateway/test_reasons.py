@@ -9,7 +9,7 @@ from pathlib import Path
 import dicomroute_gateway
 from dicomroute_gateway.deliver.attempt import apart
 from dicomroute_gateway.destination import Destination
-from dicomroute_gateway.reasons import Reason, recalled
+from dicomroute_gateway.reasons import PROXY_REASONS, TLS_REASONS, Reason, recalled
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 
 SOURCES = Path(dicomroute_gateway.__file__).parent
@@ -18,14 +18,13 @@ OTHER_WORDS = {
     "measures.py": "counts of what records say",
     "admin/queue.py": "what a record says, as it is shown",
     "deliver/holding.py": "what a record or a hold says",
-    "spool/errors.py": "problems of the spool",
-    "spool/keys.py": "problems of the spool",
-    "process/problems.py": "problems of a gateway",
-    "configuration/load.py": "findings on a section of the configuration",
     "dimse/refused.py": "labels of callers that were refused",
     "dimse/counts.py": "labels of callers that were refused",
     "dimse/association.py": "labels of associations that were refused or aborted",
     "dimse/tls_failures.py": "labels of callers that were refused",
+    "events/derive.py": "what a record says, as it is told",
+    "events/levels.py": "what a record or a test says, as it is told",
+    "events/refusals.py": "labels of callers that were refused",
     "query/archive.py": "what the log says of an instance that was not fetched",
     "query/fetching.py": "what the log says of an instance that was not fetched",
     "query/moving.py": "what the log says of an instance that was not stored",
@@ -64,6 +63,11 @@ def test_every_reason_has_a_sentence() -> None:
     for one in Reason:
         assert one.meaning.endswith("."), one
         assert one.isalnum(), one
+
+
+def test_reasons_of_tls_and_of_proxies_are_known_as_such() -> None:
+    assert {one for one in Reason if one.startswith("TLS")} == TLS_REASONS
+    assert {one for one in Reason if one.startswith("Proxy")} == PROXY_REASONS
 
 
 def test_the_page_of_reasons_is_fresh(root: Path) -> None:

@@ -261,7 +261,7 @@ def test_a_rejection_says_what_to_do() -> None:
     rejected = decode_associate_reject(bytes((0, 1, 1, 3)))
     assert isinstance(rejected, AssociationRejected)
     assert (rejected.reason, rejected.is_transient) == ("CallingAETitleNotRecognized", False)
-    assert "enter the calling AE title there" in str(rejected)
+    assert "add the calling AE title there" in str(rejected)
 
 
 @given(UIDS, st.integers(0, 0xFFFF), st.sampled_from(Status), st.text(st.characters(codec="ascii"), max_size=64))

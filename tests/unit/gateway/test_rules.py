@@ -88,7 +88,7 @@ def test_conditions_over_keywords_and_facts(when: str, matches: bool) -> None:
         ("instance.ProcedureCodeSequence == 1", "no sequences"),
         ('instance.Rows == "512"', "line 1, column 15"),
         ("instance.SliceThickness > 1", "such as 1.0"),
-        ("instance.Rows", "has to answer true or false"),
+        ("instance.Rows", "must be true or false"),
         ('instance["Modality"] == "CT"', "such as instance.Modality"),
         ('association.aet == ""', "callingAETitle"),
         ("1 +", "Syntax error"),

@@ -212,7 +212,7 @@ def test_two_gateways_do_not_share_a_spool(tmp_path: Path) -> None:
     [
         ("file_system_type", "tmpfs", "it is in memory"),
         ("lock", 1_000_000, "two gateways could write"),
-        ("read", b"", "other bytes than it was given"),
+        ("read", b"", "other bytes than were written"),
     ],
 )
 def test_a_volume_that_keeps_nothing_is_refused(
@@ -229,7 +229,7 @@ def test_a_volume_that_keeps_nothing_is_refused(
 def test_an_older_gateway_refuses_the_spool_of_a_newer_one(tmp_path: Path) -> None:
     open_spool(tmp_path).close()
     (tmp_path / "spool" / "format").write_text(f'{{"format": {LATEST + 1}}}')
-    with pytest.raises(SpoolError, match="run the gateway that wrote it"):
+    with pytest.raises(SpoolError, match="run the gateway that wrote the spool"):
         open_spool(tmp_path)
 
 
@@ -337,7 +337,7 @@ def test_a_long_journal_is_read_while_instances_come(tmp_path: Path, monkeypatch
     assert third > second
     assert not again.is_loaded
     assert again.take_fresh() == []
-    with pytest.raises(SpoolFailed, match="try again in a moment"):
+    with pytest.raises(SpoolFailed, match="retry in a moment"):
         again.decisions.drop([Drop(first)])
     go_on.set()
     wait_until(lambda: again.is_loaded, "the journal is not read")

@@ -165,8 +165,8 @@ def test_words_in_big_endian_are_turned(value: bytes, expected: bytes) -> None:
     "data, syntax, why",
     [
         (big(0x0028, 0x0100, b"US", b"\0\x20") + big(0x7FE0, 0x0010, b"OW", bytes(4)), ExplicitVRBigEndian, "32 bits"),
-        (big(0x0028, 0x0010, b"US", b"\2\0\0"), ExplicitVRBigEndian, "no multiple"),
-        (struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF), ExplicitVRLittleEndian, "no sequence"),
+        (big(0x0028, 0x0010, b"US", b"\2\0\0"), ExplicitVRBigEndian, "not a multiple"),
+        (struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF), ExplicitVRLittleEndian, "not a sequence"),
         (struct.pack("<HH", 8, 8) + b"\0\1\2\3", ExplicitVRLittleEndian, "without a VR"),
         (struct.pack("<HHI", 0xFFFE, 0xE0DD, 0), ExplicitVRLittleEndian, "delimiter"),
         (b"no deflated bytes", DeflatedExplicitVRLittleEndian, "inflated"),

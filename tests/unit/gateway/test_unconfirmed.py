@@ -50,7 +50,7 @@ def test_a_gateway_of_before_refuses_such_a_spool(tmp_path: Path, monkeypatch: p
     spool.settle([sent(store(spool))])
     spool.close()
     monkeypatch.setattr(formats, "LATEST", formats.RECIPES)
-    with pytest.raises(SpoolError, match="the spool has format 5 and this gateway knows 4"):
+    with pytest.raises(SpoolError, match="the spool has format 5, but this gateway supports formats up to 4"):
         open_spool(tmp_path)
 
 
@@ -93,7 +93,11 @@ def test_people_drop_and_retry_it_and_a_late_report_changes_nothing_then(tmp_pat
     spool.settle([failed])
     assert spool.pending(Owed(dropped, A)) is None
     assert spool.pending(Owed(retried, A)) is not None
-    assert spool.decisions.treat([Treatment(retried, A, "0" * 16)]) == [False], "without a recipe it keeps none"
+    assert spool.decisions.treat([Treatment(retried, A, "0" * 16)]) == [True], "a treatment is for all that waits"
+    assert spool.decisions.treat([Treatment(retried, A, "")]) == [False], "and is never taken back"
+    found = spool.pending(Owed(retried, A))
+    assert found is not None
+    assert found[1].recipe == "0" * 16
     spool.close()
 
 

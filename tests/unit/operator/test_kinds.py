@@ -12,9 +12,10 @@ from pydantic import Field
 
 from dicomroute_cli.examine import examine
 from dicomroute_cli.manifests.world import load_world
-from dicomroute_operator.api.conditions import Accepted, CredentialsInClear, ResolvedRefs
+from dicomroute_operator.api.conditions import Accepted, ResolvedRefs
 from dicomroute_operator.api.meta import Model, OwnerMeta
 from dicomroute_operator.api.route import DicomRoute
+from dicomroute_operator.api.warning_conditions import CredentialsInClear
 from dicomroute_operator.checks.finding import Finding
 from dicomroute_operator.kinds.crd import crds
 from dicomroute_operator.kinds.kind import AGE, Kind

@@ -6,7 +6,7 @@ from typing import Any
 
 from manifests import changed, node, route, target
 
-from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.inputs import Existing, RouteInputs
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
@@ -17,6 +17,7 @@ from dicomroute_operator.render.gateway_configuration import (
     configuration_text,
     gateway_configuration,
 )
+from dicomroute_operator.render.support import told, unsupported
 
 OTHER = changed(node(aeTitle="MR1", anyAddress=True), "metadata.name", "mr-1")
 TO_PACS = [{"kind": "DicomNode", "name": "archive", "required": False, "callingAETitle": "TOPACS"}]
@@ -104,3 +105,59 @@ def test_what_was_put_aside_counts_while_the_gateway_reads_what_was_made_of_it()
     earlier = {**stored(3, "v1.json"), **stored(2, "accepted.json")}
     assert last_accepted(KEY, earlier, {}).text == earlier["accepted.json"], "as an earlier release kept it"
     assert last_accepted(KEY, {"v1.json": "{"}, {"accepted.json": "{"}).text == "{"
+
+
+TREATED = [
+    {
+        "name": "everything",
+        "destinations": [{"kind": "CloudTarget", "name": "archive"}],
+        "deidentify": {"name": "research"},
+    }
+]
+
+
+def treating(supports: frozenset[str] | None) -> RouteInputs:
+    known = inputs(node(), OTHER, target())
+    spec = DicomRoute.model_validate(route(rules=TREATED)).spec
+    changed_route = known.route.model_copy(update={"spec": spec})
+    return replace(known, route=changed_route, existing=Existing(supports=supports))
+
+
+def test_what_the_newest_manifest_treats_gets_nothing_by_the_last_accepted_one() -> None:
+    going_on = without_removed(ACCEPTED, treating(None))
+    assert going_on["rules"] == ACCEPTED["rules"]
+    assert going_on["treatmentNotInForce"] == [{"kind": "CloudTarget", "name": "archive"}]
+    again = without_removed(going_on, inputs(node(), OTHER, target()))
+    assert "treatmentNotInForce" not in again, "the treatment was taken back"
+    assert again["destinations"] == ACCEPTED["destinations"]
+
+
+def test_a_gateway_that_cannot_be_told_so_is_not_told_of_the_destination() -> None:
+    going_on = without_removed(ACCEPTED, treating(frozenset()))
+    assert going_on["destinations"] == []
+    assert "treatmentNotInForce" not in going_on
+
+
+def test_a_destination_is_named_to_a_gateway_that_can_treat_what_it_gets() -> None:
+    for supports, is_told in ((None, True), (frozenset({"Deidentify"}), True), (frozenset({"Transform"}), False)):
+        one = treating(supports)
+        configuration = gateway_configuration(one)
+        assert bool(configuration["destinations"]) is is_told
+        assert configuration["rules"]["rules"][0]["steps"], (
+            "an older gateway refuses the rule, and keeps none of before"
+        )
+        assert bool(unsupported(one)) is not is_told
+        if is_told:
+            assert told(configuration) == {"Deidentify"}
+
+
+def test_a_node_for_deidentified_instances_is_named_to_a_gateway_that_knows_of_such() -> None:
+    strict = node(aeTitle="CT1", host="ct-1.example", anyAddress=True, accepts="DeidentifiedOnly")
+    rules = [{"name": "all", "destinations": [{"kind": "DicomNode", "name": "ct-1"}]}]
+    known = inputs(strict, OTHER)
+    one = replace(known, route=DicomRoute.model_validate(route(rules=rules)))
+    (found,) = gateway_configuration(one)["destinations"]
+    assert found["accepts"] == "DeidentifiedOnly"
+    older = replace(one, existing=Existing(supports=frozenset({"Deidentify"})))
+    assert gateway_configuration(older)["destinations"] == []
+    assert told(gateway_configuration(one)) == {"NodeAccepts"}

@@ -1,10 +1,11 @@
 """What the checks find of queryRetrieve, and what is rendered of it."""
 
+from dataclasses import replace
 from typing import Any
 
 from manifests import Json, changed, node, route, target
 
-from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.inputs import Existing, RouteInputs
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
@@ -114,3 +115,16 @@ def test_while_a_manifest_is_not_accepted_what_was_removed_is_removed() -> None:
     assert (kept["clients"], kept["archives"]) == ([], []), "nobody who was not accepted is let in"
     assert without_removed(accepted, inputs(route()))["queryRetrieve"]["mode"] == "Refuse"
     assert "queryRetrieve" not in without_removed(gateway_configuration(inputs(route())), inputs(querying()))
+
+
+def test_a_node_for_deidentified_data_neither_asks_nor_is_moved_to() -> None:
+    strict = changed(changed(VIEWER, "spec.accepts", "DeidentifiedOnly"), "spec.host", "viewer.example")
+    asking = querying(clients={"nodes": [{"name": "viewer"}]}, moveDestinations={"nodes": [{"name": "viewer"}]})
+    found = [reason for reason, _ in faults(asking, strict)]
+    assert found.count("NodeTakesDeidentifiedOnly") == 2
+    rendered = gateway_configuration(inputs(asking, strict))["queryRetrieve"]
+    assert {one["accepts"] for one in (*rendered["clients"], *rendered["moveDestinations"])} == {"DeidentifiedOnly"}
+    seen = inputs(asking, strict)
+    older = replace(seen, existing=Existing(supports=frozenset({"Deidentify"})))
+    told = gateway_configuration(older)["queryRetrieve"]
+    assert (told["clients"], told["moveDestinations"]) == ([], []), "an older gateway knows of no bound"

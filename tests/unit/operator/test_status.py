@@ -294,6 +294,14 @@ def test_machines_are_told_when_the_newest_manifest_is_not_in_effect() -> None:
             (GOOD,),
             ("False", "RuleInvalid"),
         ),
+        (
+            seen(
+                report(configuration={"hash": "wanted", "findings": [{"reason": "RuleInvalid", "message": "m"}]}),
+                unsupported="no pod has reported yet that its gateway can do that",
+            ),
+            (GOOD,),
+            ("False", "TreatmentNotInForce"),
+        ),
     ],
 )
 def test_why_a_route_is_not_programmed(

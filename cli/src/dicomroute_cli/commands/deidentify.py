@@ -45,21 +45,21 @@ class _Done:
 def deidentify(
     filename: Manifests,
     source: Annotated[Path, typer.Argument(metavar="IN", help="A DICOM file, or a folder of them.")],
-    to: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for what is made. It has to be new or empty.")],
+    to: Annotated[Path, typer.Argument(metavar="OUT", help="Output folder. It must be new or empty.")],
     profile: Annotated[str, typer.Option(help="DeidentificationProfile in the manifests.", metavar="NAME")],
     namespace: Annotated[str, typer.Option("-n", "--namespace", help="Namespace of the profile.")] = "default",
     mapping: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for uid_mapping.csv and patid_mapping.csv, which say who is who. Not within OUT.",
+            help="Folder for uid_mapping.csv and patid_mapping.csv, which identify the patients. Must be outside OUT.",
             metavar="FOLDER",
         ),
     ] = None,
 ) -> None:
-    """De-identify DICOM files by a profile, whose key is in a Secret of the manifests.
+    """De-identify DICOM files with a profile. The key of the profile is in a Secret of the manifests.
 
-    What may carry names in pixels or documents, and what cannot be read, is withheld: withheld.json beside OUT names
-    each file with its reason. The command ends with 1 where a file could not be read or written.
+    Files that may contain names in pixels or documents, and files that cannot be read, are withheld: withheld.json
+    beside OUT lists each file with its reason. The exit code is 1 if a file could not be read or written.
     """
     noted = Noted() if mapping is not None else None
     plan = _plan(load_world(filename), (namespace, profile), noted)
@@ -99,7 +99,7 @@ def _plan(world: World, key: Key, noted: Noted | None) -> Plan:
     secret = world.secrets.get((key[0], spec.key_secret_ref.name), {}).get(spec.key_secret_ref.key)
     where = f"key {spec.key_secret_ref.key} of Secret {spec.key_secret_ref.name}"
     if secret is None:
-        raise Failure(f"{where} is not in the manifests: add the Secret that keySecretRef names", 2)
+        raise Failure(f"{where} is not in the manifests: add the Secret that keySecretRef references", 2)
     tokens = b""
     if (reference := spec.allowed_tokens_ref) is not None:
         named = world.config_maps.get((key[0], reference.name), {}).get(reference.key)
@@ -116,14 +116,16 @@ def _plan(world: World, key: Key, noted: Noted | None) -> Plan:
 def _check_folders(source: Path, to: Path, mapping: Path | None) -> None:
     """Raise Failure for folders that are within each other, or in use."""
     if not source.exists():
-        raise Failure(f"{source} is not there", 2)
+        raise Failure(f"{source} does not exist", 2)
     inner, outer = to.resolve(), source.resolve()
     if inner == outer or inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise Failure(f"{to} and {source} are within each other: give another folder for what is made", 2)
+        raise Failure(f"{to} and {source} are inside each other: choose another output folder", 2)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise Failure(f"{to} is not an empty folder: give another one", 2)
+        raise Failure(f"{to} is not an empty folder: choose another output folder", 2)
     if mapping is not None and mapping.resolve().is_relative_to(inner):
-        raise Failure(f"{mapping} is within {to}: whoever gets {to} would know who is who; give another folder", 2)
+        raise Failure(
+            f"{mapping} is inside {to}: anyone who gets {to} could identify the patients. Choose another folder", 2
+        )
 
 
 def _files(source: Path) -> Iterator[Path]:

@@ -26,18 +26,20 @@ def explain(
     instance: Annotated[Path, typer.Argument(help="A DICOM file.", metavar="INSTANCE.dcm")],
     filename: Manifests,
     route: Annotated[str, typer.Option(help="NAME or NAMESPACE/NAME of the DicomRoute.")],
-    calling: Annotated[str, typer.Option(help="AE title that the sender calls with.", metavar="AE")],
+    calling: Annotated[str, typer.Option(help="Calling AE title of the sender.", metavar="AE")],
     called: Annotated[
-        str | None, typer.Option(help="AE title that it calls. Default: one that is served.", metavar="AE")
+        str | None, typer.Option(help="Called AE title. Default: one of the listener's titles.", metavar="AE")
     ] = None,
-    address: Annotated[str, typer.Option(help="Address that it calls from.", metavar="IP")] = "127.0.0.1",
+    address: Annotated[str, typer.Option(help="IP address of the sender.", metavar="IP")] = "127.0.0.1",
     certificate: Annotated[
         Path | None,
-        typer.Option(help="Certificate that it shows, in PEM, where a listener verifies one.", metavar="FILE"),
+        typer.Option(
+            help="Certificate of the sender, in PEM, for a listener that verifies certificates.", metavar="FILE"
+        ),
     ] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Say which listeners would admit the sender, which rules match an instance and why, and where it would go."""
+    """Show which listeners would accept the sender, which rules match an instance and why, and its destinations."""
     try:
         caller = Caller(calling, called, ip_address(address), _shown(certificate))
     except ValueError as error:
@@ -51,8 +53,8 @@ def explain(
         document = explanation(configuration, caller, open_instance(instance), time.time())
     except NotAnInstance as error:
         raise Failure(str(error), 2) from error
-    if output is Format.TABLE:
-        _print(document)
+    if output.is_table:
+        _print(document, output)
     else:
         print_data(document, output)
 
@@ -66,7 +68,7 @@ def _shown(file: Path | None) -> PeerCertificate | None:
         text = file.read_text()
         return read_certificate(ssl.PEM_cert_to_DER_cert(text[text.index(begin) : text.index(end)] + end))
     except (OSError, ValueError) as error:
-        raise Failure(f"--certificate {file}: there is no certificate in PEM in it", 2) from error
+        raise Failure(f"--certificate {file}: the file contains no PEM certificate", 2) from error
 
 
 def _route_key(world: World, name: str) -> Key:
@@ -89,26 +91,31 @@ def _configuration(world: World, key: Key) -> Configuration:
         raise Failure(f"the route cannot be explained: {error}", 2) from error
 
 
-def _print(document: dict[str, Any]) -> None:
+def _print(document: dict[str, Any], output: Format) -> None:
     print_table(
         ["listener", "called", "admits", "why"],
         [[one["name"], one["calledAETitle"], _yes(one["admits"]), one["why"]] for one in document["listeners"]],
+        output,
     )
     print()
     rows = []
     for rule in document["rules"]:
         values = ", ".join(f"{keyword}={value!r}" for keyword, value in rule["values"].items())
-        why = rule["error"] or (f"{rule['when']}  [{values}]" if rule["when"] else "takes every instance")
+        why = rule["error"] or (f"{rule['when']}  [{values}]" if rule["when"] else "matches every instance")
         rows.append([rule["name"], "error" if rule["error"] else _yes(rule["matches"]), why])
-    print_table(["rule", "matches", "why"], rows)
+    print_table(["rule", "matches", "why"], rows, output)
     print()
     print(f"outcome: {document['outcome']}")
     is_admitted = any(one["admits"] for one in document["listeners"])
     for destination in document["destinations"]:
         hold = f", Held as {destination['held']}" if destination["held"] else ""
         print(f"  {'' if is_admitted else 'if one did: '}to {destination['name']}{hold}")
+        for wait in destination.get("waitsForStudy", ()):
+            asks = f" and {wait['whenComplete']}" if wait["whenComplete"] else ""
+            later = f"; later revisions: {wait['onRevision']}"
+            print(f"    waits (rule {wait['rule']}) until its study is complete{asks}{later}")
         if why := destination.get("notPrepared"):
-            print(f"    not sent, as it cannot be prepared: {why}")
+            print(f"    not sent, because it cannot be prepared: {why}")
         for change in destination.get("changes", ()):
             before, after = (_value(change[when]) for when in ("before", "after"))
             print(f"    {change['attribute']}: {before} -> {after}")

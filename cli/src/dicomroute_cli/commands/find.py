@@ -35,27 +35,38 @@ _SHOWN = {
     Level.SERIES: ("StudyInstanceUID", "Modality", "SeriesNumber", "SeriesInstanceUID"),
     Level.IMAGE: ("StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber", "SOPInstanceUID"),
 }
+_WIDE = {
+    Level.PATIENT: (),
+    Level.STUDY: ("ModalitiesInStudy",),
+    Level.SERIES: ("StudyInstanceUID",),
+    Level.IMAGE: ("StudyInstanceUID", "SeriesInstanceUID"),
+}
+"""What a table of 120 columns has no room for: it is known where it was a key with a value."""
 
 Address = Annotated[str, typer.Argument(help="The gateway's listener for queries.", metavar="HOST:PORT")]
-Called = Annotated[str, typer.Option(help="The AE title of the listener.", metavar="AE")]
-Calling = Annotated[str, typer.Option(help="The AE title to call with: that of a node that may query.", metavar="AE")]
+Called = Annotated[str, typer.Option(help="AE title of the listener.", metavar="AE")]
+Calling = Annotated[str, typer.Option(help="AE title to call with, of a node that may query.", metavar="AE")]
 AtLevel = Annotated[Level, typer.Option("--level", case_sensitive=False, help="Query/Retrieve Level.")]
-InModel = Annotated[Model, typer.Option("--model", help="The information model: Study Root or Patient Root.")]
+InModel = Annotated[Model, typer.Option("--model", help="Information model: Study Root or Patient Root.")]
 Keys = Annotated[
     list[str] | None,
     typer.Option(
         "--key",
         "-k",
-        help="An attribute by its keyword, and what it is to match; several values stand between backslashes. Without "
-        "a value it is asked for.",
+        help=(
+            "Attribute keyword and the value to match. Separate several values with backslashes. Without a value, the "
+            "attribute is only returned."
+        ),
         metavar="KEYWORD[=VALUE]",
     ),
 ]
-Tls = Annotated[bool, typer.Option("--tls", help="Speak TLS; without a bundle the system's authorities are trusted.")]
+Tls = Annotated[bool, typer.Option("--tls", help="Use TLS. Without a bundle, the system's authorities are trusted.")]
 CaBundle = Annotated[Path | None, typer.Option(help="Authorities to trust, in PEM.", metavar="FILE")]
 Certificate = Annotated[Path | None, typer.Option(help="A client certificate, in PEM.", metavar="FILE")]
-Key = Annotated[Path | None, typer.Option("--certificate-key", help="Its key, in PEM.", metavar="FILE")]
-Limit = Annotated[int, typer.Option(min=1, help="Print at most so many.")]
+Key = Annotated[
+    Path | None, typer.Option("--certificate-key", help="Key of the client certificate, in PEM.", metavar="FILE")
+]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of matches to print.")]
 
 
 def find(
@@ -87,13 +98,14 @@ def find(
             elif len(found) < limit:
                 found.append(one)
             else:
-                print_error(f"there are more than {limit}: use --limit, or narrow the query with --key")
+                print_error(f"there are more than {limit} matches: use --limit, or narrow the query with --key")
                 break
     finally:
         asking.release()
     rows = [{name: _text(one, name) for name in shown} for one in found]
-    if output is Format.TABLE:
-        print_table(shown, [[row[name] or "-" for name in shown] for row in rows])
+    if output.is_table:
+        wide = [name for name in _WIDE[level] if name not in (keys or ())]
+        print_table(shown, [[row[name] or "-" for name in shown] for row in rows], output, wide)
     else:
         print_data(rows, output)
     if ended is not None and ended.status:
@@ -104,7 +116,7 @@ def move(
     address: Address,
     called: Called,
     calling: Calling,
-    to: Annotated[str, typer.Option(help="The AE title of the move destination.", metavar="AE")],
+    to: Annotated[str, typer.Option(help="AE title of the move destination.", metavar="AE")],
     level: AtLevel = Level.STUDY,
     model: InModel = Model.STUDY,
     keys: Keys = None,
@@ -126,7 +138,7 @@ def move(
     finally:
         asking.release()
     if ended is None or is_pending(ended):
-        raise Failure("the gateway ended the association before the end")
+        raise Failure("the gateway ended the association too early")
     document: dict[str, Any] = {
         "status": f"{ended.status:04X}",
         "completed": ended.completed,
@@ -134,7 +146,7 @@ def move(
         "failed": ended.failed,
         "failedSOPInstanceUIDs": list(ended.failed_uids),
     }
-    if output is Format.TABLE:
+    if output.is_table:
         print_table(list(document)[:4], [[str(document[name]) for name in list(document)[:4]]])
     else:
         print_data(document, output)
@@ -153,7 +165,7 @@ def _gateway(
 ) -> Gateway:
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or not host:
-        raise Failure(f"{address} is no HOST:PORT, such as gateway.example:11112", 2)
+        raise Failure(f"{address} is not HOST:PORT, such as gateway.example:11112", 2)
     uses_tls = tls or ca_bundle is not None or certificate is not None
     context = trusting(ca_bundle, certificate, certificate_key) if uses_tls else None
     return Gateway(host.strip("[]"), int(port), called, calling, context)

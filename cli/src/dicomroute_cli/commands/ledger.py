@@ -1,25 +1,34 @@
 """`dicomroute ledger` and `dicomroute report`: what became of instances, and what each source sent on a day."""
 
 from collections import Counter
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table, to_seconds
+from dicomroute_cli.output import print_data, print_error, print_table, to_seconds
 from dicomroute_client import calls
 from dicomroute_client.documents.ledger import SourceReport
 from dicomroute_client.documents.queue import DeliveryDocument
 
-from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
+from .options import Gateway, asks_gateway
+from .studies import print_studies
+
+
+class By(StrEnum):
+    """What a line of a report is about."""
+
+    SOURCE = "source"
+    STUDY = "study"
+
 
 Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The day, in UTC. Default: today.")]
 
 
+@asks_gateway
 def ledger(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     study: Annotated[str | None, typer.Option(metavar="UID", help="Study Instance UID.")] = None,
     series: Annotated[str | None, typer.Option(metavar="UID", help="Series Instance UID.")] = None,
     instance: Annotated[str | None, typer.Option(metavar="UID", help="SOP Instance UID.")] = None,
@@ -28,22 +37,15 @@ def ledger(
         str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="Received on this day (UTC) or later.")
     ] = None,
     to: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Received on this day or before.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of instances.")] = 100,
 ) -> None:
-    """Say what became of a study, a series, an instance, or of what came from a source.
+    """Show what happened to the newest instances, or to those of a study or a source.
 
-    Of those in the spool and of finished ones, for as long as spec.ledger keeps them.
+    Newest first. Includes instances in the spool and finished ones, for as long as spec.ledger keeps them.
     """
-    if not any((study, series, instance, calling)):
-        raise Failure("say what to look for: --study, --series, --instance or --calling", 2)
-    answer = client_of(admin, token_file, state, route, namespace, context).ask(
-        calls.ledger(study, series, instance, calling, from_, to, limit)
-    )
-    if output is not Format.TABLE:
-        print_data(answer.data, output)
+    answer = gateway.client().ask(calls.ledger(study, series, instance, calling, from_, to, limit))
+    if not gateway.output.is_table:
+        print_data(answer.data, gateway.output)
         return
     found = answer.document
     print_table(
@@ -60,44 +62,47 @@ def ledger(
             ]
             for one in found.items
         ],
+        gateway.output,
+        wide=("finished", "sop instance uid"),
     )
     counts = Counter(one.outcome for one in found.items)
     print()
-    print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "nothing is known of it")
+    print(", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items())) or "no record found")
     if found.truncated:
-        print_error(f"there are more than {limit}: use --limit, --series or --instance")
+        print_error(f"there are more than {limit} instances: use --limit, or --study, --calling, --from and --to")
 
 
+@asks_gateway
 def report(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     day: Day = None,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
+    by: Annotated[By, typer.Option(help="What a line is about.")] = By.SOURCE,
 ) -> None:
-    """Say what each source sent on a day, and what became of it until now.
+    """Show what came on a day, by source or by study, and what has happened to it so far.
 
     Each instance counts once: received = owed + dead-lettered + skipped + delivered + discarded.
     """
-    answer = client_of(admin, token_file, state, route, namespace, context).ask(calls.report(day))
-    if output is not Format.TABLE:
+    client, output = gateway.client(), gateway.output
+    if by is By.STUDY:
+        print_studies(client.ask(calls.studies(day=day or f"{datetime.now(UTC):%Y-%m-%d}", limit=1000)), output)
+        return
+    answer = client.ask(calls.report(day))
+    if not output.is_table:
         print_data(answer.data, output)
         return
     document = answer.document
     print_table(
         ["from", "studies", "received", "owed", "dead-lettered", "skipped", "delivered", "discarded", "bytes"],
         [_row(source) for source in [*document.sources, document.total]],
+        gateway.output,
     )
     if refused := document.total.dead_lettered_deliveries:
         print()
-        print(f"dead-lettered deliveries: {refused} (queue list --in DeadLettered), of owed instances too")
+        print(f"dead-lettered deliveries: {refused} (queue list --in DeadLettered), including those of owed instances")
     if not document.complete:
         print_error(
-            f"the ledger does not reach back to {document.day}: what was finished then is no longer known, or was "
-            "never kept (spec.ledger.retentionSeconds)"
+            f"the ledger does not reach back to {document.day}: the records of that day are gone, or were never kept "
+            "(spec.ledger.retentionSeconds)"
         )
 
 

@@ -14,13 +14,18 @@ from dicomroute_client.calls import Operation
 from dicomroute_client.documents.queue import AttemptDocument, QueueItem
 from dicomroute_client.documents.status import SpoolKeyDocument
 
-from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
+from .options import Gateway, asks_gateway
 
-queue = typer.Typer(no_args_is_help=True, help="Look into the queue of a gateway, and decide on what is in it.")
+queue = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Show the queue of a gateway, and retry, release or drop what is in it.",
+)
 
 _HTTP: Final = frozenset(int(status) for status in HTTPStatus)
 
-Instances = Annotated[list[int] | None, typer.Argument(help="Numbers of instances, as `queue list` shows them.")]
+Instances = Annotated[list[int] | None, typer.Argument(help="Instance numbers, as `queue list` shows them.")]
 All = Annotated[bool, typer.Option("--all", help="Every instance.")]
 Destination = Annotated[
     str | None,
@@ -31,14 +36,14 @@ Destination = Annotated[
 Key = Annotated[
     str | None,
     typer.Option(
-        help="Only instances that are encrypted with this key: its id, as `queue keys` shows it.", metavar="ID"
+        help="Only instances that are encrypted with this key. Use the id that `queue keys` shows.", metavar="ID"
     ),
 ]
 QueueState = Annotated[
     str | None,
     typer.Option(
         "--in",
-        help="Only deliveries in this state: Pending, Unconfirmed, Held, Skipped, DeadLettered.",
+        help="Only deliveries in this state: Pending, Waiting, Unconfirmed, Held, Skipped, DeadLettered.",
         metavar="STATE",
     ),
 ]
@@ -50,25 +55,20 @@ Study = Annotated[str | None, typer.Option(help="Only instances of this study.",
 
 
 @queue.command("list")
+@asks_gateway
 def list_(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     queue_state: QueueState = None,
     destination: Destination = None,
     reason: Reason = None,
     study: Study = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of deliveries.")] = 100,
 ) -> None:
     """List deliveries, oldest first."""
-    client = client_of(admin, token_file, state, route, namespace, context)
+    client = gateway.client()
     page = client.ask(calls.queue(queue_state, destination, reason, study, limit))
-    if output is not Format.TABLE:
-        print_data(page.data, output)
+    if not gateway.output.is_table:
+        print_data(page.data, gateway.output)
         return
     print_table(
         [
@@ -84,29 +84,27 @@ def list_(
             "bytes",
         ],
         [_row(item) for item in page.document.items],
+        gateway.output,
+        wide=("attempts", "last attempt", "next attempt", "bytes"),
     )
     if page.document.truncated:
         print_error(f"there are more than {limit}: use --limit, --in, --destination, --reason or --study")
 
 
 @queue.command()
+@asks_gateway
 def show(
+    gateway: Gateway,
     instance: Annotated[int, typer.Argument(help="Number of the instance.")],
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
-    """Show all that is known of an instance."""
-    found = client_of(admin, token_file, state, route, namespace, context).ask(calls.instance(instance))
-    if output is not Format.TABLE:
-        print_data(found.data, output)
+    """Show everything that is known about an instance."""
+    found = gateway.client().ask(calls.instance(instance))
+    if not gateway.output.is_table:
+        print_data(found.data, gateway.output)
         return
     facts = {name: value for name, value in found.data.items() if name != "deliveries"}
-    print_table(["field", "value"], [[name, "-" if value in (None, "") else value] for name, value in facts.items()])
+    rows = [[name, "-" if value in (None, "") else value] for name, value in facts.items()]
+    print_table(["field", "value"], rows, gateway.output)
     deliveries = found.document.deliveries
     print()
     print_table(
@@ -123,38 +121,35 @@ def show(
             ]
             for one in deliveries
         ],
+        gateway.output,
+        wide=("last attempt",),
     )
     attempts = [[one.destination, *_attempt(past)] for one in deliveries for past in one.earlier_attempts]
     if attempts:
         print()
-        print_table(["destination", "earlier attempt", "reason", "status"], attempts)
+        print_table(["destination", "earlier attempt", "reason", "status"], attempts, gateway.output)
 
 
 @queue.command()
+@asks_gateway
 def retry(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     instances: Instances = None,
     all_: All = False,
     destination: Destination = None,
     queue_state: QueueState = None,
     reason: Reason = None,
     study: Study = None,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
-    """Attempt deliveries now, dead-lettered ones too; skipped ones with --in Skipped."""
+    """Retry deliveries now, including dead-lettered ones. For skipped ones, add --in Skipped."""
     _change(
         Operation.RETRY,
         "due now",
-        client_of(admin, token_file, state, route, namespace, context),
+        gateway.client(),
         instances,
         all_,
         destination,
-        output,
+        gateway.output,
         state=queue_state,
         reason=reason,
         study=study,
@@ -162,37 +157,30 @@ def retry(
 
 
 @queue.command()
+@asks_gateway
 def release(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     instances: Instances = None,
     all_: All = False,
     study: Study = None,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
-    """Apply the rules in force to instances that are held because none took them, or one had an error."""
+    """Apply the current rules to instances that are held because no rule matched, or because a rule had an error."""
     _change(
         Operation.RELEASE,
         "released",
-        client_of(admin, token_file, state, route, namespace, context),
+        gateway.client(),
         instances,
         all_,
         None,
-        output,
+        gateway.output,
         study=study,
     )
 
 
 @queue.command()
+@asks_gateway
 def drop(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     instances: Instances = None,
     all_: All = False,
     destination: Destination = None,
@@ -201,44 +189,36 @@ def drop(
     reason: Reason = None,
     study: Study = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask, at a terminal, whether --all is meant.")
+        bool, typer.Option("--yes", "-y", help="Do not ask for confirmation of --all at a terminal.")
     ] = False,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
-    """Give up deliveries and held instances. Their bytes are removed; they stay counted.
+    """Give up deliveries and held instances. The instances are removed from the spool, but stay counted.
 
-    With --all a destination, a state, a reason, a study or a key says which.
+    With --all, select by destination, state, reason, study or key.
     """
-    client = client_of(admin, token_file, state, route, namespace, context)
+    client = gateway.client()
     narrowed = {"state": queue_state, "reason": reason, "study": study}
     if all_ and not yes and sys.stdin.isatty():
         _ask(client, destination, key, narrowed)
-    _change(Operation.DROP, "dropped", client, instances, all_, destination, output, key=key, **narrowed)
+    _change(Operation.DROP, "dropped", client, instances, all_, destination, gateway.output, key=key, **narrowed)
 
 
 @queue.command()
+@asks_gateway
 def keys(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
+    gateway: Gateway,
 ) -> None:
-    """Show the keys of an encrypted spool: which one encrypts, which are missing, and which no instance needs."""
-    client = client_of(admin, token_file, state, route, namespace, context)
+    """Show the keys of an encrypted spool: the key that encrypts, missing keys, and keys that no instance needs."""
+    client = gateway.client()
     answer = client.ask(calls.status())
     spool = answer.document.spool
     if spool is None:
-        raise Failure("the gateway is still reading its spool: try again in a moment")
-    if output is not Format.TABLE:
-        print_data({name: answer.data["spool"][name] for name in ("keys", "unencrypted")}, output)
+        raise Failure("the gateway is still reading its spool: retry in a moment")
+    if not gateway.output.is_table:
+        print_data({name: answer.data["spool"][name] for name in ("keys", "unencrypted")}, gateway.output)
         return
     rows = [[one.id, str(one.instances), _use(one)] for one in spool.keys]
-    print_table(["key", "instances", "use"], [*rows, ["-", str(spool.unencrypted), "in clear"]])
+    print_table(["key", "instances", "use"], [*rows, ["-", str(spool.unencrypted), "in clear"]], gateway.output)
 
 
 def _ask(client: AdminClient, destination: str | None, key: str | None, narrowed: dict[str, str | None]) -> None:
@@ -248,7 +228,7 @@ def _ask(client: AdminClient, destination: str | None, key: str | None, narrowed
         counts = Counter((one.destination or "-", one.state, one.reason or "-") for one in page.items)
         rows = [[*what, f"{count}{'+' if page.truncated else ''}"] for what, count in sorted(counts.items())]
         print_table(["destination", "state", "reason", "deliveries"], rows)
-    if not typer.confirm("Give these up?"):
+    if not typer.confirm("Give up these deliveries?"):
         raise Failure("nothing was dropped", 1)
 
 
@@ -257,7 +237,7 @@ def _use(key: SpoolKeyDocument) -> str:
         return "missing: its instances wait"
     if key.encrypts:
         return "encrypts"
-    return "decrypts" if key.instances else "not needed any more"
+    return "decrypts" if key.instances else "no longer needed"
 
 
 def _change(
@@ -271,11 +251,11 @@ def _change(
     **narrowed: str | None,
 ) -> None:
     if bool(instances) == all_:
-        raise Failure(f"queue {operation}: name instances, or say --all, and not both", 2)
+        raise Failure(f"queue {operation}: give either instance numbers or --all, but not both", 2)
     selection: dict[str, Any] = {"instances": instances or [], "all": all_, "destination": destination}
     selection |= {name: value for name, value in narrowed.items() if value is not None}
     answer = client.ask(calls.change(operation, selection))
-    if output is not Format.TABLE:
+    if not output.is_table:
         print_data(answer.data, output)
         return
     for message in answer.document.messages:

@@ -11,7 +11,7 @@ from dicomroute_client import calls
 from dicomroute_client.documents.document import text_of
 from dicomroute_client.documents.refused import RefusedCaller
 
-from .options import DEFAULT_STATE, Admin, Context, Namespace, Output, Route, State, TokenFile, client_of
+from .options import Gateway, asks_gateway
 
 
 class _Quoted(str):
@@ -27,34 +27,29 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(_Quoted, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, "'"))
 
 
+@asks_gateway
 def refused(
-    admin: Admin = None,
-    route: Route = None,
-    namespace: Namespace = None,
-    context: Context = None,
+    gateway: Gateway,
     manifest: Annotated[
-        bool, typer.Option("--manifest", help="Print the DicomNodes that would admit them, for kubectl apply.")
+        bool, typer.Option("--manifest", help="Print DicomNodes that would allow these callers, for kubectl apply.")
     ] = False,
-    token_file: TokenFile = None,
-    state: State = DEFAULT_STATE,
-    output: Output = Format.TABLE,
 ) -> None:
-    """List the callers that a gateway refused since it started, the last one first.
+    """List the callers that a gateway has refused since it started, the last one first.
 
-    With --manifest, print the DicomNodes that would admit them, or in a comment why none would. A title is what the
-    caller says of itself: admit only those that you know.
+    With --manifest, print DicomNodes that would allow them, or a comment that says why a DicomNode does not help. A
+    caller chooses its own title: allow only callers that you know.
     """
-    answer = client_of(admin, token_file, state, route, namespace, context).ask(calls.refused())
+    answer = gateway.client().ask(calls.refused())
     callers = answer.document.callers
     if manifest:
-        _print_manifests(callers, output)
-    elif output is not Format.TABLE:
-        print_data(answer.data, output)
+        _print_manifests(callers, gateway.output)
+    elif not gateway.output.is_table:
+        print_data(answer.data, gateway.output)
     else:
-        _print_callers(callers)
+        _print_callers(callers, gateway.output)
 
 
-def _print_callers(callers: list[RefusedCaller]) -> None:
+def _print_callers(callers: list[RefusedCaller], output: Format) -> None:
     print_table(
         ["from", "title", "called", "listener", "reason", "count", "first", "last"],
         [
@@ -70,6 +65,8 @@ def _print_callers(callers: list[RefusedCaller]) -> None:
             ]
             for one in callers
         ],
+        output,
+        wide=("listener", "first"),
     )
     if callers:
         print()

@@ -28,26 +28,31 @@ def run(
     state: State = DEFAULT_STATE,
     bind: Annotated[str, typer.Option(help="Address that modalities connect to.")] = "127.0.0.1",
     admin_bind: Annotated[
-        str, typer.Option(help="Address of health, metrics and the admin API, over TLS. Only this machine by default.")
+        str, typer.Option(help="Address for health, metrics and the admin API (TLS). Default: only this machine.")
     ] = "127.0.0.1",
     admin_port: Annotated[
         int,
-        typer.Option(help="Admin port of the first route; the others count up. 0: any free ones.", min=0, max=65535),
+        typer.Option(
+            help="Admin port of the first route; further routes count up from it. 0: any free port.", min=0, max=65535
+        ),
     ] = 8080,
     port: Annotated[
         list[str] | None,
-        typer.Option(help="Replace the port of a listener; 0: any free one.", metavar="NAMESPACE/ROUTE/LISTENER=N"),
+        typer.Option(help="Replace the port of a listener. 0: any free port.", metavar="NAMESPACE/ROUTE/LISTENER=N"),
     ] = None,
     console: Annotated[
-        bool, typer.Option("--console", help="Serve the console too, on this machine alone; the last line says where.")
+        bool,
+        typer.Option(
+            "--console", help="Also serve the console, only on this machine. The last line of output shows its address."
+        ),
     ] = False,
-    console_port: Annotated[int, typer.Option(help="Port of the console; 0: any free one.", min=0, max=65535)] = 8090,
-    log_level: Annotated[LogLevel, typer.Option(help="From which level on to log.")] = LogLevel.INFO,
+    console_port: Annotated[int, typer.Option(help="Port of the console. 0: any free port.", min=0, max=65535)] = 8090,
+    log_level: Annotated[LogLevel, typer.Option(help="Lowest level to log.")] = LogLevel.INFO,
 ) -> None:
     """Run every DicomRoute of the manifests on this machine, until SIGTERM.
 
-    When all listen, one line of JSON on standard output says where. Logs go to standard error. Changed manifests are
-    taken over without a restart.
+    When all listeners are open, one line of JSON on standard output contains their addresses. Logs go to standard
+    error. Changed manifests take effect without a restart.
     """
     settings = RunSettings(
         paths=filename,

@@ -29,25 +29,25 @@ class _Unverified(Exception):
 
 
 def salvage(
-    spool: Annotated[Path, typer.Argument(help="Copy of the folder of a spool, with its journal/ and instances/.")],
-    to: Annotated[Path, typer.Option(help="Folder for the DICOM files. It is made if it is not there.")],
+    spool: Annotated[Path, typer.Argument(help="Copy of a spool folder, with its journal/ and instances/.")],
+    to: Annotated[Path, typer.Option(help="Folder for the DICOM files. It is created if it does not exist.")],
     keys: Annotated[
         Path | None,
-        typer.Option(help="Of an encrypted spool: file with the Secret's value, keys in base64, one a line."),
+        typer.Option(help="For an encrypted spool: file with the value of the Secret, keys in base64, one per line."),
     ] = None,
 ) -> None:
-    """Copy the instances of a spool out of it, each compared with the digest in its record.
+    """Copy the instances out of a spool, and compare each with the digest in its record.
 
-    They go to a folder for each calling AE title, as rules may ask for it when they are sent to the route again. What
-    has no record, or other bytes than that says, goes to unverified/ and is named: it was never acknowledged, or its
-    record is lost; it may be cut off, and may have bytes of another instance behind its own header. What is owed and
-    has no file is named too. Nothing is written over: the folder has to be new or empty.
+    Each calling AE title gets its own folder, because rules may need the title when you send the files to the route
+    again. Files without a record, or with a wrong digest, go to unverified/ and are listed: such an instance was
+    never acknowledged, or its record is lost. It may be incomplete, or contain bytes of another instance after its
+    header. Owed instances without a file are listed too. Nothing is overwritten: the folder must be new or empty.
     """
     if not (spool / INSTANCES).is_dir():
-        raise Failure(f"{spool} has no folder {INSTANCES}: give it a copy of the folder spool/ of the volume", 2)
+        raise Failure(f"{spool} has no folder {INSTANCES}: give a copy of the folder spool/ of the volume", 2)
     try:
         if to.exists() and any(to.iterdir()):  # instances of two spools may have the same number
-            raise Failure(f"{to} is not empty: give another folder", 2)
+            raise Failure(f"{to} is not empty: choose another folder", 2)
         known = NO_KEYS if keys is None else _read_keys(keys)
         to.mkdir(parents=True, exist_ok=True, mode=0o700)
         to.chmod(0o700)  # what is in it is patients' data, whatever the umask says and the folder was before
@@ -71,15 +71,15 @@ def salvage(
     present = {int(file.stem) for file in files}
     missing = [entry.received for number, entry in ledger.entries.items() if number not in present]
     for one in missing:
-        print_error(f"{one.id:012d}.dcm is not there: {_origin(one)}")
-    print(f"{len(files) - unverified} whole, {unverified} unverified, {len(missing)} missing")
+        print_error(f"{one.id:012d}.dcm is missing: {_origin(one)}")
+    print(f"{len(files) - unverified} complete, {unverified} unverified, {len(missing)} missing")
     failures = []
     if unverified:
         failures.append(
-            f"{unverified} are not known to be whole: look at what is in {to / _UNVERIFIED} before it is sent"
+            f"{unverified} files may be incomplete: check the files in {to / _UNVERIFIED} before you send them"
         )
     if missing:
-        failures.append(f"{len(missing)} that the spool owes are not in it: have them sent again by whoever sent them")
+        failures.append(f"{len(missing)} owed instances are missing: ask their senders to send them again")
     if failures:
         raise Failure("; ".join(failures))
 
@@ -88,7 +88,7 @@ def _read_keys(file: Path) -> Keys:
     found, others = parse_keys(file.read_bytes())
     if others or not found:
         where = f"line {others[0]} of {file}" if others else str(file)
-        raise Failure(f"{where} is not 32 bytes in base64: give it the value of the Secret as it is", 2)
+        raise Failure(f"{where} is not 32 bytes in base64: give the unchanged value of the Secret", 2)
     return Keys({key.id: key for key in found})
 
 
@@ -116,7 +116,7 @@ def _copy(file: Path, to: Path, received: Received | None, keys: Keys) -> None:
         with file.open("rb") as source:
             read, length = _without_record(source, int(file.stem), keys)
             _write(to / _UNVERIFIED / file.name, read, length)
-        raise _Unverified("no record speaks of it")
+        raise _Unverified("there is no record of this file")
     seal = Seal(received.id, received.key, lambda: keys) if received.key else None
     head_bytes = received.content_length - received.length
     with StoredFile(file, received.content_length, seal).open() as content:
@@ -129,7 +129,7 @@ def _copy(file: Path, to: Path, received: Received | None, keys: Keys) -> None:
 
         written = _write(to / _UNVERIFIED / file.name, read, content.length)
     if DIGEST_PREFIX + digest.hexdigest() != received.digest:
-        raise _Unverified("it has other bytes than its record says")
+        raise _Unverified("the content differs from the digest in its record")
     folder = to / _folder_of(received.sender.calling_ae_title)
     folder.mkdir(mode=0o700, exist_ok=True)
     written.rename(folder / file.name)

@@ -30,12 +30,17 @@ from .options import (
 
 _CONDITIONS: Final = {"CloudTarget": ("Reachable", "Authenticated", "Ready"), "DicomNode": ("Reachable",)}
 
-test = typer.Typer(no_args_is_help=True, help="Test connections: is the other side there, and does it know us?")
+test = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Test connections: does the other side answer, and does it accept us?",
+)
 
 
 @test.callback()
 def _test() -> None:
-    """Test connections: is the other side there, and does it know us?"""
+    """Test connections: does the other side answer, and does it accept us?"""
 
 
 @test.command()
@@ -46,11 +51,11 @@ def target(
     filename: InPlaceOfCluster = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Test a CloudTarget: its name, TCP, TLS, the credential, and an authenticated query (QIDO-RS).
+    """Test a CloudTarget: name, TCP, TLS, credential, and an authenticated query (QIDO-RS).
 
-    In a cluster the gateway of a route that uses it tests it. When there is none, or with -f, this machine does, with
-    the Secrets that you may read. Nothing is stored, and nothing of the answer is shown. The exit code is 0 when every
-    step passed.
+    In a cluster, the gateway of a route with this target runs the test. Without such a gateway, or with -f, this
+    machine runs it with the Secrets that you may read. Nothing is stored, and the answer is not shown. The exit code
+    is 0 if every step passed.
     """
     tested = target_by_manifests(name, namespace, filename) if filename else target_in_cluster(name, namespace, context)
     _show(tested, "target", output)
@@ -60,7 +65,8 @@ def target(
 def node(
     name: Annotated[str, typer.Argument(help="Name of the DicomNode.")],
     calling: Annotated[
-        str, typer.Option(help="AE title to call with. Default: that of the route that delivers to it.", metavar="AE")
+        str,
+        typer.Option(help="Calling AE title. Default: the title of the route that delivers to the node.", metavar="AE"),
     ] = "",
     namespace: ItsNamespace = None,
     context: Context = None,
@@ -71,15 +77,15 @@ def node(
     state: State = DEFAULT_STATE,
     output: Output = Format.TABLE,
 ) -> None:
-    """Test a DicomNode: its name, TCP, TLS, an association and a C-ECHO, with the titles that deliveries have.
+    """Test a DicomNode: name, TCP, TLS, an association and a C-ECHO, with the AE titles of deliveries.
 
-    In a cluster the gateway of a route that delivers to it tests it; --route or --admin names the gateway. When there
-    is none, or with -f, this machine does, with the certificates that you may read. The exit code is 0 when every step
-    passed; a node that associates and takes no C-ECHO passes too.
+    In a cluster, the gateway of a route that delivers to the node runs the test; --route or --admin selects the
+    gateway. Without such a gateway, or with -f, this machine runs it with the certificates that you may read. The
+    exit code is 0 if every step passed; a node that accepts an association but does not offer C-ECHO passes too.
     """
     if admin is not None or route is not None:
         if filename:
-            raise Failure("with -f this machine tests: leave --admin and --route out", 2)
+            raise Failure("with -f, this machine runs the test: leave out --admin and --route", 2)
         client = client_of(admin, token_file, state, route, namespace, context)
         by = f"the gateway of route {route}" if route is not None else f"the gateway at {admin}"
         answer = client.ask(calls.probe("DicomNode", name, calling))
@@ -92,23 +98,25 @@ def node(
 
 
 def _show(tested: Tested, what: str, output: Format) -> None:
-    if output is Format.TABLE:
-        _print(tested)
+    if output.is_table:
+        _print(tested, output)
     else:
         print_data({what: tested.name, "by": tested.by, "passed": tested.passed, "probe": tested.data}, output)
     if not tested.passed:
         raise typer.Exit(1)
 
 
-def _print(tested: Tested) -> None:
+def _print(tested: Tested, output: Format) -> None:
     print(f"{tested.kind} {tested.name}, tested by {tested.by}")
     print()
-    print_table(["step", "result", "ms", "reason", "what it says"], [_row(step) for step in tested.probe.steps])
+    rows = [_row(step) for step in tested.probe.steps]
+    print_table(["step", "result", "ms", "reason", "what it means"], rows, output)
     print()
     findings = [(name, getattr(tested.probe, name.lower())) for name in _CONDITIONS[tested.kind]]
     print_table(
-        ["condition", "status", "reason", "what it says"],
+        ["condition", "status", "reason", "what it means"],
         [[name, one.status, one.reason, one.message] for name, one in findings],
+        output,
     )
 
 

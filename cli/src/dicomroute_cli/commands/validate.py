@@ -16,11 +16,14 @@ _EVERY_ROUTE_HAS: Final = (DicomRoute.kind, DicomNode.kind, CloudTarget.kind)
 
 
 def validate(filename: Manifests, output: Output = Format.TABLE) -> None:
-    """Check manifests as the API server, the operator and the gateway would; a line for each finding."""
+    """Check manifests as the API server, the operator and the gateway would.
+
+    Prints one line per finding, with its file, object and field.
+    """
     world = load_world(filename)
     findings = examine(world)
     errors = [one for one in findings if one.is_error]
-    if output is not Format.TABLE:
+    if not output.is_table:
         print_data(
             [
                 {
@@ -42,6 +45,6 @@ def validate(filename: Manifests, output: Output = Format.TABLE) -> None:
         raise Failure("there is nothing to validate: no DicomRoute, DicomNode, CloudTarget or profile", 2)
     if errors:
         raise Failure(f"{len(errors)} finding{'s' if len(errors) > 1 else ''}", 2)
-    if output is Format.TABLE:
+    if output.is_table:
         shown = [(kind, count) for kind, count in counts.items() if count or kind in _EVERY_ROUTE_HAS]
         print("valid: " + ", ".join(f"{count} {kind}" for kind, count in shown))

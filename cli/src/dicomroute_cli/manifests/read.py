@@ -63,12 +63,14 @@ def read(paths: Iterable[Path]) -> tuple[list[Document], list[Finding]]:
     for path in paths:
         files = files_of([path])
         if not files:
-            findings.append(Finding(str(path), "", "", f"the folder has no manifest ({', '.join(SUFFIXES)})"))
+            findings.append(Finding(str(path), "", "", f"the folder contains no manifest ({', '.join(SUFFIXES)})"))
         for file in files:
             try:
                 found = [one for one in yaml.load_all(file.read_text(), _StrictLoader) if one is not None]
                 if not found:
-                    findings.append(Finding(str(file), "", "", "the file is empty: write a manifest, or leave it out"))
+                    findings.append(
+                        Finding(str(file), "", "", "the file is empty: write a manifest, or leave the file out")
+                    )
                 for data in found:
                     documents += _documents(str(file), data, findings)
             except OSError as error:
@@ -107,7 +109,7 @@ def _not_json(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from _not_json(inner, f"{path}[{index}]")
     elif isinstance(value, str):
         if not value.isprintable() and any("\ud800" <= one <= "\udfff" for one in value):
-            yield path, "has half a character (a lone surrogate): correct it"
+            yield path, "contains half a character (a lone surrogate): correct it"
     elif isinstance(value, float):
         if not math.isfinite(value):
             yield path, f"is {value}: write a number"
@@ -134,7 +136,7 @@ class _StrictLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                    None, None, f"the key {key.value!r} is used twice", key.start_mark
                 )
             seen.add(key.value if isinstance(key.value, str) else id(key))
         return super().construct_mapping(node, deep)

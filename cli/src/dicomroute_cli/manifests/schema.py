@@ -84,21 +84,21 @@ def _sentences(error: ValidationError, document: Json) -> Iterator[tuple[str, st
                     f"the field is missing: add it. {inner.get('description', '')}".strip(),
                 )
         case "type":
-            yield field, f"has to be of type {_types(limit)}, not {_shown(value)}"
+            yield field, f"must be of type {_types(limit)}, not {_shown(value)}"
         case "enum":
             yield field, f"is {_shown(value)}: use one of {', '.join(str(one) for one in limit if one != '')}"
         case "maxLength":
             yield field, f"is {len(value)} characters long: shorten it to {limit}"
         case "minLength":
-            yield field, "is empty: it has to be at least 1 character long"
+            yield field, "is empty: it must have at least 1 character"
         case "maxItems" | "maxProperties":
-            yield field, f"has {len(value)} items: at most {limit} are allowed"
+            yield field, f"has {len(value)} items, but at most {limit} are allowed"
         case "minItems" | "minProperties":
-            yield field, f"has {len(value)} items: at least {limit} are needed"
+            yield field, f"has {len(value)} items, but at least {limit} are required"
         case "minimum":
-            yield field, f"is {value}: the least allowed is {limit}"
+            yield field, f"is {value}, but the minimum is {limit}"
         case "maximum":
-            yield field, f"is {value}: the most allowed is {limit}"
+            yield field, f"is {value}, but the maximum is {limit}"
         case _:
             yield field, error.message
 
@@ -123,7 +123,7 @@ def _duplicates(value: Any, schema: Json, path: str) -> Iterator[tuple[str, str]
         if identity in seen:
             yield (
                 path,
-                f"two items have {identity}: remove one, or rename it" if keys else f"{identity} stands there twice",
+                f"two items have {identity}: remove or rename one of them" if keys else f"{identity} is used twice",
             )
         seen.add(identity)
     for index, item in enumerate(value):

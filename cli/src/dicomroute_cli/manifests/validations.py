@@ -44,7 +44,7 @@ def _walk(document: Json, value: Any, schema: Json, steps: list[Any]) -> Iterato
 def _holds(rule: str, value: Any) -> bool:
     result = _compiled(rule).eval(data={"self": value})
     if result.type() != cel.Type.BOOL:
-        raise RuntimeError(f"the rule {rule!r} does not evaluate: {result.value()}")
+        raise RuntimeError(f"the rule {rule!r} cannot be evaluated: {result.value()}")
     return bool(result.value())
 
 

@@ -88,7 +88,7 @@ def load_world(paths: Iterable[Path]) -> World:
             _take_resource(world, document)
         elif "apiVersion" not in document.data or not document.kind:
             world.findings.append(
-                Finding(document.file, document.name, "", "apiVersion and kind are missing: say what the object is")
+                Finding(document.file, document.name, "", "apiVersion and kind are missing: add them")
             )
     return world
 
@@ -155,7 +155,7 @@ def _take_values(
 def _is_first(world: World, document: Document, key: Key) -> bool:
     identity = f"{key[0]}/{document.kind}/{key[1]}"
     if identity in world.files:
-        message = f"is also in {world.files[identity]}: remove one of them, or rename it"
+        message = f"is also in {world.files[identity]}: remove or rename one of them"
         world.findings.append(Finding(document.file, document.name, "metadata.name", message))
         return False
     world.files[identity] = document.file

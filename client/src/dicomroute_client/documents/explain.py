@@ -34,13 +34,25 @@ class ChangeDocument(Document):
     after: str | None = None
 
 
+class WaitDocument(Document):
+    """A rule that sends once the study is complete: its condition over the study, and what it does with revisions."""
+
+    rule: str
+    when_complete: str = ""
+    on_revision: str = ""
+
+
 class WouldGoDocument(Document):
-    """Where the instance would go: `held` says why it would wait, `notPrepared` why it cannot be treated."""
+    """Where the instance would go: `held` says why it would wait, `notPrepared` why it cannot be treated.
+
+    With `waitsForStudy` it goes once the study is complete, if one of those rules wants it then.
+    """
 
     name: str
     held: str = ""
     not_prepared: str = ""
     changes: list[ChangeDocument] = Field(default=[])
+    waits_for_study: list[WaitDocument] = Field(default=[])
 
 
 class ExplanationDocument(Document):

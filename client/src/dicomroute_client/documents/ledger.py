@@ -9,7 +9,7 @@ from .queue import InstanceDocument
 
 
 class LedgerDocument(Document):
-    """Instances that were asked for, the newest day first; `truncated` says that there are more."""
+    """Instances that were asked for, the newest first; `truncated` says that there are more."""
 
     items: list[InstanceDocument]
     truncated: bool

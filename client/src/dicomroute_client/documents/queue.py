@@ -13,6 +13,7 @@ class QueueState(StrEnum):
     """The states of deliveries as people see them."""
 
     PENDING = "Pending"
+    WAITING = "Waiting"
     UNCONFIRMED = "Unconfirmed"
     HELD = "Held"
     SKIPPED = "Skipped"

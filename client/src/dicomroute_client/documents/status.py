@@ -65,10 +65,12 @@ class InstancesDocument(Document):
 class DeliveriesDocument(Document):
     """Deliveries by state. `held` includes instances that are held without any delivery.
 
-    `unconfirmed` are those that were sent, and that their destination has not confirmed yet.
+    `unconfirmed` are those that were sent, and that their destination has not confirmed yet; `waiting` those that wait
+    for their studies.
     """
 
     pending: Count = 0
+    waiting: Count = 0
     in_flight: Count = 0
     unconfirmed: Count = 0
     held: Count = 0
@@ -181,6 +183,13 @@ class FailingArchiveDocument(Document):
     since: datetime
 
 
+class OpenStudiesDocument(Document):
+    """How many studies are not complete, and how many complete ones the gateway still knows."""
+
+    open: Count
+    complete: Count = 0
+
+
 class StatusDocument(Document):
     """What `/api/v1/status` answers."""
 
@@ -200,5 +209,9 @@ class StatusDocument(Document):
     destinations: list[DestinationDocument] = Field(default=[])
     failing_archives: list[FailingArchiveDocument] = Field(default=[])
     spool: SpoolDocument | None = None
+    studies: OpenStudiesDocument | None = None
+    """None where the route does not say when a study is complete."""
     unmounted_secrets: list[str] = Field(default=[])
     """Files (SECRET/KEY, ConfigMap-NAME/KEY) that destinations or the spool need and that are not mounted."""
+    supports: list[str] = Field(default=[])
+    """What it can do of what later releases added; an operator gives no treatment to a gateway that does not say so."""

@@ -2,29 +2,38 @@
 
 from typing import Final
 
-_CONTENT: Final = "The destination refuses this instance. Look at what it says; retry once it takes the instance."
-_CREDENTIAL: Final = "Fix the credential in its Secret or its rights at the target. It is retried until it succeeds."
-_URL: Final = "Correct the URL of the CloudTarget. It is retried until it succeeds."
-_OUTAGE: Final = "It is retried until it succeeds. Fix the destination, or the network to it."
+_CONTENT: Final = "The destination refuses this instance. Read its answer, fix the cause there, then retry."
+_CREDENTIAL: Final = (
+    "Fix the credential in its Secret, or its permissions at the target. The delivery is retried until it succeeds."
+)
+_URL: Final = "Correct the URL of the CloudTarget. The delivery is retried until it succeeds."
+_OUTAGE: Final = "Fix the destination, or the network to it. The delivery is retried until it succeeds."
 
 ADVICE: Final = {
-    "Unmatched": "No rule takes it. Change the rules and release it, or drop it.",
-    "RuleError": "A rule has no answer for it. Correct the rule's condition, then release it.",
-    "ConflictingTreatment": "Two rules treat it differently for one destination. Correct one, then release it.",
-    "RouteHeld": "The route holds its deliveries. Set spec.mode to Running.",
-    "NoSuchDestination": "Its destination was removed. Create it again, or drop the deliveries to it.",
-    "NotDeidentified": "The target takes de-identified instances alone, and this one is not. Drop it, or change "
-    "spec.accepts of the target.",
-    "OutsideWindow": "It waits for the hour at which its destination may be sent to.",
-    "TreatmentNotInForce": "It waits until the treatment that the newest manifest gives its destination is in force.",
-    "KeyMissing": "The Secret of the spool lacks the key that encrypts it. Add that key as a further line.",
-    "RecipeMissing": "The record of how it is prepared is missing or damaged. The gateway's log says where.",
-    "DuplicateDiffers": "The target has another instance with this UID. Decide which is right; see onDuplicate.",
-    "DuplicateInstance": "The target has an instance with this UID already; see onDuplicate.",
-    "CannotCompare": "Give the credential the right to read, or choose another onDuplicate.",
-    "OverwriteFailed": "Give the credential the right to delete, or let the server overwrite by itself.",
-    "TooLarge": "The target takes no request of that length.",
-    "ContentTooLarge": "The target takes no request of that length.",
+    "Unmatched": "No rule matches this instance. Change the rules and release it, or drop it.",
+    "RuleError": "A rule could not be evaluated for this instance. Correct the rule's condition, then release it.",
+    "ConflictingTreatment": (
+        "Two rules send this instance to one destination with different treatments. Correct one of them, then release "
+        "it."
+    ),
+    "RouteHeld": "The mode of the route holds deliveries. Set spec.mode to Running.",
+    "NoSuchDestination": "The destination was removed. Create it again, or drop its deliveries.",
+    "NotDeidentified": "Its destination accepts de-identified instances only. Give each rule that names it deidentify, "
+    "or change spec.accepts of the destination.",
+    "OutsideWindow": "The delivery waits for the next time window of its destination.",
+    "TreatmentNotInForce": "The delivery waits until the treatment in the newest manifest is in effect.",
+    "SpoolKeyMissing": (
+        "The Secret of the spool does not contain the key that encrypts this instance. Add that key as another line."
+    ),
+    "RecipeMissing": "The recipe of this instance is missing or damaged. The gateway's log says where.",
+    "DuplicateDiffers": (
+        "The target has a different instance with this UID. Decide which one is right; see onDuplicate."
+    ),
+    "DuplicateInstance": "The target already has an instance with this UID; see onDuplicate.",
+    "CannotCompare": "Grant the credential permission to read, or choose another onDuplicate.",
+    "OverwriteFailed": "Grant the credential permission to delete, or let the server overwrite by itself.",
+    "TooLarge": "The target does not accept requests of this length.",
+    "ContentTooLarge": "The target does not accept requests of this length.",
     **dict.fromkeys(("Unauthorized", "Forbidden", "ProxyAuthenticationRequired"), _CREDENTIAL),
     **dict.fromkeys(("NotFound", "MethodNotAllowed", "Redirected"), _URL),
     **dict.fromkeys(

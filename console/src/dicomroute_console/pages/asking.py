@@ -13,8 +13,10 @@ from dicomroute_client.asynchronous import AdminClient, Gateway
 from dicomroute_client.calls import Call, D
 from dicomroute_client.errors import AdminError, Refused
 from dicomroute_console import audit
+from dicomroute_console.signin.doors import Doors
 from dicomroute_console.signin.sessions import Sessions
-from dicomroute_console.sources.source import NotAllowed, NotFound, NotKnown, OutOfReach, Person, Right, Source
+from dicomroute_console.sources.person import NotKnown, Person
+from dicomroute_console.sources.source import NotAllowed, NotFound, OutOfReach, Right, Source
 
 _CONCURRENCY: Final = 32
 
@@ -35,11 +37,14 @@ class Settings:
 class Console:
     """The parts that pages share."""
 
-    def __init__(self, source: Source, settings: Settings, templates: Environment) -> None:
+    def __init__(self, source: Source, settings: Settings, templates: Environment, doors: Doors) -> None:
         self.source = source
+        self.doors = doors
         self.settings = settings
         self.templates = templates
         self.sessions = Sessions()
+        self.streams = 0
+        """How many tabs have a stream."""
         self._connections: Any = None
 
     def client(self) -> AdminClient:
@@ -53,6 +58,7 @@ class Console:
         if self._connections is not None:
             await self._connections.close()
         await self.source.close()
+        await self.doors.close()
 
 
 def console_of(request: Request) -> Console:
@@ -70,10 +76,14 @@ async def signed_in(request: Request) -> Person:
     """Return who asks: by a session, or by a token that comes with the request. Raises NotKnown."""
     console = console_of(request)
     if token := bearer_of(request):
-        return await console.source.person(token, ())
-    person = console.sessions.person(request.cookies.get(console.settings.cookie, ""))
+        return await console.doors.bearer(token) or await console.source.person(token, ())
+    number = request.cookies.get(console.settings.cookie, "")
+    person = console.sessions.person(number)
     if person is None:
         raise NotKnown("sign in first")
+    if not console.doors.still(person):
+        console.sessions.end(number)
+        raise NotKnown("this user is not what he was when he signed in: sign in again")
     return person
 
 
@@ -86,7 +96,10 @@ def needs(right: Right) -> Callable[..., Awaitable[None]]:
     async def check(request: Request, namespace: str, name: str, me: Me) -> None:
         if not await console_of(request).source.may(me, right, namespace, name):
             audit.refused(me, right, namespace, name)
-            raise NotAllowed(f"{me.name} has not {right.sentence} on {namespace}/{name}: ask who manages the namespace")
+            raise NotAllowed(
+                f"{me.name} does not have {right.sentence} on {namespace}/{name}: ask the administrator of the "
+                "namespace"
+            )
 
     return check
 
@@ -146,4 +159,4 @@ async def ask_one(console: Console, me: Person, namespace: str, name: str, host:
                 raise (NotFound if error.status == 404 else OutOfReach)(str(error)) from error
             except AdminError as error:
                 raise OutOfReach(f"the gateway at {host}: {error}") from error
-    raise NotFound(f"route {namespace}/{name} has no gateway at {host}: its pod may have moved, so look again")
+    raise NotFound(f"route {namespace}/{name} has no gateway at {host}: its pod may have moved, so reload the page")

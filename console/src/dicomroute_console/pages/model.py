@@ -13,6 +13,7 @@ Json = Mapping[str, Any]
 _LEFT: Final = {
     "Pending": "waiting for",
     "InFlight": "on the way to",
+    "Waiting": "waiting for its study, for",
     "Unconfirmed": "sent and not yet confirmed by",
     "Held": "held for",
     "DeadLettered": "dead-lettered at",
@@ -55,7 +56,7 @@ def row_of_resource(resource: Json) -> RouteRow:
         metadata["name"],
         ready.status if ready else "Unknown",
         ready.reason if ready else "",
-        ready.message if ready else "the operator has not looked at it yet",
+        ready.message if ready else "the operator has not processed this object yet",
         instances.get("owed"),
         deliveries.get("held"),
         deliveries.get("deadLettered"),
@@ -305,14 +306,14 @@ def _part(found: Found) -> StudyPart:
 def verdict(parts: Sequence[StudyPart]) -> tuple[str, bool]:
     """Return what became of a study in a sentence, and whether nothing is left to do."""
     if not parts:
-        return "No gateway that you may ask knows this study.", True
+        return "None of the gateways that you may ask knows this study.", True
     total = sum(part.instances for part in parts)
     states: Counter[str] = Counter()
     for part in parts:
         for _, state, _, count in part.deliveries:
             states[state] += count
     open_ones = [
-        f"{count} {_LEFT.get(state, state)} {destination or 'want of a rule'}{f' ({reason})' if reason else ''}"
+        f"{count} {_LEFT.get(state, state)} {destination or 'no destination'}{f' ({reason})' if reason else ''}"
         for part in parts
         for destination, state, reason, count in part.deliveries
         if state not in ("Delivered", "Skipped")
@@ -322,10 +323,10 @@ def verdict(parts: Sequence[StudyPart]) -> tuple[str, bool]:
     if skipped := states["Skipped"]:
         said += f", {skipped} given up"
     more = any(part.truncated for part in parts)
-    at_least = " A gateway knows more instances than are shown." if more else ""
+    at_least = " A gateway knows more instances than this page shows." if more else ""
     if open_ones:
         return f"{said}. Not done: {'; '.join(open_ones)}.{at_least}", False
-    return f"{said}. Nothing is left to do.{at_least}", not more
+    return f"{said}. All deliveries are finished.{at_least}", not more
 
 
 def _number(count: int, one: str, several: str = "") -> str:

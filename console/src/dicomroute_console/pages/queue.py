@@ -11,17 +11,18 @@ from dicomroute_client import calls
 from dicomroute_client.calls import Operation
 from dicomroute_client.documents.queue import QueueChange, QueueDocument, QueueItem, QueueState
 from dicomroute_console import audit
+from dicomroute_console.sources.person import Person
 from dicomroute_console.sources.source import NotAllowed, Right
 
-from .asking import Me, Said, ask_one, ask_route, console_of, needs
+from .asking import Console, Me, Said, ask_one, ask_route, console_of, needs
 from .model import counts
 from .rendering import page
 
 router = APIRouter()
 _SHOWN: Final = 100
 _COUNTED: Final = 1000
-_RIGHTS: Final = {one: Right.DROP if one.gives_up else Right.CHANGE_QUEUE for one in Operation}
-_NO_WAY_BACK: Final = "Their bytes are removed. This cannot be undone."
+RIGHTS: Final = {one: Right.DROP if one.gives_up else Right.CHANGE_QUEUE for one in Operation}
+_NO_WAY_BACK: Final = "The instances are removed from the spool. This cannot be undone."
 _STATES: Final = (QueueState.PENDING, QueueState.HELD, QueueState.DEAD_LETTERED, QueueState.SKIPPED)
 
 
@@ -77,7 +78,7 @@ async def show(request: Request, namespace: str, name: str, me: Me, meant: Meant
     """List deliveries, oldest first, and count them."""
     console = console_of(request)
     answers = await ask_route(console, me, namespace, name, meant.call(_COUNTED))
-    may = {one: await console.source.may(me, right, namespace, name) for one, right in _RIGHTS.items()}
+    may = {one: await console.source.may(me, right, namespace, name) for one, right in RIGHTS.items()}
     return page(
         request,
         "queue.html",
@@ -100,7 +101,7 @@ async def instance(request: Request, namespace: str, name: str, host: str, insta
     """Show all that is known of an instance in the spool."""
     console = console_of(request)
     found = await ask_one(console, me, namespace, name, host, calls.instance(instance))
-    may = [one for one, right in _RIGHTS.items() if await console.source.may(me, right, namespace, name)]
+    may = [one for one, right in RIGHTS.items() if await console.source.may(me, right, namespace, name)]
     return page(request, "instance.html", me, namespace=namespace, name=name, host=host, one=found, operations=may)
 
 
@@ -140,26 +141,7 @@ def _deciding(operation: Operation) -> Callable[..., Awaitable[Response]]:
         why: Annotated[str, Form(max_length=500)] = "",
     ) -> Response:
         """Carry a decision out at the gateways, and say what that changed."""
-        if operation.gives_up and not why.strip():
-            raise NotAllowed("say why these are given up: the reason is kept in the console's log")
-        console = console_of(request)
-        call = calls.change(operation, meant.selection())
-        changed: list[tuple[str, QueueChange | None, str]]
-        if meant.instance:
-            changed = [(meant.gateway, await ask_one(console, me, namespace, name, meant.gateway, call), "")]
-        else:
-            answers = await ask_route(console, me, namespace, name, call)
-            changed = [(one.host, one.document, one.problem) for one in answers]
-        told = {name: value if name != "study" else "one" for name, value in meant.given.items()}
-        audit.done(
-            me,
-            f"queue.{operation}",
-            route=f"{namespace}/{name}",
-            changed=sum(document.changed for _, document, _ in changed if document),
-            problems=[problem for _, _, problem in changed if problem],
-            why=why.strip(),
-            **told,
-        )
+        changed = await decided(console_of(request), me, (namespace, name), operation, meant, why)
         return page(
             request, "done.html", me, namespace=namespace, name=name, operation=operation, meant=meant, changed=changed
         )
@@ -167,7 +149,33 @@ def _deciding(operation: Operation) -> Callable[..., Awaitable[Response]]:
     return decide
 
 
-for _operation, _right in _RIGHTS.items():
+async def decided(
+    console: Console, me: Person, route: tuple[str, str], operation: Operation, meant: Filter, why: str
+) -> list[tuple[str, QueueChange | None, str]]:
+    """Carry a decision out at the gateways of a route; return each one's address and answer, or why it has none."""
+    if operation.gives_up and not why.strip():
+        raise NotAllowed("say why these are given up: the reason is kept in the console's log")
+    call = calls.change(operation, meant.selection())
+    changed: list[tuple[str, QueueChange | None, str]]
+    if meant.instance:
+        changed = [(meant.gateway, await ask_one(console, me, *route, meant.gateway, call), "")]
+    else:
+        answers = await ask_route(console, me, *route, call)
+        changed = [(one.host, one.document, one.problem) for one in answers]
+    told = {name: value if name != "study" else "one" for name, value in meant.given.items()}
+    audit.done(
+        me,
+        f"queue.{operation}",
+        route="/".join(route),
+        changed=sum(document.changed for _, document, _ in changed if document),
+        problems=[problem for _, _, problem in changed if problem],
+        why=why.strip(),
+        **told,
+    )
+    return changed
+
+
+for _operation, _right in RIGHTS.items():
     _path = f"/routes/{{namespace}}/{{name}}/queue/{_operation}"
     router.get(_path, dependencies=[Depends(needs(_right))])(_confirming(_operation))
     router.post(_path, dependencies=[Depends(needs(_right))])(_deciding(_operation))

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from dicomroute_console.sources.source import Person
+from dicomroute_console.sources.person import Person
 
 from .asking import console_of
 

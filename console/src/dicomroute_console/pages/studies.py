@@ -6,14 +6,15 @@ from fastapi import APIRouter, Query, Request, Response
 
 from dicomroute_client import calls
 from dicomroute_client.documents.ledger import LedgerDocument
+from dicomroute_console.sources.person import Person
 from dicomroute_console.sources.source import ROUTES, Right
 
-from .asking import Me, Said, ask_routes, console_of
+from .asking import Console, Me, Said, ask_routes, console_of
 from .model import Found, studies, study
 from .rendering import page
 
 router = APIRouter()
-_MOST: Final = 1000
+MOST_INSTANCES: Final = 1000
 Text = Annotated[str, Query(max_length=64)]
 
 
@@ -29,14 +30,14 @@ async def find(
     if not (study or calling):
         return page(request, "studies.html", me, rows=None, answers=[], unasked=[], study="", calling="", day=day)
     call = calls.ledger(
-        study=study or None, calling=calling or None, first_day=day or None, last_day=day or None, limit=_MOST
+        study=study or None, calling=calling or None, first_day=day or None, last_day=day or None, limit=MOST_INSTANCES
     )
-    answers, unasked = await _ask(request, me, call)
+    answers, unasked = await ask_all(console_of(request), me, call)
     return page(
         request,
         "studies.html",
         me,
-        rows=studies(_found(answers)),
+        rows=studies(found(answers)),
         answers=answers,
         unasked=unasked,
         study=study,
@@ -48,15 +49,14 @@ async def find(
 @router.get("/studies/{uid}")
 async def one(request: Request, uid: str, me: Me) -> Response:
     """Show a study: its parts at each gateway, its deliveries, and what happened in its order."""
-    answers, unasked = await _ask(request, me, calls.ledger(study=uid[:64], limit=_MOST))
-    return page(request, "study.html", me, study=study(uid, _found(answers)), answers=answers, unasked=unasked)
+    answers, unasked = await ask_all(console_of(request), me, calls.ledger(study=uid[:64], limit=MOST_INSTANCES))
+    return page(request, "study.html", me, study=study(uid, found(answers)), answers=answers, unasked=unasked)
 
 
-async def _ask(
-    request: Request, me: Me, call: calls.Call[LedgerDocument]
+async def ask_all(
+    console: Console, me: Person, call: calls.Call[LedgerDocument]
 ) -> tuple[list[Said[LedgerDocument]], list[str]]:
     """Return what gateways answer, and the routes that the person may not ask."""
-    console = console_of(request)
     routes = [
         (one["metadata"]["namespace"], one["metadata"]["name"]) for one in await console.source.resources(me, ROUTES)
     ]
@@ -65,7 +65,8 @@ async def _ask(
     return await ask_routes(console, me, asked, call), unasked
 
 
-def _found(answers: list[Said[LedgerDocument]]) -> list[Found]:
+def found(answers: list[Said[LedgerDocument]]) -> list[Found]:
+    """Return what those gateways know that answered."""
     return [
         Found(one.namespace, one.name, one.host, one.document.items, one.document.truncated)
         for one in answers

@@ -16,6 +16,7 @@ HEADERS: Final = {
 }
 """A Study Instance UID stands in addresses: no other site learns one from a referrer."""
 
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
@@ -29,15 +30,15 @@ def refusal(
     adds that by itself.
     """
     if _split(f"//{host}").hostname not in allowed:
-        return f"this console is not {host!r}: the value console.hosts, or --host, names it"
+        return f"this console does not serve the host name {host!r}: add it to the value console.hosts, or to --host"
     if method in _SAFE or has_bearer:
         return ""
     if site is not None and site != "same-origin":
-        return "the request was made by a page of another site"
+        return "the request comes from a page of another site"
     if origin is None and site is None:
-        return "the request does not say which page made it (Origin)"
+        return "the request does not say which page sent it (Origin)"
     if origin is not None and _split(origin).netloc != host:
-        return "the request was made by a page of another origin"
+        return "the request comes from a page of another origin"
     return ""
 
 
@@ -47,3 +48,8 @@ def _split(text: str) -> SplitResult:
         return urlsplit(text)
     except ValueError:
         return urlsplit("")
+
+
+def is_of_this_machine(host: str) -> bool:
+    """Return whether a Host header names the machine that the browser runs on."""
+    return _split(f"//{host}").hostname in LOOPBACK

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from dicomroute_console.sources.source import Person
+from dicomroute_console.sources.person import Person
 
 IDLE_SECONDS: Final = 30 * 60
 ABSOLUTE_SECONDS: Final = 8 * 3600
@@ -19,6 +19,7 @@ class _Session:
     person: Person
     began: float
     seen: float
+    ending: str
 
 
 class Sessions:
@@ -28,13 +29,16 @@ class Sessions:
         self._clock = clock
         self._by_digest: dict[str, _Session] = {}
 
-    def begin(self, person: Person) -> str:
-        """Return the number of a new session; no number from outside ever becomes one."""
+    def begin(self, person: Person, ending: str = "") -> str:
+        """Return the number of a new session; no number from outside ever becomes one.
+
+        `ending` is where the session at the issuer is ended, if there is one.
+        """
         number = secrets.token_urlsafe(32)
         now = self._clock()
         if len(self._by_digest) >= MOST_SESSIONS:
             self._forget_the_old(now)
-        self._by_digest[_digest(number)] = _Session(person, now, now)
+        self._by_digest[_digest(number)] = _Session(person, now, now, ending)
         return number
 
     def person(self, number: str) -> Person | None:
@@ -49,9 +53,10 @@ class Sessions:
         session.seen = now
         return session.person
 
-    def end(self, number: str) -> None:
-        """End a session, if it is one."""
-        self._by_digest.pop(_digest(number), None)
+    def end(self, number: str) -> str:
+        """End a session, if it is one; return where the one at the issuer is ended, "" for nowhere."""
+        session = self._by_digest.pop(_digest(number), None)
+        return "" if session is None else session.ending
 
     def _forget_the_old(self, now: float) -> None:
         alive = {

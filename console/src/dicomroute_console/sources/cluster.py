@@ -15,13 +15,17 @@ import aiohttp
 
 from dicomroute_client.asynchronous import Gateway
 
-from .source import Json, NotAllowed, NotFound, NotKnown, OutOfReach, Person, Right
+from .person import NotKnown, Person
+from .source import Conflict, Invalid, Json, NotAllowed, NotFound, OutOfReach, Right
 
-_GROUP: Final = "dicomroute.dev"
-_API: Final = f"/apis/{_GROUP}/v1alpha1"
-_RIGHTS_SECONDS: Final = 30
+GROUP: Final = "dicomroute.dev"
+_API: Final = f"/apis/{GROUP}/v1alpha1"
+RIGHTS_SECONDS: Final = 30
 _MOST_RIGHTS: Final = 10_000
-_API_PORT: Final = 8443
+API_PORT: Final = 8443
+FIELD_MANAGER: Final = "dicomroute-console"
+_APPLY: Final = "application/apply-patch+yaml"
+"""JSON is YAML."""
 _SERVICE_ACCOUNT: Final = "system:serviceaccount:"
 
 
@@ -39,7 +43,7 @@ class Cluster:
     async def person(self, secret: str, namespaces: Sequence[str]) -> Person:
         """Return as whom the API server knows a token (SelfSubjectReview). Raises NotKnown."""
         if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
-            raise NotKnown("that is no token: it has visible characters of ASCII alone")
+            raise NotKnown("this is not a token: a token has only visible ASCII characters")
         asked = Person("", secret)
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         answer = await self._ask(asked, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
@@ -80,23 +84,17 @@ class Cluster:
         if known is not None and known[0] > time.monotonic():
             return known[1]
         attributes = {
-            "group": _GROUP,
+            "group": GROUP,
             "resource": resource,
             "subresource": subresource,
             "verb": verb,
             "namespace": namespace,
             "name": name,
         }
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        }
-        answer = await self._ask(person, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
-        allowed = bool(answer["status"]["allowed"])
+        allowed = await self.review(person, "SelfSubjectAccessReview", {"resourceAttributes": attributes})
         if len(self._rights) >= _MOST_RIGHTS:
             self._rights.clear()
-        self._rights[key] = (time.monotonic() + _RIGHTS_SECONDS, allowed)
+        self._rights[key] = (time.monotonic() + RIGHTS_SECONDS, allowed)
         return allowed
 
     async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
@@ -106,15 +104,34 @@ class Cluster:
             secret = await self._ask(person, "GET", f"{where}/secrets/{_one(name)}-gw-admin")
         except NotFound as error:
             raise NotFound(f"route {namespace}/{name} has no gateway yet: its conditions say why") from error
-        selector = quote(f"dicomroute.dev/route={name}", safe="")
-        pods = await self._list(person, f"{where}/pods?labelSelector={selector}")
         try:
             token, certificate = (base64.b64decode(secret["data"][key]).decode() for key in ("token", "tls.crt"))
             fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).digest()
         except (KeyError, ValueError, binascii.Error) as error:
-            raise OutOfReach(f"the Secret {name}-gw-admin is not one of the operator's") from error
-        addresses = sorted(one["status"]["podIP"] for one in pods if one.get("status", {}).get("podIP"))
-        return [Gateway(address, _API_PORT, token, fingerprint) for address in addresses]
+            raise OutOfReach(f"the Secret {name}-gw-admin was not created by the operator") from error
+        addresses = await self.addresses(person, namespace, name)
+        return [Gateway(address, API_PORT, token, fingerprint) for address in addresses]
+
+    async def addresses(self, person: Person, namespace: str, name: str) -> list[str]:
+        """Return the addresses of the pods of a route."""
+        selector = quote(f"dicomroute.dev/route={name}", safe="")
+        pods = await self._list(person, f"/api/v1/namespaces/{quote(namespace, safe='')}/pods?labelSelector={selector}")
+        return sorted(one["status"]["podIP"] for one in pods if one.get("status", {}).get("podIP"))
+
+    async def review(self, person: Person, kind: str, spec: Json) -> bool:
+        """Return what a SelfSubjectAccessReview or a SubjectAccessReview says that the person may ask for."""
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
+        answer = await self._ask(person, "POST", f"/apis/authorization.k8s.io/v1/{kind.lower()}s", review)
+        return bool(answer["status"]["allowed"])
+
+    async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:
+        """Write a resource by server-side apply, never forced. Raises Conflict, Invalid, NotAllowed."""
+        metadata = document["metadata"]
+        where = (
+            f"namespaces/{quote(metadata['namespace'], safe='')}/{document['kind'].lower()}s/{_one(metadata['name'])}"
+        )
+        query = f"fieldManager={FIELD_MANAGER}&fieldValidation=Strict{'&dryRun=All' if dry_run else ''}"
+        return await self._ask(person, "PATCH", f"{_API}/{where}?{query}", document)
 
     async def close(self) -> None:
         """Close the connections to the API server."""
@@ -138,8 +155,11 @@ class Cluster:
             async with self._session.request(
                 method,
                 f"{self._url}{path}",
-                json=body,
-                headers={"Authorization": f"Bearer {person.token}"},
+                data=None if body is None else json.dumps(body),
+                headers={
+                    "Authorization": f"Bearer {person.token}",
+                    "Content-Type": _APPLY if method == "PATCH" else "application/json",
+                },
                 ssl=self._tls,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=10),
@@ -147,18 +167,28 @@ class Cluster:
                 document = json.loads(await response.read())
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise OutOfReach(f"the API server does not answer: {error or 'not in time'}") from error
+            raise OutOfReach(f"the API server does not answer: {error or 'time-out'}") from error
         sentence = str(document.get("message", ""))
         if status == 401:
-            raise NotKnown("the API server does not know this token, or not any more")
+            raise NotKnown("the API server does not accept this token; it may have expired")
         if status == 403:
             raise NotAllowed(sentence)
         if status == 404:
             raise NotFound(sentence)
+        if status == 409:
+            raise Conflict(sentence, _causes(document))
+        if status in (400, 413, 415, 422):
+            raise Invalid(sentence)
         if status >= 400:
             raise OutOfReach(f"the API server answered with {status}: {sentence}")
         found: Json = document
         return found
+
+
+def _causes(document: Json) -> tuple[tuple[str, str], ...]:
+    """Return each field that somebody else set, and what the API server says of who that is."""
+    causes = (document.get("details") or {}).get("causes") or []
+    return tuple((str(one.get("field", "")), str(one.get("message", ""))) for one in causes)
 
 
 def _one(name: str) -> str:

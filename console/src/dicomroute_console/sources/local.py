@@ -10,7 +10,8 @@ from typing import Any
 
 from dicomroute_client.asynchronous import Gateway
 
-from .source import Json, NotFound, NotKnown, OutOfReach, Person, Right
+from .person import NotKnown, Person
+from .source import Json, NotAllowed, NotFound, OutOfReach, Right
 
 
 class Local:
@@ -29,7 +30,7 @@ class Local:
     async def person(self, secret: str, namespaces: Sequence[str]) -> Person:
         """Return the one person who has the token."""
         if not hmac.compare_digest(secret.encode(), self._token.encode()):
-            raise NotKnown("the token is not that of this console: the line that `dicomroute run` printed has it")
+            raise NotKnown("the token is wrong: use the token in the file console-token of the state folder")
         return Person(self._name)
 
     async def resources(self, person: Person, plural: str) -> list[Json]:
@@ -52,7 +53,7 @@ class Local:
         """Return the one gateway of a route."""
         found = self._read()["gateways"].get(f"{namespace}/{name}")
         if found is None:
-            raise NotFound(f"no gateway of {namespace}/{name} runs")
+            raise NotFound(f"no gateway of {namespace}/{name} is running")
         names = ("addressFile", "tokenFile", "certificateFile")
         try:
             address, token, certificate = (_text(found[one]) for one in names)
@@ -62,6 +63,10 @@ class Local:
         fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).digest()
         return [Gateway(_reachable(host.strip("[]")), int(port), token, fingerprint)]
 
+    async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:
+        """Write nothing: here the manifests are files. Raises NotAllowed."""
+        raise NotAllowed("`dicomroute run` reads its manifests from files: change them there, and they count at once")
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -69,7 +74,7 @@ class Local:
         try:
             document: dict[str, Any] = json.loads(self._description.read_text())
         except (OSError, ValueError) as error:
-            raise OutOfReach(f"what `dicomroute run` has written for the console cannot be read: {error}") from error
+            raise OutOfReach(f"the state file of `dicomroute run` cannot be read: {error}") from error
         return document
 
 

@@ -1,11 +1,12 @@
 """The seam to what the console shows: resources, rights and gateways, all of them for one person."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
 from dicomroute_client.asynchronous import Gateway
+
+from .person import Person
 
 Json = dict[str, Any]
 
@@ -20,24 +21,20 @@ class NotFound(Exception):
     """There is no such thing, or the person may not know of it."""
 
 
-class NotKnown(Exception):
-    """The credential is none, or none any more: the person signs in again."""
+class Invalid(Exception):
+    """What is to be written is not valid; the sentence says where."""
+
+
+class Conflict(Exception):
+    """Somebody else sets a field that is to be written: `owners` are each field and who that is."""
+
+    def __init__(self, sentence: str, owners: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(sentence)
+        self.owners = owners
 
 
 class OutOfReach(Exception):
     """What should answer does not."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who asks. `token` is that of Kubernetes, "" without a cluster; `namespaces` are looked into by name.
-
-    A person who may list routes in all namespaces needs to name none.
-    """
-
-    name: str
-    token: str = field(default="", repr=False)
-    namespaces: tuple[str, ...] = ()
 
 
 class Right(Enum):
@@ -50,12 +47,16 @@ class Right(Enum):
     SEE_STUDIES = ("get", ROUTES, "studies")
     TEST_TARGET = ("create", TARGETS, "test")
     TEST_NODE = ("create", NODES, "test")
+    AUDIT = ("get", ROUTES, "audit")
+    EDIT_ROUTE = ("patch", ROUTES, "")
+    EDIT_NODE = ("patch", NODES, "")
+    EDIT_TARGET = ("patch", TARGETS, "")
 
     @property
     def sentence(self) -> str:
         """What somebody who lacks it asks an administrator for."""
         verb, resource, subresource = self.value
-        return f"the right to {verb} {resource}/{subresource} (group dicomroute.dev)"
+        return f"the right to {verb} {resource}{'/' if subresource else ''}{subresource} (group dicomroute.dev)"
 
 
 class Source(Protocol):
@@ -75,6 +76,9 @@ class Source(Protocol):
 
     async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
         """Return the gateways of a route, with what they know the person by. Raises NotAllowed, NotFound."""
+
+    async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:
+        """Write a resource by server-side apply, never forced; return it. Raises Conflict, Invalid, NotAllowed."""
 
     async def close(self) -> None:
         """Give connections back."""

@@ -1,5 +1,6 @@
 """The application: pages, what is served as it is, and what stands in front of both."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -10,18 +11,24 @@ from typing import Any, Final
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from dicomroute_client.documents.document import text_of
-from dicomroute_console.pages import explain, peers, queue, routes, signing, studies
+from dicomroute_console.api import health
+from dicomroute_console.api import routes as api
+from dicomroute_console.api.description import bare, described
+from dicomroute_console.api.once import Once, Reused
+from dicomroute_console.pages import auditing, configuration, explain, happening, peers, queue, routes, signing, studies
 from dicomroute_console.pages.advice import advice
 from dicomroute_console.pages.asking import Console, Settings, bearer_of
 from dicomroute_console.pages.rendering import is_part, problem
+from dicomroute_console.signin.doors import Doors
 from dicomroute_console.signin.guard import HEADERS, refusal
-from dicomroute_console.sources.source import NotAllowed, NotFound, NotKnown, OutOfReach, Source
+from dicomroute_console.sources.person import NotKnown
+from dicomroute_console.sources.source import NotAllowed, NotFound, OutOfReach, Source
 
 __all__ = ["Settings", "application"]
 
@@ -36,9 +43,9 @@ log = structlog.get_logger(__name__)
 Answer = Callable[[Request], Awaitable[Response]]
 
 
-def application(source: Source, settings: Settings) -> FastAPI:
-    """Return the application."""
-    console = Console(source, settings, _templates(settings))
+def application(source: Source, settings: Settings, doors: Doors | None = None) -> FastAPI:
+    """Return the application. `doors` are the ways in beside the credentials that the source knows."""
+    console = Console(source, settings, _templates(settings), doors or Doors())
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -48,10 +55,18 @@ def application(source: Source, settings: Settings) -> FastAPI:
     app = FastAPI(title="dicomroute console", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.console = console
     app.mount("/static", StaticFiles(directory=_WEB / "static"), name="static")
-    for room in (signing, routes, queue, studies, peers, explain):
-        app.include_router(room.router)
+    for room in (signing, routes, queue, studies, peers, explain, happening, configuration, auditing):
+        app.include_router(room.router, include_in_schema=False)
+    app.include_router(health.router)
+    app.include_router(api.router)
+    app.state.once = Once()
+    description = json.dumps(described(bare()))
 
-    @app.get("/healthz")
+    @app.get(f"{api.PREFIX}/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(description, media_type="application/json")
+
+    @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
         return PlainTextResponse("ok\n")
 
@@ -66,7 +81,7 @@ def application(source: Source, settings: Settings) -> FastAPI:
             has_bearer=bool(bearer_of(request)),
         )
         if _length(request) > MOST_BODY_BYTES:
-            why = f"at most {MOST_BODY_BYTES >> 20} MiB are taken"
+            why = f"the request is too large: at most {MOST_BODY_BYTES >> 20} MiB are allowed"
         # The kubelet asks by the pod's address.
         response = await answer(request) if not why or request.url.path == "/healthz" else PlainTextResponse(why, 403)
         for name, value in HEADERS.items():
@@ -91,32 +106,49 @@ def _handle_failures(app: FastAPI) -> None:
     @app.exception_handler(NotKnown)
     async def not_known(request: Request, error: NotKnown) -> Response:
         """Send a person to the place where they sign in, and a page that renews itself as well: it stops there."""
+        if _is_api(request):
+            return JSONResponse({"error": str(error)}, 401, {"WWW-Authenticate": "Bearer"})
         if bearer_of(request):
             return PlainTextResponse(f"{error}\n", 401, {"WWW-Authenticate": "Bearer"})
         if is_part(request):
             return Response(status_code=200, headers={"HX-Redirect": "/sign-in"})
         return Response(status_code=303, headers={"Location": "/sign-in"})
 
+    @app.exception_handler(Reused)
+    async def reused(request: Request, error: Reused) -> Response:
+        return _said(request, error.status, "The key was used", str(error))
+
     @app.exception_handler(NotAllowed)
     async def not_allowed(request: Request, error: NotAllowed) -> Response:
-        return problem(request, 403, "You may not see or do this", str(error))
+        return _said(request, 403, "You may not see or do this", str(error))
 
     @app.exception_handler(NotFound)
     async def not_found(request: Request, error: NotFound) -> Response:
-        return problem(request, 404, "There is no such thing", str(error))
+        return _said(request, 404, "Not found", str(error))
 
     @app.exception_handler(OutOfReach)
     async def out_of_reach(request: Request, error: OutOfReach) -> Response:
-        return problem(request, 502, "What should answer does not", str(error))
+        return _said(request, 502, "A server does not answer", str(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         said = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
-        return problem(request, 400, "The request is not complete", said)
+        return _said(request, 400, "The request is incomplete", said)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        return problem(request, error.status_code, "There is no such page", str(error.detail))
+        return _said(request, error.status_code, "Page not found", str(error.detail))
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith(f"{api.PREFIX}/")
+
+
+def _said(request: Request, code: int, title: str, sentence: str) -> Response:
+    """Return what went wrong: a page for people, a document for programs."""
+    if _is_api(request):
+        return JSONResponse({"error": sentence}, code)
+    return problem(request, code, title, sentence)
 
 
 def _templates(settings: Settings) -> Environment:

@@ -21,12 +21,12 @@ def caller_of(query: Mapping[str, str]) -> Caller:
     """Return who would send, as a request says. Raises ValueError."""
     calling = query.get("calling", "")
     if not 1 <= len(calling) <= 16:
-        raise ValueError("calling is the AE title of the sender: 1 to 16 characters")
+        raise ValueError("calling must be an AE title of 1 to 16 characters")
     address = query.get("address") or "127.0.0.1"
     try:
         return Caller(calling, query.get("called") or None, ip_address(address))
     except ValueError as error:
-        raise ValueError(f"address is an IP address, not {address!r}") from error
+        raise ValueError(f"address must be an IP address, not {address!r}") from error
 
 
 async def content_of(request: web.Request) -> bytes:
@@ -36,7 +36,7 @@ async def content_of(request: web.Request) -> bytes:
         content += piece
         if len(content) > MOST_BYTES:
             raise ValueError(
-                f"a file of more than {MOST_BYTES >> 20} MiB is not explained here: `dicomroute explain` takes any"
+                f"this file is larger than {MOST_BYTES >> 20} MiB: use `dicomroute explain`, which has no limit"
             )
     return bytes(content)
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
-from typing import Final
+from heapq import nlargest
+from itertools import chain
+from typing import Final, TypeAlias
 
 from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument, SourceReport
 from dicomroute_gateway.rules.active import Active
@@ -17,6 +18,9 @@ from .queue import instance_document
 
 _MOST_SOURCES: Final = 1000
 OTHERS: Final = "(others)"
+
+_Found: TypeAlias = tuple[Entry, float | None]
+"""An instance, and when the last of it was finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +53,18 @@ class LedgerView:
         self._active = active
 
     def find(self, question: Question, limit: int) -> LedgerDocument:
-        """Return at most `limit` instances: those in the spool, then finished ones, just now first, then by day."""
+        """Return at most `limit` instances, the newest first, in the spool or finished."""
         configuration = self._active().configuration
-        documents = (instance_document(entry, configuration, finished) for entry, finished in self._entries(question))
-        found = list(islice(documents, limit + 1))
-        return LedgerDocument(items=found[:limit], truncated=len(found) > limit)
+        found = self._newest(question, limit + 1)
+        items = [instance_document(entry, configuration, finished) for entry, finished in found[:limit]]
+        return LedgerDocument(items=items, truncated=len(found) > limit)
 
     def report(self, day: date) -> ReportDocument:
         """Return what became of what was received on a day, by calling AE title."""
         days = self._spool.history.days()
         sources: dict[str, _Tally] = {}
         total = _Tally()
-        for entry, _ in self._entries(Question(first_day=day, last_day=day)):
+        for entry, _ in self.entries(Question(first_day=day, last_day=day)):
             title = entry.received.sender.calling_ae_title
             if title not in sources and len(sources) >= _MOST_SOURCES:
                 title = OTHERS
@@ -75,24 +79,51 @@ class LedgerView:
             total=total.document("(all)"),
         )
 
-    def _entries(self, question: Question) -> Iterator[tuple[Entry, float | None]]:
+    def _newest(self, question: Question, count: int) -> list[_Found]:
+        """Return the `count` newest, and read no more days than have any of them."""
+        current, days = self._parts(question)
+        newest = nlargest(count, current, key=_received)
+        for day, found in days:
+            if len(newest) == count and day_of(newest[-1][0].received.time) > day:
+                break
+            newest = nlargest(count, chain(newest, found), key=_received)
+        return newest
+
+    def entries(self, question: Question) -> Iterator[_Found]:
+        """Yield the instances that are asked for, in no order."""
+        current, days = self._parts(question)
+        yield from current
+        for _, found in days:
+            yield from found
+
+    def _parts(self, question: Question) -> tuple[list[_Found], Iterator[tuple[date, Iterator[_Found]]]]:
+        """Return what the spool and the journal know, and what the history does, the newest day first."""
         present = self._spool.entries(lambda entry: question.fits(entry.received))
         known = {entry.received.id for entry in present}
-        yield from ((entry, None) for entry in present)
+        current: list[_Found] = [(entry, None) for entry in present]
         # In the order in which an instance moves on, so that one that does meanwhile is not missed.
         for entry in self._spool.finished():
             if entry.received.id not in known and question.fits(entry.received):
                 known.add(entry.received.id)
-                yield entry, max((d.time or 0.0 for d in entry.deliveries.values()), default=entry.received.time)
+                finished = max((d.time or 0.0 for d in entry.deliveries.values()), default=entry.received.time)
+                current.append((entry, finished))
         days = [day.date for day in self._spool.history.days()]
         wanted = [day for day in reversed(days) if question.first_day <= day <= question.last_day]
 
         def keep(record: FinishedRecord) -> bool:
             return record.received.id not in known and question.fits(record.received)
 
-        for record in self._spool.history.find(wanted, keep):
-            deliveries = {delivery.destination: delivery for delivery in record.deliveries}
-            yield Entry(record.received, "", deliveries), record.time
+        return current, ((day, map(_of_history, self._spool.history.find([day], keep))) for day in wanted)
+
+
+def _of_history(record: FinishedRecord) -> _Found:
+    deliveries = {delivery.destination: delivery for delivery in record.deliveries}
+    return Entry(record.received, "", deliveries), record.time
+
+
+def _received(found: _Found) -> tuple[float, int]:
+    received = found[0].received
+    return received.time, received.id
 
 
 class _Tally:

@@ -41,24 +41,26 @@ class _StatusCollector(Collector):
         build.add_metric([status.gateway_version], 1)
         yield build
         yield GaugeMetricFamily("dicomroute_ready", "1 while the gateway receives instances.", int(status.ready))
-        yield GaugeMetricFamily("dicomroute_problems", "Findings that a person has to mend.", len(status.problems))
+        yield GaugeMetricFamily("dicomroute_problems", "Findings that a person must fix.", len(status.problems))
         yield _by_reason("dicomroute_problem", "Problems by reason.", [one.reason for one in status.problems])
         findings = status.configuration.findings if status.configuration else []
         yield _by_reason(
             "dicomroute_configuration_findings",
-            "Sections of the configuration that cannot be used, so that the last good one goes on.",
+            "Unusable sections of the configuration. The last usable version of each stays in effect.",
             [one.reason for one in findings],
         )
         yield from self._associations()
         yield from self._instances()
         yield from self._destinations()
         yield from self._spool()
+        if status.studies is not None:
+            yield GaugeMetricFamily("dicomroute_studies_open", "Studies that are not complete.", status.studies.open)
 
     def _associations(self) -> Iterator[Metric]:
         seen = self._status.associations
         if seen is None:
             return
-        yield GaugeMetricFamily("dicomroute_associations_open", "Associations that stand.", seen.open)
+        yield GaugeMetricFamily("dicomroute_associations_open", "Open associations.", seen.open)
         yield CounterMetricFamily("dicomroute_associations_accepted", "Associations accepted.", seen.accepted_total)
         refused = CounterMetricFamily("dicomroute_associations_refused", "Associations refused.", labels=["reason"])
         for reason, count in seen.refused_total.items():
@@ -77,27 +79,27 @@ class _StatusCollector(Collector):
             yield CounterMetricFamily(
                 "dicomroute_instances_received", "Instances accepted or discarded.", seen.received_total
             )
-            finished = CounterMetricFamily(
-                "dicomroute_instances_finished", "Instances of which nothing is left to do.", labels=["outcome"]
-            )
+            finished = CounterMetricFamily("dicomroute_instances_finished", "Finished instances.", labels=["outcome"])
             finished.add_metric(["delivered"], seen.delivered_total)
             finished.add_metric(["skipped"], seen.skipped_total)
             finished.add_metric(["discarded"], seen.discarded_total)
             yield finished
-            yield GaugeMetricFamily("dicomroute_instances_owed", "Instances that somebody is still to get.", seen.owed)
+            yield GaugeMetricFamily(
+                "dicomroute_instances_owed", "Instances not yet delivered to every destination.", seen.owed
+            )
             yield GaugeMetricFamily(
                 "dicomroute_instances_dead_lettered", "Instances that a destination refused.", seen.dead_lettered
             )
         if status.deliveries is not None:
             yield GaugeMetricFamily(
                 "dicomroute_instances_held",
-                "Instances that no rule takes, or whose rules have an error.",
+                "Instances that are held because no rule matched or a rule had an error.",
                 status.deliveries.held - sum(one.held for one in status.destinations),
             )
         if status.oldest_owed_time:
             yield GaugeMetricFamily(
                 "dicomroute_oldest_owed_seconds",
-                "Age of the oldest instance owed.",
+                "Age of the oldest owed instance.",
                 _age(status.time, status.oldest_owed_time),
             )
 
@@ -106,31 +108,39 @@ class _StatusCollector(Collector):
         deliveries = GaugeMetricFamily(
             "dicomroute_deliveries", "Deliveries by destination and state.", labels=["destination", "state"]
         )
-        delivered = CounterMetricFamily("dicomroute_deliveries_delivered", "Deliveries made.", labels=labels)
+        delivered = CounterMetricFamily("dicomroute_deliveries_delivered", "Deliveries completed.", labels=labels)
         held = GaugeMetricFamily(
             "dicomroute_destination_held",
-            "1 while the configuration or a window holds what it is owed.",
+            "1 while the configuration or a window holds the destination's deliveries.",
             labels=labels,
         )
         waiting = GaugeMetricFamily(
-            "dicomroute_destination_waiting", "1 while a fault makes its deliveries wait.", labels=labels
+            "dicomroute_destination_waiting",
+            "1 while the destination's deliveries wait because of an error.",
+            labels=labels,
         )
         paused = GaugeMetricFamily(
-            "dicomroute_destination_paused", "1 while it refuses whatever comes, as it is configured.", labels=labels
+            "dicomroute_destination_paused",
+            "1 while the destination refuses every delivery because of its configuration.",
+            labels=labels,
         )
         warnings = CounterMetricFamily(
-            "dicomroute_deliveries_warned", "Instances that it stored with a warning.", labels=labels
+            "dicomroute_deliveries_warned", "Instances that the destination stored with a warning.", labels=labels
         )
         oldest = GaugeMetricFamily(
             "dicomroute_destination_oldest_owed_seconds",
-            "Age of the oldest instance that a destination is still to get; 0 when there is none.",
+            "Age of the oldest instance not yet delivered to a destination; 0 if there is none.",
             labels=labels,
         )
         reachable = GaugeMetricFamily(
-            "dicomroute_destination_reachable", "Whether its last connection test reached it.", labels=labels
+            "dicomroute_destination_reachable",
+            "Whether the last connection test reached the destination.",
+            labels=labels,
         )
         round_trip = GaugeMetricFamily(
-            "dicomroute_destination_echo_seconds", "How long it took to answer its last C-ECHO.", labels=labels
+            "dicomroute_destination_echo_seconds",
+            "Time that the destination took to answer its last C-ECHO.",
+            labels=labels,
         )
         for one in self._status.destinations:
             name = destination_named(one.kind, one.name)
@@ -139,7 +149,7 @@ class _StatusCollector(Collector):
             if one.probe is not None and one.probe.round_trip_milliseconds is not None:
                 round_trip.add_metric([name], one.probe.round_trip_milliseconds / 1000)
             delivered.add_metric([name], one.delivered_total)
-            for state in ("pending", "in_flight", "unconfirmed", "held", "dead_lettered"):
+            for state in ("waiting", "pending", "in_flight", "unconfirmed", "held", "dead_lettered"):
                 deliveries.add_metric([name, state], getattr(one, state))
             held.add_metric([name], int(bool(one.held_reason)))
             waiting.add_metric([name], int(one.state != "Active"))
@@ -152,10 +162,12 @@ class _StatusCollector(Collector):
         seen = self._status.spool
         if seen is None:
             return
-        yield GaugeMetricFamily("dicomroute_spool_used_bytes", "Bytes used of the spool.", seen.used_bytes)
+        yield GaugeMetricFamily("dicomroute_spool_used_bytes", "Used bytes of the spool.", seen.used_bytes)
         yield GaugeMetricFamily("dicomroute_spool_capacity_bytes", "Bytes the spool may hold.", seen.capacity_bytes)
         yield GaugeMetricFamily(
-            "dicomroute_spool_watermark_bytes", "Bytes above which 0xA700 is answered.", seen.watermark_bytes
+            "dicomroute_spool_watermark_bytes",
+            "Level in bytes above which senders get the status 0xA700.",
+            seen.watermark_bytes,
         )
         yield GaugeMetricFamily(
             "dicomroute_spool_fill_bytes_per_second",
@@ -173,7 +185,7 @@ class _MeasuresCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._listeners()
         commit = HistogramMetricFamily(
-            "dicomroute_commit_seconds", "From the whole data set to a record of it on stable storage."
+            "dicomroute_commit_seconds", "Time from the complete data set to its record on stable storage."
         )
         _add(commit, [], self._measures.commit_seconds.snapshot())
         yield commit
@@ -185,18 +197,18 @@ class _MeasuresCollector(Collector):
     def _commitments(self) -> Iterator[Metric]:
         seen = self._measures.commitments
         yield GaugeMetricFamily(
-            "dicomroute_commitments_open", "Transactions of storage commitment that are not reported on yet.", seen.open
+            "dicomroute_commitments_open", "Storage commitment transactions without a report so far.", seen.open
         )
         references = CounterMetricFamily(
             "dicomroute_commitment_references",
-            "Instances that commitment was asked for: Committed, or the Failure Reason.",
+            "Instances in storage commitment requests: Committed, or the Failure Reason.",
             labels=["result"],
         )
         for result, count in seen.references().items():
             references.add_metric([result], count)
         reports = CounterMetricFamily(
             "dicomroute_commitment_reports",
-            "Reports on storage commitment: Answered, Failed and tried again, or GivenUp.",
+            "Storage commitment reports: Answered, Failed (retried later) or GivenUp.",
             labels=["outcome"],
         )
         for outcome, count in seen.reports().items():
@@ -211,7 +223,7 @@ class _MeasuresCollector(Collector):
         )
         seconds = HistogramMetricFamily(
             "dicomroute_retrieval_seconds",
-            "From the first byte of a C-MOVE or C-GET to its final answer.",
+            "Time from the first byte of a C-MOVE or C-GET to its final response.",
             labels=["listener"],
         )
         instances = CounterMetricFamily(
@@ -232,10 +244,12 @@ class _MeasuresCollector(Collector):
             "dicomroute_queries", "C-FIND requests answered, by final status.", labels=["listener", "status"]
         )
         seconds = HistogramMetricFamily(
-            "dicomroute_query_seconds", "From the first byte of a C-FIND to its final answer.", labels=["listener"]
+            "dicomroute_query_seconds",
+            "Time from the first byte of a C-FIND to its final response.",
+            labels=["listener"],
         )
         matches = CounterMetricFamily(
-            "dicomroute_query_matches", "Entities that queries were told of.", labels=["listener"]
+            "dicomroute_query_matches", "Matches sent in answers to queries.", labels=["listener"]
         )
         for name, one in self._measures.queries().items():
             for status, count in one.answers().items():
@@ -256,7 +270,7 @@ class _MeasuresCollector(Collector):
             "dicomroute_stores", "C-STORE requests answered, by status.", labels=["listener", "status"]
         )
         seconds = HistogramMetricFamily(
-            "dicomroute_store_seconds", "From the first byte of a C-STORE to its answer.", labels=["listener"]
+            "dicomroute_store_seconds", "Time from the first byte of a C-STORE to its response.", labels=["listener"]
         )
         sizes = HistogramMetricFamily(
             "dicomroute_instance_bytes", "Data sets of the instances answered with success.", labels=["listener"]
@@ -280,10 +294,10 @@ class _MeasuresCollector(Collector):
             labels=["destination", "reason"],
         )
         seconds = HistogramMetricFamily(
-            "dicomroute_delivery_attempt_seconds", "How long an attempt took.", labels=["destination"]
+            "dicomroute_delivery_attempt_seconds", "Duration of an attempt.", labels=["destination"]
         )
         age = HistogramMetricFamily(
-            "dicomroute_delivery_seconds", "From the receipt of an instance to its delivery.", labels=["destination"]
+            "dicomroute_delivery_seconds", "Time from receiving an instance to its delivery.", labels=["destination"]
         )
         delivered = CounterMetricFamily(
             "dicomroute_delivered_bytes", "Bytes of the data sets delivered.", labels=["destination"]

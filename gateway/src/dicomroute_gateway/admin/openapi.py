@@ -7,14 +7,18 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from dicomroute_client.calls import Operation
+from dicomroute_client.documents.document import Document
+from dicomroute_client.documents.erase import ErasureReport, ErasureRequest
+from dicomroute_client.documents.events import EVENT_TYPES, EventDocument, EventsDocument
 from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument
 from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection, QueueState
 from dicomroute_client.documents.refused import ErrorDocument, RefusedDocument
 from dicomroute_client.documents.status import ProbeDocument, StatusDocument
+from dicomroute_client.documents.studies import StudiesDocument, StudyDocument, StudyStateChoice
 from dicomroute_gateway import __version__
 
-_DOCUMENTS = (
+_DOCUMENTS: tuple[type[Document], ...] = (
     StatusDocument,
     ProbeDocument,
     QueueDocument,
@@ -25,7 +29,14 @@ _DOCUMENTS = (
     QueueChange,
     RefusedDocument,
     ErrorDocument,
+    ErasureReport,
+    ErasureRequest,
     ExplanationDocument,
+    EventDocument,
+    EventsDocument,
+    *(one.data for one in EVENT_TYPES),
+    StudiesDocument,
+    StudyDocument,
 )
 
 _LEDGER_KEYS = ("sopInstanceUID", "seriesInstanceUID", "studyInstanceUID", "callingAETitle")
@@ -47,8 +58,8 @@ def openapi_document() -> dict[str, Any]:
         "/healthz": {"get": _operation("The process answers.", text, secured=False)},
         "/readyz": {"get": _operation("The gateway receives; 503 says why it does not.", text, secured=False)},
         "/metrics": {"get": _operation("Metrics in Prometheus' text format.", text, secured=False)},
-        "/api/v1/status": {"get": _operation("How the gateway stands.", _json("StatusDocument"))},
-        "/api/v1/refused": {"get": _operation("Callers that were refused, the last first.", _json("RefusedDocument"))},
+        "/api/v1/status": {"get": _operation("Current state of the gateway.", _json("StatusDocument"))},
+        "/api/v1/refused": {"get": _operation("Refused callers, the last first.", _json("RefusedDocument"))},
         "/api/v1/queue": {
             "get": _operation("Deliveries, oldest first.", _json("QueueDocument"))
             | {
@@ -66,7 +77,7 @@ def openapi_document() -> dict[str, Any]:
             }
         },
         "/api/v1/ledger": {
-            "get": _operation("What became of instances, in the spool and finished.", _json("LedgerDocument"))
+            "get": _operation("What happened to instances, both in the spool and finished.", _json("LedgerDocument"))
             | {
                 "parameters": [
                     *(_query(name, {"type": "string"}) for name in _LEDGER_KEYS),
@@ -76,16 +87,34 @@ def openapi_document() -> dict[str, Any]:
             }
         },
         "/api/v1/report": {
-            "get": _operation("What each source sent on a day, and what became of it.", _json("ReportDocument"))
+            "get": _operation(
+                "What each source sent on a day, and what has happened to it so far.", _json("ReportDocument")
+            )
             | {"parameters": [_query("day", {"type": "string", "format": "date"})]}
         },
         "/api/v1/queue/{instance}": {
-            "get": _operation("All that is known of an instance.", _json("InstanceDocument"))
+            "get": _operation("Everything that is known about an instance.", _json("InstanceDocument"))
             | {"parameters": [{"name": "instance", "in": "path", "required": True, "schema": {"type": "integer"}}]}
         },
     }
+    paths["/api/v1/events"] = _events()
+    limit = _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})
+    paths["/api/v1/studies"] = {
+        "get": _operation("Studies, newest first.", _json("StudiesDocument"))
+        | {
+            "parameters": [
+                _query("state", {"type": "string", "enum": list(StudyStateChoice)}),
+                _query("day", {"type": "string", "format": "date"}),
+                limit,
+            ]
+        }
+    }
+    paths["/api/v1/studies/{uid}"] = {
+        "get": _operation("Every series, instance and delivery of a study.", _json("StudyDocument"))
+        | {"parameters": [{"name": "uid", "in": "path", "required": True, "schema": {"type": "string"}}, limit]}
+    }
     paths["/api/v1/test/{kind}/{name}"] = {
-        "post": _operation("Probe a target (to a query) or a node (to a C-ECHO) now.", _json("ProbeDocument"))
+        "post": _operation("Test a target (with a query) or a node (with a C-ECHO) now.", _json("ProbeDocument"))
         | {
             "parameters": [
                 *(
@@ -96,8 +125,14 @@ def openapi_document() -> dict[str, Any]:
             ]
         }
     }
+    paths["/api/v1/erase"] = {
+        "post": _operation("Erase what the spool has of a study or a patient.", _json("ErasureReport"))
+        | {"requestBody": {"required": True, "content": _json("ErasureRequest")}}
+    }
     paths["/api/v1/explain"] = {
-        "post": _operation("What would become of a DICOM file; nothing is kept of it.", _json("ExplanationDocument"))
+        "post": _operation(
+            "What the route would do with a DICOM file. The file is not kept.", _json("ExplanationDocument")
+        )
         | {
             "parameters": [
                 _query("calling", {"type": "string"}) | {"required": True},
@@ -123,6 +158,24 @@ def openapi_document() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _events() -> dict[str, Any]:
+    """Return what is said of the feed: pages, and a stream for who accepts no other."""
+    content = {**_json("EventsDocument"), "text/event-stream": {"schema": {"type": "string"}}}
+    operation = _operation("What happens, behind a cursor: a page, or a stream of server-sent events.", content)
+    operation["responses"]["410"] = {
+        "description": "What is behind the cursor is no longer kept, or it is of another feed.",
+        "content": _json("ErrorDocument"),
+    }
+    operation["parameters"] = [
+        _query("after", {"type": "string", "description": "The cursor of an earlier answer, or `latest`."}),
+        _query("wait", {"type": "integer", "minimum": 0, "maximum": 60}),
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
+        _query("type", {"type": "string", "description": "Names of types without prefix and version, with commas."}),
+        {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}},
+    ]
+    return {"get": operation}
 
 
 def _operation(summary: str, content: dict[str, Any], *, secured: bool = True) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from dicomroute_client.calls import Operation
+from dicomroute_client.documents.erase import ErasureReport, ErasureRequest
 from dicomroute_client.documents.queue import (
     AttemptDocument,
     DeliveryDocument,
@@ -25,6 +26,8 @@ from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Drop, Owed
+
+from .erasure import erase
 
 HELD = str(DeliveryState.HELD)
 _MOST_MESSAGES: Final = 100
@@ -87,9 +90,9 @@ class Queue:
             owed += [_owed(item) for item in due]
             for item in due:
                 if item.reason and item.state != DeliveryState.DEAD_LETTERED and self._is_held(item):
-                    messages.of(entry, f"waits for {item.destination} all the same: {item.reason}")
+                    messages.of(entry, f"still waits for {item.destination}: {item.reason}")
             if not due:
-                messages.of(entry, "has no such delivery to attempt")
+                messages.of(entry, "has no matching delivery to retry")
         retried = self._spool.decisions.retry(owed, by)
         for one in retried.superseded:
             messages.add(_superseded(one))
@@ -109,7 +112,7 @@ class Queue:
             kept = [one for one in self._chosen(entry, selection) if one.destination and _is_held_back(entry, one)]
             held_back += [_owed(one) for one in kept]
             if not entry.hold and not kept:
-                messages.of(entry, "is not held for its rules or its preparation")
+                messages.of(entry, "is not held because of its rules or its preparation")
         stays = release(self._spool, self._active(), (entry.received for entry in entries if entry.hold), by)
         for why in filter(None, stays):
             messages.add(why)
@@ -125,8 +128,12 @@ class Queue:
         dropped = self._spool.decisions.drop((self._drop(entry, selection) for entry in entries), by)
         for entry, count in zip(entries, dropped, strict=True):
             if not count:
-                messages.of(entry, "has nothing to drop there")
+                messages.of(entry, "has nothing to drop")
         return QueueChange(changed=sum(dropped), messages=messages.found)
+
+    def erase(self, request: ErasureRequest, by: str = "") -> ErasureReport:
+        """Erase what the spool has of a study or a patient. Raises SpoolFailed."""
+        return erase(self._spool, request, by)
 
     def _drop(self, entry: Entry, selection: QueueSelection) -> Drop:
         chosen = self._chosen(entry, selection)
@@ -159,7 +166,7 @@ def _is_held_back(entry: Entry, item: QueueItem) -> bool:
 
 
 def _superseded(one: Owed) -> str:
-    return f"instance {one.id} is not sent to {one.destination}: that has got a later version of it"
+    return f"instance {one.id} is not sent to {one.destination}, because the destination has a later version of it"
 
 
 def _chooser(selection: QueueSelection) -> Callable[[Entry], bool]:
@@ -184,7 +191,7 @@ class _Messages:
         self._named = set(selection.instances)
         self.found: list[str] = []
         for number in sorted(self._named - {entry.received.id for entry in entries}):
-            self.add(f"instance {number} is not in the spool, or not of that study or key")
+            self.add(f"instance {number} is not in the spool, or does not belong to that study or key")
 
     def add(self, sentence: str) -> None:
         if len(self.found) < _MOST_MESSAGES:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import json
 import re
 import ssl
 import time
@@ -19,26 +18,36 @@ from pydantic import ValidationError
 
 from dicomroute_client.calls import Operation
 from dicomroute_client.documents.document import Document
+from dicomroute_client.documents.erase import ErasureRequest
 from dicomroute_client.documents.queue import QueueSelection, QueueState
-from dicomroute_client.documents.refused import ErrorDocument
+from dicomroute_client.documents.studies import StudyStateChoice
+from dicomroute_gateway import audit
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.dimse.refused import Refused
+from dicomroute_gateway.events.feed import Feed
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.probes.prober import Prober, TooManyTests
 
+from .answers import answer as _answer
+from .answers import refuse as _refuse
 from .door import Door
 from .dry_run import caller_of, content_of, explained
+from .events import Events
 from .lately import Lately
 from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
 from .openapi import openapi_json
 from .queue import Queue
 from .status import Observation, probe_document, refused_document, status_document
+from .studies import StudiesView
 
 _AE_TITLE: Final = r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?"
 """No backslash, no control character, and no blank at the ends (PS3.5 table 6.2-1)."""
 _STATES = tuple(QueueState)
+_UNKNOWN_STUDY = (
+    "there is no such study in the spool, and the ledger knows none: it may be older than spec.ledger.retentionSeconds"
+)
 _LOGGED_INSTANCES: Final = 100
 _MOST_ACTOR_CHARACTERS: Final = 128
 _MOST_QUESTIONS: Final = 2
@@ -50,8 +59,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AdminServer:
-    """Serves health, metrics and the API. `queue`, `ledger` and `prober` return None while there is no usable spool,
-    `configuration` while none is in force.
+    """Serves health, metrics and the API. `queue`, `ledger`, `studies`, `prober` and `feed` return None while there is
+    no usable spool, `configuration` while none is in force.
     """
 
     def __init__(
@@ -64,6 +73,8 @@ class AdminServer:
         refused: Callable[[], Sequence[Refused]],
         prober: Callable[[], Prober | None],
         configuration: Callable[[], Configuration | None],
+        studies: Callable[[], StudiesView | None] = lambda: None,
+        feed: Callable[[], Feed | None] = lambda: None,
     ) -> None:
         self._observe = observe
         self._queue = queue
@@ -72,12 +83,14 @@ class AdminServer:
         self._refused = refused
         self._prober = prober
         self._configuration = configuration
+        self._studies = studies
         self._runners: list[web.AppRunner] = []
         self._doors: list[Door] = []
         self._observed = Lately(observe)
         self._measured = Lately(lambda: metrics_text(status_document(observe()), measures))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._questions: list[Future[Any]] = []
+        self._events = Events(feed)
 
     async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a port for health, the API, or both; return the port. Raises OSError."""
@@ -104,11 +117,15 @@ class AdminServer:
                     web.get("/api/v1/status", self._secured(self._status)),
                     web.get("/api/v1/ledger", self._secured(self._find)),
                     web.get("/api/v1/report", self._secured(self._report)),
+                    web.get("/api/v1/studies", self._secured(self._list_studies)),
+                    web.get("/api/v1/studies/{uid}", self._secured(self._show_study)),
                     web.get("/api/v1/refused", self._secured(self._list_refused)),
+                    web.get("/api/v1/events", self._secured(self._events.answer)),
                     web.get("/api/v1/queue", self._secured(self._list)),
                     web.get("/api/v1/queue/{instance}", self._secured(self._show)),
                     web.post("/api/v1/test/{kind}/{name}", self._secured(self._test)),
                     web.post("/api/v1/queue/{operation}", self._secured(self._change)),
+                    web.post("/api/v1/erase", self._secured(self._erase)),
                     web.post("/api/v1/explain", self._secured(self._explain)),
                 ]
             )
@@ -122,6 +139,7 @@ class AdminServer:
 
     async def stop(self) -> None:
         """Stop serving."""
+        self._events.end()
         for door in self._doors:
             door.close()
         for runner in self._runners:
@@ -138,7 +156,10 @@ class AdminServer:
             if not given or scheme.lower() != "bearer":
                 return _refuse(401, "send the route's admin token: Authorization: Bearer TOKEN")
             if not token or not hmac.compare_digest(given.encode(errors="surrogateescape"), token.encode()):
-                return _refuse(401, "the token is not this gateway's: each route, and each state folder, has its own")
+                return _refuse(
+                    401,
+                    "the token does not belong to this gateway: each route, and each state folder, has its own token",
+                )
             for door in self._doors:
                 door.trust(request.transport)
             return await handler(request)
@@ -174,13 +195,15 @@ class AdminServer:
         destination = destination_named(request.match_info["kind"], request.match_info["name"])
         calling = request.query.get("callingAETitle", "")
         if calling and not re.fullmatch(_AE_TITLE, calling):
-            return _refuse(400, f"callingAETitle is an AE title of 1 to 16 characters, not {calling!r}")
+            return _refuse(400, f"callingAETitle must be an AE title of 1 to 16 characters, not {calling!r}")
         try:
             tested = await prober.test(destination, calling)
         except TooManyTests:
-            return _refuse(429, "many nodes are being tested: ask again in a minute")
+            return _refuse(429, "too many nodes are being tested: retry in a minute")
         if tested is None:
-            return _refuse(404, f"this gateway delivers to no {destination}: only what a rule names is tested")
+            return _refuse(
+                404, f"this gateway does not deliver to {destination}: only destinations of rules can be tested"
+            )
         return _answer(probe_document(tested.probed, tested.findings))
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -189,7 +212,7 @@ class AdminServer:
             return _no_spool()
         state = request.query.get("state")
         if state is not None and state not in _STATES:
-            return _refuse(400, f"state is one of {', '.join(_STATES)}, not {state!r}")
+            return _refuse(400, f"state must be one of {', '.join(_STATES)}, not {state!r}")
         names = ("destination", "state", "reason", "study")
         selection = QueueSelection.model_validate({"all": True, **{n: request.query.get(n) for n in names}})
         try:
@@ -229,15 +252,50 @@ class AdminServer:
             today = datetime.now(UTC).date()
             day = _day(request.query, "day", today)
             if day > today:
-                raise ValueError(f"{day} has not begun: the gateway's date is {today} (UTC)")
+                raise ValueError(f"{day} is in the future: the gateway's date is {today} (UTC)")
         except ValueError as error:
             return _refuse(400, str(error))
         return await self._read(partial(ledger.report, day))
 
+    async def _list_studies(self, request: web.Request) -> web.Response:
+        studies = self._studies()
+        if studies is None:
+            return _no_spool()
+        state = request.query.get("state")
+        if state is not None and state not in tuple(StudyStateChoice):
+            return _refuse(400, f"state is one of {', '.join(StudyStateChoice)}, not {state!r}")
+        try:
+            day = _day(request.query, "day", date.min)
+            limit = _limit(request)
+        except ValueError as error:
+            return _refuse(400, str(error))
+        chosen = StudyStateChoice(state) if state is not None else None
+        return await self._read(partial(studies.page, chosen, None if day == date.min else day, limit))
+
+    async def _show_study(self, request: web.Request) -> web.Response:
+        studies = self._studies()
+        if studies is None:
+            return _no_spool()
+        uid = request.match_info["uid"]
+        try:
+            limit = _limit(request, 1000)
+        except ValueError as error:
+            return _refuse(400, str(error))
+
+        def show() -> Document:
+            if (found := studies.show(uid, limit)) is None:
+                raise LookupError
+            return found
+
+        try:
+            return await self._read(show)
+        except LookupError:
+            return _refuse(404, _UNKNOWN_STUDY)
+
     async def _explain(self, request: web.Request) -> web.Response:
         configuration = self._configuration()
         if configuration is None:
-            return _refuse(503, "no configuration is in force; /api/v1/status says why")
+            return _refuse(503, "no configuration is in effect; /api/v1/status says why")
         try:
             caller = caller_of(request.query)
             content = await content_of(request)
@@ -252,7 +310,7 @@ class AdminServer:
         """
         self._questions = [one for one in self._questions if not one.done()]
         if len(self._questions) >= _MOST_QUESTIONS:
-            return _refuse(429, "the ledger is being read for others, and one waits already: ask again in a minute")
+            return _refuse(429, "too many requests are reading the ledger: retry in a minute")
         future = self._reader.submit(ask)
         self._questions.append(future)
         return _answer(await asyncio.wrap_future(future))
@@ -263,13 +321,13 @@ class AdminServer:
             return _no_spool()
         text = request.match_info["instance"]
         if not text.isdecimal():
-            return _refuse(400, f"an instance is named by its number, not {text!r}: see the queue's list")
+            return _refuse(400, f"an instance is identified by its number, not {text!r}: see the list of the queue")
         document = await asyncio.to_thread(queue.show, int(text))
         if document is None:
             return _refuse(
                 404,
-                f"instance {text} is not in the spool: it was delivered, dropped or discarded, which the ledger of its "
-                "study or its calling AE title says, or there never was one with this number",
+                f"instance {text} is not in the spool: it was delivered, dropped or discarded, or it never existed. "
+                "The ledger of its study or its calling AE title shows which",
             )
         queue.foretell(document.deliveries)
         return _answer(document)
@@ -288,11 +346,11 @@ class AdminServer:
             first = error.errors()[0]
             return _refuse(400, f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}")
         if bool(selection.instances) == selection.all:
-            return _refuse(400, "name the instances, or say all: true, and not both")
+            return _refuse(400, "give either instances or all: true, but not both")
         narrowed = selection.model_dump(exclude={"instances", "all"}, exclude_none=True)
         told = {name: value if name != "study" else "one" for name, value in narrowed.items()}  # no UID in a log
         if operation.gives_up and selection.all and not narrowed:
-            sentence = f"to {operation} everything is too much: name a destination or a state, such as DeadLettered"
+            sentence = f"{operation} does not work on everything: name a destination or a state, such as DeadLettered"
             return _refuse(400, sentence)
         if sentence := queue.unknown(selection.destination):
             return _refuse(404, sentence)
@@ -312,17 +370,34 @@ class AdminServer:
         )
         return _answer(change)
 
+    async def _erase(self, request: web.Request) -> web.Response:
+        queue = self._queue()
+        if queue is None:
+            return _no_spool()
+        try:
+            wanted = ErasureRequest.model_validate_json(await request.read())
+        except ValidationError as error:
+            return _refuse(400, error.errors()[0]["msg"])
+        by = _actor(request)
+        report = await asyncio.to_thread(queue.erase, wanted, by)
+        named = "StudyInstanceUID" if wanted.study else "PatientID"  # never which
+        audit.log.info(
+            audit.EVENT, action="Erase", who=by, address=request.remote, keys=(named,), count=len(report.instances),
+            deliveries=report.deliveries, bytes=report.bytes,
+        )  # fmt: skip
+        return _answer(report)
+
 
 def _actor(request: web.Request) -> str:
     """Return who asks, as he says: whoever has the token may say what he likes."""
     text = request.headers.get("Dicomroute-Actor", "")
-    return text if text.isprintable() and 0 < len(text) <= _MOST_ACTOR_CHARACTERS else "whoever has the token"
+    return text if text.isprintable() and 0 < len(text) <= _MOST_ACTOR_CHARACTERS else "a holder of the token"
 
 
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", "100")
+def _limit(request: web.Request, default: int = 100) -> int:
+    text = request.query.get("limit", str(default))
     if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise ValueError(f"limit is a number from 1 to 1000, not {text!r}")
+        raise ValueError(f"limit must be a number from 1 to 1000, not {text!r}")
     return int(text)
 
 
@@ -333,7 +408,7 @@ def _day(query: Mapping[str, str], name: str, default: date) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"{name} is a day such as 2026-01-31, not {text!r}") from error
+        raise ValueError(f"{name} must be a day such as 2026-01-31, not {text!r}") from error
 
 
 @web.middleware
@@ -349,14 +424,5 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return _refuse(500, "the gateway failed to answer; its log says why")
 
 
-def _answer(document: Document) -> web.Response:
-    return web.Response(text=document.model_dump_json(by_alias=True) + "\n", content_type="application/json")
-
-
-def _refuse(status: int, sentence: str) -> web.Response:
-    body = json.dumps(ErrorDocument(error=sentence).model_dump()) + "\n"
-    return web.Response(status=status, text=body, content_type="application/json")
-
-
 def _no_spool() -> web.Response:
-    return _refuse(503, "the spool is not usable; /api/v1/status says why")
+    return _refuse(503, "the spool cannot be used; /api/v1/status says why")

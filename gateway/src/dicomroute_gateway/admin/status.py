@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 from dicomroute_client.documents.refused import RefusedCaller, RefusedDocument
 from dicomroute_client.documents.status import (
@@ -16,6 +16,7 @@ from dicomroute_client.documents.status import (
     InstancesDocument,
     LastErrorDocument,
     ListenerDocument,
+    OpenStudiesDocument,
     ProbeDocument,
     ProbeFindingDocument,
     RouteDocument,
@@ -35,9 +36,13 @@ from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.probes.findings import Finding, Findings, within_milliseconds
 from dicomroute_gateway.probes.steps import Probed
 from dicomroute_gateway.query.watched import Failing
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
 from dicomroute_gateway.spool.records import DeliveryState
 from dicomroute_gateway.spool.views import Snapshot
+
+SUPPORTS: Final = ("Deidentify", "NodeAccepts", "Transform", "TreatmentNotInForce")
+"""What an operator has to know of this gateway before it tells it of a destination that needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Observation:
     """The gateway at one moment. What it could not open or load is None."""
 
     ready: bool
-    problems: Sequence[tuple[str, str, str]]
+    problems: Sequence[tuple[str, Reason, str]]
     """Section, reason and message of each."""
     started_time: float
     now: float
@@ -76,7 +81,7 @@ class Observation:
     failing_archives: Sequence[Failing] = ()
 
 
-def key_findings(keys: Keys, instances_by_key: Mapping[str, int]) -> list[tuple[str, str, str]]:
+def key_findings(keys: Keys, instances_by_key: Mapping[str, int]) -> list[tuple[str, Reason, str]]:
     """Return what a person has to mend of the spool's keys: section, reason and message of each."""
     section = "spool.encryption"
     findings = [(section, keys.problem.reason, keys.problem.message)] if keys.problem else []
@@ -85,8 +90,8 @@ def key_findings(keys: Keys, instances_by_key: Mapping[str, int]) -> list[tuple[
             (
                 section,
                 KEY_MISSING,
-                f"{count} instances in the spool are encrypted with the key {key}, which the Secret of "
-                "gateway.spool.encryption does not have: add it there as a further line; until then they wait",
+                f"{count} instances in the spool are encrypted with the key {key}, which is not in the Secret of "
+                "gateway.spool.encryption: add it there as another line; until then, these instances wait",
             )
             for key, count in sorted(instances_by_key.items())
             if key and key not in keys.by_id
@@ -128,6 +133,9 @@ def status_document(seen: Observation) -> StatusDocument:
         deliveries=_sum(destinations, snapshot.held_instances) if snapshot else None,
         oldest_owed_time=_time(snapshot.oldest_owed_time) if snapshot and snapshot.oldest_owed_time else None,
         destinations=destinations,
+        studies=OpenStudiesDocument(open=snapshot.open_studies, complete=snapshot.complete_studies)
+        if snapshot and configuration and configuration.tracks_studies
+        else None,
         failing_archives=[
             FailingArchiveDocument(
                 kind=kind_of(archive),
@@ -150,6 +158,7 @@ def status_document(seen: Observation) -> StatusDocument:
         if snapshot
         else None,
         unmounted_secrets=list(seen.unmounted_secrets),
+        supports=list(SUPPORTS),
     )
 
 
@@ -258,6 +267,7 @@ def _destinations(seen: Observation) -> list[DestinationDocument]:
                 name=name_of(name),
                 pending=0 if is_held else waiting,
                 in_flight=activity.in_flight,
+                waiting=counts.get(DeliveryState.WAITING, 0),
                 unconfirmed=counts.get(DeliveryState.UNCONFIRMED, 0),
                 held=(waiting if is_held else 0) + counts.get(DeliveryState.HELD, 0),
                 held_reason=reason,
@@ -287,6 +297,7 @@ def _sum(destinations: Sequence[DestinationDocument], held_instances: int) -> De
     return DeliveriesDocument(
         pending=sum(d.pending for d in destinations),
         in_flight=sum(d.in_flight for d in destinations),
+        waiting=sum(d.waiting for d in destinations),
         unconfirmed=sum(d.unconfirmed for d in destinations),
         held=sum(d.held for d in destinations) + held_instances,
         skipped=sum(d.skipped for d in destinations),

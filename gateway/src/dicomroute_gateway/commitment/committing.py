@@ -92,10 +92,12 @@ class Committing:
             settings = self._configuration().storage_commitment
             everything = self._transactions.all()
             self._measures.open = len(everything)
-            for one in everything:
+            due = [one for one in everything if one.due <= time.monotonic()]
+            waiting = self._waiting(due, settings)
+            for one in due:
                 if self._closing:
                     return
-                if one.due > time.monotonic():
+                if one.transaction.request.transaction_uid in waiting:
                     continue
                 try:
                     if one.transaction.report is None:
@@ -111,16 +113,40 @@ class Committing:
 
     # -- deciding --------------------------------------------------------------------------------------------
 
+    def _waiting(self, due: Iterable[Open], settings: StorageCommitment | None) -> set[str]:
+        """Return the transactions, by UID, that are not decided for sure: what they waited for waits still.
+
+        To look at one reference of each costs a thousandth of looking at all: these are tens of thousands while a
+        destination is down.
+        """
+        promise, now = self._promise(settings), time.time()
+        asked = {
+            one.transaction.request.transaction_uid: one.waits_for
+            for one in due
+            if one.waits_for is not None
+            and one.transaction.report is None
+            and not _is_over(one.transaction, settings, now)
+        }
+        entries = self._spool.newest({reference.sop_instance_uid for reference in asked.values()}) if asked else {}
+        waiting = set[str]()
+        for transaction_uid, reference in asked.items():
+            entry = entries.get(reference.sop_instance_uid)
+            if entry is None or entry.received.superseded:
+                continue
+            if decide(reference, Known(entry.received, entry.deliveries, entry.hold), promise) is Verdict.WAITS:
+                waiting.add(transaction_uid)
+        return waiting
+
     def _decide(self, one: Open, settings: StorageCommitment | None) -> None:
         """Decide a transaction if every instance of it is decided, or the time is over."""
         began, transaction = time.monotonic(), one.transaction
-        wait_seconds = settings.wait_seconds if settings is not None else 0
-        is_over = time.time() >= transaction.time + wait_seconds
+        is_over = _is_over(transaction, settings, time.time())
         promise = self._promise(settings)
         references = dict.fromkeys(transaction.request.references)
         known = self._known(reference.sop_instance_uid for reference in references)
         committed: list[Reference] = []
         failed: list[tuple[Reference, int]] = []
+        waiting: list[Reference] = []
         for reference in references:
             said = decide(reference, known.get(reference.sop_instance_uid), promise)
             if said is Verdict.COMMITTED:
@@ -130,9 +156,13 @@ class Committing:
             elif is_over:
                 failed.append((reference, int(FailureReason.PROCESSING_FAILURE)))
             else:
-                now = time.monotonic()
-                one.due = now + max(_LOOK_SECONDS, _COST * (now - began))
-                return
+                waiting.append(reference)
+        if waiting:
+            # Deliveries are made in the order of receipt: what came last is decided last.
+            one.waits_for = max(waiting, key=lambda reference: known[reference.sop_instance_uid].received.id)
+            now = time.monotonic()
+            one.due = now + max(_LOOK_SECONDS, _COST * (now - began))
+            return
         report = CommitmentReport(transaction.request.transaction_uid, tuple(committed), tuple(failed))
         self._transactions.decide(one, report)
         self._measures.decided(len(committed), (reason for _, reason in failed))
@@ -216,7 +246,7 @@ class Committing:
         """Report on a transaction on a new association; return why that was in vain. Raises RequestorFailure."""
         assert transaction.report is not None
         if settings is None:
-            return "no DicomNode of the listener with this AE title has a host: give it one"
+            return "no DicomNode of the listener with this AE title has a host: add spec.host"
         called = Called(settings.host, settings.port, settings.called_ae_title, transaction.called_ae_title)
         timeouts = Timeouts(
             connect=_CONNECT_SECONDS,
@@ -232,11 +262,18 @@ class Committing:
             syntaxes = next((pair for pair in CONTEXTS if requestor.refusal(pair) is None), CONTEXTS[0])
             data_set = encode_commitment_report(transaction.report, syntaxes.transfer_syntax)
             response = requestor.event_report(syntaxes, PUSH_MODEL_INSTANCE, transaction.report.event_type, data_set)
-            return "" if response.status == 0 else f"it answers the report with status {response.status:04X}H"
+            return (
+                "" if response.status == 0 else f"the requestor answers the report with status {response.status:04X}H"
+            )
         finally:
             with self._mutex:
                 self._open.discard(requestor)
             requestor.release()
+
+
+def _is_over(transaction: Transaction, settings: StorageCommitment | None, now: float) -> bool:
+    """Return whether a transaction is decided now, whatever waits still; `now` is in seconds since 1970."""
+    return now >= transaction.time + (settings.wait_seconds if settings is not None else 0)
 
 
 def _requestor_of(settings: StorageCommitment | None, transaction: Transaction) -> CommitmentRequestor | None:

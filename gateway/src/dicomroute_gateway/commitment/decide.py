@@ -7,7 +7,7 @@
 | it has another SOP class | 0119 |
 | delivered to every destination that counts, as it came or losslessly in another syntax, and confirmed | committed |
 | a destination that counts is not owed it; refused it, or was skipped; is sent it in another form | 0110 |
-| pending, in flight, held or unconfirmed at one | wait, and 0110 when the time is over |
+| pending, waiting for its study, in flight, held or unconfirmed at one | wait, and 0110 when the time is over |
 
 Failure Reasons are those of PS3.3 C.14.1.1. A destination that counts is one that the route names for it; where it
 names none, each that the rules named for the instance and that is required. An instance for which none counts is never
@@ -91,7 +91,7 @@ def _at(delivery: DeliveryRecord | None) -> FailureReason | Verdict:
         case DeliveryState.DELIVERED:
             reasons = {delivery.reason, *(attempt.reason for attempt in delivery.earlier)}
             return FailureReason.PROCESSING_FAILURE if DUPLICATE_ACCEPTED in reasons else Verdict.COMMITTED
-        case DeliveryState.PENDING | DeliveryState.UNCONFIRMED | DeliveryState.HELD:
+        case DeliveryState.PENDING | DeliveryState.WAITING | DeliveryState.UNCONFIRMED | DeliveryState.HELD:
             return Verdict.WAITS
         case DeliveryState.SKIPPED | DeliveryState.DEAD_LETTERED:
             return FailureReason.PROCESSING_FAILURE

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from pydantic import TypeAdapter
 
-from dicomroute_gateway.dimse.storage_commitment import CommitmentReport, CommitmentRequest
+from dicomroute_gateway.dimse.storage_commitment import CommitmentReport, CommitmentRequest, Reference
 from dicomroute_gateway.measures import CommitmentMeasures
 from dicomroute_gateway.spool.spool import Spool
 
@@ -53,6 +53,8 @@ class Open:
     claimed_until: float = 0.0
     due: float = 0.0
     """When it is looked at next, on the monotonic clock: decided, or reported."""
+    waits_for: Reference | None = None
+    """One that was not decided when all were looked at: while it waits, so does the transaction."""
     failures: int = 0
 
 

@@ -43,7 +43,7 @@ class Seal:
         return (
             ""
             if hmac.compare_digest(mac.encode(), configuration_mac(key, file.name, text).encode())
-            else "its MAC is another"
+            else "its MAC is wrong"
         )
 
     def sign(self, file: Path, text: str) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from dicomroute_gateway.destination import destination_named
+from dicomroute_gateway.reasons import Reason
 
 from .listener import Listener
-from .model import SCHEMA_VERSION, AnyDestination, Configuration, QueryRetrieve, Rules
+from .model import SCHEMA_VERSION, Accepts, AnyDestination, Configuration, DestinationKey, QueryRetrieve, Rules
+from .treatments import not_in_force
 
 
 class ConfigurationError(Exception):
@@ -23,7 +25,7 @@ class SectionFinding:
     """A section that was not taken over, and why; its last good content goes on."""
 
     section: str
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -53,11 +55,11 @@ def load(text: str, check_rules: Callable[[Rules], object], last_good: Configura
 
     Raises ConfigurationError when there is nothing to fall back on.
     """
-    document = _parse(text)
+    newest, document = _parse(text), _parse(text)
     findings: list[SectionFinding] = []
-    sections: list[tuple[str, TypeAdapter[Any], str]] = [
-        ("listeners", TypeAdapter(list[Listener]), "ListenersInvalid"),
-        ("rules", TypeAdapter(Rules), "RuleInvalid"),
+    sections: list[tuple[str, TypeAdapter[Any], Reason]] = [
+        ("listeners", TypeAdapter(list[Listener]), Reason.LISTENERS_INVALID),
+        ("rules", TypeAdapter(Rules), Reason.RULE_INVALID),
     ]
     for section, adapter, reason in sections:
         try:
@@ -76,7 +78,21 @@ def load(text: str, check_rules: Callable[[Rules], object], last_good: Configura
         configuration = Configuration.model_validate(document)
     except ValidationError as error:
         raise ConfigurationError(_sentence("configuration", error)) from error
-    return Loaded(configuration, configuration_hash(text), tuple(findings))
+    return Loaded(withholding(configuration, newest), configuration_hash(text), tuple(findings))
+
+
+def withholding(configuration: Configuration, newest: dict[str, Any]) -> Configuration:
+    """Return a configuration that gives nothing to destinations which the document `newest` treats in another way."""
+    return configuration.model_copy(update={"treatment_not_in_force": not_in_force(newest, configuration)})
+
+
+def untold(configuration: Configuration, text: str) -> list[DestinationKey]:
+    """Return what `configuration` is to withhold while the newer `text` cannot be used at all."""
+    try:
+        newest = json.loads(text)
+    except (ValueError, RecursionError):
+        return configuration.treatment_not_in_force
+    return not_in_force(newest, configuration)
 
 
 def _parse(text: str) -> dict[str, Any]:
@@ -89,8 +105,8 @@ def _parse(text: str) -> dict[str, Any]:
     version = document.get("schemaVersion")
     if version != SCHEMA_VERSION:
         raise ConfigurationError(
-            f"the configuration has schemaVersion {version!r} and this gateway reads {SCHEMA_VERSION}: "
-            "let the operator render it again, or run the gateway image that belongs to it"
+            f"the configuration has schemaVersion {version!r}, but this gateway reads {SCHEMA_VERSION}: let the "
+            "operator render it again, or run the matching gateway image"
         )
     return document
 
@@ -106,16 +122,20 @@ def _destinations(
         raise ConfigurationError("destinations is not a list: let the operator render the configuration again")
     for document in documents:
         if not isinstance(document, dict):
-            findings.append(SectionFinding("destinations", "DestinationInvalid", "a destination is not an object"))
+            findings.append(
+                SectionFinding("destinations", Reason.DESTINATION_INVALID, "a destination is not an object")
+            )
             continue
         try:
             adapter.validate_python(document)
             usable.append(document)
         except ValidationError as error:
             name = destination_named(str(document.get("kind")), str(document.get("name")))
-            findings.append(SectionFinding(f"destinations[{name}]", "DestinationInvalid", _sentence(name, error)))
+            findings.append(SectionFinding(f"destinations[{name}]", Reason.DESTINATION_INVALID, _sentence(name, error)))
             if name in known:
-                usable.append(known[name])
+                # Whatever else is wrong with it: nothing of before may send it more than it is to get now.
+                is_strict = document.get("accepts", Accepts.ANY) != Accepts.ANY
+                usable.append(known[name] | ({"accepts": str(Accepts.DEIDENTIFIED_ONLY)} if is_strict else {}))
     return usable
 
 
@@ -125,7 +145,7 @@ def _query_retrieve(document: dict[str, Any], last_good: Configuration | None, f
     try:
         TypeAdapter(QueryRetrieve | None).validate_python(document.get(section))
     except ValidationError as error:
-        findings.append(SectionFinding(section, "QueryRetrieveInvalid", _sentence(section, error)))
+        findings.append(SectionFinding(section, Reason.QUERY_RETRIEVE_INVALID, _sentence(section, error)))
         known = last_good.query_retrieve if last_good is not None else None
         document[section] = known.model_dump(by_alias=True, mode="json") if known is not None else None
 

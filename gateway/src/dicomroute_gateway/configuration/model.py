@@ -4,6 +4,7 @@ The operator renders it, the gateway loads it; neither imports the other. An unk
 here, because a field that the gateway would ignore is a promise that it would break.
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ from .credentials import Auth, Proxy, Tls
 from .listener import Caller, Listener, TlsProfile
 from .recipe import Recipe, Step
 from .section import Section
+from .study import OnRevision, Studies, Trigger, Wait
 
 SCHEMA_VERSION = 1
 
@@ -66,6 +68,10 @@ class Rule(Section):
     destinations: list[DestinationKey] = Field(min_length=1)
     steps: tuple[Step, ...] = ()
     """How what it takes is prepared for these destinations; without a step it is sent as it came."""
+    trigger: Trigger = Trigger.INSTANCE_RECEIVED
+    when_complete: str = ""
+    """A condition in CEL over `study.*`, asked once when the study is complete; "": none."""
+    on_revision: OnRevision = OnRevision.SEND_NEW
 
     @property
     def names(self) -> tuple[Destination, ...]:
@@ -76,6 +82,13 @@ class Rule(Section):
     def recipe(self) -> Recipe:
         """The recipe of these steps."""
         return Recipe(self.steps)
+
+    @cached_property
+    def wait(self) -> Wait | None:
+        """What deliveries that it names wait for; None where they are made at once."""
+        if self.trigger is Trigger.INSTANCE_RECEIVED:
+            return None
+        return Wait(rule=self.name, when_complete=self.when_complete, on_revision=self.on_revision)
 
 
 class Unmatched(StrEnum):
@@ -195,6 +208,7 @@ class DestinationSettings(Section):
     bandwidth: Bandwidth | None = None
     confirm: Confirm | None = None
     """None: its answer confirms that it has an instance."""
+    accepts: Accepts = Accepts.ANY
 
 
 class CloudTargetDestination(DestinationSettings):
@@ -211,7 +225,6 @@ class CloudTargetDestination(DestinationSettings):
     auth: Auth
     tls: Tls = Tls()
     proxy: Proxy | None = None
-    accepts: Accepts = Accepts.ANY
 
     @property
     def key(self) -> Destination:
@@ -358,6 +371,17 @@ class LedgerLimits(Section):
     retention_seconds: int = Field(default=0, ge=0)
 
 
+class EventLimits(Section):
+    """How long events are kept, in seconds and bytes, and when a study that a destination has is told.
+
+    That is when nothing of it has come for `study_quiet_seconds`.
+    """
+
+    retention_seconds: int = Field(default=604_800, ge=3600)
+    max_bytes: int = Field(default=64 << 20, ge=1 << 20)
+    study_quiet_seconds: int = Field(default=60, ge=1)
+
+
 class QueryMode(StrEnum):
     """Whether queries and retrievals are served."""
 
@@ -369,11 +393,13 @@ class QueryClient(Caller):
     """A DicomNode that may query.
 
     `is_relational`: its queries may leave out unique keys of levels above without having negotiated that.
-    `default_character_set` is that of text for which it declares none.
+    `default_character_set` is that of text for which it declares none. One that `accepts` de-identified data alone is
+    answered nothing: what it would get has names.
     """
 
     is_relational: bool = False
     default_character_set: str = ""
+    accepts: Accepts = Accepts.ANY
 
 
 class QueryConcurrency(Section):
@@ -401,6 +427,13 @@ class QueryRetrieve(Section):
     move_destinations: list[DicomNodeDestination] = Field(default=[])
     pending_interval_seconds: int = Field(default=2, ge=1, le=5)
 
+    def strict_with(self, nodes: Collection[str]) -> "QueryRetrieve":
+        """Return the same, with nodes of these names taking de-identified data alone."""
+        strict = {"accepts": Accepts.DEIDENTIFIED_ONLY}
+        clients = [one.model_copy(update=strict) if one.node in nodes else one for one in self.clients]
+        moved_to = [one.model_copy(update=strict) if one.name in nodes else one for one in self.move_destinations]
+        return self.model_copy(update={"clients": clients, "move_destinations": moved_to})
+
 
 class Configuration(Section):
     """Everything a gateway needs to know about its route."""
@@ -415,17 +448,30 @@ class Configuration(Section):
     retry: Retry
     spool: SpoolLimits
     ledger: LedgerLimits = LedgerLimits()
+    events: EventLimits = EventLimits()
     acknowledge: Acknowledge = Acknowledge()
     query_retrieve: QueryRetrieve | None = None
     """None: its contexts are refused."""
     storage_commitment: StorageCommitment | None = None
+    studies: Studies | None = None
+    """None: studies are not tracked."""
     drain_timeout_seconds: int = Field(ge=0)
+    treatment_not_in_force: list[DestinationKey] = Field(default=[])
+    """Destinations that a newer manifest treats in another way than this configuration does: they get nothing."""
 
     def settings_of(self, destination: Destination) -> AnyDestination | None:
         """Return how a destination is configured; None where it is not."""
         return next((one for one in self.destinations if one.key == destination), None)
 
+    @property
+    def tracks_studies(self) -> bool:
+        """Whether instances count for their studies: where it is set, and where a rule waits for them."""
+        return self.studies is not None or any(rule.wait is not None for rule in self.rules.rules)
+
     def queries_on(self, listener: str) -> QueryRetrieve | None:
         """Return how queries and retrievals are served on a listener; None where they are not."""
         found = self.query_retrieve
-        return found if found is not None and found.mode is QueryMode.RUNNING and listener in found.listeners else None
+        if found is None or found.mode is not QueryMode.RUNNING or listener not in found.listeners:
+            return None
+        names = {one.name for one in self.treatment_not_in_force if one.kind is DestinationKind.DICOM_NODE}
+        return found.strict_with(names) if names else found

@@ -105,5 +105,5 @@ class Profile(Section):
     @model_validator(mode="after")
     def _has_one_kind_of_dates(self) -> Self:
         if {Option.RETAIN_FULL_DATES, Option.RETAIN_MODIFIED_DATES} <= set(self.options):
-            raise ValueError("RetainFullDates and RetainModifiedDates exclude each other: choose one")
+            raise ValueError("RetainFullDates and RetainModifiedDates cannot be used together: choose one")
         return self

@@ -192,7 +192,7 @@ class Confirming:
         """Show, again and again, that a question has no answer yet: one may be open for hours."""
         await asyncio.sleep(_SILENT_SECONDS)
         while True:
-            sentence = "the destination was asked to confirm what it was sent, and has said nothing yet"
+            sentence = "the destination was asked to confirm the instance, and has not answered yet"
             self._tell(LastError(Reason.NO_ANSWER_YET, None, time.time(), sentence), ())
             await asyncio.sleep(_SAID_AGAIN_SECONDS)
 

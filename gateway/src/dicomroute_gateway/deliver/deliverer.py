@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.prepare.preparing import Preparing
+from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.spool.spool import Spool
 
 from .settling import Settling
@@ -25,7 +25,7 @@ class Deliverer:
         self,
         spool: Spool,
         preparing: Preparing,
-        configuration: Callable[[], Configuration],
+        active: Callable[[], Active],
         transport: Callable[[Destination], Transport],
         measures: Measures,
         confirmation: Callable[[Destination], Confirmation] | None = None,
@@ -33,7 +33,7 @@ class Deliverer:
         self._measures = measures
         self._spool = spool
         self._preparing = preparing
-        self._configuration = configuration
+        self._active = active
         self._transport = transport
         self._confirmation = confirmation
         self._settling = Settling(spool)
@@ -48,13 +48,13 @@ class Deliverer:
 
     def start(self) -> None:
         """Begin to deliver, in the running event loop."""
-        for destination in self._configuration().destinations:
+        for destination in self._active().configuration.destinations:
             self._worker(destination.key)
         self._take()
 
     def reconsider(self) -> None:
         """Take a changed configuration into account at once."""
-        for destination in self._configuration().destinations:
+        for destination in self._active().configuration.destinations:
             self._worker(destination.key)
         self.hurry(None)
 
@@ -112,7 +112,7 @@ class Deliverer:
                 destination,
                 self._spool,
                 self._preparing,
-                self._configuration,
+                self._active,
                 transport,
                 self._settling,
                 self._measures,

@@ -1,6 +1,7 @@
 """Which deliveries are held by the configuration of the moment, and why. Pure."""
 
-from dicomroute_gateway.configuration.model import Accepts, CloudTargetDestination, Configuration, Mode
+from dicomroute_gateway.configuration.holds import TREATMENT_NOT_IN_FORCE
+from dicomroute_gateway.configuration.model import Accepts, Configuration, Mode
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.reasons import NoReason, Reason
 
@@ -20,7 +21,7 @@ def waits_for_a_person(reason: str) -> bool:
 def takes_deidentified_only(destination: Destination, configuration: Configuration) -> bool:
     """Return whether a destination is sent what a de-identifying recipe has made and nothing else."""
     known = configuration.settings_of(destination)
-    return isinstance(known, CloudTargetDestination) and known.accepts is Accepts.DEIDENTIFIED_ONLY
+    return known is not None and known.accepts is Accepts.DEIDENTIFIED_ONLY
 
 
 def _is_deidentified_for(destination: Destination, configuration: Configuration) -> bool:
@@ -40,6 +41,8 @@ def held(destination: Destination, configuration: Configuration, now: float) -> 
     known = configuration.settings_of(destination)
     if known is None:
         return NO_SUCH_DESTINATION
+    if known.key in {one.destination for one in configuration.treatment_not_in_force}:
+        return TREATMENT_NOT_IN_FORCE
     if takes_deidentified_only(destination, configuration) and not _is_deidentified_for(destination, configuration):
         return NOT_DEIDENTIFIED
     return OUTSIDE_WINDOW if bytes_per_second(known.bandwidth, now) == 0 else ""

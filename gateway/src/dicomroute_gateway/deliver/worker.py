@@ -22,6 +22,7 @@ from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.measures import Attempt, Measures
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.reasons import Reason
+from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.spool.content import FAULTS_OF_THE_SPOOL
 from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
@@ -32,13 +33,13 @@ from .attempt import CONTENT, after, apart, may_be_its_own
 from .backoff import SOON_ATTEMPTS, full_jitter, soon
 from .confirming import Confirming, confirm_of
 from .delivery_log import log_attempted, names_of
-from .holding import held, takes_deidentified_only
+from .holding import held
 from .judging import Judge, Judgement
 from .last_error import LastError
 from .line import Line, Turn
 from .outcome import Outcome, Verdict
 from .pace import Pace
-from .preparation import Unprepared, prepare
+from .preparation import Unprepared, prepare_in_force
 from .settling import Settling
 from .transport import Confirmation, Due, Item, Sent, Transport
 
@@ -67,7 +68,7 @@ class Worker:
         destination: Destination,
         spool: Spool,
         preparing: Preparing,
-        configuration: Callable[[], Configuration],
+        active: Callable[[], Active],
         transport: Transport,
         settling: Settling,
         measures: Measures,
@@ -84,7 +85,7 @@ class Worker:
         """How many instances the destination stored with a warning."""
         self._spool = spool
         self._preparing = preparing
-        self._configuration = configuration
+        self._active = active
         self._transport = transport
         self._line = Line()
         self._pace = Pace(transport.limits)
@@ -99,7 +100,7 @@ class Worker:
         self._changed = asyncio.Event()
         self._stopping = False
         self._confirming = Confirming(
-            destination, spool, preparing, configuration, confirmation, settling, self._not_confirmed
+            destination, spool, preparing, self._configuration, confirmation, settling, self._not_confirmed
         )
 
     @property
@@ -276,6 +277,9 @@ class Worker:
 
         return take_another
 
+    def _configuration(self) -> Configuration:
+        return self._active().configuration
+
     def _held(self) -> str:
         return held(self.destination, self._configuration(), time.time())
 
@@ -330,8 +334,8 @@ class Worker:
         self._changed.set()
 
     async def _send(self, batch: list[Due]) -> AsyncGenerator[Sent]:
-        strict = takes_deidentified_only(self.destination, self._configuration())
-        prepared = [await prepare(self._preparing, due, deidentified_only=strict) for due in batch]
+        active = self._active()
+        prepared = [await prepare_in_force(self._preparing, self._spool, active, due) for due in batch]
         items = [one for one in prepared if isinstance(one, Item)]
         if faults := {index: one for index, one in enumerate(prepared) if isinstance(one, Unprepared)}:
             sentence = next(iter(faults.values())).sentence
@@ -340,9 +344,14 @@ class Worker:
             outcomes = {index: one.outcome for index, one in faults.items()}
             yield Sent(apart([due.delivery for due in batch], outcomes), sentence)
             return
+        batch[:] = items
+        if self._active() is not active:  # what was prepared may be of rules that are no longer in force
+            return
         async with aclosing(self._transport.send(tuple(items))) as parts:
             async for sent in parts:
                 yield sent
+                if self._active() is not active:
+                    return
 
     def _fault(self, outcome: Outcome, wait: float | None, message: str) -> None:
         """Let the destination wait."""

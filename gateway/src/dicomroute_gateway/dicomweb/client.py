@@ -14,7 +14,7 @@ from yarl import URL
 from dicomroute_gateway.dicomweb.credentials.authorize import Authorizer, Unsigned
 from dicomroute_gateway.dicomweb.credentials.exchange import EXCHANGE_SECONDS, MAX_ANSWER_BYTES, Reply, Request
 from dicomroute_gateway.dicomweb.credentials.tokens import Token, TokenCache
-from dicomroute_gateway.reasons import Reason
+from dicomroute_gateway.reasons import PROXY_REASONS, TLS_REASONS, Reason
 from dicomroute_gateway.throttle import Throttle
 
 from .connections import CONNECT_SECONDS, Connections, proxy_for
@@ -238,7 +238,7 @@ def _content_type(request: Request) -> dict[str, str]:
 
 def _endpoint_failure(fault: TransportFailed | CredentialFault) -> TransportFailed | CredentialFault:
     """Return a fault as one of the token endpoint; what TLS or the proxy says is said as it is."""
-    if isinstance(fault, CredentialFault) or fault.reason.startswith(("TLS", "Proxy")):
+    if isinstance(fault, CredentialFault) or fault.reason in TLS_REASONS | PROXY_REASONS:
         return fault
     return TransportFailed(Reason.TOKEN_ENDPOINT_UNREACHABLE, f"{fault} ({fault.reason})")
 

@@ -214,7 +214,7 @@ def _context(tls: Tls, proxy: Proxy | None, secrets: Path) -> ssl.SSLContext | N
         try:
             context.load_verify_locations(cadata=text)
         except (ssl.SSLError, ValueError) as error:
-            sentence = f"{file} has no certificates that can be read: write them in PEM"
+            sentence = f"{file} contains no readable certificates: write them in PEM"
             raise CredentialFault(Reason.CERTIFICATE_UNUSABLE, sentence) from error
     if tls.client_certificate_file:
         for file in tls.files:
@@ -225,7 +225,7 @@ def _context(tls: Tls, proxy: Proxy | None, secrets: Path) -> ssl.SSLContext | N
         except (ssl.SSLError, OSError, ValueError) as error:
             raise CredentialFault(
                 Reason.CERTIFICATE_UNUSABLE,
-                f"{tls.client_certificate_file} and {tls.client_key_file} are not a certificate and its own, "
-                "unencrypted key in PEM: write them again",
+                f"{tls.client_certificate_file} and {tls.client_key_file} are not a certificate and its unencrypted "
+                "key in PEM: write them again",
             ) from error
     return context

@@ -79,14 +79,14 @@ def failure(error: Exception, where: str, proxy: str = "") -> TransportFailed | 
             return proxy_authentication_required(proxy)
         case aiohttp.ClientHttpProxyError():
             return TransportFailed(
-                Reason.PROXY_REFUSED, f"the proxy {proxy} answers {error.status} to a tunnel to {where}"
+                Reason.PROXY_REFUSED, f"the proxy {proxy} answers {error.status} to a tunnel request for {where}"
             )
         case aiohttp.ClientProxyConnectionError():
             return _proxy_unreachable(proxy, error)
         case aiohttp.ClientConnectorDNSError() if proxy:
-            return TransportFailed(Reason.PROXY_UNREACHABLE, f"the name of the proxy {proxy} cannot be resolved")
+            return TransportFailed(Reason.PROXY_UNREACHABLE, f"the host name of the proxy {proxy} cannot be resolved")
         case aiohttp.ClientConnectorDNSError():
-            return TransportFailed(Reason.DNS_FAILED, f"the name in {where} cannot be resolved")
+            return TransportFailed(Reason.DNS_FAILED, f"the host name in {where} cannot be resolved")
         case aiohttp.ClientConnectorError() if proxy:
             return _proxy_unreachable(proxy, error)
         case aiohttp.ClientConnectorError():
@@ -94,9 +94,9 @@ def failure(error: Exception, where: str, proxy: str = "") -> TransportFailed | 
         case aiohttp.ConnectionTimeoutError():
             return TransportFailed(Reason.CONNECTION_FAILED, f"{where}: no connection in time")
         case TimeoutError():
-            return TransportFailed(Reason.TIMED_OUT, f"{where} neither took nor sent a byte in time")
+            return TransportFailed(Reason.TIMED_OUT, f"{where} neither read nor sent a byte in time")
         case aiohttp.InvalidURL() | UnicodeError():
-            return TransportFailed(Reason.URL_INVALID, f"{where} cannot be connected to: correct the URL")
+            return TransportFailed(Reason.URL_INVALID, f"{where} is not valid for a connection: correct the URL")
     return TransportFailed(Reason.CONNECTION_LOST, f"{where}: {type(error).__name__} before an answer came")
 
 
@@ -104,7 +104,7 @@ def proxy_authentication_required(proxy: str) -> CredentialFault:
     """Return what a 407 is called (RFC 9110 15.5.8)."""
     return CredentialFault(
         Reason.PROXY_AUTHENTICATION_REQUIRED,
-        f"the proxy {proxy} wants a user name and a password, or others than it is given: correct proxy.basic",
+        f"the proxy {proxy} requires a user name and password, or other ones: correct proxy.basic",
     )
 
 
@@ -140,14 +140,16 @@ def _tls_failure(error: ssl.SSLError, where: str) -> TransportFailed:
                 Reason.TLS_NAME_MISMATCH, f"the certificate of {where} is for another name: {detail}"
             )
         if error.verify_code in (_EXPIRED, _NOT_YET_VALID):
-            return TransportFailed(Reason.TLS_EXPIRED, f"a certificate of {where} is not valid today: {detail}")
+            return TransportFailed(
+                Reason.TLS_EXPIRED, f"a certificate of {where} has expired or is not valid yet: {detail}"
+            )
         return TransportFailed(
             Reason.TLS_UNTRUSTED, f"the certificate of {where} is not trusted ({detail}): see caBundleRef"
         )
     reason = error.reason or ""
     if any(one in reason for one in _OLD_VERSIONS):
-        return TransportFailed(Reason.TLS_VERSION_UNSUPPORTED, f"{where} does not offer TLS 1.2 or newer")
+        return TransportFailed(Reason.TLS_VERSION_UNSUPPORTED, f"{where} does not support TLS 1.2 or newer")
     if any(one in reason for one in _ASKED_FOR_A_CERTIFICATE):
-        sentence = f"{where} refused the handshake ({reason}): it wants a client certificate, or another one"
+        sentence = f"{where} refused the handshake ({reason}): it requires a client certificate, or another one"
         return TransportFailed(Reason.TLS_CLIENT_CERTIFICATE_REQUIRED, f"{sentence}; see tls.clientCertificateRef")
     return TransportFailed(Reason.TLS_FAILED, f"{where}: {reason or 'the handshake failed'}")

@@ -76,7 +76,7 @@ class Parts:
             self._go_on(b"", self._behind)
         elif (end := self._buffer.find(b"\r\n")) >= 0:
             if self._buffer[:end].strip(_SPACE):
-                raise BadMultipart("a line begins with its boundary and is no delimiter")
+                raise BadMultipart("a line begins with its boundary, but is not a delimiter")
             # With its line end, as a part without headers has nothing but the empty line.
             self._go_on(self._buffer[end:], self._headers)
         elif len(self._buffer) > _MOST_HEADER_BYTES:

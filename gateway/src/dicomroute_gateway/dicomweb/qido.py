@@ -79,7 +79,7 @@ class Pages:
                 found = await self._found()
         except TimeoutError as error:
             raise TransportFailed(
-                Reason.TIMED_OUT, f"{self._origin.url} sent no whole answer to a search in time"
+                Reason.TIMED_OUT, f"{self._origin.url} did not answer a search completely in time"
             ) from error
         self._offset += len(found)
         new, without_key = list[Attributes](), 0
@@ -134,7 +134,7 @@ _ACCEPTED: Final = {"Accept": "application/dicom+json"}
 async def _decoded(response: Response) -> Sequence[dict[int, Element]]:
     content = await response.read(_MOST_PAGE_BYTES + 1)
     if len(content) > _MOST_PAGE_BYTES:
-        sentence = f"a page of its answer has more than {_MOST_PAGE_BYTES >> 20} MiB: it keeps no limit"
+        sentence = f"a page of the answer has more than {_MOST_PAGE_BYTES >> 20} MiB: the archive ignores the limit"
         raise SearchFailed(Reason.ANSWER_TOO_LARGE, response.status, sentence)
     kind = Message()
     kind["Content-Type"] = response.headers.get("Content-Type", "")
@@ -143,19 +143,21 @@ async def _decoded(response: Response) -> Sequence[dict[int, Element]]:
         return await asyncio.to_thread(json_model.decode, content, charset if isinstance(charset, str) else None)
     except json_model.NotDicomJson as error:
         raise SearchFailed(
-            Reason.ANSWER_UNREADABLE, response.status, f"its answer to a search is no such: {error}"
+            Reason.ANSWER_UNREADABLE, response.status, f"the archive's answer to a search is not valid: {error}"
         ) from error
 
 
 def _failure(status: int) -> SearchFailed:
     match status:
         case 413:
-            return SearchFailed(Reason.TOO_BROAD, status, "it finds a search too broad (HTTP 413)")
+            return SearchFailed(Reason.TOO_BROAD, status, "the archive refuses a search as too broad (HTTP 413)")
         case 401 | 403:
-            return SearchFailed(Reason.NOT_AUTHORIZED, status, f"it does not let the gateway search (HTTP {status})")
+            return SearchFailed(
+                Reason.NOT_AUTHORIZED, status, f"the archive does not let the gateway search (HTTP {status})"
+            )
         case 429 | 503:
-            return SearchFailed(Reason.THROTTLED, status, f"it asks to be left alone (HTTP {status})")
+            return SearchFailed(Reason.THROTTLED, status, f"the archive limits the rate of requests (HTTP {status})")
         case _ if status >= 500:
-            return SearchFailed(Reason.SERVER_ERROR, status, f"it failed to search (HTTP {status})")
+            return SearchFailed(Reason.SERVER_ERROR, status, f"the archive failed to search (HTTP {status})")
         case _:
-            return SearchFailed(Reason.SEARCH_REFUSED, status, f"it refused a search (HTTP {status})")
+            return SearchFailed(Reason.SEARCH_REFUSED, status, f"the archive refused a search (HTTP {status})")

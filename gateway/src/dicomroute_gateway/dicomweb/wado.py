@@ -134,7 +134,9 @@ async def _parts(
     kind = Message()
     kind["Content-Type"] = content_type
     if boundary is None and kind.get_content_type() != "application/dicom":
-        raise RetrievalFailed(Reason.ANSWER_UNREADABLE, status, "its answer to a retrieval has no instances in it")
+        raise RetrievalFailed(
+            Reason.ANSWER_UNREADABLE, status, "the archive's answer to a retrieval contains no instances"
+        )
     parts = None if boundary is None else Parts(boundary)
     writing = _Writing(folder)
     refused: RetrievalFailed | None = None
@@ -156,12 +158,14 @@ async def _parts(
             except _Refused as error:
                 raise RetrievalFailed(error.reason, status, str(error)) from error
     except BadMultipart as error:
-        raise RetrievalFailed(Reason.ANSWER_UNREADABLE, status, f"its answer is no multipart: {error}") from error
+        raise RetrievalFailed(
+            Reason.ANSWER_UNREADABLE, status, f"the archive's answer is not multipart: {error}"
+        ) from error
     finally:
         writing.discard()
     if parts is not None and not parts.is_closed:
         raise RetrievalFailed(
-            Reason.ANSWER_CUT_OFF, status, "its answer ends in the midst of a part, or before the last"
+            Reason.ANSWER_CUT_OFF, status, "the archive's answer ends in the middle of a part, or before the last part"
         )
     if refused is not None:
         raise refused
@@ -200,7 +204,7 @@ class _Writing:
         try:
             part = _identified(stored)
             if study_instance_uid and part.study_instance_uid != study_instance_uid:
-                raise _Refused(Reason.OTHER_STUDY, "the server answered with an instance of another study")
+                raise _Refused(Reason.OTHER_STUDY, "the archive answered with an instance of another study")
         except _Refused:
             self.discard()
             raise
@@ -220,7 +224,7 @@ def _identified(stored: StoredFile) -> Part:
         with stored.open() as content:
             meta = file_meta(content.read_at(0, _MOST_META_BYTES))
             if meta is None:
-                raise _Refused(Reason.NOT_DICOM, "a part of the answer is no DICOM file")
+                raise _Refused(Reason.NOT_DICOM, "a part of the answer is not a DICOM file")
             before = meta.length_before
 
             def read(offset: int, length: int) -> bytes:
@@ -229,7 +233,7 @@ def _identified(stored: StoredFile) -> Part:
             elements = scan(read, meta.transfer_syntax_uid, _IDENTIFYING)
     except HeadError as error:
         raise _Refused(
-            Reason.NOT_DICOM, f"a part of the answer is no data set in its transfer syntax: {error}"
+            Reason.NOT_DICOM, f"a part of the answer is not a data set in its transfer syntax: {error}"
         ) from error
     except Unreadable as error:
         raise OSError(str(error)) from error
@@ -240,10 +244,12 @@ def _identified(stored: StoredFile) -> Part:
 def _part(meta: FileMeta, uids: dict[int, str], stored: StoredFile) -> Part:
     sop_instance_uid, sop_class_uid = uids.get(_SOP_INSTANCE_UID, ""), uids.get(_SOP_CLASS_UID, "")
     if not sop_instance_uid or (meta.sop_instance_uid and meta.sop_instance_uid != sop_instance_uid):
-        raise _Refused(Reason.NOT_DICOM, "a part of the answer is another instance than its file meta information says")
+        raise _Refused(
+            Reason.NOT_DICOM, "a part of the answer contains another instance than its file meta information says"
+        )
     if not sop_class_uid or (meta.sop_class_uid and meta.sop_class_uid != sop_class_uid):
         raise _Refused(
-            Reason.NOT_DICOM, "a part of the answer is of another SOP class than its file meta information says"
+            Reason.NOT_DICOM, "a part of the answer has another SOP class than its file meta information says"
         )
     return Part(
         uids.get(_STUDY_INSTANCE_UID, ""),
@@ -259,14 +265,16 @@ def _part(meta: FileMeta, uids: dict[int, str], stored: StoredFile) -> Part:
 def _failure(status: int) -> RetrievalFailed:
     match status:
         case 404 | 410:
-            return RetrievalFailed(Reason.NOT_FOUND, status, f"it does not have what is asked for (HTTP {status})")
+            return RetrievalFailed(Reason.NOT_FOUND, status, f"the archive does not have the instances (HTTP {status})")
         case 401 | 403:
             return RetrievalFailed(
-                Reason.NOT_AUTHORIZED, status, f"it does not let the gateway retrieve (HTTP {status})"
+                Reason.NOT_AUTHORIZED, status, f"the archive does not let the gateway retrieve (HTTP {status})"
             )
         case 429 | 503:
-            return RetrievalFailed(Reason.THROTTLED, status, f"it asks to be left alone (HTTP {status})")
+            return RetrievalFailed(Reason.THROTTLED, status, f"the archive limits the rate of requests (HTTP {status})")
         case _ if status >= 500:
-            return RetrievalFailed(Reason.SERVER_ERROR, status, f"it failed to give instances (HTTP {status})")
+            return RetrievalFailed(
+                Reason.SERVER_ERROR, status, f"the archive failed to return instances (HTTP {status})"
+            )
         case _:
-            return RetrievalFailed(Reason.RETRIEVAL_REFUSED, status, f"it refused a retrieval (HTTP {status})")
+            return RetrievalFailed(Reason.RETRIEVAL_REFUSED, status, f"the archive refused a retrieval (HTTP {status})")

@@ -37,7 +37,7 @@ def resolve(host: str, port: int) -> Addresses:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise NotConnected(
-            Reason.DNS_FAILED, f"the name {host} cannot be resolved: correct it, or look at DNS"
+            Reason.DNS_FAILED, f"the host name {host} cannot be resolved: correct it, or check DNS"
         ) from error
 
 
@@ -91,9 +91,9 @@ def reach(host: str, port: int, addresses: Addresses | None, timeout_seconds: fl
 
 def _not_connected(where: str, failure: OSError | None) -> NotConnected:
     if isinstance(failure, ConnectionRefusedError):
-        return NotConnected(Reason.CONNECTION_REFUSED, f"{where} refuses connections: nothing listens on that port")
+        return NotConnected(Reason.CONNECTION_REFUSED, f"{where} refuses connections: the port is closed")
     if isinstance(failure, TimeoutError):
-        return NotConnected(Reason.CONNECT_TIMED_OUT, f"{where} does not answer: look at its address and at firewalls")
+        return NotConnected(Reason.CONNECT_TIMED_OUT, f"{where} does not answer: check its address and firewalls")
     return NotConnected(
         Reason.CONNECTION_FAILED, f"{where} cannot be reached: {failure.strerror if failure else 'no address'}"
     )

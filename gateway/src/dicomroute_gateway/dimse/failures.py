@@ -87,7 +87,7 @@ class Interrupted(RequestorFailure):
 
     def __init__(self) -> None:
         super().__init__(
-            Reason.INTERRUPTED, "the gateway ended the association: it shuts down, or the destination changed"
+            Reason.INTERRUPTED, "the gateway ended the association, because it shuts down or the destination changed"
         )
 
 
@@ -104,7 +104,7 @@ class ContextRefused(RequestorFailure):
     def __init__(self, refusal: ContextRefusal, abstract_syntax: str, transfer_syntax: str) -> None:
         self.refusal = refusal
         what = f"SOP class {abstract_syntax} in transfer syntax {transfer_syntax}"
-        super().__init__(refusal.value, f"the peer does not take {what}: {_CONTEXTS[refusal]}")
+        super().__init__(refusal.value, f"the peer does not accept {what}: {_CONTEXTS[refusal]}")
 
 
 class SourceFailed(RequestorFailure):
@@ -129,12 +129,15 @@ _TRANSIENT: Final = 2
 _REJECTIONS: Final = {
     (1, 1): (Reason.ASSOCIATION_REJECTED, "gives no reason; its log may"),
     (1, 2): (Reason.APPLICATION_CONTEXT_NOT_SUPPORTED, "does not support the DICOM application context"),
-    (1, 3): (Reason.CALLING_AE_TITLE_NOT_RECOGNIZED, "does not know our AE title: enter the calling AE title there"),
+    (1, 3): (Reason.CALLING_AE_TITLE_NOT_RECOGNIZED, "does not know our AE title: add the calling AE title there"),
     (1, 7): (Reason.CALLED_AE_TITLE_NOT_RECOGNIZED, "has another AE title: correct the called AE title here"),
     (2, 1): (Reason.ASSOCIATION_REJECTED, "gives no reason; its log may"),
     (2, 2): (Reason.PROTOCOL_VERSION_NOT_SUPPORTED, "does not support version 1 of the upper layer protocol"),
     (3, 1): (Reason.TEMPORARY_CONGESTION, "is congested"),
-    (3, 2): (Reason.LOCAL_LIMIT_EXCEEDED, "has as many associations as it allows: raise its limit or send on fewer"),
+    (3, 2): (
+        Reason.LOCAL_LIMIT_EXCEEDED,
+        "has reached its limit of associations: raise that limit, or use fewer associations",
+    ),
 }
 """Reason and clause by source and reason of an A-ASSOCIATE-RJ (PS3.8 table 9-21)."""
 
@@ -144,6 +147,6 @@ _CONTEXTS: Final = {
     ContextRefusal.ABSTRACT_SYNTAX_NOT_SUPPORTED: "it does not support the SOP class",
     ContextRefusal.TRANSFER_SYNTAXES_NOT_SUPPORTED: "it does not support the transfer syntax for this SOP class",
     ContextRefusal.NOT_ANSWERED: "it left the presentation context out of its A-ASSOCIATE-AC, against the standard",
-    ContextRefusal.OTHER_TRANSFER_SYNTAX: "it accepted one that was not proposed, against the standard",
+    ContextRefusal.OTHER_TRANSFER_SYNTAX: "it accepted a transfer syntax that was not proposed, against the standard",
     ContextRefusal.NOT_PROPOSED: "the association was opened without that presentation context",
 }

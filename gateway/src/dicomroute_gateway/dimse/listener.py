@@ -45,7 +45,7 @@ _HALF_OPEN: Final = 200
 _OPENING_BYTES: Final = 16
 _TLS_HANDSHAKE: Final = b"\x16"
 """The content type of the first record (RFC 8446 5.1): more of it may come later."""
-_PLAIN: Final = ("DICOMWithoutTLS", "a DICOM association without TLS: switch encryption on at the device")
+_PLAIN: Final = ("DICOMWithoutTLS", "a DICOM association without TLS: enable TLS on the device")
 
 log = structlog.get_logger(__name__)
 

@@ -164,7 +164,7 @@ class Requestor:
         pdus = data_pdus(context_id, source.length, source.blocks(self._block), self._room)
         first = next(pdus)
         layer.during = "between messages"
-        with layer.exchange(Reason.SEND_STALLED, "took no byte of a data set in time"):
+        with layer.exchange(Reason.SEND_STALLED, "read no byte of a data set in time"):
             layer.hear_farewell()
             layer.during = "before it had the whole data set"
             layer.is_sending = True
@@ -185,7 +185,7 @@ class Requestor:
         message_id = self._next_message_id()
         command = encode_command(context_id, encode_echo_request(message_id), self._accepted.max_pdu_bytes)
         self._layer.during = "between messages"
-        with self._layer.exchange(Reason.SEND_STALLED, "took no byte of a C-ECHO in time"):
+        with self._layer.exchange(Reason.SEND_STALLED, "read no byte of a C-ECHO in time"):
             self._layer.hear_farewell()
             self._layer.write(command, self._timeouts.stall)
         return self._response(CommandField.C_ECHO_RQ, message_id).status
@@ -215,14 +215,14 @@ class Requestor:
         """
         layer = self._layer
         layer.during = "before it reported an event"
-        with layer.exchange(Reason.EVENT_STALLED, "did not send the whole of an event in time"):
+        with layer.exchange(Reason.EVENT_STALLED, "did not send a complete event in time"):
             if not layer.hears(seconds):
                 return None
             command, context_id, data_set = self._read_request(time.monotonic() + self._timeouts.response)
         syntaxes = next((one for one, known in self._accepted.contexts.items() if known == context_id), None)
         if command.field != CommandField.N_EVENT_REPORT_RQ or syntaxes is None:
             layer.abort()
-            raise PeerViolation(f"the peer sent command {command.field:04X}H where an event was awaited")
+            raise PeerViolation(f"the peer sent command {command.field:04X}H, but an event was expected")
         return command, syntaxes, data_set
 
     def answer_event(self, command: Command, syntaxes: Syntaxes, status: int, comment: str = "") -> None:
@@ -230,7 +230,7 @@ class Requestor:
         response = encode_command(
             self._context_id(syntaxes), encode_response(command, status, comment), self._accepted.max_pdu_bytes
         )
-        with self._layer.exchange(Reason.SEND_STALLED, "took no byte of a response in time"):
+        with self._layer.exchange(Reason.SEND_STALLED, "read no byte of a response in time"):
             self._layer.write(response, self._timeouts.stall)
 
     def _request(
@@ -239,7 +239,7 @@ class Requestor:
         message_id, most = self._next_message_id(), self._accepted.max_pdu_bytes
         message = encode_command(context_id, encode(message_id), most) + encode_data_set(context_id, data_set, most)
         self._layer.during = "between messages"
-        with self._layer.exchange(Reason.SEND_STALLED, "took no byte of a message in time"):
+        with self._layer.exchange(Reason.SEND_STALLED, "read no byte of a message in time"):
             self._layer.hear_farewell()
             self._layer.write(message, self._timeouts.stall)
         return self._response(field, message_id)
@@ -327,8 +327,8 @@ class Requestor:
         response = decode_response(bytes(command))
         if response.field != response_field(request) or response.message_id not in (message_id, None):
             raise PeerViolation(
-                f"the peer answered with command {response.field:04X}H to message {response.message_id}, and "
-                f"{response_field(request):04X}H to message {message_id} is awaited",
+                f"the peer answered with command {response.field:04X}H to message {response.message_id}, but "
+                f"{response_field(request):04X}H to message {message_id} was expected",
                 Reason.UNEXPECTED_RESPONSE,
             )
         return response

@@ -13,14 +13,14 @@ _ASSOCIATE_RQ: Final = b"\x01"
 class Stranger(Enum):
     """A name for logs and lists, and what a person is told of it."""
 
-    TLS = ("TLSHello", "a TLS handshake: the device encrypts, and this port does not")
+    TLS = ("TLSHello", "a TLS handshake: the device uses TLS, but this port does not")
     HTTP = ("HTTPRequest", "an HTTP request: a browser, a probe or a DICOMweb client on a DIMSE port")
     HL7 = ("HL7Message", "an HL7 message (MLLP): an interface engine on a DIMSE port")
     SSH = ("SSHClient", "an SSH client")
-    PROXY = ("ProxyProtocol", "the PROXY protocol of a load balancer: turn it off there")
-    MALFORMED = ("MalformedRequest", "an A-ASSOCIATE-RQ that is not as PS3.8 wants it")
-    INCOMPLETE = ("IncompleteRequest", "the beginning of a request whose rest never came")
-    UNKNOWN = ("NotDICOM", "no A-ASSOCIATE-RQ, and nothing else that is known here")
+    PROXY = ("ProxyProtocol", "the PROXY protocol of a load balancer: disable it there")
+    MALFORMED = ("MalformedRequest", "an A-ASSOCIATE-RQ that violates PS3.8")
+    INCOMPLETE = ("IncompleteRequest", "the beginning of a request, without its rest")
+    UNKNOWN = ("NotDICOM", "neither an A-ASSOCIATE-RQ nor any other known protocol")
 
     @property
     def label(self) -> str:

@@ -101,15 +101,14 @@ class TlsContexts:
             context.load_cert_chain(self._secrets / certificate_file, self._secrets / key_file, password="")
         except (OSError, ValueError) as error:
             raise TlsUnusable(
-                f"{certificate_file} and {key_file} are not a certificate and its own, unencrypted key in PEM: "
-                f"{why(error)}"
+                f"{certificate_file} and {key_file} are not a certificate and its unencrypted key in PEM: {why(error)}"
             ) from error
 
     def _trust(self, context: ssl.SSLContext, file: str) -> None:
         try:
             context.load_verify_locations(self._secrets / file)
         except (OSError, ValueError) as error:
-            raise TlsUnusable(f"{file} has no certificates in PEM: {why(error)}") from error
+            raise TlsUnusable(f"{file} contains no certificates in PEM: {why(error)}") from error
 
 
 def _new(protocol: int, profile: TlsProfile) -> ssl.SSLContext:

@@ -11,16 +11,17 @@ ABORTED: Final = "HandshakeAborted"
 _FAILURES: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": (
         "ClientCertificateMissing",
-        "the device shows no certificate, and this listener wants one: give it one, or set tls.clientCertificates",
+        "the device shows no certificate, but this listener requires one: install one on the device, or set "
+        "tls.clientCertificates",
     ),
-    "NO_SHARED_CIPHER": ("NoSharedCipher", "the device has none of the cipher suites of tls.profile: update it"),
+    "NO_SHARED_CIPHER": ("NoSharedCipher", "the device supports none of the cipher suites of tls.profile: update it"),
     "UNSUPPORTED_PROTOCOL": (
         Reason.TLS_VERSION_UNSUPPORTED,
-        "the device speaks no TLS 1.2: update it, or its settings",
+        "the device does not support TLS 1.2: update it, or its settings",
     ),
     "WRONG_VERSION_NUMBER": (
         Reason.TLS_VERSION_UNSUPPORTED,
-        "the device speaks no TLS 1.2: update it, or its settings",
+        "the device does not support TLS 1.2: update it, or its settings",
     ),
     "HTTP_REQUEST": ("HTTPRequest", "an HTTP request: a browser, a probe or a DICOMweb client on a DIMSE port"),
 }
@@ -35,7 +36,7 @@ _WANTS_CERTIFICATE: Final = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "BAD_C
 _VERIFICATIONS: Final = {
     9: (
         "ClientCertificateNotYetValid",
-        "the certificate of the device is not valid yet: look at its clock and ours",
+        "the certificate of the device is not valid yet: check its clock and the gateway's",
     ),
     10: ("ClientCertificateExpired", "the certificate of the device has expired: renew it there"),
 }
@@ -76,42 +77,44 @@ def of_device(error: Exception) -> HandshakeFailed:
         if reason in _FAILURES:
             return HandshakeFailed(*_FAILURES[reason])
         if any(reason.endswith(one) for one in _ALERTS):
-            sentence = "the device does not trust our certificate: give it the authority that issued it"
+            sentence = "the device does not trust our certificate: install its authority on the device"
             return HandshakeFailed("CertificateRefusedByDevice", sentence)
         if not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return HandshakeFailed("HandshakeFailed", f"the TLS handshake failed: {why(error)}")
-    return HandshakeFailed(ABORTED, "the device ended the connection in its TLS handshake")
+    return HandshakeFailed(ABORTED, "the device closed the connection during the TLS handshake")
 
 
 def of_node(error: Exception) -> NodeHandshakeFailed:
     """Return why a node that was called has no TLS."""
     if isinstance(error, TimeoutError):
         return NodeHandshakeFailed(
-            Reason.TLS_TIMED_OUT, "it does not finish its TLS handshake: look whether that port has TLS"
+            Reason.TLS_TIMED_OUT, "the node does not finish the TLS handshake: check that this port uses TLS"
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in (62, 64):
             found = error.verify_message
-            sentence = f"its certificate is for another name ({found}): say one that it has in tls.serverName"
+            sentence = f"the node's certificate is for another name ({found}): set tls.serverName to a name in it"
             return NodeHandshakeFailed(Reason.TLS_NAME_MISMATCH, sentence)
         if error.verify_code == 9:
-            sentence = "its certificate is not valid yet: look at the clocks of whoever issued it, and of both sides"
+            sentence = "the node's certificate is not valid yet: check the clocks of its authority and of both sides"
             return NodeHandshakeFailed(Reason.TLS_NOT_YET_VALID, sentence)
         if error.verify_code == 10:
-            return NodeHandshakeFailed(Reason.TLS_EXPIRED, "its certificate has expired: have it renewed there")
-        sentence = f"its certificate is not trusted ({error.verify_message}): name its authority in tls.caBundleRef"
+            return NodeHandshakeFailed(Reason.TLS_EXPIRED, "the node's certificate has expired: renew it there")
+        sentence = (
+            f"the node's certificate is not trusted ({error.verify_message}): name its authority in tls.caBundleRef"
+        )
         return NodeHandshakeFailed(Reason.TLS_UNTRUSTED, sentence)
     if isinstance(error, ssl.SSLError):
         reason = error.reason or ""
         if "ALERT" in reason and any(one in reason for one in _WANTS_CERTIFICATE):
-            sentence = "it wants a client certificate, or another one: set tls.clientCertificateRef"
+            sentence = "the node requires a client certificate, or another one: set tls.clientCertificateRef"
             return NodeHandshakeFailed(Reason.TLS_CLIENT_CERTIFICATE_REQUIRED, sentence)
         if reason == "WRONG_VERSION_NUMBER":
-            sentence = "it does not speak TLS on that port: remove tls, or call the port that it has for TLS"
+            sentence = "the node does not use TLS on that port: remove tls, or use its TLS port"
             return NodeHandshakeFailed(Reason.TLS_FAILED, sentence)
         return NodeHandshakeFailed(Reason.TLS_FAILED, f"the TLS handshake failed: {why(error)}")
     return NodeHandshakeFailed(
-        Reason.TLS_FAILED, "it ended the connection in the TLS handshake: look whether that port has TLS"
+        Reason.TLS_FAILED, "the node closed the connection during the TLS handshake: check that this port uses TLS"
     )
 
 

@@ -65,7 +65,7 @@ class UpperLayer:
             raise self._last_words(error) from error
         except PeerStalled as error:
             self.abort()
-            raise TimedOut(timed_out, f"the peer {what}: look at its log and its load") from error
+            raise TimedOut(timed_out, f"the peer {what}: check its log and its load") from error
         except (ProtocolViolation, CommandError) as error:  # AA-8 (PS3.8 table 9-10)
             reason = error.reason if isinstance(error, ProtocolViolation) else AbortReason.INVALID_PARAMETER
             self.abort(_PROVIDER, reason)

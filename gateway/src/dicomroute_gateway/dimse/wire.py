@@ -4,11 +4,9 @@ A wire never blocks: what cannot be received or sent yet raises BlockingIOError,
 """
 
 import array
-import fcntl
 import select
 import socket
 import struct
-import termios
 from collections.abc import Sequence
 from enum import Enum
 from typing import Final
@@ -108,6 +106,9 @@ class Wire:
 
     def unsent_bytes(self) -> int:
         """Return how much of what was sent has not reached the peer's machine yet."""
+        import fcntl  # noqa: PLC0415  a dry run of an association asks for none of this, on whichever system
+        import termios  # noqa: PLC0415
+
         count = array.array("i", [0])
         try:
             fcntl.ioctl(self._socket, termios.TIOCOUTQ, count)  # SIOCOUTQ, tcp(7)

@@ -4,16 +4,18 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
+from dicomroute_gateway.configuration.holds import NO_STUDY
 from dicomroute_gateway.configuration.listener import ClientCertificates, Listener
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.configuration.recipe import Recipe
+from dicomroute_gateway.configuration.study import Plan
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.dimse.admission import Caller as AllowedCaller
 from dicomroute_gateway.dimse.admission import caller_refusal, may_connect
 from dicomroute_gateway.dimse.certificate import PeerCertificate
 from dicomroute_gateway.prepare.transform import Came
 from dicomroute_gateway.rules.attributes import ValueUnusable
-from dicomroute_gateway.rules.decide import decide, hold_reason
+from dicomroute_gateway.rules.decide import Decision, decide
 from dicomroute_gateway.rules.expression import compile_expression
 from dicomroute_gateway.rules.head import EXPLICIT_VR_BIG_ENDIAN, HeadError, RawElement
 from dicomroute_gateway.rules.routing import Routing, attribute_values, compile_rules
@@ -45,7 +47,7 @@ def explanation(configuration: Configuration, caller: Caller, instance: Instance
     try:
         decision = decide(instance.read, instance.transfer_syntax_uid, sender.facts, rules)
     except HeadError as error:
-        raise NotAnInstance(f"{instance.path} is not a data set that can be read: {error}") from error
+        raise NotAnInstance(f"{instance.path} is not a readable data set: {error}") from error
     elements, routing = decision.elements, decision.routing
     return {
         "listeners": listeners,
@@ -54,11 +56,24 @@ def explanation(configuration: Configuration, caller: Caller, instance: Instance
             {
                 "name": destination,
                 "held": held(destination, configuration, now),
+                **_waits(routing.waits.get(destination)),
                 **_prepared(routing.recipes.get(destination), instance, Came(sender.facts, now)),
             }
             for destination in routing.destinations
         ],
-        "outcome": _outcome(routing) if any(one["admits"] for one in listeners) else "refused: no listener admits it",
+        "outcome": _outcome(decision) if any(one["admits"] for one in listeners) else "refused: no listener accepts it",
+    }
+
+
+def _waits(plan: Plan | None) -> dict[str, Any]:
+    """Return what a delivery would wait for; nothing where it is made at once."""
+    if plan is None:
+        return {}
+    return {
+        "waitsForStudy": [
+            {"rule": one.rule, "whenComplete": one.when_complete, "onRevision": str(one.on_revision)}
+            for one in plan.waits
+        ]
     }
 
 
@@ -73,7 +88,7 @@ def _prepared(recipe: Recipe | None, instance: InstanceFile, came: Came) -> dict
 def _admission(configuration: Configuration, listener: Listener, caller: Caller) -> dict[str, Any]:
     called = caller.called or listener.ae_titles[0]
     if not may_connect(caller.address, listener):
-        why = f"the connection is closed without an answer: nobody may call from {caller.address}"
+        why = f"the connection is closed without an answer: no caller is allowed from {caller.address}"
         return {"name": listener.name, "calledAETitle": called, "admits": False, "why": why}
     verifies = listener.tls is not None and listener.tls.client_certificates is not ClientCertificates.IGNORED
     who = AllowedCaller(caller.calling, caller.address, caller.certificate if verifies else None)
@@ -111,8 +126,11 @@ def _values(when: str, elements: dict[int, RawElement], instance: InstanceFile) 
     return values
 
 
-def _outcome(routing: Routing) -> str:
-    reason = hold_reason(routing)
+def _outcome(decision: Decision) -> str:
+    routing = decision.routing
+    if decision.hold == NO_STUDY:
+        return f"held as {NO_STUDY}: a rule waits for its study, and it has no valid Study Instance UID (0020,000D)"
+    reason = decision.hold
     if reason and routing.problem:
         return f"held as {reason}: {routing.problem}"
-    return f"no rule takes it: {routing.unmatched}" if reason else "accepted"
+    return f"no rule matches: {routing.unmatched}" if reason else "accepted"

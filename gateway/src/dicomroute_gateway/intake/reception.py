@@ -11,22 +11,24 @@ import structlog
 from dicomroute_gateway.configuration.model import Unmatched
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.rules.active import Active
-from dicomroute_gateway.rules.decide import Decision, decide
+from dicomroute_gateway.rules.decide import STUDY_INSTANCE_UID, Decision, decide, uid_of
 from dicomroute_gateway.rules.head import HeadError, RawElement
 from dicomroute_gateway.spool.errors import SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from dicomroute_gateway.spool.incoming import Incoming
 from dicomroute_gateway.spool.records import DeliveryState, Received
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.waiting import Waiter
+from dicomroute_gateway.studies.tracker import Arriving, Tracker
 
 from .arrival import Answer, Arrival, Result, Taking
 
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018
-_STUDY_INSTANCE_UID: Final = 0x0020000D
+_MODALITY: Final = 0x00080060
 _SERIES_INSTANCE_UID: Final = 0x0020000E
 _CHECK_BYTES: Final = 1 << 20
 """After how many bytes of an instance the room in the spool is looked at again."""
+_CODE_STRING: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
 _UID: Final = re.compile(r"(?!.{65})[0-9]+(?:\.[0-9]+)*")
 
 log = structlog.get_logger(__name__)
@@ -35,10 +37,14 @@ log = structlog.get_logger(__name__)
 class Reception:
     """Receives instances for the listeners. `active` returns what is in force at the moment it is asked."""
 
-    def __init__(self, spool: Spool, active: Callable[[], Active], measures: Measures) -> None:
+    def __init__(
+        self, spool: Spool, active: Callable[[], Active], measures: Measures, studies: Tracker | None = None
+    ) -> None:
+        """`studies` hears of what is being received where the configuration in force tracks studies."""
         self._spool = spool
         self._active = active
         self._measures = measures
+        self._studies = studies
 
     def has_room(self) -> bool:
         """Return whether the spool takes instances, as far as its level says: a failed one answers for itself."""
@@ -62,7 +68,9 @@ class Reception:
         except (SpoolFailed, OSError) as error:
             log.error("spool.unusable", error=str(error), association=arrival.sender.association)
             return _Refusal(Answer.CANNOT_KEEP, "the spool cannot take it")
-        return _IntoSpool(self._spool, self._active, arrival, incoming, self._measures)
+        tracked = self._studies if self._active().configuration.tracks_studies else None
+        arriving = tracked.arriving(arrival.transfer_syntax_uid) if tracked is not None else None
+        return _IntoSpool(self._spool, self._active, arrival, incoming, self._measures, arriving)
 
 
 class _Refusal:
@@ -95,8 +103,10 @@ class _IntoSpool:
         arrival: Arrival,
         incoming: Incoming,
         measures: Measures,
+        arriving: Arriving | None,
     ) -> None:
         self._measures = measures
+        self._arriving = arriving
         self._spool = spool
         self._active = active
         self._arrival = arrival
@@ -109,6 +119,8 @@ class _IntoSpool:
         """Append to the file; what the spool cannot take is said in the result."""
         if self._failure is not None:
             return
+        if self._arriving is not None:
+            self._arriving.take(data)
         try:
             self._incoming.write(data)
             if self._incoming.length >= self._next_check:
@@ -130,6 +142,16 @@ class _IntoSpool:
 
     def finish(self) -> Result:
         """Route the instance and commit it; success means that it is safe."""
+        try:
+            return self._finish()
+        finally:
+            self._end_arriving()
+
+    def _end_arriving(self) -> None:
+        if self._arriving is not None:
+            self._arriving.end()
+
+    def _finish(self) -> Result:
         if self._failure is not None:
             return self._failure
         try:
@@ -161,6 +183,8 @@ class _IntoSpool:
         mismatch = _mismatch(decision.elements, self._arrival)
         if mismatch:
             return self._fail(Result(Answer.MISMATCH, mismatch))
+        if self._arriving is not None:
+            self._arriving.is_of(uid_of(decision.elements, STUDY_INSTANCE_UID))
         routing = decision.routing
         if not routing.destinations and not routing.problem:
             if routing.unmatched is Unmatched.REFUSE:
@@ -182,6 +206,8 @@ class _IntoSpool:
             self._incoming.discard()
         except OSError as error:
             log.error("spool.discard_failed", error=str(error), **self._names)
+        finally:
+            self._end_arriving()
 
     def _commit(self, decision: Decision, active: Active) -> Result:
         try:
@@ -193,10 +219,13 @@ class _IntoSpool:
             return self._fail(Result(Answer.FULL, "the spool is full"))
         try:
             self._spool.keep_recipes(decision.routing.recipes.values())
+            self._spool.studies.keep_plans(decision.routing.waits.values())
         except (SpoolFailed, OSError) as error:
             return self._fail_on(error)
         received = self._received(decision, active)
-        waited_for = None if received.hold else active.waited_for(received.destinations)
+        # Nobody waits for what waits for its study: it takes as long as others send.
+        at_once = [one for one in received.destinations if one not in received.waits]
+        waited_for = None if received.hold else active.waited_for(at_once)
         waiter = Waiter(waited_for) if waited_for else None
         if decision.routing.problem:
             log.warning("rules.error", error=decision.routing.problem, **self._names)
@@ -241,7 +270,7 @@ class _IntoSpool:
             return Result(Answer.REFUSED_BY_DESTINATION, "a destination refused the instance; the gateway keeps it")
         if DeliveryState.SKIPPED in states:
             return Result(Answer.NOT_DELIVERED_YET, "a delivery was given up: send it again")
-        return Result(Answer.NOT_DELIVERED_YET, "not delivered yet: the gateway keeps it and goes on")
+        return Result(Answer.NOT_DELIVERED_YET, "not delivered yet: the gateway keeps it and retries")
 
     def _received(self, decision: Decision, active: Active) -> Received:
         destinations = decision.routing.destinations
@@ -253,8 +282,8 @@ class _IntoSpool:
             time=time.time(),
             sop_class_uid=self._arrival.sop_class_uid,
             sop_instance_uid=self._arrival.sop_instance_uid,
-            series_instance_uid=_uid(decision.elements, _SERIES_INSTANCE_UID),
-            study_instance_uid=_uid(decision.elements, _STUDY_INSTANCE_UID),
+            series_instance_uid=uid_of(decision.elements, _SERIES_INSTANCE_UID),
+            study_instance_uid=uid_of(decision.elements, STUDY_INSTANCE_UID),
             transfer_syntax_uid=self._arrival.transfer_syntax_uid,
             length=self._incoming.length,
             digest=self._incoming.digest,
@@ -265,6 +294,8 @@ class _IntoSpool:
             hold=decision.hold,
             key=self._incoming.key,
             recipes={name: recipe.id for name, recipe in decision.routing.recipes.items()},
+            modality=_text(decision.elements, _MODALITY) if active.configuration.tracks_studies else None,
+            waits={name: plan.id for name, plan in decision.routing.waits.items()},
         )
 
     def _fail_on(self, error: Exception) -> Result:
@@ -287,12 +318,13 @@ def _mismatch(elements: dict[int, RawElement], arrival: Arrival) -> str:
     ):
         if tag not in elements:
             return f"the data set has no {name}"
-        if _uid(elements, tag) != asked:
-            return f"the {name} is another than in the request"
+        if uid_of(elements, tag) != asked:
+            return f"the {name} differs from that in the request"
     return ""
 
 
-def _uid(elements: dict[int, RawElement], tag: int) -> str:
+def _text(elements: dict[int, RawElement], tag: int) -> str:
+    """Return a code string (PS3.5 6.2), "" where there is none or what is there is none."""
     element = elements.get(tag)
-    text = element.value.rstrip(b"\0 ").decode("ascii", "replace") if element else ""
-    return text if _UID.fullmatch(text) else ""
+    text = element.value.strip(b"\0 ").decode("ascii", "replace") if element else ""
+    return text if _CODE_STRING.fullmatch(text) else ""

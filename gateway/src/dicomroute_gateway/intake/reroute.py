@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from dicomroute_gateway.configuration.holds import TREATMENT_NOT_IN_FORCE
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.decide import Decision, decide
 from dicomroute_gateway.rules.head import HeadError
 from dicomroute_gateway.spool.content import Unreadable
-from dicomroute_gateway.spool.records import Received
+from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Rerouting, Treatment
 
@@ -33,28 +34,63 @@ def route_again(spool: Spool, active: Active, received: Received) -> Decision:
         raise ReleaseError(f"instance {received.id}: {error}") from error
 
 
-def treat_again(spool: Spool, active: Active, is_ending: Callable[[], bool] = lambda: False) -> int:
-    """Let what waits with a treatment be prepared as the rules in force say; return how many deliveries that changed.
+class TreatmentNotInForce(Exception):
+    """The rules in force treat what a destination gets, and do not say how this instance is: nobody may guess it."""
 
-    Where they have none for it, the treatment that was promised stays. Once `is_ending` nothing more is looked at.
+
+def treatment_in_force(spool: Spool, active: Active, received: Received, delivery: DeliveryRecord) -> str:
+    """Return the id of the recipe by which a delivery is prepared now, "" for none; it is in the spool by then.
+
+    A destination that no rule treats gets what was promised. Of one that some rule treats, the rules in force are
+    asked: they replace a treatment by another one, and never by none. What came before it had one has it from now on.
+
+    Raises TreatmentNotInForce where they treat the destination and do not name it for this instance, unless what was
+    promised is one of their treatments; ReleaseError, SpoolFailed, OSError.
+    """
+    name, promised = delivery.destination, delivery.recipe
+    wanted = active.recipes_for.get(name, frozenset())
+    if not wanted or wanted == {promised}:
+        return promised
+    routing = route_again(spool, active, received).routing
+    if (recipe := routing.recipes.get(name)) is not None:
+        spool.keep_recipes([recipe])
+        return recipe.id
+    is_named = name in routing.destinations
+    if is_named or (promised and promised in wanted and not (routing.conflicts or routing.error)):
+        return promised
+    raise TreatmentNotInForce
+
+
+def treat_again(spool: Spool, active: Active, is_ending: Callable[[], bool] = lambda: False) -> int:
+    """Let what waits for treated destinations be prepared as the rules in force say; return how many that changed.
+
+    Where they have no treatment for it, the one that was promised stays. Once `is_ending` nothing more is looked at.
     Raises SpoolFailed, OSError.
     """
-    waiting = spool.entries(lambda entry: any(one.recipe for one in entry.deliveries.values()))
+
+    def is_meant(delivery: DeliveryRecord) -> bool:
+        is_treated = delivery.destination in active.recipes_for
+        return delivery.state is not DeliveryState.DELIVERED and (is_treated or _is_not_in_force(delivery))
+
+    waiting = spool.entries(lambda entry: any(map(is_meant, entry.deliveries.values())))
 
     def treatments() -> Iterator[Treatment]:
         for entry in waiting:
-            if is_ending():
-                return
-            try:
-                recipes = route_again(spool, active, entry.received).routing.recipes
-            except (ReleaseError, OSError):
-                continue  # its own delivery says that it cannot be read
-            spool.keep_recipes(recipes.values())
-            for name, delivery in entry.deliveries.items():
-                if name in recipes and delivery.recipe not in ("", recipes[name].id):
-                    yield Treatment(entry.received.id, name, recipes[name].id)
+            for delivery in filter(is_meant, entry.deliveries.values()):
+                if is_ending():
+                    return
+                try:
+                    recipe = treatment_in_force(spool, active, entry.received, delivery)
+                except (ReleaseError, TreatmentNotInForce, OSError):
+                    continue  # its own delivery says so
+                if recipe != delivery.recipe or _is_not_in_force(delivery):
+                    yield Treatment(entry.received.id, delivery.destination, recipe)
 
     return sum(spool.decisions.treat(treatments()))
+
+
+def _is_not_in_force(delivery: DeliveryRecord) -> bool:
+    return delivery.state is DeliveryState.HELD and delivery.reason == TREATMENT_NOT_IN_FORCE
 
 
 def release(spool: Spool, active: Active, held: Iterable[Received], by: str = "") -> list[str]:
@@ -73,12 +109,14 @@ def release(spool: Spool, active: Active, held: Iterable[Received], by: str = ""
                 continue
             hold, recipes = decision.hold, decision.routing.recipes
             spool.keep_recipes(recipes.values())
-            stays.append(f"instance {one.id} stays held: no rule takes it, or one has an error" if hold else "")
+            spool.studies.keep_plans(decision.routing.waits.values())
+            stays.append(f"instance {one.id} stays held: no rule matches, or a rule has an error" if hold else "")
             yield Rerouting(
                 one.id,
                 decision.routing.destinations,
                 hold,
                 {name: recipe.id for name, recipe in recipes.items()},
+                {name: plan.id for name, plan in decision.routing.waits.items()},
             )
 
     spool.decisions.reroute(reroutings(), by)

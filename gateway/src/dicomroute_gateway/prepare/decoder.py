@@ -12,7 +12,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
@@ -44,21 +44,27 @@ def decode(head: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
     return {"photometric_interpretation": photometric, "planar_configuration": planar}, bytes(pixels)
 
 
-def main() -> None:
-    """Answer until standard input ends."""
+def bound(process_bytes: int) -> tuple[IO[bytes], IO[bytes]]:
+    """Bound this process in memory, and let it write no file; return where requests come from and answers go to."""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # decoders print what they think of a frame
         os.dup2(nowhere, descriptor)
-    frame_seconds = int(sys.argv[2])
-    for what, bound in (
-        (resource.RLIMIT_AS, int(sys.argv[1])),
+    for what, most in (
+        (resource.RLIMIT_AS, process_bytes),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(what, (bound, bound))
+        resource.setrlimit(what, (most, most))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
+    return requests, answers
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    frame_seconds = int(sys.argv[2])
+    requests, answers = bound(int(sys.argv[1]))
     while message := read_message(requests):
         signal.alarm(frame_seconds)  # whose default is to end the process, whatever a library is about
         try:

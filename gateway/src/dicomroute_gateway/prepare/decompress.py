@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from pydicom.encaps import generate_frames
 
-from .decoders import Decoder, Decoders, Frame
+from .decoders import DecodesFrames, Frame, LendsDecoders
 from .elements import top_level
 from .failures import TranscodingFailed
 from .transcode import EXPLICIT_VR_LITTLE_ENDIAN, Pixels, transcode
@@ -118,7 +118,7 @@ class _Image:
 
 
 def decompress(
-    open_data_set: Callable[[], io.BufferedReader], length: int, source: str, target: str, decoders: Decoders
+    open_data_set: Callable[[], io.BufferedReader], length: int, source: str, target: str, decoders: LendsDecoders
 ) -> Iterator[bytes]:
     """Yield a data set of `length` bytes, with pixels in `source`, in a native transfer syntax.
 
@@ -185,7 +185,7 @@ def _number(found: Mapping[int, bytes], tag: int) -> int:
     return int.from_bytes(value, "little")
 
 
-def _frames(file: io.BufferedReader, image: _Image, source: str, decoder: Decoder) -> Iterator[Frame]:
+def _frames(file: io.BufferedReader, image: _Image, source: str, decoder: DecodesFrames) -> Iterator[Frame]:
     """Yield the native frames."""
     file.seek(image.pixels_at)
     encoded = generate_frames(

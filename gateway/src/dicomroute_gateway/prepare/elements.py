@@ -152,7 +152,7 @@ class Elements:
                 raise TranscodingFailed("an item where none belongs")
             return False
         if vr not in ("SQ", "UN"):
-            raise TranscodingFailed("a value without a length that is no sequence")
+            raise TranscodingFailed("a value without a length that is not a sequence")
         # What was UN in an explicit syntax is Implicit VR Little Endian within (PS3.5 6.2.2).
         within = level.encoding if vr == "SQ" else IMPLICIT
         self._levels.append(Level(True, end, within, level.is_signed, level.bits_allocated))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicomroute_gateway.configuration.recipe import Deidentify
@@ -11,16 +12,24 @@ from dicomroute_gateway.spool.content import TREATMENT_KEY_MISSING, Unreadable
 from .deidentify.plan import Plan, resolve
 
 
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A plan, and the key by which it makes pseudonyms."""
+
+    plan: Plan
+    key: bytes
+
+
 class Plans:
     """The plans of profiles; `secrets` is the folder of mounted files. Safe to use from several threads."""
 
     def __init__(self, secrets: Path) -> None:
         self._secrets = secrets
         self._lock = threading.Lock()
-        self._plans: dict[str, tuple[bytes, bytes, Plan]] = {}
+        self._plans: dict[str, tuple[bytes, bytes, Keyed]] = {}
 
-    def plan(self, step: Deidentify) -> Plan:
-        """Return the plan of a step. Raises Unreadable while its key or its words are missing."""
+    def keyed(self, step: Deidentify) -> Keyed:
+        """Return the plan of a step with its key. Raises Unreadable while its key or its words are missing."""
         secret = self._read(step.key_file)
         words = self._read(step.allowed_tokens_file) if step.allowed_tokens_file else b""
         name = step.model_dump_json()
@@ -30,20 +39,22 @@ class Plans:
                 known = self._plans[name] = (secret, words, self._resolved(step, secret, words))
             return known[2]
 
-    def _resolved(self, step: Deidentify, secret: bytes, words: bytes) -> Plan:
+    def _resolved(self, step: Deidentify, secret: bytes, words: bytes) -> Keyed:
         try:
             tokens = words.decode().split()
             key = base64.b64decode(secret.strip(), validate=True)
-            return resolve(step.profile.model_copy(update={"allowed_tokens": tokens}), key)
+            return Keyed(resolve(step.profile.model_copy(update={"allowed_tokens": tokens}), key), key)
         except (binascii.Error, ValueError) as error:
-            sentence = f"{step.key_file} is not a key for de-identifying: write 32 random bytes in base64 ({error})"
+            sentence = f"{step.key_file} is not a key for de-identification: write 32 random bytes in base64 ({error})"
             raise Unreadable(TREATMENT_KEY_MISSING, sentence) from error
 
     def _read(self, file: str) -> bytes:
         if not file:
-            raise Unreadable(TREATMENT_KEY_MISSING, "the profile that a rule names does not exist: create it")
+            raise Unreadable(TREATMENT_KEY_MISSING, "the rule references a profile that does not exist: create it")
         try:
             return (self._secrets / file).read_bytes()
         except OSError as error:
-            sentence = f"{file} is missing, and de-identifying needs it: create the Secret or ConfigMap with this key"
+            sentence = (
+                f"{file} is missing, but de-identification needs it: create the Secret or ConfigMap with this key"
+            )
             raise Unreadable(TREATMENT_KEY_MISSING, sentence) from error

@@ -1,6 +1,9 @@
 """Makes parcels of instances: as they came, or what a recipe makes of them, once and durably, for every attempt."""
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Deidentify, Recipe, Step, Transcode, Transform
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.changes import compile_transform
 from dicomroute_gateway.spool.content import StoredFile
 from dicomroute_gateway.spool.part10 import PREAMBLE, file_head, head_length
@@ -16,7 +20,7 @@ from dicomroute_gateway.spool.spool import Spool
 
 from .decoders import Decoders
 from .decompress import DECODED, decompress
-from .deidentify.instance import deidentify
+from .deidentifiers import Deidentifiers
 from .deidentify.withheld import Withheld
 from .elements import EXPLICIT, Elements
 from .failures import TreatmentFailed
@@ -42,7 +46,11 @@ class Preparing:
     def __init__(self, spool: Spool, secrets: Path) -> None:
         self._spool = spool
         self._plans = Plans(secrets)
+        self._mutex = threading.Lock()
+        self._read = Counter[int]()
+        """How often each instance is being read in a form that nobody sends."""
         self._decoders = Decoders()
+        self._deidentifiers = Deidentifiers(self._decoders)
 
     def parcel(self, received: Received) -> Parcel:
         """Return an instance as it came."""
@@ -62,16 +70,41 @@ class Preparing:
 
         Raises TranscodingFailed, Unreadable; OSError when there is no room for it.
         """
-        parcel = self.parcel(received)
-        for step in self._spool.recipes.get(recipe).steps:
-            match step:
-                case Transcode():
-                    parcel = self.in_syntax(received, parcel, step.transfer_syntax_uid)
-                case Transform():
-                    parcel = self._transformed(received, parcel, step)
-                case Deidentify():
-                    parcel = self._deidentified(received, parcel, step)
-        return parcel
+        return self._after(received, self._spool.recipes.get(recipe).steps)
+
+    def _after(self, received: Received, steps: tuple[Step, ...]) -> Parcel:
+        """Return what steps make of an instance. Raises as `treated` does."""
+        if not steps:
+            return self.parcel(received)
+        *before, step = steps
+        match step:
+            case Transcode():
+                return self.in_syntax(received, self._after(received, tuple(before)), step.transfer_syntax_uid)
+            case Transform():
+                return self._transformed(received, self._after(received, tuple(before)), step)
+            case Deidentify():
+                return self._deidentified(received, tuple(before), step)
+
+    @contextmanager
+    def _meanwhile(self, received: Received, steps: tuple[Step, ...]) -> Iterator[Parcel]:
+        """Give out what steps make of an instance, for as long as the step after them reads it.
+
+        Nobody sends it, so that its files go then, unless another destination is to get one of them.
+        """
+        with self._mutex:
+            self._read[received.id] += 1
+        recipe = AS_IT_CAME
+        try:
+            parcel = self._after(received, steps)
+            recipe = parcel.recipe
+            yield parcel
+        finally:
+            with self._mutex:
+                self._read[received.id] -= 1
+                if not self._read[received.id]:
+                    del self._read[received.id]
+                    on_the_way = [Recipe(recipe.steps[:end]).id for end in range(1, len(recipe.steps) + 1)]
+                    self._spool.forget_derived(received.id, on_the_way)
 
     def _transformed(self, received: Received, parcel: Parcel, step: Transform) -> Parcel:
         """Return a parcel with changed attributes. Raises as `treated` does."""
@@ -93,31 +126,41 @@ class Preparing:
 
         return self._made(received, parcel, step, make)
 
-    def _deidentified(self, received: Received, parcel: Parcel, step: Deidentify) -> Parcel:
+    def _deidentified(self, received: Received, before: tuple[Step, ...], step: Deidentify) -> Parcel:
         """Return a parcel with another identity. Raises as `treated` does."""
-        plan = self._plans.plan(step)
+        keyed = self._plans.keyed(step)
+        plan = keyed.plan
 
         def make() -> Iterator[bytes]:
-            head = parcel.file.length - parcel.length
-            with parcel.file.open() as content:
+            with self._meanwhile(received, before) as parcel, parcel.file.open() as content:
+                head = parcel.file.length - parcel.length
+
+                def read(offset: int, length: int) -> bytes:
+                    return content.read_at(head + offset, length)
+
                 try:
-                    data_set = partial(content.stream, head)
-                    made = deidentify(data_set, parcel.length, parcel.transfer_syntax_uid, plan, self._decoders)
-                    yield file_head(made.sop_class_uid, made.sop_instance_uid, made.transfer_syntax_uid)
-                    yield from made.pieces
+                    yield from self._deidentifiers.file(
+                        read, parcel.length, parcel.transfer_syntax_uid, keyed, file_head
+                    )
                 except Withheld as error:
                     raise TreatmentFailed(error.reason, str(error)) from error
 
-        recipe = Recipe((*parcel.recipe.steps, step))
-        file = self._spool.derived(received, recipe, make)
-        sop_instance_uid, syntax = plan.new_uid(parcel.sop_instance_uid), _syntax_of(file)
-        head = head_length(parcel.sop_class_uid, sop_instance_uid, syntax)
+        recipe = Recipe((*before, step))
+        try:
+            file = self._spool.derived(received, recipe, make)
+        except TreatmentFailed as error:
+            if error.reason != Reason.TAKES_TOO_MUCH:
+                raise
+            # A process may have been ended for what others did; what breaks a second one does so itself.
+            file = self._spool.derived(received, recipe, make)
+        sop_instance_uid, syntax = plan.new_uid(received.sop_instance_uid), _syntax_of(file)
+        head = head_length(received.sop_class_uid, sop_instance_uid, syntax)
         return Parcel(
             recipe,
-            parcel.sop_class_uid,
+            received.sop_class_uid,
             sop_instance_uid,
-            plan.new_uid(parcel.series_instance_uid),
-            plan.new_uid(parcel.study_instance_uid),
+            plan.new_uid(received.series_instance_uid),
+            plan.new_uid(received.study_instance_uid),
             syntax,
             file.length - head,
             file,

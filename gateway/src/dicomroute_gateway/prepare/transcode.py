@@ -137,7 +137,7 @@ class _Writing:
         level = self._elements.level
         word = _WORDS.get(vr) if level.encoding.is_big else None
         if word is not None and size % array(word).itemsize:
-            raise TranscodingFailed(f"a value of VR {vr} whose length is no multiple of its words")
+            raise TranscodingFailed(f"a value of VR {vr} whose length is not a multiple of its words")
         if word == "H" and vr == "OW" and level.bits_allocated > 16:
             raise TranscodingFailed(f"words in big endian that hold pixels of {level.bits_allocated} bits")
         is_written = tag & 0xFFFF != 0

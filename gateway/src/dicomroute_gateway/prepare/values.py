@@ -30,10 +30,10 @@ def value_bytes(vr: str, values: Sequence[str | int | float], specific_character
         try:
             return b"".join(struct.pack(f"<{_NUMBERS[vr]}", _number(vr, one)) for one in values)
         except (struct.error, OverflowError) as error:
-            raise ValueUnwritable(f"a number that {vr} does not have") from error
+            raise ValueUnwritable(f"{vr} does not allow this number") from error
     texts = [_text(vr, one) for one in values]
     if len(texts) > 1 and vr in _ONE_VALUE:
-        raise ValueUnwritable(f"{len(texts)} values, and {vr} has one")
+        raise ValueUnwritable(f"{vr} allows only one value, but there are {len(texts)}")
     text = "\\".join(texts)
     encoded = _encoded(text, vr, specific_character_set) if vr in _IN_CHARACTER_SET else _ascii(text, vr)
     return encoded + b" " * (len(encoded) % 2)
@@ -41,12 +41,12 @@ def value_bytes(vr: str, values: Sequence[str | int | float], specific_character
 
 def _number(vr: str, value: str | int | float) -> int | float:
     if isinstance(value, str):
-        raise ValueUnwritable(f"a text where {vr} has a number")
+        raise ValueUnwritable(f"{vr} requires a number, not a text")
     if vr in ("FL", "FD"):
         return float(value)
     if isinstance(value, float):
         if not value.is_integer():
-            raise ValueUnwritable(f"a fraction where {vr} has an integer")
+            raise ValueUnwritable(f"{vr} requires an integer, not a fraction")
         return int(value)
     return value
 
@@ -58,19 +58,19 @@ def _text(vr: str, value: str | int | float) -> str:
         try:
             text = str(value) if isinstance(value, int) and len(str(value)) <= 16 else format_number_as_ds(float(value))
         except (ValueError, OverflowError) as error:
-            raise ValueUnwritable("a number that DS does not have") from error
+            raise ValueUnwritable("DS does not allow this number") from error
     elif vr == "IS" and float(value).is_integer():
         text = str(int(value))
     else:
-        raise ValueUnwritable(f"a number where {vr} has a text: write string(…)")
+        raise ValueUnwritable(f"{vr} requires a text, not a number: write string(…)")
     if vr not in _ONE_VALUE and "\\" in text:
-        raise ValueUnwritable("a backslash, which separates values (PS3.5 6.4): write a list of texts")
+        raise ValueUnwritable("a backslash separates values (PS3.5 6.4): write a list of texts")
     if any(ord(character) < 0x20 and character not in "\r\n\f\t" for character in text) or "\x7f" in text:
-        raise ValueUnwritable("a control character")
+        raise ValueUnwritable("control characters are not allowed")
     try:
         validate_value(vr, text, config.RAISE)
     except ValueError as error:
-        raise ValueUnwritable(f"it does not fit {vr} (PS3.5 6.2)") from error
+        raise ValueUnwritable(f"the value does not fit {vr} (PS3.5 6.2)") from error
     return text
 
 
@@ -78,7 +78,7 @@ def _ascii(text: str, vr: str) -> bytes:
     try:
         return text.encode("ascii")
     except UnicodeEncodeError as error:
-        raise ValueUnwritable(f"characters that {vr} does not have") from error
+        raise ValueUnwritable(f"{vr} does not allow these characters") from error
 
 
 def _encoded(text: str, vr: str, specific_character_set: bytes) -> bytes:

@@ -13,7 +13,7 @@ from dicomroute_gateway.dimse.propose import VERIFYING, group_contexts
 from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.dimse.wire import Wire
-from dicomroute_gateway.reasons import Reason
+from dicomroute_gateway.reasons import TLS_REASONS, Reason
 
 from .steps import Probed, Result, Step, StepName
 
@@ -82,12 +82,12 @@ def _wire(made: dict[StepName, Step], node: DicomNodeDestination, contexts: TlsC
 
 def _verify(made: dict[StepName, Step], requestor: Requestor) -> None:
     if requestor.refusal(VERIFYING) is not None:
-        sentence = "it associates, and takes no C-ECHO: that it knows us is enough"
+        sentence = "the node accepts the association, but does not offer C-ECHO: the connection works"
         made[StepName.ECHO] = Step(StepName.ECHO, Result.NOT_NEEDED, VERIFICATION_NOT_ACCEPTED, sentence)
         return
     status = _step(made, StepName.ECHO, requestor.echo)
     if status != Status.SUCCESS:
-        sentence = f"it answers a C-ECHO with status {status:04X}H: its log says why"
+        sentence = f"the node answers a C-ECHO with status {status:04X}H: its log says why"
         made[StepName.ECHO] = Step(StepName.ECHO, Result.FAILED, ECHO_FAILED, sentence, made[StepName.ECHO].seconds)
 
 
@@ -98,7 +98,7 @@ def _step(made: dict[StepName, Step], name: StepName, work: Callable[[], T]) -> 
         value = work()
     except RequestorFailure as failure:
         reason = _WHENEVER.get(failure.reason, failure.reason)
-        if name is StepName.ASSOCIATION and reason.startswith("TLS"):
+        if name is StepName.ASSOCIATION and reason in TLS_REASONS:
             name = StepName.TLS  # TLS 1.3 tells on the first read that a certificate is wanted
         made[name] = Step(name, Result.FAILED, reason, str(failure), time.monotonic() - begin)
         raise _Failed from failure

@@ -95,9 +95,9 @@ _NO_PROOF: Final = frozenset((Reason.QUERY_NOT_ALLOWED, Reason.QUERY_FAILED))
 """Answers that say nothing of whether the target stores."""
 
 _REACHABLE: Final = Finding(True, Reason.REACHABLE, "it answers")
-_AUTHENTICATED: Final = Finding(True, Reason.AUTHENTICATED, "it knows the credential, or asks for none")
-_READY: Final = Finding(True, Reason.READY, "it answers an authenticated query as a DICOMweb server")
-_STORING: Final = Finding(True, Reason.READY, "it takes what is delivered")
+_AUTHENTICATED: Final = Finding(True, Reason.AUTHENTICATED, "the target accepts the credential, or requires none")
+_READY: Final = Finding(True, Reason.READY, "the target answers an authenticated DICOMweb query")
+_STORING: Final = Finding(True, Reason.READY, "the target accepts deliveries")
 
 
 def findings(probed: Probed, stores: Stores) -> Findings:
@@ -116,7 +116,7 @@ def node_findings(probed: Probed, stores: Stores) -> Findings:
     """Return what is known of a node: whether it is reachable, which is all that there is to being ready."""
     found = _node_reachable(probed)
     if not found.status and stores.proof and stores.taken_time is not None and stores.taken_time >= probed.time:
-        found = Finding(True, Reason.REACHABLE, "it takes what is delivered")
+        found = Finding(True, Reason.REACHABLE, "the node accepts deliveries")
     return Findings(found, Finding(None, Reason.NOT_TESTED, "a node has no credential of its own"), found)
 
 
@@ -136,7 +136,7 @@ def _node_reachable(probed: Probed) -> Finding:
         return Finding(False, failed.reason, failed.message)
     seconds, echo = probed.round_trip_seconds, probed.step(StepName.ECHO)
     if seconds is not None:
-        return Finding(True, Reason.REACHABLE, f"it answers a C-ECHO within {within_milliseconds(seconds)} ms")
+        return Finding(True, Reason.REACHABLE, f"the node answers a C-ECHO within {within_milliseconds(seconds)} ms")
     return Finding(True, echo.reason, echo.message)
 
 
@@ -160,18 +160,20 @@ def _authenticated(probed: Probed, stores: Stores) -> Finding:
     if fault is not None:
         return Finding(False, fault.reason, fault.message)
     if stores.refused in (Reason.UNAUTHORIZED, Reason.FORBIDDEN):
-        sentence = f"it refuses what is stored ({stores.refused_message or stores.refused})"
+        sentence = f"the target refuses to store ({stores.refused_message or stores.refused})"
         return Finding(
-            False, stores.refused, f"{sentence}: give this identity the right to store, or correct spec.auth"
+            False, stores.refused, f"{sentence}: grant this identity permission to store, or correct spec.auth"
         )
     query = probed.step(StepName.QUERY)
     if query.result is Result.PASSED or (query.reason in ANSWER_REASONS and stores.proof):
         return _AUTHENTICATED
     if query.reason in ANSWER_REASONS:
         return Finding(
-            None, Reason.NOT_PROVEN, f"its answer does not say whether it knows the credential: {query.message}"
+            None,
+            Reason.NOT_PROVEN,
+            f"the answer does not show whether the target accepts the credential: {query.message}",
         )
-    return Finding(None, Reason.NOT_TESTED, "not known while the target is not reached")
+    return Finding(None, Reason.NOT_TESTED, "unknown until the target is reachable")
 
 
 def _credential_fault(probed: Probed) -> Step | None:
@@ -188,7 +190,7 @@ def _credential_fault(probed: Probed) -> Step | None:
 def _ready(probed: Probed, stores: Stores) -> Finding:
     query = probed.step(StepName.QUERY)
     if stores.refused:
-        sentence = f"it refuses whatever is stored: {stores.refused}"
+        sentence = f"the target refuses every instance: {stores.refused}"
         shown = f"{sentence} ({stores.refused_message})" if stores.refused_message else sentence
         return Finding(False, Reason.STORE_REFUSED, f"{shown}; correct spec.url, or the server's settings")
     if query.result is Result.PASSED:
@@ -197,8 +199,12 @@ def _ready(probed: Probed, stores: Stores) -> Finding:
         return Finding(None, Reason.NOT_TESTED, "the query was not tried")
     if stores.proof:
         return Finding(
-            True, Reason.QUERY_NOT_ALLOWED, f"it takes what is delivered, though {query.message}; no delivery queries"
+            True,
+            Reason.QUERY_NOT_ALLOWED,
+            f"the target accepts deliveries, but a query fails ({query.message}); deliveries do not need queries",
         )
     if query.reason in _NO_PROOF:
-        return Finding(None, query.reason, f"{query.message}; the first delivery shows whether it takes instances")
+        return Finding(
+            None, query.reason, f"{query.message}; the first delivery will show whether the target stores instances"
+        )
     return Finding(False, query.reason, query.message)

@@ -11,7 +11,7 @@ from dicomroute_gateway.configuration.model import CloudTargetDestination
 from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Client, CredentialFault, TransportFailed
 from dicomroute_gateway.dicomweb.connections import proxy_for
-from dicomroute_gateway.reasons import Reason
+from dicomroute_gateway.reasons import PROXY_REASONS, TLS_REASONS, Reason
 
 from .steps import Probed, Result, Step, StepName, advised, answered
 from .wire import Address, Way, connect, resolve, shake_hands, way_to
@@ -54,7 +54,7 @@ class _Steps:
         return None
 
     def _fail(self, name: StepName, reason: Reason, message: str, begin: float) -> None:
-        if name is StepName.CREDENTIAL and (reason == Reason.TIMED_OUT or reason.startswith(("TLS", "Proxy"))):
+        if name is StepName.CREDENTIAL and reason in {Reason.TIMED_OUT, *TLS_REASONS, *PROXY_REASONS}:
             reason, message = Reason.TOKEN_ENDPOINT_UNREACHABLE, f"{message} ({reason})"
         self.made.append(Step(name, Result.FAILED, reason, advised(reason, message), time.monotonic() - begin))
 

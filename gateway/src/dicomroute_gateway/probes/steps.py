@@ -69,20 +69,24 @@ class Probed:
 
 
 ADVICE: Final[Mapping[Reason, str]] = {
-    Reason.DNS_FAILED: "correct the host in spec.url, or mend the name server that the gateway's pods ask",
+    Reason.DNS_FAILED: "correct the host in spec.url, or fix the DNS of the gateway's pods",
     Reason.CONNECTION_FAILED: (
-        "is the server up, and does a firewall or the NetworkPolicy let the gateway out to this port?"
+        "check that the server is running, and that firewalls and the NetworkPolicy allow this port"
     ),
-    Reason.CONNECTION_LOST: "it took the connection and ended it: look at the server's log, and at what stands between",
-    Reason.TIMED_OUT: "no answer in time: is the server up, and does a firewall drop what the gateway sends?",
-    Reason.TLS_UNTRUSTED: "name the authority that signed it in spec.tls.caBundleRef",
-    Reason.TLS_NAME_MISMATCH: "use the name in spec.url that the certificate is for, or have it issued for this one",
-    Reason.TLS_EXPIRED: "have the server's certificate renewed, or correct the clock of whoever is wrong",
-    Reason.TLS_VERSION_UNSUPPORTED: "enable TLS 1.2 or newer at the server",
-    Reason.TLS_FAILED: "does this port speak TLS at all? If not, spec.url begins with http://",
-    Reason.PROXY_UNREACHABLE: "correct spec.proxy.url, or put the host into spec.proxy.noProxy",
-    Reason.PROXY_REFUSED: "let the proxy tunnel to this host and port, or put the host into spec.proxy.noProxy",
-    Reason.TOKEN_ENDPOINT_UNREACHABLE: "correct the URL of the token endpoint in spec.auth, or open the way to it",
+    Reason.CONNECTION_LOST: (
+        "the server accepted the connection and then closed it: check the server's log, and devices in between"
+    ),
+    Reason.TIMED_OUT: "no answer in time: check that the server is running, and that no firewall drops the packets",
+    Reason.TLS_UNTRUSTED: "name the authority of the certificate in spec.tls.caBundleRef",
+    Reason.TLS_NAME_MISMATCH: "use the name in the certificate in spec.url, or issue a certificate for this name",
+    Reason.TLS_EXPIRED: "renew the server's certificate, or correct the clock that is wrong",
+    Reason.TLS_VERSION_UNSUPPORTED: "enable TLS 1.2 or newer on the server",
+    Reason.TLS_FAILED: "check that this port uses TLS; if not, use http:// in spec.url",
+    Reason.PROXY_UNREACHABLE: "correct spec.proxy.url, or add the host to spec.proxy.noProxy",
+    Reason.PROXY_REFUSED: "let the proxy allow a tunnel to this host and port, or add the host to spec.proxy.noProxy",
+    Reason.TOKEN_ENDPOINT_UNREACHABLE: (
+        "correct the URL of the token endpoint in spec.auth, or allow the connection to it"
+    ),
 }
 """What to do about faults whose own sentence does not say it."""
 
@@ -108,27 +112,35 @@ def answered(status: int, content_type: str) -> tuple[Reason | NoReason, str]:
         return "", ""
     if status == 200:
         what = f"with {media}" if media else "without a Content-Type"
-        sentence = f"it answers a query {what}, which is not DICOMweb: correct spec.url, the base of the service"
+        sentence = (
+            f"the server answers a query {what}, which is not DICOMweb: set spec.url to the base URL of the service"
+        )
         return Reason.NOT_DICOMWEB, sentence
-    shown = f"it answers a query with HTTP {status}"
+    shown = f"the server answers a query with HTTP {status}"
     if 300 <= status < 400:
-        return Reason.REDIRECTED, f"{shown}, a redirect, which is not followed: write where it leads into spec.url"
+        return (
+            Reason.REDIRECTED,
+            f"{shown}, a redirect, which the gateway does not follow: set spec.url to the new location",
+        )
     if status == 401:
         return (
             Reason.UNAUTHORIZED,
-            f"{shown}: it does not know the credential; correct spec.auth, or the Secret it names",
+            f"{shown}: the credential is not accepted; correct spec.auth, or the Secret that it references",
         )
     if status in (403, 405, 501):
-        return Reason.QUERY_NOT_ALLOWED, f"{shown}: this identity may not query, or nobody may"
+        return Reason.QUERY_NOT_ALLOWED, f"{shown}: this identity may not query, or the server allows no queries"
     if status in (404, 410):
         return (
             Reason.NOT_DICOMWEB,
-            f"{shown}: there is no DICOMweb service at spec.url; write its base, without /studies",
+            f"{shown}: there is no DICOMweb service at spec.url; use its base URL, without /studies",
         )
     if status == 429:
-        return Reason.THROTTLED, f"{shown}: it is asked too much, and asked again later"
+        return Reason.THROTTLED, f"{shown}: the server limits the rate of requests; the gateway retries later"
     if status == 503:
-        return Reason.BUSY, f"{shown}: it is not available now, and asked again later; its log says why"
+        return (
+            Reason.BUSY,
+            f"{shown}: the server is temporarily unavailable; the gateway retries later; the server's log says why",
+        )
     if status >= 500:
-        return Reason.SERVER_ERROR, f"{shown}: its log says why"
-    return Reason.QUERY_FAILED, f"{shown}, which says nothing of whether it stores"
+        return Reason.SERVER_ERROR, f"{shown}: the server's log says why"
+    return Reason.QUERY_FAILED, f"{shown}, which does not show whether the server stores instances"

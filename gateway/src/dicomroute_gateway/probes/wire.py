@@ -60,7 +60,7 @@ def way_to(url: str, proxy: str) -> Way:
     except ValueError:
         host, port = "", 0
     if not host or not port:
-        raise TransportFailed(Reason.URL_INVALID, f"{url} cannot be connected to: correct the URL")
+        raise TransportFailed(Reason.URL_INVALID, f"{url} is not valid for a connection: correct it")
     return Way(url, host, port, target.scheme == "https", proxy, through.hostname or "", proxy_port)
 
 
@@ -89,10 +89,10 @@ async def resolve(way: Way) -> Sequence[Address]:
         except (OSError, UnicodeError):
             if way.proxy:
                 fault = TransportFailed(
-                    Reason.PROXY_UNREACHABLE, f"the name of the proxy {way.proxy} cannot be resolved"
+                    Reason.PROXY_UNREACHABLE, f"the host name of the proxy {way.proxy} cannot be resolved"
                 )
             else:
-                fault = TransportFailed(Reason.DNS_FAILED, f"the name in {way.url} cannot be resolved")
+                fault = TransportFailed(Reason.DNS_FAILED, f"the host name in {way.url} cannot be resolved")
         try:
             loop.call_soon_threadsafe(settle, addresses, fault)
         except RuntimeError:
@@ -128,7 +128,7 @@ async def connect(way: Way, addresses: Sequence[Address]) -> socket.socket:
 
 
 def _why(error: OSError | None) -> str:
-    return "it has no address" if error is None else system_sentence(error)
+    return "the host name has no address" if error is None else system_sentence(error)
 
 
 async def shake_hands(
@@ -151,7 +151,7 @@ async def shake_hands(
     except ssl.SSLError as error:
         raise failure(error, way.url, way.proxy) from error
     except (OSError, EOFError) as error:
-        raise TransportFailed(Reason.TLS_FAILED, f"{way.url}: the connection ended within the handshake") from error
+        raise TransportFailed(Reason.TLS_FAILED, f"{way.url}: the connection ended during the handshake") from error
     finally:
         if writer is not None:
             writer.close()
@@ -175,4 +175,6 @@ async def _tunnel(
     if status == 407:
         raise proxy_authentication_required(way.proxy)
     if not 200 <= status < 300:
-        raise TransportFailed(Reason.PROXY_REFUSED, f"the proxy {way.proxy} answers {status} to a tunnel to {way.url}")
+        raise TransportFailed(
+            Reason.PROXY_REFUSED, f"the proxy {way.proxy} answers {status} to a tunnel request for {way.url}"
+        )

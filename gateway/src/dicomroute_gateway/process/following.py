@@ -1,14 +1,16 @@
 """Follows the mounted configuration; what does not load leaves the last good one in force, over restarts too."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from dicomroute_gateway.configuration.authentic import Seal
-from dicomroute_gateway.configuration.load import ConfigurationError, Loaded, load
+from dicomroute_gateway.configuration.load import ConfigurationError, Loaded, load, untold
 from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.routing import compile_rules
 
@@ -52,7 +54,7 @@ class Following:
             fault = self._seal.fault(self._mounted, text)
             key = self._seal.key()
         except (OSError, UnicodeDecodeError) as error:
-            self._problems.report("configuration", "ConfigurationMissing", f"{self._mounted}: {error}")
+            self._problems.report("configuration", Reason.CONFIGURATION_MISSING, f"{self._mounted}: {error}")
             return self._fall_back()
         if fault:
             return self._doubt(fault)
@@ -67,10 +69,10 @@ class Following:
         try:
             loaded = load(text, compile_rules, last_good)
         except ConfigurationError as error:
-            self._problems.report("configuration", "ConfigurationInvalid", str(error))
-            return self._fall_back()
+            self._problems.report("configuration", Reason.CONFIGURATION_INVALID, str(error))
+            return self._withhold(text) if self.active else self._fall_back(text)
         if key is not None and last_good is not None and _is_older(loaded.configuration, last_good):
-            return self._doubt("it is older than what is in force")
+            return self._doubt("it is older than the configuration in effect")
         self._problems.solved("configuration")
         self._doubted_since = None
         self._take_over(loaded)
@@ -83,11 +85,11 @@ class Following:
         self._doubted_since = self._doubted_since or now
         if self.active is None or now - self._doubted_since > _MOUNTED_TOGETHER_SECONDS:
             sentence = (
-                f"{self._mounted.name} is not the operator's: {fault}. What was in force goes on. Delete the "
-                "ConfigMap, which the operator writes again where it accepts the route, and look who else may write "
-                "ConfigMaps of this namespace"
+                f"{self._mounted.name} was not written by the operator: {fault}. The previous configuration stays in "
+                "effect. Delete the ConfigMap, and the operator writes it again if it accepts the route. Check who "
+                "else may write ConfigMaps in this namespace"
             )
-            self._problems.report("configuration", "ConfigurationForged", sentence)
+            self._problems.report("configuration", Reason.CONFIGURATION_FORGED, sentence)
         return self._fall_back()
 
     def keep(self) -> None:
@@ -113,14 +115,28 @@ class Following:
             )
         log.info("configuration.loaded", hash=loaded.hash, generation=loaded.configuration.generation)
 
-    def _fall_back(self) -> bool:
+    def _fall_back(self, newer: str | None = None) -> bool:
         """Start from the configuration that this spool last had, when the mounted one does not load."""
         if self.active is not None:
             return False
         last_good = self._last_good()
         if last_good is None:
             return False
+        if newer is not None:
+            last_good = last_good.model_copy(update={"treatment_not_in_force": untold(last_good, newer)})
         self._take_over(load(last_good.model_dump_json(by_alias=True), compile_rules))
+        return True
+
+    def _withhold(self, newer: str) -> bool:
+        """Let the one in force go on, but for what a newer text treats in another way; return whether that is news."""
+        assert self.active is not None
+        assert self.loaded is not None
+        configuration = self.active.configuration
+        withheld = untold(configuration, newer)
+        if withheld == configuration.treatment_not_in_force:
+            return False
+        configuration = configuration.model_copy(update={"treatment_not_in_force": withheld})
+        self._take_over(replace(self.loaded, configuration=configuration))
         return True
 
     def _last_good(self) -> Configuration | None:

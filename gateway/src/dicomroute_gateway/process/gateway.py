@@ -16,10 +16,12 @@ from dicomroute_gateway.admin.ledger import LedgerView
 from dicomroute_gateway.admin.queue import Queue
 from dicomroute_gateway.admin.server import AdminServer
 from dicomroute_gateway.admin.status import DestinationActivity, Observation, key_findings
+from dicomroute_gateway.admin.studies import StudiesView
 from dicomroute_gateway.commitment.committing import Committing
 from dicomroute_gateway.commitment.scp import CommitmentService
 from dicomroute_gateway.commitment.transactions import Transactions
 from dicomroute_gateway.configuration.authentic import Seal
+from dicomroute_gateway.configuration.model import EventLimits
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
@@ -27,20 +29,25 @@ from dicomroute_gateway.dimse.counts import Counts
 from dicomroute_gateway.dimse.services import Services
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.dimse.verification import VerificationService
+from dicomroute_gateway.events.feed import Feed
+from dicomroute_gateway.events.told import source_of
 from dicomroute_gateway.intake.reception import Reception
 from dicomroute_gateway.intake.storage_scp import StorageService
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.node.reports import Reports
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.probes.prober import Prober
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.spool.errors import SpoolError
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys
 from dicomroute_gateway.spool.spool import Spool
+from dicomroute_gateway.studies.tracker import Tracker
 
 from .following import Following
 from .listeners import Listeners
 from .problems import Problems
 from .querying import Querying
+from .telling import seen_of
 from .transports import Transports
 from .treating import Treating
 from .watching import ServingCertificate, Watching
@@ -91,6 +98,9 @@ class _Opened:
     tokens: TokenCache
     treating: Treating
     committing: Committing
+    feed: Feed
+    studies: Tracker
+    studies_view: StudiesView
 
 
 class Gateway:
@@ -132,6 +142,8 @@ class Gateway:
             self._counts.callers.latest,
             lambda: self._opened.prober if self._opened else None,
             lambda: self._following.active.configuration if self._following.active else None,
+            lambda: self._opened.studies_view if self._opened else None,
+            lambda: self._opened.feed if self._opened else None,
         )
         self.admin_port: int | None = None
 
@@ -170,10 +182,11 @@ class Gateway:
                 try:
                     await self._follow()
                     await self._watch_level()
+                    self._tell()
                 except Exception as error:
                     log.exception("configuration.failed")
                     sentence = f"{type(error).__name__}: the log says more"
-                    self._problems.report("configuration", "GatewayError", sentence)
+                    self._problems.report("configuration", Reason.GATEWAY_ERROR, sentence)
         await self._drain()
 
     def observe(self) -> Observation:
@@ -181,7 +194,9 @@ class Gateway:
         spool = self._opened.spool if self._opened else None
         problems = list(self._problems)
         if spool is not None and spool.failure:
-            problems.append(("spool", spool.failure_reason, f"{spool.failure}: mend the volume, restart the gateway"))
+            problems.append(
+                ("spool", spool.failure_reason, f"{spool.failure}: fix the volume, then restart the gateway")
+            )
         snapshot = spool.snapshot() if spool is not None and spool.is_loaded else None
         keys = spool.keys if spool is not None else NO_KEYS
         problems += key_findings(keys, snapshot.instances_by_key if snapshot else {})
@@ -248,12 +263,13 @@ class Gateway:
                 limits.high_watermark_percent,
                 history_seconds=ledger.retention_seconds,
                 keys=keys,
+                has_trail=True,
             )
         except SpoolError as error:
             self._problems.report("spool", error.reason, str(error))
             return None
         except OSError as error:
-            self._problems.report("spool", "SpoolUnusable", f"{settings.spool}: {error.strerror}")
+            self._problems.report("spool", Reason.SPOOL_UNUSABLE, f"{settings.spool}: {error.strerror}")
             return None
         self._problems.solved("spool")
         tokens = TokenCache()
@@ -261,7 +277,7 @@ class Gateway:
         reports = Reports()
         transports = Transports(following.configuration, settings.secrets, tokens, preparing, self._contexts, reports)
         deliverer = Deliverer(
-            spool, preparing, following.configuration, transports.to, self._measures, transports.confirmation_of
+            spool, preparing, following.in_force, transports.to, self._measures, transports.confirmation_of
         )
         deliverer.start()
         querying = Querying(
@@ -278,13 +294,19 @@ class Gateway:
             spool, transactions, following.configuration, self._contexts, self._measures.commitments
         )
         committing.start()
-        reception = Reception(spool, following.in_force, self._measures)
+        tracker = Tracker(spool, lambda: following.configuration().studies)
+        tracker.start()
+        reception = Reception(spool, following.in_force, self._measures, tracker)
+        ledger_view = LedgerView(spool, following.in_force)
+        route = following.configuration().route
+        feed = Feed(spool, self._event_limits, source_of(route.namespace, route.name, os.uname().nodename))
+        feed.start()
         return _Opened(
             spool,
             deliverer,
             Prober(following.configuration, settings.secrets, tokens, deliverer.workers, self._contexts),
             Queue(spool, deliverer, following.in_force),
-            LedgerView(spool, following.in_force),
+            ledger_view,
             # Storage stands last: it takes private classes, whatever they are for.
             Services(
                 [
@@ -299,7 +321,35 @@ class Gateway:
             tokens,
             Treating(spool, following.in_force),
             committing,
+            feed,
+            tracker,
+            StudiesView(spool, ledger_view, following.in_force),
         )
+
+    def _event_limits(self) -> tuple[EventLimits, int]:
+        configuration = self._following.configuration()
+        return configuration.events, configuration.spool.size_bytes
+
+    def _tell(self) -> None:
+        """Let the feed know how the gateway stands."""
+        opened = self._opened
+        if opened is None or self._following.active is None:
+            return
+        problems = list(self._problems)
+        if opened.spool.failure:
+            problems.append(("spool", opened.spool.failure_reason, ""))
+        seen = seen_of(
+            self._following,
+            opened.spool,
+            opened.deliverer.workers,
+            opened.prober,
+            problems,
+            is_ready=self.is_ready,
+            is_draining=self._draining,
+            started=self._started_time,
+            now=time.time(),
+        )
+        opened.feed.look(seen, self._counts.callers.latest())
 
     async def _watch_level(self) -> None:
         """Learn how fast the spool fills, and let optional destinations make room before anybody is refused."""
@@ -343,10 +393,14 @@ class Gateway:
             endings.append(opened.prober.stop())
             endings.append(opened.treating.stop())
             endings.append(asyncio.to_thread(opened.committing.stop))
+            endings.append(asyncio.to_thread(opened.studies.stop))
             endings.append(opened.deliverer.stop(min(timeout, _ATTEMPTS_SECONDS)))
         await asyncio.gather(*endings)
         if opened is not None:
             await opened.tokens.close()
+        if opened is not None:
+            self._tell()
+            await asyncio.to_thread(opened.feed.close)
         await self._admin.stop()
         if opened is not None:
             await asyncio.to_thread(opened.querying.close)

@@ -14,6 +14,7 @@ from dicomroute_gateway.dimse.counts import Counts
 from dicomroute_gateway.dimse.listener import Listener, ListenerError
 from dicomroute_gateway.dimse.services import Services
 from dicomroute_gateway.dimse.tls import TlsContexts
+from dicomroute_gateway.reasons import Reason
 
 from .problems import Problems
 
@@ -71,7 +72,7 @@ class Listeners:
                     name, partial(self._settings, name), services, self._counts, self._bind, port, self._contexts
                 )
             except ListenerError as error:
-                self._problems.report(f"listeners[{name}]", "PortUnavailable", str(error))
+                self._problems.report(f"listeners[{name}]", Reason.PORT_UNAVAILABLE, str(error))
                 continue
             self._problems.solved(f"listeners[{name}]")
             listener.start()

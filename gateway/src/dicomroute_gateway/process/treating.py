@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from dicomroute_gateway.configuration.model import Rules
 from dicomroute_gateway.intake.reroute import treat_again
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.spool.errors import SpoolFailed
@@ -14,13 +15,13 @@ log = structlog.get_logger(__name__)
 
 
 class Treating:
-    """Follows the recipes of the rules in force; `active` returns those."""
+    """Follows the rules in force; `active` returns those."""
 
     def __init__(self, spool: Spool, active: Callable[[], Active]) -> None:
         self._spool = spool
         self._active = active
-        self._applied: frozenset[str] | None = None
-        """The ids of the recipes that all that waits has been looked at for; None before the first time."""
+        self._applied: Rules | None = None
+        """The rules that all that waits has been looked at for; None before the first time."""
         self._task: asyncio.Task[None] | None = None
         self._is_ending = False
 
@@ -31,11 +32,11 @@ class Treating:
             await self._task
 
     def follow(self) -> None:
-        """Begin to apply changed recipes, unless that is under way."""
+        """Begin to apply changed rules, unless that is under way."""
         if not self._spool.is_loaded or (self._task is not None and not self._task.done()):
             return
         active = self._active()
-        if active.recipes != self._applied:
+        if active.configuration.rules != self._applied:
             self._task = asyncio.create_task(self._apply(active))
 
     async def _apply(self, active: Active) -> None:
@@ -44,6 +45,6 @@ class Treating:
         except (SpoolFailed, OSError) as error:
             log.error("treatment.not_applied", error=str(error))
             return
-        self._applied = active.recipes
+        self._applied = active.configuration.rules
         if changed:
             log.info("treatment.applied", deliveries=changed)

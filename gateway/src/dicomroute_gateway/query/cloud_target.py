@@ -94,7 +94,7 @@ class CloudTargetArchive:
         """Yield the instances in a scope page by page; see Archive.instances."""
         is_relational = SEARCHING[self._origin.provider].is_relational
         if not is_relational and not scope.study_instance_uids and not scope.patient_id:
-            sentence = f"{self.name}: it lists instances within a study alone, and the request names none"
+            sentence = f"{self.name}: it lists instances only within a study, and the request names none"
             raise ArchiveIncapable(Reason.NOT_RELATIONAL, sentence)
         listing = Listing(self.matches, self._remember, check, timeout_seconds)
         given: set[str] = set()
@@ -274,7 +274,7 @@ def _go_on() -> None:
 
 def _raise_if_more(taken: int, most: int) -> None:
     if taken > most:
-        raise TooMany(f"more than {most} candidates would have to be looked at: narrow the query")
+        raise TooMany(f"more than {most} candidates to check: narrow the query")
 
 
 def _single(keys: Attributes, tag: int) -> str:

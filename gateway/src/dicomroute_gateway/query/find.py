@@ -129,7 +129,7 @@ class _Find(Request):
         while not self._service.places.take(most, _TICK_SECONDS):
             check()
             if time.monotonic() >= deadline:
-                raise Refused(Status.OUT_OF_RESOURCES, "too many queries are under way: ask again")
+                raise Refused(Status.OUT_OF_RESOURCES, "too many queries are running: retry")
 
     def _search(
         self,
@@ -149,7 +149,9 @@ class _Find(Request):
             for match in search.matches():
                 check()
                 if self._told >= settings.max_matches:
-                    raise Refused(Status.OUT_OF_RESOURCES, f"more than {settings.max_matches} matches: narrow it")
+                    raise Refused(
+                        Status.OUT_OF_RESOURCES, f"more than {settings.max_matches} matches: narrow the query"
+                    )
                 self._tell(identifier, level, match, responder)
         finally:
             self._tell_failures("query.archive_failed", search.failures, self._service.measures)

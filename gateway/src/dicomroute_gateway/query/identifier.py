@@ -70,7 +70,7 @@ def decode_identifier(data: bytes, transfer_syntax_uid: str, default_character_s
     except IdentifierInvalid:
         raise
     except Exception as error:  # pydicom says in many ways that bytes are no data set
-        raise IdentifierInvalid("the identifier is no data set in its transfer syntax") from error
+        raise IdentifierInvalid("the identifier is not a data set in its transfer syntax") from error
     return Identifier(level, {tag: one for tag, one in keys.items() if tag not in _NO_KEYS}, declared)
 
 

@@ -86,13 +86,13 @@ def query_keys(model: Model, level: Level, identifier: Identifier, *, is_relatio
             what = "is missing" if not values else "has several values"
             raise IdentifierInvalid(f"{keyword_of(tag)} {what}: relational is not agreed")
         if not is_relational and any(one in values[0] for one in "*?"):
-            raise IdentifierInvalid(f"{keyword_of(tag)} has wild cards above the level asked for")
+            raise IdentifierInvalid(f"{keyword_of(tag)} has wild cards above the query level")
     for tag, key in keys.items():
         if key.vr == "SQ" and len(key.items) > 1:
             raise IdentifierInvalid(f"{keyword_of(tag)} has several items")
     below = [UNIQUE_KEYS[one] for one in _LEVELS[_LEVELS.index(level) + 1 :]]
     if any(not keys[tag].is_empty for tag in below if tag in keys):
-        raise IdentifierInvalid("a unique key below the level asked for has a value")
+        raise IdentifierInvalid("a unique key below the query level has a value")
     if level is Level.STUDY and MODALITY in keys:
         asked = keys.pop(MODALITY)
         if MODALITIES_IN_STUDY not in keys or keys[MODALITIES_IN_STUDY].is_empty:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import structlog
 
 from dicomroute_gateway import audit
-from dicomroute_gateway.configuration.model import QueryClient, QueryRetrieve
+from dicomroute_gateway.configuration.model import Accepts, QueryClient, QueryRetrieve
 from dicomroute_gateway.decoded import Level
 from dicomroute_gateway.dimse.admission import find_caller
 from dicomroute_gateway.dimse.command import Status
@@ -130,7 +130,9 @@ class Request(ABC):
             raise Refused(Status.NOT_AUTHORIZED, "queries and retrievals are not served here")
         self._client = find_caller(settings.clients, facts.calling_ae_title, facts.address, facts.certificate)
         if self._client is None:
-            raise Refused(Status.NOT_AUTHORIZED, "this node is no client of queryRetrieve")
+            raise Refused(Status.NOT_AUTHORIZED, "this node is not a client of queryRetrieve")
+        if self._client.accepts is not Accepts.ANY:
+            raise Refused(Status.NOT_AUTHORIZED, "this node accepts de-identified data only, and answers contain names")
         if self._call.command.affected_sop_class_uid != context.abstract_syntax:
             raise Refused(Status.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not the one of its context")
         if len(self._data) > MAX_IDENTIFIER_BYTES:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from dicomroute_gateway.catalogue.keys import UNIQUE_KEYS
-from dicomroute_gateway.configuration.model import DicomNodeDestination, QueryRetrieve
+from dicomroute_gateway.configuration.model import Accepts, DicomNodeDestination, QueryRetrieve
 from dicomroute_gateway.decoded import Element
 from dicomroute_gateway.dimse.command import Status
 from dicomroute_gateway.dimse.failures import SourceFailed
@@ -70,7 +70,7 @@ class _Retrieval(Request):
         model = self.models[self._call.context.abstract_syntax]
         scope = scope_of(model, level, identifier, is_relational=self._is_relational)
         if not self._service.places.take(settings.max_concurrent.retrievals, _PLACE_SECONDS):
-            return Reply(Status.CANNOT_PERFORM, "too many retrievals are under way: ask again")
+            return Reply(Status.CANNOT_PERFORM, "too many retrievals are running: retry")
         folder: Path | None = None
         try:
             folder = self._service.make_folder()
@@ -136,8 +136,10 @@ class Move(_Retrieval):
     def _retrieve(self, settings: QueryRetrieve, scope: Scope, folder: Path, responder: Responder) -> Reply:
         node = self._service.destination(settings, self._call.command.move_destination)
         if node is None:
-            raise Refused(Status.MOVE_DESTINATION_UNKNOWN, "it is no move destination of this gateway")
+            raise Refused(Status.MOVE_DESTINATION_UNKNOWN, "this gateway has no such move destination")
         self._destination = node.name
+        if node.accepts is not Accepts.ANY:
+            raise Refused(Status.NOT_AUTHORIZED, "the destination takes de-identified data alone, which this has not")
         attended = Attended(responder, self._tally, settings.pending_interval_seconds)
         gathering = self._gathering(settings, scope, attended)
         producing = Producing(gathering, self._tally, folder, lambda one: one, attended.ended)

@@ -25,7 +25,7 @@ def scope_of(model: Model, level: Level, identifier: Identifier, *, is_relationa
         if not values and (one is level or not is_relational):
             raise IdentifierInvalid(f"{keyword_of(tag)} is missing or empty")
         if any(wild in value for value in values for wild in "*?"):
-            raise IdentifierInvalid(f"{keyword_of(tag)} has wild cards, which a retrieval has not")
+            raise IdentifierInvalid(f"{keyword_of(tag)} has wild cards: a retrieval allows none")
         if one is Level.PATIENT and len(values) > 1:
             raise IdentifierInvalid(f"{keyword_of(tag)} has several values")
         named[one] = values

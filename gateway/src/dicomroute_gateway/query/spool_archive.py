@@ -28,7 +28,7 @@ NAME: Final = "Spool"
 _PAGE: Final = 200
 _SETTLE_SECONDS: Final = 1.0
 """How long a request waits for what was committed before it to be in the catalogue."""
-_BEING_BUILT: Final = "the index of the spool is being built: ask again"
+_BEING_BUILT: Final = "the index of the spool is being built: retry"
 
 
 class SpoolArchive:
@@ -143,7 +143,7 @@ class SpoolArchive:
 
     def _damaged(self, error: Damaged) -> ArchiveUnreachable:
         self._catalogue.damaged(error)
-        return ArchiveUnreachable(Reason.INDEX_DAMAGED, "the index of the spool was damaged and is being built anew")
+        return ArchiveUnreachable(Reason.INDEX_DAMAGED, "the index of the spool was damaged and is being rebuilt")
 
 
 def _computed(index: Index, level: Level, entity: Attributes, asked: Attributes) -> dict[int, Element]:

@@ -27,9 +27,13 @@ class Active:
         }
 
     @cached_property
-    def recipes(self) -> frozenset[str]:
-        """The ids of the recipes by which rules let instances be prepared."""
-        return frozenset(rule.recipe.id for rule in self.configuration.rules.rules if rule.recipe.steps)
+    def recipes_for(self) -> Mapping[Destination, frozenset[str]]:
+        """The ids of the recipes, "" for none, of the rules that name a treated destination."""
+        found: dict[Destination, set[str]] = {}
+        for rule in self.configuration.rules.rules:
+            for one in rule.names:
+                found.setdefault(one, set()).add(rule.recipe.id)
+        return {name: frozenset(ids) for name, ids in found.items() if ids != {""}}
 
     @cached_property
     def optional(self) -> frozenset[Destination]:

@@ -109,11 +109,11 @@ def value_of(attribute: Attribute, elements: Mapping[int, RawElement], byte_orde
     except (ValueError, struct.error, LookupError) as error:
         raise ValueUnusable(f"{attribute.keyword} is not a valid {element.vr}") from error
     if not all(map(_is_as_written, values)):
-        raise ValueUnusable(f"{attribute.keyword} has characters, or is a number, that rules cannot read as it is")
+        raise ValueUnusable(f"{attribute.keyword} contains characters or a number that rules cannot read")
     if attribute.is_list:
         return values
     if len(values) > 1:
-        raise ValueUnusable(f"{attribute.keyword} has {len(values)} values where the standard allows one")
+        raise ValueUnusable(f"{attribute.keyword} has {len(values)} values, but the standard allows only one")
     return values[0] if values else attribute.missing
 
 
@@ -162,7 +162,7 @@ def _is_as_written(value: Scalar) -> bool:
 def check_fact(name: str, value: str) -> None:
     """Raise ValueUnusable for a fact of an association that rules cannot read as it came."""
     if _NO_AE_TITLE.search(value):
-        raise ValueUnusable(f"association.{name} has characters that an AE title cannot have")
+        raise ValueUnusable(f"association.{name} has characters that are not allowed in an AE title")
 
 
 def _count(value: bytes, code: str) -> int:

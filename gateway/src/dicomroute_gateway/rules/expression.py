@@ -15,6 +15,7 @@ from .attributes import ASSOCIATION_FACTS, ATTRIBUTES, Attribute, Form, Value, c
 MAX_EXPRESSION_CHARACTERS: Final = 2048
 _REFERENCE: Final = re.compile(r"\b(instance|association)\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '(instance|association)(?:\.([A-Za-z0-9_]+))?'")
+_STUDY: Final = re.compile(r"undeclared reference to 'study[.']")
 _NAME_ALONE: Final = re.compile(r"undeclared reference to '([A-Za-z0-9_]+)' \(in container ''\)")
 _SINGLE_EQUALS: Final = re.compile(r"token recognition error at: '=[^=]")
 _NUMBER_AND_TEXT: Final = re.compile(
@@ -97,13 +98,15 @@ class ValueExpression(_Compiled):
         if not all(
             isinstance(one, str | int | float) and not isinstance(one, bool) for one in values if one is not None
         ):
-            raise EvaluationError("a list with something else than texts and numbers")
+            raise EvaluationError("a list with values other than texts and numbers")
         return [one for one in values if one is not None] if values not in ([""], [None]) else []
 
 
 def _no_answer(result: Any) -> EvaluationError:
     # The library's message may quote a value, and values are patient data: only its kind goes further.
-    return EvaluationError(next((kind for kind in _KINDS if kind in str(result.value())), "no answer for these values"))
+    return EvaluationError(
+        next((kind for kind in _KINDS if kind in str(result.value())), "the expression has no result for these values")
+    )
 
 
 def compile_expression(text: str) -> Expression:
@@ -113,7 +116,7 @@ def compile_expression(text: str) -> Expression:
     """
     kind, *compiled = _compile(text)
     if kind != cel.Type.BOOL:
-        raise ExpressionError(f"the expression answers {kind.name()}; it has to answer true or false")
+        raise ExpressionError(f"the result of the expression is {kind.name()}, but it must be true or false")
     return Expression(*compiled)
 
 
@@ -125,7 +128,7 @@ def compile_value(text: str) -> ValueExpression:
     kind, *compiled = _compile(text)
     if kind.name() not in _VALUE_TYPES:
         raise ExpressionError(
-            f"the expression answers {kind.name()}; it has to answer a text, a number or a list of them"
+            f"the result of the expression is {kind.name()}, but it must be a text, a number or a list of them"
         )
     return ValueExpression(*compiled)
 
@@ -133,12 +136,14 @@ def compile_value(text: str) -> ValueExpression:
 def _compile(text: str) -> tuple[Any, str, tuple[Attribute, ...], tuple[str, ...], Any]:
     """Return the type of an expression's answer, and the parts of its compiled form. Raises ExpressionError."""
     if len(text) > MAX_EXPRESSION_CHARACTERS:
-        raise ExpressionError(f"an expression has at most {MAX_EXPRESSION_CHARACTERS} characters, this has {len(text)}")
+        raise ExpressionError(
+            f"an expression has at most {MAX_EXPRESSION_CHARACTERS} characters, but this one has {len(text)}"
+        )
     try:
         checked = _environment(checked=True).compile(text)
         program = _environment(checked=False).compile(text)
     except RuntimeError as error:
-        raise ExpressionError(_explain(str(error))) from error
+        raise ExpressionError(explain(str(error))) from error
     named = _REFERENCE.findall(text)
     keywords = sorted({name for kind, name in named if kind == "instance"} & ATTRIBUTES.keys())
     facts = sorted({name for kind, name in named if kind == "association"} & set(ASSOCIATION_FACTS))
@@ -158,13 +163,18 @@ def _environment(*, checked: bool) -> Any:
     return cel.NewEnv(variables=variables, extensions=[ExtStrings()])
 
 
-def _explain(message: str) -> str:
+def explain(message: str) -> str:
     """Return a sentence for a compiler message: the place, the mistake, and what to write."""
+    if _STUDY.search(message):
+        return (
+            "study.* is known once the study is complete: write conditions over it into whenComplete of a rule with "
+            "trigger: StudyComplete"
+        )
     undeclared = _UNDECLARED.search(message)
     if undeclared:
         kind, name = undeclared.groups()
         if name is None:
-            return f"write {kind} with a period and a name behind it, such as instance.Modality"
+            return f"write {kind} followed by a period and a name, such as instance.Modality"
         names = list(ATTRIBUTES) if kind == "instance" else list(ASSOCIATION_FACTS)
         if kind == "association":
             return f"association.{name} is unknown; there are {', '.join(names)}"
@@ -178,14 +188,14 @@ def _explain(message: str) -> str:
     if name := _NAME_ALONE.search(what):
         near = difflib.get_close_matches(name[1], ATTRIBUTES, n=1)
         hint = f": write instance.{near[0]}" if near else ": write instance. or association. before a name"
-        return f"line {line}, column {column}: {name[1]} alone says nothing{hint}"
+        return f"line {line}, column {column}: the name {name[1]} is unknown{hint}"
     if _SINGLE_EQUALS.search(what):
         return f"line {line}, column {column}: compare with ==, != or <"
     if compared := _NUMBER_AND_TEXT.search(what):
-        number = "a number and a text are compared: a number stands without quotes, a text in them"
+        number = "a number is compared with a text: write numbers without quotes, and texts in quotes"
         return f"line {line}, column {column}: {number} (in '{compared[1]}')"
     if "wrapper(double), int" in what or "int, wrapper(double)" in what:
-        what += ": a decimal attribute is compared with a decimal, such as 1.0"
+        what += ": compare a decimal attribute with a decimal, such as 1.0"
     return f"line {line}, column {column}: {what}"
 
 

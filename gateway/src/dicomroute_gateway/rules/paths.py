@@ -74,27 +74,31 @@ def parse_path(text: str, vr: str = "") -> AttributePath:
     Raises PathError.
     """
     if len(text) > MAX_PATH_CHARACTERS:
-        raise PathError(f"an attribute's path has at most {MAX_PATH_CHARACTERS} characters, this has {len(text)}")
+        raise PathError(
+            f"an attribute's path has at most {MAX_PATH_CHARACTERS} characters, but this one has {len(text)}"
+        )
     steps, at = list[Step](), 0
     while True:
         found = _STEP.match(text, at)
         if found is None:
             raise PathError(
-                f"{text!r} is no attribute: write a keyword such as PatientID, a tag such as (0010,0020), or a private "
-                "element such as (0009,ACME 1.1,02); sequences go before it, with a period"
+                f"{text!r} is not an attribute: write a keyword such as PatientID, a tag such as (0010,0020), or a "
+                "private element such as (0009,ACME 1.1,02), after its sequences and a period"
             )
         steps.append(_step(found))
         at = found.end()
         if at == len(text):
             break
         if text[at] != ".":
-            raise PathError(f"{text!r}: a period belongs between {text[:at]!r} and {text[at:]!r}")
+            raise PathError(f"{text!r}: write a period between {text[:at]!r} and {text[at:]!r}")
         at += 1
     for step in steps[:-1]:
         if not step.creator and _vr_of(step) not in ("SQ", ""):
-            raise PathError(f"{text!r}: {step.tag:08X} is no sequence, so that nothing is in it")
+            raise PathError(f"{text!r}: {step.tag:08X} is not a sequence, so nothing can be inside it")
     if steps[-1].index is not None:
-        raise PathError(f"{text!r}: an index stands behind a sequence that something is in; leave it out at the end")
+        raise PathError(
+            f"{text!r}: an index is allowed only after a sequence that contains something: leave it out at the end"
+        )
     return AttributePath(text, tuple(steps), _vr_of(steps[-1]) or vr)
 
 
@@ -104,28 +108,30 @@ def check_changeable(path: AttributePath) -> None:
     for step in path.steps:
         group = step.tag >> 16
         if group in (0x0000, 0x0002) or group >= 0xFFFE or (not step.creator and step.tag & 0xFFFF == 0):
-            raise PathError(f"{path.text}: groups 0000 and 0002 and group lengths are the gateway's own")
+            raise PathError(
+                f"{path.text}: the gateway sets groups 0000 and 0002 and group lengths itself: choose another attribute"
+            )
         if group == _PIXEL_GROUP:
-            raise PathError(f"{path.text}: pixel data stays as it is")
+            raise PathError(f"{path.text}: a transform cannot change pixel data")
     if not last.creator and last.tag >> 16 & 1 and last.tag & 0xFFFF < 0x1000:
         raise PathError(f"{path.text}: name a private element by its creator, such as (0009,ACME 1.1,02)")
     if path.vr == "UI":
-        raise PathError(f"{path.text} is a UID: transforms change none, de-identification does")
+        raise PathError(f"{path.text} is a UID: only de-identification changes UIDs, not transforms")
     if last.tag == _CHARACTER_SET:
-        raise PathError(f"{path.text} says how texts are to be read: it stays as it is")
+        raise PathError(f"{path.text} defines the encoding of texts, so a transform cannot change it")
     if last.tag in _IMAGE_PIXEL and not last.creator:
-        raise PathError(f"{path.text} says how pixels are to be read: it stays as it is")
+        raise PathError(f"{path.text} defines the encoding of pixels, so a transform cannot change it")
     if path.top.tag == _ORIGINAL_ATTRIBUTES:
-        raise PathError(f"{path.text} says what was changed: it stays as it is")
+        raise PathError(f"{path.text} records what was changed, so a transform cannot change it")
 
 
 def check_writable(path: AttributePath) -> None:
     """Raise PathError for an attribute that can be given no value: sequences, bulk data, one without a known VR."""
     check_changeable(path)
     if not path.vr:
-        raise PathError(f"{path.text} is not in the data dictionary: say its vr, such as LO")
+        raise PathError(f"{path.text} is not in the data dictionary: add its vr, such as LO")
     if path.vr not in TEXT_VRS | NUMBER_VRS:
-        raise PathError(f"{path.text} has VR {path.vr}: a transform can remove it, and give it no value")
+        raise PathError(f"{path.text} has VR {path.vr}: a transform can remove it, but cannot set it")
 
 
 def _step(found: re.Match[str]) -> Step:
@@ -141,7 +147,7 @@ def _step(found: re.Match[str]) -> Step:
     if tag is None:
         near = difflib.get_close_matches(found["keyword"], keyword_dict, n=1)
         hint = f": did you mean {near[0]}?" if near else ": use a keyword of the data dictionary (PS3.6)"
-        raise PathError(f"{found['keyword']} is no DICOM keyword{hint}")
+        raise PathError(f"{found['keyword']} is not a DICOM keyword{hint}")
     return Step(tag, index=index)
 
 

@@ -7,14 +7,16 @@ from typing import Final
 
 from dicomroute_gateway.configuration.model import Rule, RuleMatching, Rules, Unmatched
 from dicomroute_gateway.configuration.recipe import Recipe
+from dicomroute_gateway.configuration.study import Plan, Wait
 from dicomroute_gateway.destination import Destination
 
 from .attributes import SPECIFIC_CHARACTER_SET, TRANSFER_SYNTAX_KEYWORD, Attribute, Value, ValueUnusable, value_of
 from .changes import check_step
 from .expression import EvaluationError, Expression, ExpressionError, compile_expression
 from .head import EXPLICIT_VR_BIG_ENDIAN, RawElement
+from .study import compile_condition
 
-_IDENTIFIERS: Final = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
+_IDENTIFIERS: Final = (0x00080016, 0x00080018, 0x00080060, 0x0020000D, 0x0020000E)
 _ROUTINGS_KEPT: Final = 256
 _MOST_KEPT_BYTES: Final = 4096
 """What a peer sends is not kept when its values are longer."""
@@ -42,6 +44,8 @@ class Routing:
     unmatched: Unmatched
     recipes: Mapping[Destination, Recipe] = field(default_factory=dict)
     """How it is prepared, for each destination that is not to get it as it came."""
+    waits: Mapping[Destination, Plan] = field(default_factory=dict)
+    """What its delivery waits for, for each destination that rules name for complete studies alone."""
     conflicts: tuple[Destination, ...] = ()
     """Destinations that rules name for it with different recipes: nobody can say which of them is meant."""
 
@@ -69,7 +73,7 @@ class CompiledRules:
     unmatched: Unmatched
     rules: tuple[tuple[Rule, Expression | None], ...]
     wanted: frozenset[int] = field(init=False)
-    """The tags that `route` needs, and those that identify an instance."""
+    """The tags that `route` needs, and those that say what an instance is and belongs to."""
     _asked: tuple[int, ...] = field(init=False, repr=False, compare=False)
     _apply: _Apply = field(init=False, repr=False, compare=False)
     _apply_or_recall: _Apply = field(init=False, repr=False, compare=False)
@@ -108,6 +112,8 @@ def compile_rules(rules: Rules) -> CompiledRules:
             compiled.append((rule, compile_expression(rule.when) if rule.when else None))
             for step in rule.steps:
                 check_step(step)
+            if rule.when_complete:
+                compile_condition(rule.when_complete)
         except ExpressionError as error:
             raise ExpressionError(f"rule {rule.name}: {error}") from error
     return CompiledRules(rules.matching, rules.unmatched, tuple(compiled))
@@ -144,20 +150,33 @@ def _apply_rules(
     order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
     outcomes: list[RuleOutcome] = []
     recipes: dict[Destination, dict[str, Recipe]] = {}
+    waits: dict[Destination, list[Wait | None]] = {}
+    doubtful: dict[Destination, set[str]] = {}
     for rule, expression in rules:
         outcome = _ask(rule, expression, elements, order, transfer_syntax_uid, association)
         outcomes.append(outcome)
+        if outcome.error:
+            for destination in rule.names:
+                doubtful.setdefault(destination, set()).add(rule.recipe.id)
         if outcome.matched:
             for destination in rule.names:
                 recipes.setdefault(destination, {})[rule.recipe.id] = rule.recipe
+                waits.setdefault(destination, []).append(rule.wait)
         if matching is RuleMatching.FIRST and (outcome.matched or outcome.error):
             break
-    sure = {one: next(iter(found.values())) for one, found in recipes.items() if len(found) == 1}
+    # What a rule without an answer would have treated in another way may be what it is for.
+    sure = {
+        one: next(iter(found.values()))
+        for one, found in recipes.items()
+        if len(found.keys() | doubtful.get(one, set())) == 1
+    }
     return Routing(
         tuple(sure),
         tuple(outcomes),
         unmatched,
         {one: recipe for one, recipe in sure.items() if recipe.steps},
+        # What one rule sends at once waits for no other.
+        {one: Plan(tuple(found)) for one in sure if (found := list(filter(None, waits[one]))) == waits[one]},
         tuple(one for one in recipes if one not in sure),
     )
 

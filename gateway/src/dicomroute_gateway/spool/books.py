@@ -6,11 +6,16 @@ import threading
 import time
 from typing import Final
 
+from dicomroute_gateway.configuration.study import Plan
+from dicomroute_gateway.reasons import Reason
+
+from .deliveries import AWAITED, sent_again
 from .errors import SpoolError, SpoolFailed
 from .files import NO_ROOM, Files
 from .journal import Journal, JournalFailed
-from .ledger import AWAITED, Entry, Ledger, replaced_records
-from .records import DeliveryRecord, DeliveryState, Record
+from .ledger import Entry, Ledger
+from .records import DeliveryRecord, DeliveryState, PlanRecord, Received, Record, StudyRecord
+from .repeats import replaced_records
 from .segments import Content
 from .views import Owed
 from .waiting import Waiter
@@ -24,8 +29,10 @@ class Books:
     Before `is_loaded` the journal is still being read, so that it is not known what is owed.
     """
 
-    def __init__(self, files: Files, content: Content, next_id: int) -> None:
+    def __init__(self, files: Files, content: Content, next_id: int, has_trail: bool = False) -> None:
         """Open the journal for appending; its totals are taken over, the rest is for whoever reads `content`.
+
+        `has_trail`: segments that are replaced are kept for whoever reads behind.
 
         Raises OSError.
         """
@@ -42,6 +49,7 @@ class Books:
         self.unread = records
         # Synced before a file is removed for what it says.
         self.journal = Journal(files, content.segment, next_id, is_attested=content.is_attested)
+        self.journal.keeps_past = has_trail
         self._signal = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     # -- writing down ----------------------------------------------------------------------------------------
@@ -55,6 +63,43 @@ class Books:
                 if isinstance(record, DeliveryRecord):
                     for waiter in self._waiters.get(record.id, ()):
                         waiter.notice(record)
+            self._tell_reopened()
+
+    def keep_plan(self, plan: Plan) -> None:
+        """Write down what deliveries will wait for, before a record names it."""
+        if plan.id not in self.ledger.plans:
+            self.take_over(PlanRecord(plan.id, plan.form))
+
+    def accept(self, received: Received) -> int:
+        """Apply the record of an instance; return the position in the journal up to which it has to be safe."""
+        self.ledger.apply(received)
+        position = self.journal.append(received)
+        self._tell_reopened()
+        return position
+
+    def complete_study(self, record: StudyRecord) -> list[Owed]:
+        """Apply the record that completes a study; return the deliveries that are to be made because of it."""
+        entries, study = self.ledger.entries, self.ledger.studies.get(record.study_instance_uid)
+        touched = set(study.waiting) if study is not None else set()
+        if sent_again(record.released):
+            touched |= {number for number, entry in entries.items() if _is_of(entry, record)}
+        before = {one: entries[one].deliveries for one in sorted(touched) if one in entries}
+        self.take_over(record)
+        return [
+            Owed(one, destination)
+            for one, deliveries in before.items()
+            if one in entries
+            for destination, delivery in entries[one].deliveries.items()
+            if delivery.state is DeliveryState.PENDING and deliveries[destination].state is not delivery.state
+        ]
+
+    def _tell_reopened(self) -> None:
+        """Write down which studies are open again since the last time."""
+        if not self.is_loaded:
+            return
+        for record in self.ledger.studies.take_reopened():
+            self.ledger.apply(record)
+            self.journal.append(record)
 
     def sync(self) -> None:
         """Return when all that was written down is on stable storage. Raises SpoolFailed."""
@@ -140,6 +185,7 @@ class Books:
             self.ledger.finish_reading(before)
             newer, self._fresh = self._fresh, []
             self.is_loaded = True
+            self._tell_reopened()
             for entry in (one for one in entries if one.received.id in self.ledger.entries):
                 self.spooled_bytes += entry.received.file_length
                 self.announce(entry)
@@ -158,7 +204,7 @@ class Books:
         After a failed sync nobody knows what is on it (fsyncgate, 2018).
         """
         if error.errno not in _NO_FAULT_OF_THE_VOLUME and self.damage is None:
-            self.damage = SpoolError("SpoolFailed", f"the volume failed: {error.strerror or error}")
+            self.damage = SpoolError(Reason.SPOOL_FAILED, f"the volume failed: {error.strerror or error}")
 
     @property
     def failure(self) -> str:
@@ -176,9 +222,13 @@ class Books:
     def raise_until_loaded(self) -> None:
         """Raise SpoolFailed while the journal is being read."""
         if not self.is_loaded:
-            raise SpoolFailed("the journal is still being read: try again in a moment")
+            raise SpoolFailed("the journal is still being read: retry in a moment")
 
     def close(self) -> None:
         """Make the journal safe and close it."""
         self.journal.close()
         os.close(self._signal)
+
+
+def _is_of(entry: Entry, record: StudyRecord) -> bool:
+    return entry.received.study_instance_uid == record.study_instance_uid

@@ -87,7 +87,7 @@ class StoredFile:
                 return None
         except OSError:
             pass
-        return Unreadable(UNREADABLE, f"{self.path.name} cannot be read from the spool, or has another length")
+        return Unreadable(UNREADABLE, f"{self.path.name} cannot be read from the spool, or has a wrong length")
 
     def open(self) -> "Content":
         """Open it for reading. Raises Unreadable."""
@@ -203,8 +203,8 @@ def key_missing(key_id: str) -> Unreadable:
     """Return what is said of a file whose key is not there."""
     return Unreadable(
         KEY_MISSING,
-        f"it is encrypted with the key {key_id}, which the Secret of gateway.spool.encryption does not have: add it "
-        "there as a further line",
+        f"it is encrypted with the key {key_id}, which is not in the Secret of gateway.spool.encryption: add it there "
+        "as another line",
     )
 
 

@@ -7,11 +7,11 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from dicomroute_gateway.destination import Destination
-from dicomroute_gateway.reasons import Reason
 
 from .books import Books
-from .ledger import AWAITED, SPOOL_FULL, SUPERSEDED
-from .records import DeliveryRecord, DeliveryState, DroppedRecord, HoldRecord
+from .deliveries import STUDY_NOT_COMPLETE, SUPERSEDED, UNSENT
+from .ledger import SPOOL_FULL
+from .records import AgainRecord, DeliveryRecord, DeliveryState, DroppedRecord, HoldRecord
 from .views import Drop, Owed, Rerouting, Retried, Treatment
 
 T = TypeVar("T")
@@ -58,7 +58,8 @@ class Decisions:
                     replace(delivery, state=DeliveryState.SKIPPED, reason=SUPERSEDED, time=now, decided_by=by)
                 )
             return False
-        record = replace(delivery, state=DeliveryState.PENDING, refusals=0, decided_by=by)
+        reason = "" if delivery.reason == STUDY_NOT_COMPLETE else delivery.reason
+        record = replace(delivery, state=DeliveryState.PENDING, reason=reason, refusals=0, decided_by=by)
         if record != delivery:
             self._books.take_over(record)
             self._books.offer([one])
@@ -83,31 +84,39 @@ class Decisions:
             for d in wanted
         }
         skipped, now = DeliveryState.SKIPPED, time.time()
+        waiting = {d: plan for d, plan in new.waits.items() if d in fresh}
+        for d, plan in waiting.items():
+            begun[d] = replace(begun[d], state=DeliveryState.WAITING, reason=STUDY_NOT_COMPLETE, plan=plan)
+        # It counts for its study now: what waits for one that is complete would wait for ever.
+        counts = [AgainRecord(new.id, tuple(waiting), {}, waiting, is_tracked=True, time=now)] if waiting else []
         self._books.take_over(
+            *counts,
             *(begun[d] for d in fresh),
             *(replace(begun[d], state=skipped, reason=SUPERSEDED, time=now) for d in wanted if d not in fresh),
             HoldRecord(new.id, new.hold),
         )
-        self._books.offer([Owed(new.id, d) for d in fresh])
+        self._books.offer([Owed(new.id, d) for d in fresh if d not in waiting])
         return True
 
     def treat(self, treatments: Iterable[Treatment]) -> list[bool]:
-        """Let deliveries that have a treatment be prepared by another one; return of each whether that changed it.
+        """Let deliveries be prepared by another recipe; return of each whether that changed it.
 
-        What was held because it could not be prepared is to be made now. Raises SpoolFailed.
+        A treatment is never taken back. What was held because it could not be prepared is to be made now. Raises
+        SpoolFailed.
         """
         return self._decide(treatments, self._treat)
 
     def _treat(self, one: Treatment) -> bool:
         entry = self._books.ledger.entries.get(one.id)
         delivery = entry.deliveries.get(one.destination) if entry else None
-        if delivery is None or delivery.recipe in ("", one.recipe):
+        if delivery is None or delivery.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
             return False
-        if delivery.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
+        is_held, recipe = delivery.state is DeliveryState.HELD, one.recipe or delivery.recipe
+        if recipe == delivery.recipe and not is_held:
             return False
-        if delivery.state is DeliveryState.HELD:
+        if is_held:
             delivery = replace(delivery, state=DeliveryState.PENDING)
-        self._books.take_over(replace(delivery, recipe=one.recipe, refusals=0))
+        self._books.take_over(replace(delivery, recipe=recipe, refusals=0))
         if delivery.state is DeliveryState.PENDING:
             self._books.offer([Owed(one.id, one.destination)])
         return True
@@ -141,7 +150,7 @@ class Decisions:
                 if entry is None:
                     continue
                 waiting = [d for d in entry.deliveries.values() if d.state is not DeliveryState.DELIVERED]
-                pending = [d for d in waiting if d.state in AWAITED]
+                pending = [d for d in waiting if d.state in UNSENT]
                 others = [d for d in waiting if d.state in (DeliveryState.DEAD_LETTERED, DeliveryState.HELD)]
                 if entry.hold or others or not {d.destination for d in pending} <= optional:
                     continue
@@ -166,10 +175,10 @@ class Decisions:
         if entry is None:
             return 0
         records: list[DeliveryRecord | HoldRecord | DroppedRecord] = [
-            replace(delivery, state=DeliveryState.SKIPPED, reason=Reason.DROPPED, time=time.time(), decided_by=by)
+            replace(delivery, state=DeliveryState.SKIPPED, reason=drop.reason, time=time.time(), decided_by=by)
             for name, delivery in entry.deliveries.items()
             if (drop.destinations is None or name in drop.destinations)
-            and delivery.state in (*AWAITED, DeliveryState.HELD, DeliveryState.DEAD_LETTERED)
+            and delivery.state in (*UNSENT, DeliveryState.HELD, DeliveryState.DEAD_LETTERED)
         ]
         if entry.hold and (drop.hold or drop.destinations is None):
             records.append(HoldRecord(drop.id, "") if entry.deliveries else DroppedRecord(drop.id))

@@ -81,12 +81,18 @@ class Derived:
     def remove(self, identifier: int) -> None:
         """Remove all that was made of an instance. Raises OSError."""
         for recipe in list(self._lengths.get(identifier, ())):
-            self._files.remove(_file_of((identifier, recipe)))
-            with self._mutex:
-                left = self._lengths.get(identifier, {})
-                self.total_bytes -= left.pop(recipe, 0)
-                if not left:
-                    self._lengths.pop(identifier, None)
+            self.remove_one(identifier, recipe)
+
+    def remove_one(self, identifier: int, recipe: str) -> None:
+        """Remove what was made of an instance by one recipe, if it was. Raises OSError."""
+        if recipe not in self._lengths.get(identifier, ()):
+            return
+        self._files.remove(_file_of((identifier, recipe)))
+        with self._mutex:
+            left = self._lengths.get(identifier, {})
+            self.total_bytes -= left.pop(recipe, 0)
+            if not left:
+                self._lengths.pop(identifier, None)
 
     @contextmanager
     def _alone(self, made: _Made) -> Iterator[None]:

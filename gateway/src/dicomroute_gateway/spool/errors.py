@@ -1,10 +1,12 @@
 """How a spool says no."""
 
+from dicomroute_gateway.reasons import Reason
+
 
 class SpoolError(Exception):
     """The spool cannot be used; `reason` names the condition, the message says what to do."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 

@@ -4,7 +4,6 @@ Paths are relative to the folder of the spool. All operations raise OSError.
 """
 
 import errno
-import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -165,6 +164,8 @@ class Files:
 
     def lock(self, name: str) -> int | None:
         """Take the lock file for this process; return its descriptor, or None when another process has it."""
+        import fcntl  # noqa: PLC0415  whoever reads a copy of a spool locks nothing, on whichever system
+
         descriptor = os.open(self.path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

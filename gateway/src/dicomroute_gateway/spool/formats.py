@@ -9,6 +9,8 @@ import json
 import threading
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 from .errors import SpoolError, SpoolFailed
 from .files import Files
 
@@ -21,7 +23,9 @@ RECIPES: Final = 4
 CONFIRMATIONS: Final = 5
 """Deliveries are Unconfirmed, and there are open commitments: a gateway that did not know of them would read no such
 record, and report to nobody what it has promised."""
-LATEST: Final = CONFIRMATIONS
+STUDIES: Final = 6
+"""Deliveries wait for studies, and there are records of those: a gateway that did not know of them would read none."""
+LATEST: Final = STUDIES
 
 
 def check(files: Files) -> None:
@@ -29,8 +33,9 @@ def check(files: Files) -> None:
     written = _written(files)
     if written > LATEST:
         raise SpoolError(
-            "SpoolTooNew",
-            f"the spool has format {written} and this gateway knows {LATEST}: run the gateway that wrote it",
+            Reason.SPOOL_TOO_NEW,
+            f"the spool has format {written}, but this gateway supports formats up to {LATEST}: run the gateway that "
+            "wrote the spool",
         )
     Format(files).raise_to(_FIRST)
 
@@ -69,4 +74,4 @@ def _written(files: Files) -> int:
     try:
         return int(json.loads(files.read(_FILE))["format"])
     except (ValueError, KeyError, TypeError) as error:
-        raise SpoolError("SpoolCorrupt", f"the file {files.path(_FILE)} is not readable") from error
+        raise SpoolError(Reason.SPOOL_CORRUPT, f"the file {files.path(_FILE)} is not readable") from error

@@ -13,7 +13,7 @@ from typing import Final
 
 from .files import NO_ROOM, Files
 from .records import GroupRecord, Record, encode_record
-from .segments import FOLDER, id_of, name_of, put_in_place, write_new
+from .segments import FOLDER, id_of, name_of, past_name_of, put_in_place, write_new
 
 _RESERVE: Final = f"{FOLDER}/reserve"
 _RESERVE_BYTES: Final = 1 << 20
@@ -38,6 +38,8 @@ class Journal:
         self._failure: OSError | None = None
         self._buffer: list[bytes] = []
         self._appended = self._written = self._synced = 0
+        self.keeps_past = False
+        """Whether a segment that is replaced is kept for whoever reads behind (`trail`), who removes it."""
         self.length = files.size(name_of(segment)) or 0
         self._safe_length = self.length
         self._attested_length = self.length if is_attested else 0
@@ -53,6 +55,12 @@ class Journal:
     def failure(self) -> OSError | None:
         """What made the journal fail, or None."""
         return self._failure
+
+    @property
+    def safe_end(self) -> tuple[int, int]:
+        """The number of the segment, and how many bytes of it are on stable storage."""
+        with self._mutex:
+            return self._segment, self._safe_length
 
     def append(self, record: Record) -> int:
         """Take a record over; return the position that `sync` has to reach for it to be safe."""
@@ -82,6 +90,8 @@ class Journal:
 
         No record may be appended meanwhile. Raises JournalFailed.
         """
+        if self.keeps_past:
+            self.sync()  # what is not written there yet would be in `records` alone, as what came of it
         with self._mutex:
             self._await_turn()
             self._writing = True
@@ -97,7 +107,10 @@ class Journal:
             length = put_in_place(self._files, self._segment + 1, written)
             old, self._descriptor = self._descriptor, self._files.open_append(name_of(self._segment + 1))
             self._files.close(old)
-            self._files.remove(name_of(self._segment))
+            if self.keeps_past:
+                self._files.rename(name_of(self._segment), past_name_of(self._segment))
+            else:
+                self._files.remove(name_of(self._segment))
         except Exception as error:
             self._fail(error)
             raise JournalFailed(str(self._failure)) from error

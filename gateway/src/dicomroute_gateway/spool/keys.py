@@ -12,7 +12,7 @@ from dicomroute_gateway.reasons import Reason
 
 KEY_BYTES: Final = 32
 KEY_MISSING: Final = Reason.SPOOL_KEY_MISSING
-KEY_INVALID: Final = "SpoolKeyInvalid"
+KEY_INVALID: Final = Reason.SPOOL_KEY_INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Key:
 class KeyProblem:
     """Why instances that are to be encrypted cannot be: a reason and a sentence."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -81,7 +81,9 @@ def load_keys(secrets: Path, name: str, *, encrypts: bool) -> Keys:
     try:
         content = (secrets / name).read_bytes()
     except OSError:
-        sentence = f"Secret {secret} has no key {key}, or is not there: create it; until then nothing is taken in"
+        sentence = (
+            f"Secret {secret} has no key {key}, or does not exist: create it; until then, the gateway does not receive"
+        )
         return Keys(problem=KeyProblem(KEY_MISSING, sentence) if encrypts else None)
     keys, others = parse_keys(content)
     problem = None
@@ -89,8 +91,8 @@ def load_keys(secrets: Path, name: str, *, encrypts: bool) -> Keys:
         where = f"line {others[0]} of the key {key}" if others else f"the key {key}"
         problem = KeyProblem(
             KEY_INVALID,
-            f"{where} in Secret {secret} is not 32 bytes in base64, as `openssl rand -base64 32` makes them: correct "
-            "it; until then nothing is taken in",
+            f"{where} in Secret {secret} is not 32 bytes in base64, as `openssl rand -base64 32` creates them: correct "
+            "it; until then, the gateway does not receive",
         )
     current = keys[0] if encrypts and problem is None else None
     return Keys({one.id: one for one in keys}, current, problem)

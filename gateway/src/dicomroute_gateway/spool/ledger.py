@@ -4,16 +4,16 @@ The same `apply` serves a running gateway and one that reads its journal after a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Final
 
-from dicomroute_gateway.configuration.holds import ROUTING_HOLDS
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.reasons import Reason
 
+from .deliveries import AWAITED, DONE, UNSENT, begun, came_again, over_quota, owed_again, released, sent_again
 from .oldest import OldestPending
 from .records import (
     AgainRecord,
@@ -23,25 +23,18 @@ from .records import (
     DiscardedRecord,
     DroppedRecord,
     HoldRecord,
+    PlanRecord,
     Received,
     Record,
+    StudyRecord,
+    StudyState,
     TotalsRecord,
 )
+from .studies import StudyBook
 
-OVER_QUOTA: Final = Reason.OVER_QUOTA
-"""Reason of a delivery that was skipped because an optional destination is owed as much as it may be."""
 SPOOL_FULL: Final = Reason.SPOOL_FULL
 """Reason of a delivery to an optional destination that was given up to make room."""
-CAME_AGAIN: Final = Reason.CAME_AGAIN
-"""Reason of a delivery of something that its destination has, or may have, already."""
-SUPERSEDED: Final = Reason.SUPERSEDED
-"""Reason of a delivery that was given up because its destination has a later version."""
-REPLACED: Final = Reason.REPLACED
-"""Reason of a delivery that was given up because the spool cannot read it, and the same bytes came again."""
-_DONE = (DeliveryState.DELIVERED, DeliveryState.SKIPPED)
-_OWED = (DeliveryState.PENDING, DeliveryState.UNCONFIRMED, DeliveryState.HELD)
-AWAITED: Final = (DeliveryState.PENDING, DeliveryState.UNCONFIRMED)
-"""States of deliveries that come to an end by themselves, if their destinations do their part."""
+_OWED = (DeliveryState.PENDING, DeliveryState.WAITING, DeliveryState.UNCONFIRMED, DeliveryState.HELD)
 
 
 class Outcome(StrEnum):
@@ -61,6 +54,8 @@ class Entry:
     received: Received
     hold: str
     deliveries: dict[Destination, DeliveryRecord]
+    revision: int = 0
+    """The revision of its study in which it counts; 0 where studies are not tracked."""
 
     @property
     def is_owed(self) -> bool:
@@ -89,7 +84,8 @@ class Entry:
         only waits there is owed already, unless it would be prepared in another way.
         """
         delivery = self.deliveries.get(destination)
-        if delivery is None or delivery.state is not DeliveryState.PENDING or delivery.refusals > 0:
+        waits = (DeliveryState.PENDING, DeliveryState.WAITING)
+        if delivery is None or delivery.state not in waits or delivery.refusals > 0:
             return True
         return recipe not in ("", delivery.recipe)
 
@@ -101,7 +97,7 @@ class Entry:
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to be done with this instance, so that its bytes may go."""
-        return not self.hold and all(d.state in _DONE for d in self.deliveries.values())
+        return not self.hold and all(d.state in DONE for d in self.deliveries.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +144,19 @@ class Ledger:
     _by_state: Counter[tuple[Destination, DeliveryState]] = field(default_factory=Counter)
     _owed_bytes: Counter[Destination] = field(default_factory=Counter)
     _waiting: dict[Destination, OldestPending] = field(default_factory=dict, compare=False)
+    studies: StudyBook = field(default_factory=StudyBook)
+    plans: dict[str, str] = field(default_factory=dict)
+    """What deliveries wait for, by its id: its canonical form."""
+    _uncounted: list[tuple[int, float]] = field(default_factory=list, compare=False)
+    """While a journal is being read: the newer instances that are to count for their studies, and when they came."""
 
     def apply(self, record: Record) -> None:
         """Take a record over. A record of an instance that is finished or unknown changes nothing."""
         match record:
             case Received():
-                deliveries = {d: _begun(record, d) for d in record.destinations}
+                deliveries = {d: begun(record, d) for d in record.destinations}
                 for d in record.skipped:
-                    deliveries[d] = _over_quota(record, d, record.id)
+                    deliveries[d] = over_quota(record, d, record.id)
                 present = self._versions.get(record.sop_instance_uid, ())
                 earlier = [one for one in present if not record.id < self.read_before <= one]
                 follows = record.follows or self._is_other(record, earlier)
@@ -163,6 +164,7 @@ class Ledger:
                 for destination in record.destinations:
                     self._wait(record.id, destination)
                 self.totals = replace(self.totals, next_id=max(self.totals.next_id, record.id + 1))
+                self._track(record.id, record.time)
             case DeliveryRecord() if entry := self._take(record.id):
                 if record.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
                     self._supersede(entry.received, record.destination)
@@ -170,23 +172,15 @@ class Ledger:
                 if before is not None and before.recipe and not record.recipe:
                     # A newer treatment may replace one; none never does.
                     record = replace(record, recipe=before.recipe)
+                if before is not None and before.plan and not record.plan:
+                    record = replace(record, plan=before.plan)
                 # A new mapping each time, so that whoever holds the old one may go on reading it.
                 entry.deliveries = {**entry.deliveries, record.destination: record}
                 self._put(entry)
                 if record.state in AWAITED and (before is None or before.state not in AWAITED):
                     self._wait(record.id, record.destination)
             case AgainRecord() if entry := self._take(record.id):
-                done = {d: entry.deliveries[d] for d in record.destinations if d in entry.deliveries}
-                again = {d: _owed_again(record, d, done.get(d)) for d in record.destinations}
-                self._count_delivered(done)
-                if overtaken := set(record.destinations) & set(entry.received.superseded):
-                    left = tuple(one for one in entry.received.superseded if one not in overtaken)
-                    entry.received = replace(entry.received, follows=True, superseded=left)
-                entry.deliveries = {**entry.deliveries, **again}
-                self._put(entry)
-                for destination in record.destinations:
-                    if destination not in done or done[destination].state not in AWAITED:
-                        self._wait(record.id, destination)
+                self._come_again(entry, record)
             case HoldRecord() if entry := self._take(record.id):
                 entry.hold = record.reason
                 self._put(entry)
@@ -200,8 +194,83 @@ class Ledger:
             case ArchivedRecord():
                 for identifier in record.ids:
                     self.unarchived.pop(identifier, None)
+            case PlanRecord():
+                self.plans[record.id] = record.form
+            case StudyRecord():
+                self._stand(record)
             case TotalsRecord():
                 self.totals = record
+
+    def _come_again(self, entry: Entry, record: AgainRecord) -> None:
+        """Let an instance that came again be owed where it says."""
+        done = {d: entry.deliveries[d] for d in record.destinations if d in entry.deliveries}
+        again = {d: owed_again(record, d, done.get(d)) for d in record.destinations}
+        self._count_delivered(done)
+        if overtaken := set(record.destinations) & set(entry.received.superseded):
+            left = tuple(one for one in entry.received.superseded if one not in overtaken)
+            entry.received = replace(entry.received, follows=True, superseded=left)
+        entry.deliveries = {**entry.deliveries, **again}
+        if record.is_tracked and entry.received.modality is None:
+            entry.received = replace(entry.received, modality="")  # it came while studies were not tracked
+        self._put(entry)
+        for destination in record.destinations:
+            if destination not in done or done[destination].state not in AWAITED:
+                self._wait(record.id, destination)
+        if record.is_tracked:
+            self._track(record.id, record.time or entry.received.time)
+
+    def _track(self, identifier: int, time: float) -> None:
+        """Count an instance that came at a time for its study. Newer ones than those that are read have their turn."""
+        entry = self.entries.get(identifier)
+        if entry is None:
+            return
+        if entry.received.modality is None or not entry.received.study_instance_uid:
+            return
+        if 0 < self.read_before <= identifier:
+            self._uncounted.append((identifier, time))
+            return
+        if entry.revision == 0 and entry.received.revision:
+            entry.revision = entry.received.revision
+        else:
+            entry.revision = self.studies.count(entry.received, time, entry.revision)
+        self._note_waiting(entry)
+
+    def _note_waiting(self, entry: Entry) -> None:
+        waits = any(one.state is DeliveryState.WAITING for one in entry.deliveries.values())
+        note = self.studies.wait if waits else self.studies.forget
+        note(entry.received.study_instance_uid, entry.received.id)
+
+    def _stand(self, record: StudyRecord) -> None:
+        """Take over how a study stands; what waited for one that is complete now waits no longer."""
+        study = self.studies.put(record)
+        if record.state is StudyState.OPEN:
+            return
+        again = sent_again(record.released)
+        of_study = (
+            [n for n, one in self.entries.items() if one.received.study_instance_uid == record.study_instance_uid]
+            if again
+            else []
+        )
+        for identifier in sorted({*study.waiting, *of_study}):
+            if (entry := self._take(identifier)) is None:
+                continue
+            before, superseded = entry.deliveries, entry.received.superseded
+            after = dict(before)
+            if (
+                identifier in study.waiting
+            ):  # one that came while the journal was being read waits for the next revision
+                after = {d: released(one, record, d in superseded) for d, one in before.items()}
+            if again:
+                overtaken = {
+                    d: came_again(one) for d, one in before.items() if one.plan in again and d not in superseded
+                }
+                self._count_delivered({d: before[d] for d, one in overtaken.items() if one is not before[d]})
+                after.update({d: one for d, one in overtaken.items() if one is not before[d]})
+            entry.deliveries = after
+            self._put(entry)
+            for destination, one in after.items():
+                if one.state in AWAITED and before[destination].state not in AWAITED:
+                    self._wait(identifier, destination)
 
     def counts(self) -> InstanceCounts:
         """Return how many instances there are of each outcome."""
@@ -221,7 +290,7 @@ class Ledger:
         return count
 
     def owed_bytes(self, destination: Destination) -> int:
-        """Return how many bytes of data sets are pending for a destination, or not confirmed by it."""
+        """Return how many bytes of data sets wait or are pending for a destination, or are not confirmed by it."""
         return self._owed_bytes[destination]
 
     def destinations(self) -> set[Destination]:
@@ -271,15 +340,24 @@ class Ledger:
     def records(self) -> Iterator[Record]:
         """Yield the records from which a new ledger becomes equal to this one."""
         yield self.totals
+        yield from self.studies.records()
+        yield from (PlanRecord(one, form) for one, form in self.plans.items())
         for entry in self.entries.values():
             # With the destinations of now: one that a release added must be there before its delivery is judged.
             recipes = {d: delivery.recipe for d, delivery in entry.deliveries.items() if delivery.recipe}
+            waits = {d: one.plan for d, one in entry.deliveries.items() if one.state is DeliveryState.WAITING}
             received = replace(
-                entry.received, hold=entry.hold, destinations=tuple(entry.deliveries), skipped=(), recipes=recipes
+                entry.received,
+                hold=entry.hold,
+                destinations=tuple(entry.deliveries),
+                skipped=(),
+                recipes=recipes,
+                waits=waits,
+                revision=entry.revision,
             )
             yield received
             for destination, delivery in entry.deliveries.items():
-                if delivery != _begun(received, destination):
+                if delivery != begun(received, destination):
                     yield delivery
 
     def finish_reading(self, before: int) -> None:
@@ -297,6 +375,9 @@ class Ledger:
                 entry = self.entries[identifier]
                 if self._is_other(entry.received, in_order[:index]):
                     entry.received = replace(entry.received, follows=True)
+        uncounted, self._uncounted = self._uncounted, []
+        for identifier, time in uncounted:
+            self._track(identifier, time)
 
     def _is_other(self, received: Received, identifiers: Iterable[int]) -> bool:
         """Return whether any of these entries has other bytes."""
@@ -327,6 +408,8 @@ class Ledger:
                 self.instances_by_key[entry.received.key] += 1
             self.entries[identifier] = entry
             self._count(entry, 1)
+            if entry.revision:
+                self._note_waiting(entry)
             return
         self._finish(entry)
         skipped = any(d.state is DeliveryState.SKIPPED for d in entry.deliveries.values())
@@ -349,6 +432,7 @@ class Ledger:
                 del self._versions[uid]
         self.finished[identifier] = entry
         self.unarchived[identifier] = entry
+        self.studies.forget(entry.received.study_instance_uid, identifier)
 
     def _count_delivered(self, deliveries: dict[Destination, DeliveryRecord]) -> None:
         """Add deliveries that are about to be forgotten to the totals of their destinations."""
@@ -375,77 +459,10 @@ class Ledger:
         self.held += difference * bool(entry.hold)
         for destination, delivery in entry.deliveries.items():
             self._by_state[destination, delivery.state] += difference
-            if delivery.state in AWAITED:
+            if delivery.state in UNSENT:
                 self._owed_bytes[destination] += difference * entry.received.length
-
-
-def repeat_records(entry: Entry, received: Received, again: Sequence[Destination]) -> list[Record]:
-    """Return what is written down of an instance that came again: owed to `again`, and held as the rules of now say.
-
-    A hold that no rule set is not for a sender to end.
-    """
-    identifier, records = entry.received.id, list[Record]()
-    if again:
-        recipes = {one: received.recipes[one] for one in again if one in received.recipes}
-        records.append(AgainRecord(identifier, tuple(again), recipes))
-    records += (_over_quota(received, one, identifier) for one in received.skipped if one not in entry.deliveries)
-    if entry.hold != received.hold and entry.hold in ("", *ROUTING_HOLDS):
-        records.append(HoldRecord(identifier, received.hold))
-    return records
-
-
-def replaced_records(earlier: Entry, copy: Entry, now: float) -> list[Record]:
-    """Return what is written down of an instance of which a copy goes where it did not: it is given up there.
-
-    `now` is in seconds since 1970.
-    """
-    ends_hold = earlier.hold in ROUTING_HOLDS and bool(copy.deliveries)
-    records = list[Record]()
-    for one in copy.deliveries:
-        known = earlier.deliveries.get(one)
-        if known is None and ends_hold:
-            recipe = copy.deliveries[one].recipe
-            known = DeliveryRecord(earlier.received.id, one, DeliveryState.SKIPPED, recipe=recipe)
-        if known is not None and known.state in (DeliveryState.DEAD_LETTERED, DeliveryState.SKIPPED):
-            records.append(replace(known, state=DeliveryState.SKIPPED, reason=REPLACED, time=now))
-    return [*records, HoldRecord(earlier.received.id, "")] if ends_hold else records
 
 
 def _bytes_of(received: Received) -> tuple[str, int, str, str]:
     """Return what is equal for instances of one SOP Instance UID that are the same in every byte."""
     return received.digest, received.length, received.transfer_syntax_uid, received.sop_class_uid
-
-
-def _begun(received: Received, destination: Destination) -> DeliveryRecord:
-    """Return a delivery as it stands when an instance is received."""
-    recipe = received.recipes.get(destination, "")
-    return DeliveryRecord(received.id, destination, DeliveryState.PENDING, recipe=recipe)
-
-
-def _over_quota(received: Received, destination: Destination, identifier: int) -> DeliveryRecord:
-    """Return a delivery that is not made because the destination is owed as much as it may be."""
-    recipe = received.recipes.get(destination, "")
-    return DeliveryRecord(
-        identifier, destination, DeliveryState.SKIPPED, reason=OVER_QUOTA, time=received.time, recipe=recipe
-    )
-
-
-def _owed_again(record: AgainRecord, destination: Destination, before: DeliveryRecord | None) -> DeliveryRecord:
-    """Return a delivery of an instance that came again: its destination has it if it was delivered there.
-
-    It is prepared as the rules of now say; a treatment is never taken back from a delivery that was promised one.
-    """
-    recipe = record.recipes.get(destination, "") or (before.recipe if before is not None else "")
-    if before is None:
-        return DeliveryRecord(record.id, destination, DeliveryState.PENDING, recipe=recipe)
-    if before.state not in _DONE:
-        return replace(before, state=DeliveryState.PENDING, refusals=0, recipe=recipe)
-    delivered = before.state is DeliveryState.DELIVERED
-    return DeliveryRecord(
-        record.id,
-        destination,
-        DeliveryState.PENDING,
-        reason=CAME_AGAIN,
-        may_have_arrived=delivered or before.may_have_arrived,
-        recipe=recipe,
-    )

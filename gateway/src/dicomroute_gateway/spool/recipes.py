@@ -51,8 +51,8 @@ class Recipes:
         except (OSError, UnknownRecipe) as error:
             raise Unreadable(
                 RECIPE_MISSING,
-                f"the recipe in {self._files.path(name)}, by which the instance is to be prepared, cannot be used: "
-                f"{error}. Restore the file from a backup, or run the gateway that wrote it",
+                f"the recipe in {self._files.path(name)}, which prepares the instance, cannot be used: {error}. "
+                "Restore the file from a backup, or run the gateway that wrote it",
             ) from error
         if recipe.id != identifier:
             raise Unreadable(RECIPE_MISSING, f"{self._files.path(name)} has changed since it was written. Restore it")

@@ -20,6 +20,8 @@ from .sealed import sealed_length
 
 _LATER: Final = Field(exclude_if=operator.not_)
 """Of a field that came with a later format: a record without it is written as gateways of before wrote it."""
+_UNTRACKED: Final = Field(exclude_if=lambda value: value is None)
+"""The same for a field whose empty text says something."""
 
 
 class DeliveryState(StrEnum):
@@ -27,15 +29,45 @@ class DeliveryState(StrEnum):
 
     InFlight is known in memory alone. What the configuration of the moment holds is Pending here; Held is what its
     recipe could not prepare, and what waits for another recipe or a person. It is of the format that recipes need.
-    Unconfirmed is what was sent and is not confirmed yet by a destination of which that is asked.
+    Unconfirmed is what was sent and is not confirmed yet by a destination of which that is asked. Waiting is what is
+    sent once the study of the instance is complete.
     """
 
     PENDING = "Pending"
+    WAITING = "Waiting"
     UNCONFIRMED = "Unconfirmed"
     HELD = "Held"
     DELIVERED = "Delivered"
     SKIPPED = "Skipped"
     DEAD_LETTERED = "DeadLettered"
+
+
+class StudyState(StrEnum):
+    """Whether instances of a study are still expected."""
+
+    OPEN = "Open"
+    COMPLETE = "Complete"
+
+
+class StudyBasis(StrEnum):
+    """Why a study counts as complete: nothing of it has come for a while, or it has been open for too long."""
+
+    IDLE = "Idle"
+    MAX_OPEN = "MaxOpen"
+
+
+class Release(StrEnum):
+    """What the completion of a study means for the deliveries that waited for it, by what they waited for."""
+
+    SEND = "Send"
+    SEND_ALL = "SendAll"
+    """They are made, and so are those of earlier revisions once more."""
+    HOLD = "Hold"
+    """They are held for a person: the study was complete before."""
+    SKIP = "Skip"
+    """They are not made: the condition over the study is false."""
+    ERROR = "Error"
+    """They are held: the condition over the study has no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +121,12 @@ class Received:
     superseded: tuple[Destination, ...] = ()
     recipes: Annotated[Mapping[Destination, str], _LATER] = field(default_factory=dict)
     """The id of the recipe by which it is prepared, for each destination that is not to get it as it came."""
+    modality: Annotated[str | None, _UNTRACKED] = None
+    """Modality (0008,0060), "" without one; None where studies are not tracked: then it counts for none."""
+    waits: Annotated[Mapping[Destination, str], _LATER] = field(default_factory=dict)
+    """The id of the plan by which a delivery waits for the study, for each destination that is not served at once."""
+    revision: Annotated[int, _LATER] = 0
+    """The revision of its study in which it counts already; 0 when it comes."""
     record: Literal["received"] = "received"
 
     @property
@@ -133,6 +171,8 @@ class DeliveryRecord:
     """Who last decided on it: made it due again, released it or gave it up."""
     recipe: Annotated[str, _LATER] = ""
     """The id of the recipe that makes what is sent; "" where it is sent as it came."""
+    plan: Annotated[str, _LATER] = ""
+    """The id of the plan by which it waits, or waited, for the study; "" where it was made at once."""
     record: Literal["delivery"] = "delivery"
 
 
@@ -144,6 +184,12 @@ class AgainRecord:
     destinations: tuple[Destination, ...]
     recipes: Annotated[Mapping[Destination, str], _LATER] = field(default_factory=dict)
     """As in `Received`."""
+    waits: Annotated[Mapping[Destination, str], _LATER] = field(default_factory=dict)
+    """As in `Received`."""
+    is_tracked: Annotated[bool, _LATER] = False
+    """Whether it counts for its study: it opens a new revision of one that is complete."""
+    time: Annotated[float, _LATER] = 0.0
+    """When it came, in seconds since 1970, where it counts for its study."""
     record: Literal["again"] = "again"
 
 
@@ -197,6 +243,48 @@ class ArchivedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanRecord:
+    """What deliveries wait for, by the id under which other records name it; written before the first of those."""
+
+    id: str
+    form: str
+    record: Literal["plan"] = "plan"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """A study as it stands; every value is what it is now, none a difference. Times are in seconds since 1970.
+
+    A revision is what comes until the study is complete. It is completed once, by one record, which also says what
+    that means for the deliveries that waited for it: `released`, by the id of what they waited for.
+    """
+
+    study_instance_uid: str
+    revision: int
+    state: StudyState
+    first_time: float
+    """When the first instance of this revision came."""
+    last_time: float
+    """When the latest one came."""
+    instances: int
+    """Instances of this revision."""
+    total: int
+    """Instances of all revisions, each as often as it counted for one."""
+    series: tuple[str, ...]
+    """Series Instance UIDs of all revisions."""
+    modalities: tuple[str, ...]
+    """Modalities (0008,0060) of all revisions."""
+    time: float
+    """When it was completed; of an open one, when it was opened or written down."""
+    basis: Annotated[StudyBasis | None, _UNTRACKED] = None
+    """Why it counts as complete; None while it is open."""
+    reopens: Annotated[bool, _LATER] = False
+    """Whether this says for the first time that a study which was complete is open again."""
+    released: Annotated[Mapping[str, Release], _LATER] = field(default_factory=dict)
+    record: Literal["study"] = "study"
+
+
+@dataclass(frozen=True, slots=True)
 class TotalsRecord:
     """What is finished and no longer in the journal; the first record of a segment."""
 
@@ -230,6 +318,8 @@ Record = (
     | DiscardedRecord
     | FinishedRecord
     | ArchivedRecord
+    | PlanRecord
+    | StudyRecord
     | TotalsRecord
 )
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from dicomroute_gateway.reasons import Reason
+
 from . import formats, segments
 from .errors import SpoolError
 from .files import Files
@@ -15,15 +17,17 @@ from .volume import defect
 _INSTANCE_FILE: Final = re.compile(r"[0-9]{12}\.dcm")
 
 
-def open_journal(files: Files) -> Content:
+def open_journal(files: Files, *, keeps_past: bool = False) -> Content:
     """Return what the journal of a spool says, a new one's too, once it is certain that it can be trusted.
+
+    `keeps_past`: a segment that another one has replaced stays for whoever reads behind.
 
     Raises SpoolError when the volume is not safe, the spool is of a newer format, or its bytes are not what was
     written; OSError.
     """
     unsafe = defect(files)
     if unsafe:
-        raise SpoolError("SpoolVolumeUnsafe", f"the volume of the spool {files.folder} is not safe: {unsafe}")
+        raise SpoolError(Reason.SPOOL_VOLUME_UNSAFE, f"the volume of the spool {files.folder} is not safe: {unsafe}")
     formats.check(files)
     for name in (segments.FOLDER, INSTANCES):
         files.make_folder(name)
@@ -35,15 +39,15 @@ def open_journal(files: Files) -> Content:
     has_files = any(files.list(f"{INSTANCES}/{folder}") for folder in files.list(INSTANCES))
     if has_files and not isinstance(first, TotalsRecord):
         raise SpoolError(
-            "SpoolCorrupt",
-            "there are instances and no journal that speaks of them: nothing was touched; restore the journal, or "
-            "move the instances away",
+            Reason.SPOOL_CORRUPT,
+            "the spool has instances, but no journal for them. Nothing was changed: restore the journal, or move the "
+            "instances away",
         )
     if first is None:
         segments.write_segment(files, max(content.segment, 1), [TotalsRecord()])
         content = segments.read_newest(files)
     try:
-        segments.mend(files, content)
+        segments.mend(files, content, keeps_past=keeps_past)
     except JournalCorrupt as error:
         raise corrupt(error) from error
     return content
@@ -52,9 +56,9 @@ def open_journal(files: Files) -> Content:
 def corrupt(error: JournalCorrupt) -> SpoolError:
     """Return what is said of a journal whose bytes are not what was written."""
     return SpoolError(
-        "SpoolCorrupt",
-        f"{error}: bytes that were safe have changed. Nothing of it was changed; copy the volume, then restore it or "
-        "ask for help",
+        Reason.SPOOL_CORRUPT,
+        f"{error}: data that was on stable storage has changed. Nothing was changed since: copy the volume, then "
+        "restore it or ask for help",
     )
 
 
@@ -63,8 +67,8 @@ def check_file(files: Files, received: Received) -> None:
     name = file_of(received.id)
     if files.size(name) != received.file_length:
         raise SpoolError(
-            "SpoolCorrupt",
-            f"{name} is missing or not {received.file_length} bytes long, although it was accepted",
+            Reason.SPOOL_CORRUPT,
+            f"{name} was accepted, but is missing or not {received.file_length} bytes long",
         )
 
 

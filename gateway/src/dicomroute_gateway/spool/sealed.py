@@ -41,7 +41,7 @@ class KeyUnknown(Exception):
     """The key with this id is not there."""
 
     def __init__(self, key_id: str) -> None:
-        super().__init__(f"the key {key_id} is not there")
+        super().__init__(f"the key {key_id} is missing")
         self.key_id = key_id
 
 
@@ -55,7 +55,7 @@ def content_length(sealed: int) -> int:
     chunks = -(-(sealed - HEADER_BYTES) // (CHUNK_BYTES + TAG_BYTES))
     length = sealed - HEADER_BYTES - TAG_BYTES * chunks
     if length < 0 or sealed_length(length) != sealed:
-        raise SealBroken("the file is cut off")
+        raise SealBroken("the file is incomplete")
     return length
 
 
@@ -141,7 +141,7 @@ class Unsealer:
         try:
             return self._cipher.decrypt(_nonce(number, is_last=number == self._last), chunk, None)
         except InvalidTag:
-            raise SealBroken(f"chunk {number} is not what was written") from None
+            raise SealBroken(f"chunk {number} has changed since it was written") from None
 
 
 def unseal(read: Read, identifier: int, length: int, keys: Mapping[str, Key]) -> Unsealer:
@@ -151,7 +151,7 @@ def unseal(read: Read, identifier: int, length: int, keys: Mapping[str, Key]) ->
     """
     header = read(0, HEADER_BYTES)
     if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
-        raise SealBroken("there is no header of an encrypted file, or it is one of a newer version")
+        raise SealBroken("the file has no header of an encrypted file, or a newer version")
     key_id = header[len(MAGIC) : len(MAGIC) + _KEY_ID_BYTES].hex()
     if key_id not in keys:
         raise KeyUnknown(key_id)

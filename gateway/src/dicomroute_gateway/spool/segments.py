@@ -20,6 +20,7 @@ from .records import (
 )
 
 FOLDER: Final = "journal"
+PAST: Final = ".past"
 _TEMPORARY: Final = f"{FOLDER}/new"
 
 
@@ -126,7 +127,7 @@ def read_newest(files: Files) -> Content:
 
     Raises JournalCorrupt.
     """
-    segments = _segments(files)
+    segments = numbers(files)
     if not segments:
         return Content(0, b"", 0)
     data = files.read(name_of(segments[-1]))
@@ -134,13 +135,14 @@ def read_newest(files: Files) -> Content:
     return Content(segments[-1], data[:valid], last_group)
 
 
-def mend(files: Files, content: Content) -> None:
+def mend(files: Files, content: Content, *, keeps_past: bool = False) -> None:
     """Make what was read of the newest segment safe, and all that is left of the journal. Raises OSError.
 
-    A record that was not written whole is cut off, and older segments, left by a crash right after a new one was begun,
-    are removed. What nobody knows to be safe is written once more before it is synced: a sync that failed in an earlier
-    process is not tried again by the next one, which finds nothing to write (fsyncgate, 2018). On a full volume that
-    takes room even for that, it is not: what is there has to drain.
+    A record that was not written whole is cut off. An older segment, left by a crash right after a new one was begun,
+    is removed, or with `keeps_past` kept for whoever reads behind those who write (`trail`). What nobody knows to be
+    safe is written once more before it is synced: a sync that failed in an earlier process is not tried again by the
+    next one, which finds nothing to write (fsyncgate, 2018). On a full volume that takes room even for that, it is not:
+    what is there has to drain.
     """
     name = name_of(content.segment)
     if (files.size(name) or 0) > len(content.data):
@@ -158,12 +160,16 @@ def mend(files: Files, content: Content) -> None:
         finally:
             files.close(descriptor)
     files.sync_folder(FOLDER)  # whoever gave the segment its name may have ended before that was safe
-    for segment in _segments(files):
+    for segment in numbers(files):
         if segment != content.segment:
-            files.remove(name_of(segment))
+            if keeps_past:
+                files.rename(name_of(segment), past_name_of(segment))
+            else:
+                files.remove(name_of(segment))
 
 
-def _segments(files: Files) -> list[int]:
+def numbers(files: Files) -> list[int]:
+    """Return the numbers of the segments, the newest last."""
     return sorted(int(name.removesuffix(".jsonl")) for name in files.list(FOLDER) if name.endswith(".jsonl"))
 
 
@@ -185,7 +191,7 @@ def _whole_lines(data: bytes, name: str) -> tuple[int, int]:
             if broken is None:
                 last_group = offset
             elif (safe := _safe_before(line)) > broken:
-                raise JournalCorrupt(f"{name} is broken at byte {broken}, although {safe} bytes were safe")
+                raise JournalCorrupt(f"{name} is damaged at byte {broken}, but {safe} bytes were on stable storage")
         if broken is None:
             valid = following
         offset = following
@@ -200,3 +206,13 @@ def _safe_before(line: bytes) -> int:
 def name_of(segment: int) -> str:
     """Return the file of a segment."""
     return f"{FOLDER}/{segment:08d}.jsonl"
+
+
+def past_name_of(segment: int) -> str:
+    """Return the file of a segment that another one has replaced; nothing of the spool depends on it."""
+    return f"{FOLDER}/{segment:08d}{PAST}"
+
+
+def past_numbers(files: Files) -> list[int]:
+    """Return the numbers of the segments that others have replaced, the newest last."""
+    return sorted(int(name.removesuffix(PAST)) for name in files.list(FOLDER) if name.endswith(PAST))

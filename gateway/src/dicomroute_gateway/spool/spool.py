@@ -15,11 +15,13 @@ import structlog
 
 from dicomroute_gateway.configuration.recipe import Recipe
 from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.reasons import Reason
 
 from .books import Books
 from .commitments import Commitments
 from .content import UNREADABLE, Readers, Seal, StoredFile
 from .decisions import Decisions
+from .deliveries import AWAITED, as_decided
 from .derived import Derived
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
@@ -28,12 +30,15 @@ from .history import History
 from .incoming import Incoming, UnderWay, file_of
 from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
-from .ledger import AWAITED, REPLACED, Entry, repeat_records
+from .ledger import Entry
 from .ready_files import ReadyFiles
 from .recipes import Recipes
 from .records import DeliveryRecord, DeliveryState, DiscardedRecord, Received
 from .recovery import highest_file, open_journal
+from .repeats import REPLACED, newest_version, repeat_records
 from .sealed import SALT_BYTES, Sealer
+from .study_door import StudyDoor
+from .trail import Trail
 from .upkeep import Upkeep
 from .views import Follower, Level, Owed, Snapshot
 from .waiting import Waiter
@@ -61,10 +66,12 @@ class Spool:
         *,
         history_seconds: int = 0,
         keys: Keys = NO_KEYS,
+        has_trail: bool = False,
     ) -> None:
         """Open the spool in `folder`, and finish what a crash interrupted.
 
-        What became of instances is kept for `history_seconds` beyond their bytes, in whole days.
+        What became of instances is kept for `history_seconds` beyond their bytes, in whole days. `has_trail`: nothing
+        of the journal goes before a reader behind it (`trail`) had it.
 
         Raises SpoolError when another gateway has it, a newer one wrote it, or its bytes are not trustworthy.
         """
@@ -72,7 +79,7 @@ class Spool:
         self._keys = keys
         lock = self._files.lock("lock")
         if lock is None:
-            raise SpoolError("SpoolInUse", f"another gateway is running on the spool {folder}: stop it first")
+            raise SpoolError(Reason.SPOOL_IN_USE, f"another gateway is running on the spool {folder}: stop it first")
         self._lock_descriptor = lock
         self._closed = False
         self._format = Format(self._files)
@@ -81,9 +88,9 @@ class Spool:
         self.recipes = Recipes(self._files, self._format)
         self.commitments = Commitments(self._files, self._format)
         try:
-            content = open_journal(self._files)
+            content = open_journal(self._files, keeps_past=has_trail)
             next_id = max(content.next_id(), highest_file(self._files) + 1)
-            self._books = Books(self._files, content, next_id)
+            self._books = Books(self._files, content, next_id, has_trail)
         except BaseException:
             self._files.close(lock)
             raise
@@ -99,6 +106,7 @@ class Spool:
         self._readers = Readers()
         self._ready = ReadyFiles(self._files, next_id, self.distrust, self._readers, self._room_bytes)
         self._upkeep.start(self._ready)
+        self.studies = StudyDoor(self._books, self._format)
         self.decisions = Decisions(self._books, lambda: self.level().used - self._upkeep.leaving_bytes())
 
     @property
@@ -162,15 +170,15 @@ class Spool:
         SpoolUncertain once its record is on its way: the file must stay, because the record may be on the volume.
         """
         self._raise_if_failed()
+        self.studies.need(received)
         incoming.sync()
         with self._books.mutex:
             self._raise_if_failed()
-            self._books.ledger.apply(received)
+            position = self._books.accept(received)
             if waiter is not None:
                 self._books.let_wait(received.id, waiter)
             self._books.spooled_bytes += received.file_length
             incoming.stop_counting()
-            position = self._books.journal.append(received)
         try:
             self._books.journal.sync(position)
         except JournalFailed as error:
@@ -190,6 +198,7 @@ class Spool:
         for a later attempt, and held or not as `received` is. When this returns a number the sender can be told that it
         is safe. `received` and `waiter` are as for `receive`, its number apart. Raises SpoolFailed.
         """
+        self.studies.need(received)
         with self._books.mutex:
             self._raise_if_failed()
             # Before the whole journal has been read, what an entry is owed is not known: better twice than not at all.
@@ -314,6 +323,15 @@ class Spool:
         """
         return self._derived.file(received, recipe.id, make)
 
+    def forget_derived(self, identifier: int, recipes: Iterable[str]) -> None:
+        """Remove what was made of an instance by recipes (ids) that no delivery of it names. Raises OSError."""
+        with self._books.mutex:
+            entry = self._books.ledger.entries.get(identifier)
+            named = {one.recipe for one in entry.deliveries.values()} if entry is not None else set()
+        for recipe in recipes:
+            if recipe not in named:
+                self._derived.remove_one(identifier, recipe)
+
     def settle(self, records: Iterable[DeliveryRecord]) -> None:
         """Write down what became of attempts; it survives the process at once and a power loss soon.
 
@@ -329,7 +347,7 @@ class Spool:
                 known = entry.deliveries.get(record.destination) if entry else None
                 # What a person dropped while an attempt was under way stays dropped, unless it arrived after all.
                 if record.state is DeliveryState.DELIVERED or (known and known.state in AWAITED):
-                    self._books.take_over(record if known is None else _as_decided(record, known))
+                    self._books.take_over(record if known is None else as_decided(record, known))
         self._books.flush()
 
     # -- what there is ---------------------------------------------------------------------------------------
@@ -346,7 +364,7 @@ class Spool:
             some = identifiers[first : first + _ENTRIES_AT_ONCE]
             with self._books.mutex:
                 present = (entries[one] for one in some if one in entries)
-                found += (Entry(e.received, e.hold, e.deliveries) for e in present if keep(e))
+                found += (Entry(e.received, e.hold, e.deliveries, e.revision) for e in present if keep(e))
             if limit is not None and len(found) >= limit:
                 break
         return found[:limit]
@@ -361,6 +379,10 @@ class Spool:
         """Tell a follower from now on what comes and goes."""
         self._upkeep.follower = follower
 
+    def trail(self) -> Trail:
+        """Return a reader of the journal, for one thread."""
+        return Trail(self._files, lambda: self._books.journal.safe_end)
+
     def newest(self, sop_instance_uids: Iterable[str]) -> dict[str, Entry]:
         """Return copies of the newest entries of instances that the spool knows of, by SOP Instance UID.
 
@@ -373,12 +395,9 @@ class Spool:
         for first in range(0, len(wanted), _ENTRIES_AT_ONCE):
             with self._books.mutex:
                 for uid in wanted[first : first + _ENTRIES_AT_ONCE]:
-                    here, left = next(reversed(ledger.versions(uid)), None), gone.get(uid)
-                    # Numbers do not tell: one that came again is the newest, and no destination has a later one then.
-                    if here and not (left and left.received.id > here.received.id and here.received.superseded):
-                        found[uid] = Entry(here.received, here.hold, here.deliveries)
-                    elif left:
-                        found[uid] = Entry(left.received, "", left.deliveries)
+                    newest = newest_version(next(reversed(ledger.versions(uid)), None), gone.get(uid))
+                    if newest is not None:
+                        found[uid] = newest
         return found
 
     def finished(self) -> list[Entry]:
@@ -394,9 +413,9 @@ class Spool:
         return self._books.failure
 
     @property
-    def failure_reason(self) -> str:
+    def failure_reason(self) -> Reason:
         """The name of the failure."""
-        return self._books.damage.reason if self._books.damage is not None else "SpoolFailed"
+        return self._books.damage.reason if self._books.damage is not None else Reason.SPOOL_FAILED
 
     def resize(self, size_bytes: int, high_watermark_percent: int, *, history_seconds: int = 0) -> None:
         """Take over changed limits: of the instances, and of what is kept of them when their bytes are gone."""
@@ -453,7 +472,8 @@ class Spool:
             counts, oldest, held = ledger.counts(), ledger.oldest_owed_time(), ledger.held
             oldest_to = {d: time for d in deliveries if (time := ledger.oldest_owed_time_to(d)) is not None}
             by_key = {key: count for key, count in ledger.instances_by_key.items() if count}
-        return Snapshot(counts, held, deliveries, oldest, self.level(), by_key, oldest_to)
+            is_open, is_complete = len(ledger.studies.open), len(ledger.studies.complete)
+        return Snapshot(counts, held, deliveries, oldest, self.level(), by_key, oldest_to, is_open, is_complete)
 
     def close(self) -> None:
         """Make everything safe and let another gateway have the spool."""
@@ -472,17 +492,3 @@ class Spool:
         if self._closed:
             raise SpoolFailed("the gateway is shutting down")
         self._books.raise_if_failed()
-
-
-def _as_decided(record: DeliveryRecord, known: DeliveryRecord) -> DeliveryRecord:
-    """Return what an attempt came to, where it was decided meanwhile that it is prepared in another way from now on.
-
-    Or where a person decided that what refused it is forgotten.
-    """
-    if record.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
-        return record
-    record = replace(record, recipe=known.recipe)
-    is_next = known.attempts + 1 == record.attempts
-    if not is_next or known.refusals + 1 >= record.refusals:
-        return record
-    return replace(record, state=DeliveryState.PENDING, refusals=known.refusals)

@@ -12,6 +12,8 @@ from typing import Final
 
 import structlog
 
+from dicomroute_gateway.reasons import Reason
+
 from .books import Books
 from .derived import Derived
 from .errors import SpoolError
@@ -217,7 +219,7 @@ class Upkeep:
                 self.load()
             except (SpoolError, OSError) as error:
                 log.error("spool.damaged", error=str(error))
-                books.damage = error if isinstance(error, SpoolError) else SpoolError("SpoolUnusable", str(error))
+                books.damage = error if isinstance(error, SpoolError) else SpoolError(Reason.SPOOL_UNUSABLE, str(error))
                 return
             if not books.is_loaded:
                 return

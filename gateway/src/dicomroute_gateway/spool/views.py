@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.reasons import Reason
 
 from .ledger import InstanceCounts
 from .records import DeliveryState, Received
@@ -50,6 +51,8 @@ class Rerouting:
     destinations: Sequence[Destination]
     hold: str
     recipes: Mapping[Destination, str] = field(default_factory=dict)
+    waits: Mapping[Destination, str] = field(default_factory=dict)
+    """As in `Received`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Drop:
     id: int
     destinations: Collection[Destination] | None = None
     hold: bool = False
+    reason: Reason = Reason.DROPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +95,5 @@ class Snapshot:
     """How many instances are encrypted with a key, by its id; "" for those in clear."""
     oldest_owed: Mapping[Destination, float] = field(default_factory=dict)
     """When the oldest instance that a destination is still to get was received, by destination."""
+    open_studies: int = 0
+    complete_studies: int = 0

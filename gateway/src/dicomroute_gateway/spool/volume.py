@@ -14,9 +14,12 @@ def defect(files: Files) -> str:
     """Return why the volume of a spool, whose lock is held, cannot keep what is acknowledged, or "". Raises OSError."""
     kind = files.file_system_type()
     if kind in _IN_MEMORY:
-        return f"it is in memory ({kind}): what is on it does not survive the node. Use a volume on a disk"
+        return (
+            f"it is in memory ({kind}), so its content does not survive a restart of the Kubernetes node. Use a volume "
+            "on a disk"
+        )
     if files.lock("lock") is not None:
-        return "it gives one lock twice, so that two gateways could write to it. Use a volume with file locks (flock)"
+        return "it grants one lock twice, so two gateways could write to it. Use a volume with file locks (flock)"
     try:
         return _defect_of_files(files)
     except OSError as error:
@@ -37,8 +40,8 @@ def _defect_of_files(files: Files) -> str:
     except FileExistsError:
         pass
     else:
-        return "it creates a file that is there already. Use a volume with the semantics of POSIX"
+        return "it creates a file that already exists. Use a volume with POSIX semantics"
     content = files.read(_TEST)
     if content != _CONTENT:
-        return f"it gave back other bytes than it was given ({len(content)} of {len(_CONTENT)}). Replace it"
+        return f"it returned other bytes than were written ({len(content)} of {len(_CONTENT)}). Replace it"
     return ""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from dicomroute_gateway.destination import Destination
 
-from .ledger import AWAITED
+from .deliveries import AWAITED
 from .records import DeliveryRecord
 
 

@@ -4,6 +4,15 @@ from .node_conditions import NodeReachable
 from .reason import Reason
 from .spool_conditions import AddressPending, SpoolAtRisk, SpoolPressure, SpoolResizing
 from .target_conditions import Authenticated, Reachable, TargetReady
+from .warning_conditions import (
+    CommitsOnAnswer,
+    CredentialsExpiring,
+    CredentialsInClear,
+    NameNotVerified,
+    OpenToAnywhere,
+    QueriesInClear,
+    ReportsUndeliverable,
+)
 
 
 class Accepted(Reason):
@@ -60,6 +69,12 @@ class Accepted(Reason):
         "MoveDestinationsAlike",
         "Two nodes in queryRetrieve.moveDestinations have the same AE title, and a C-MOVE names its destination only "
         "by AE title. Remove one of them, or correct its aeTitle.",
+    )
+    NODE_TAKES_DEIDENTIFIED_ONLY = (
+        "NodeTakesDeidentifiedOnly",
+        "queryRetrieve names a node that is to see de-identified data alone. Answers and retrieved instances carry "
+        "names of patients, so its requests are refused, and so is each C-MOVE to it: remove it from clients and "
+        "moveDestinations, or set accepts: Any on it.",
     )
     MOVE_DESTINATION_IS_GATEWAY = (
         "MoveDestinationIsGateway",
@@ -177,6 +192,12 @@ class Programmed(Reason):
     RULE_INVALID = (
         "RuleInvalid",
         "The condition of a rule does not compile. Fix its CEL. Until then, the last usable rules stay in effect.",
+    )
+    TREATMENT_NOT_IN_FORCE = (
+        "TreatmentNotInForce",
+        "A destination gets a treatment, or takes de-identified data alone, and no pod has said yet that its gateway "
+        "can do that. Its deliveries are Held. This ends by itself once the pods have been asked. Where "
+        "spec.gateway.image names an older gateway, remove it, or name a newer one.",
     )
     DESTINATION_INVALID = (
         "DestinationInvalid",
@@ -302,96 +323,6 @@ class ArchiveUnreachable(Reason):
         "ArchiveFailing",
         "An archive did not answer a query, or refused it. The message contains the error. The other archives and the "
         "spool still answer. The gateway retries until the archive answers.",
-    )
-
-
-class OpenToAnywhere(Reason):
-    """Any caller that reaches the load balancer can try to associate. Present only while true."""
-
-    LOAD_BALANCER_OPEN = (
-        "LoadBalancerOpen",
-        "The Service is a LoadBalancer, and a listener or one of its nodes accepts callers from any address. AE "
-        "titles are not secret. Add allowedSources to the nodes, or use another type of Service.",
-    )
-    SOURCES_NOT_BOUND = (
-        "SourcesNotBound",
-        "The Service is a LoadBalancer that accepts connections from every address, because "
-        "gateway.service.loadBalancerSources says so. Only the gateway checks the addresses of callers.",
-    )
-
-
-class QueriesInClear(Reason):
-    """Patient names cross a network unencrypted. Present only while true."""
-
-    PLAIN_LISTENER = (
-        "PlainListener",
-        "A listener that serves queries has no TLS, and queries and answers contain patient names. Add tls to the "
-        "listener, or keep its connections on one trusted network.",
-    )
-
-
-class CommitsOnAnswer(Reason):
-    """Storage commitment relies on weak evidence. Present only while true."""
-
-    DESTINATION_ONLY_ANSWERS = (
-        "DestinationOnlyAnswers",
-        "The route commits to an instance as soon as a destination answers that it took the instance. Senders may "
-        "delete their copy after a commitment. Set destinations[].confirm so that the destination confirms that it "
-        "stored the instance: see docs/runbooks/storage-commitment.md.",
-    )
-
-
-class ReportsUndeliverable(Reason):
-    """Some requestors of storage commitment cannot get a report. Present only while true."""
-
-    REQUESTOR_HAS_NO_HOST = (
-        "RequestorHasNoHost",
-        "A node of a listener with storage commitment has no host. The gateway can report to it only on the "
-        "association of its request, but many results come later. Add a host and a port to the node: see "
-        "docs/runbooks/storage-commitment.md.",
-    )
-    ANYBODY_MAY_ASK = (
-        "AnybodyMayAsk",
-        "A listener with storage commitment accepts callers that are not a DicomNode (sources.policy: Any). The "
-        "gateway can report to them only on the association of their request. Name the nodes and their hosts: see "
-        "docs/runbooks/storage-commitment.md.",
-    )
-
-
-class CredentialsInClear(Reason):
-    """A credential crosses a network unencrypted. Present only while true."""
-
-    PLAIN_HTTP = (
-        "PlainHTTP",
-        "The URL of the target or of its token endpoint starts with http://, and requests carry a credential. Use "
-        "https://, or keep the whole path on one trusted machine.",
-    )
-
-
-class NameNotVerified(Reason):
-    """The name in a node's certificate is not verified. Present only while true."""
-
-    ANY_NAME = (
-        "AnyName",
-        "spec.tls.verifyName is None, so any certificate of the authorities in spec.tls.caBundleRef is accepted as "
-        "this node's. Set spec.tls.serverName to the name in the node's certificate, or use an authority that issues "
-        "certificates only to this node or to few others.",
-    )
-
-
-class CredentialsExpiring(Reason):
-    """A credential of a destination or a listener expires within 14 days, or has expired. Present only while true."""
-
-    EXPIRES_SOON = (
-        "ExpiresSoon",
-        "A certificate, an authority or a bearer token expires within 14 days. The message says which one, and when. "
-        "Renew it in its Secret or ConfigMap. No restart is needed. A bundle expires with the last of its authorities.",
-    )
-    EXPIRED = (
-        "Expired",
-        "A certificate, an authority or a bearer token has expired. Deliveries to its destination wait, or clients "
-        "that verify the certificate cannot connect to its listener. Renew it in its Secret or ConfigMap. No restart "
-        "is needed.",
     )
 
 

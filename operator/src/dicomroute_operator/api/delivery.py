@@ -322,6 +322,33 @@ class Retry(Model):
     )
 
 
+class Events(Model):
+    """The feed of events: what happens, told to programs that ask the gateway's admin API for it."""
+
+    retention_seconds: int = Field(
+        default=604_800,
+        ge=3600,
+        le=31_536_000,
+        description="How long an event is kept for those who have not read it yet, in seconds. Changed without a "
+        "restart.",
+    )
+    max_bytes: int = Field(
+        default=67_108_864,
+        ge=1_048_576,
+        le=17_179_869_184,
+        description="How many bytes of the spool's volume events take at most, a twentieth of the spool's size at "
+        "most; the oldest go first. An event takes about a kilobyte. Changed without a restart.",
+    )
+    study_quiet_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=86_400,
+        description="The feed reports a study as delivered to a destination when the destination has every known "
+        "instance and no instance arrived for this time. If more arrive later, the feed reports it again. Changed "
+        "without a restart.",
+    )
+
+
 class Ledger(Model):
     """The record of finished instances. It is kept longer than the instances."""
 

@@ -37,6 +37,8 @@ class Existing:
     """What older routes ask of the cluster (`node port 30104`, `address 203.0.113.7`), to the route that has it."""
     unmounted: frozenset[str] | None = None
     """The Secret files (SECRET/KEY) that the gateway misses; None while it was not asked."""
+    supports: frozenset[str] | None = None
+    """What the gateways say that they can do of what a release added; None where they are of this release."""
 
 
 @dataclass(frozen=True)

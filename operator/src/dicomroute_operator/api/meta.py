@@ -1,5 +1,6 @@
 """What all resources are built from: the base model, schema annotations, metadata, references and conditions."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -82,6 +83,13 @@ ObjectName = Annotated[
 ]
 
 Text = Annotated[str, Field(max_length=253)]
+
+
+class Accepts(StrEnum):
+    """What a target or a node may be sent."""
+
+    ANY = "Any"
+    DEIDENTIFIED_ONLY = "DeidentifiedOnly"
 
 
 class NodeReference(Model):

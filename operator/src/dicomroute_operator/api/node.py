@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from .files import PROFILE, BundleReference, FileReference, TLSProfile, TLSSecretReference, files_of
-from .meta import ATOMIC, SET, AETitle, Conditions, ConditionStatus, Model, OwnerMeta, keyed_by, rules
+from .meta import ATOMIC, SET, Accepts, AETitle, Conditions, ConditionStatus, Model, OwnerMeta, keyed_by, rules
 
 Host = Annotated[
     str,
@@ -259,6 +259,13 @@ class DicomNodeSpec(Model):
             "test runs at least once a minute. A successful delivery replaces a test. 0: never. The condition "
             "Reachable shows the result. Changed without a restart."
         ),
+    )
+
+    accepts: Accepts = Field(
+        default=Accepts.ANY,
+        description="What the node may be sent. DeidentifiedOnly: what rules de-identify and nothing else. While a "
+        "rule sends to it without deidentify, its deliveries are Held with the reason NotDeidentified. Its queries and "
+        "retrievals, and retrievals to it, are refused, as they carry names. Changed without a restart.",
     )
 
     relational: Relational = Field(

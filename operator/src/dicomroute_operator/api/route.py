@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from .commitment import StorageCommitment
-from .delivery import Acknowledge, Destination, DestinationSettings, Ledger, Retry
+from .delivery import Acknowledge, Destination, DestinationSettings, Events, Ledger, Retry
 from .gateway import Gateway
 from .listener import Listener
 from .meta import ATOMIC, Model, OwnerMeta, keyed_by, rules
@@ -14,6 +14,7 @@ from .profile import ProfileReference
 from .quantity import PATTERN
 from .query import QueryRetrieve
 from .route_status import DicomRouteStatus
+from .studies import OnRevision, Studies, Trigger
 from .transform import TransformStep
 
 MAX_NAME_CHARACTERS = 45
@@ -45,6 +46,17 @@ class Unmatched(StrEnum):
 class Rule(Model):
     """Names the destinations of the instances that match it."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.trigger) && self.trigger == 'StudyComplete' || (!has(self.whenComplete) || "
+                "self.whenComplete == '') && (!has(self.onRevision) || self.onRevision == 'SendNew')",
+                "whenComplete and onRevision are for rules that wait for studies: set trigger: StudyComplete, or "
+                "remove them",
+            ),
+        )
+    )
+
     name: Annotated[
         str,
         Field(
@@ -73,6 +85,25 @@ class Rule(Model):
             "Changes of attributes for these destinations, in this order. Other destinations get the instance "
             "unchanged. A transform is not de-identification: it changes only the attributes that it names."
         ),
+    )
+    trigger: Trigger = Field(
+        default=Trigger.INSTANCE_RECEIVED,
+        description="InstanceReceived: an instance is delivered as soon as it is safe. StudyComplete: once its study "
+        "is complete, as spec.studies says; until then its deliveries are Waiting, count as owed, and the spool keeps "
+        "the bytes. A destination that another rule names for it at once does not wait.",
+    )
+    when_complete: Annotated[str, Field(max_length=2048)] = Field(
+        default="",
+        description="Condition in CEL over the complete study, such as study.instances >= 10 && 'CT' in "
+        "study.modalities. There are study.instances, newInstances, series, modalities, firstArrival, lastArrival "
+        "(seconds since 1970), basis and revision. It is asked once, when the study is complete. False: the deliveries "
+        "are skipped. Empty: every study.",
+    )
+    on_revision: OnRevision = Field(
+        default=OnRevision.SEND_NEW,
+        description="What happens to instances that arrive after their study was complete, when it is complete again. "
+        "SendNew: they are sent. SendAll: so are the earlier ones that the spool still has. Hold: they are Held until "
+        "a person releases or drops them.",
     )
     deidentify: ProfileReference | None = Field(
         default=None,
@@ -132,6 +163,23 @@ class DicomRouteSpec(Model):
                 "storageCommitment needs a ledger of at least a day, because the gateway can commit only to instances "
                 "in the ledger: raise ledger.retentionSeconds",
             ),
+            (
+                "has(self.studies) || self.rules.all(r, !has(r.trigger) || r.trigger != 'StudyComplete')",
+                "a rule has trigger: StudyComplete, and the route does not say when a study is complete: add studies, "
+                "such as studies: {idleSeconds: 60}",
+            ),
+            (
+                "!has(self.studies) || !has(self.studies.idleSeconds) || !has(self.studies.maxOpenSeconds) || "
+                "self.studies.maxOpenSeconds >= self.studies.idleSeconds",
+                "studies.maxOpenSeconds is less than idleSeconds, so no study would ever be complete by being idle: "
+                "raise it",
+            ),
+            (
+                "!has(self.acknowledge) || !has(self.acknowledge.when) || self.acknowledge.when != 'OnDelivered' || "
+                "self.rules.all(r, !has(r.trigger) || r.trigger != 'StudyComplete')",
+                "acknowledge.when: OnDelivered does not go with a rule that has trigger: StudyComplete, because the "
+                "sender would wait for its own last instance: use OnSpooled, or trigger: InstanceReceived",
+            ),
         )
     )
 
@@ -186,7 +234,13 @@ class DicomRouteSpec(Model):
             "restart, except that a node with TLS may need new files mounted, which rolls the pods."
         ),
     )
+    studies: Studies | None = Field(
+        default=None,
+        description="When a study is complete. Absent: no study is followed. Changed without a restart, for open "
+        "studies too.",
+    )
     ledger: Ledger = Field(default=Ledger(), description="The record of finished instances.")
+    events: Events = Field(default=Events(), description="The feed of events.")
     query_retrieve: QueryRetrieve | None = Field(
         default=None,
         description="DIMSE queries, answered from archives and from the spool. Absent: queries are refused.",

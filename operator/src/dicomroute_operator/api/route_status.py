@@ -39,6 +39,7 @@ class Deliveries(Model):
     """Deliveries by state. A delivery is one instance for one destination."""
 
     pending: Count = Field(default=0, description="Waiting for an attempt or under way.")
+    waiting: Count = Field(default=0, description="Waiting for their studies to be complete.")
     unconfirmed: Count = Field(default=0, description="Sent, but not yet confirmed by the destination.")
     held: Count = Field(
         default=0, description="Held by the configuration, by a rule's error, or because no rule matched."
@@ -46,6 +47,12 @@ class Deliveries(Model):
     skipped: Count = Field(default=0, description="Given up: skipped.")
     dead_lettered: Count = Field(default=0, description="Refused because of the content.")
     delivered_total: Count = Field(default=0, description="Delivered so far.")
+
+
+class StudyCounts(Model):
+    """Studies that the gateways follow."""
+
+    open: Count = Field(default=0, description="Studies that are not complete.")
 
 
 MOST_MESSAGE_CHARACTERS: Final = 512
@@ -139,6 +146,9 @@ class DicomRouteStatus(Model):
     )
     instances: Instances | None = Field(default=None, description="Instances by outcome.")
     deliveries: Deliveries | None = Field(default=None, description="Deliveries by state.")
+    studies: StudyCounts | None = Field(
+        default=None, description="Studies that are followed; absent where the route does not say when one is complete."
+    )
     oldest_owed_time: Time | None = Field(default=None, description="Time when the oldest owed instance was received.")
     observed_time: Time | None = Field(default=None, description="Time when the numbers in this status last changed.")
     destinations: Annotated[

@@ -7,14 +7,7 @@ from pydantic import ConfigDict, Field
 
 from .credentials import HOST, PORT, Auth, Username
 from .files import BundleReference, FileReference, TLSSecretReference, files_of
-from .meta import SET, Conditions, Model, OwnerMeta, SecretKeyReference, rules
-
-
-class Accepts(StrEnum):
-    """What may be sent to a target."""
-
-    ANY = "Any"
-    DEIDENTIFIED_ONLY = "DeidentifiedOnly"
+from .meta import SET, Accepts, Conditions, Model, OwnerMeta, SecretKeyReference, rules
 
 
 class Provider(StrEnum):

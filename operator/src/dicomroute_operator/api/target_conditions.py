@@ -80,8 +80,8 @@ class Authenticated(Reason):
     )
     WORKLOAD_IDENTITY_MISSING = (
         "WorkloadIdentityMissing",
-        "The cloud's webhook did not give the gateway's pod a token. Install the webhook, or delete the pod so that "
-        "it is created again.",
+        "The cloud's webhook did not give the gateway's pod a token. Install the webhook, or delete the pod to "
+        "create it again.",
     )
     TOKEN_REFUSED = (
         "TokenRefused",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dicomroute_operator.api.conditions import NEGATIVE
+from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.reason import Reason
 
 
@@ -42,3 +43,8 @@ Check = Callable[[T], Iterator[Finding]]
 def run_chain(chain: Sequence[Check[T]], inputs: T) -> list[Finding]:
     """Return all findings of a chain of checks, in its order."""
     return [finding for check in chain for finding in check(inputs)]
+
+
+def route_fault(inputs: RouteInputs, reason: Reason, field: str, message: str) -> Finding:
+    """Return what a route does not do as its manifest says, and what to do about it."""
+    return Finding("DicomRoute", inputs.route.metadata.name, reason, False, message, field)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from dicomroute_operator.api.conditions import Accepted, NameNotVerified
+from dicomroute_operator.api.conditions import Accepted
 from dicomroute_operator.api.node import DicomNode, VerifyName
+from dicomroute_operator.api.warning_conditions import NameNotVerified
 
 from .finding import Check, Finding, run_chain
 

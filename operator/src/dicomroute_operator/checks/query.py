@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from dicomroute_operator.api.conditions import Accepted, QueriesInClear, ResolvedRefs
+from dicomroute_operator.api.conditions import Accepted, ResolvedRefs
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener, SourcePolicy
+from dicomroute_operator.api.meta import Accepts
 from dicomroute_operator.api.query import QueryMode, QueryRetrieve
 from dicomroute_operator.api.reason import Reason
-from dicomroute_operator.api.target import Accepts
+from dicomroute_operator.api.warning_conditions import QueriesInClear
 
 from .finding import Finding
 
@@ -34,6 +35,29 @@ def archive_takes_deidentified_only(inputs: RouteInputs) -> Iterator[Finding]:
                 f"CloudTarget {one.name} accepts de-identified data only, and a query contains patient names: remove "
                 "it from queryRetrieve.archives",
             )
+
+
+def node_takes_deidentified_only(inputs: RouteInputs) -> Iterator[Finding]:
+    """What is answered and retrieved carries names: a node that is to see none neither asks nor is moved to.
+
+    One that a selector chooses is refused by the gateway alone.
+    """
+    query = inputs.route.spec.query_retrieve
+    if query is None:
+        return
+    chosen = query.move_destinations
+    named = {"clients": query.clients.nodes, "moveDestinations": chosen.nodes if chosen is not None else []}
+    for field, references in named.items():
+        for reference in references:
+            node = inputs.nodes.get(reference.name)
+            if node is not None and node.spec.accepts is Accepts.DEIDENTIFIED_ONLY:
+                yield _fault(
+                    inputs,
+                    Accepted.NODE_TAKES_DEIDENTIFIED_ONLY,
+                    f"{field}.nodes[{reference.name}]",
+                    f"DicomNode {reference.name} takes de-identified data alone, and what queryRetrieve gives carries "
+                    f"names of patients: remove it from queryRetrieve.{field}",
+                )
 
 
 def query_client_not_admitted(inputs: RouteInputs) -> Iterator[Finding]:

@@ -1,35 +1,39 @@
 """The checks of a DicomRoute."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 from itertools import combinations
 
 from dicomroute_operator.api import identity
-from dicomroute_operator.api.conditions import (
-    Accepted,
-    CommitsOnAnswer,
-    OpenToAnywhere,
-    ReportsUndeliverable,
-    ResolvedRefs,
-)
-from dicomroute_operator.api.delivery import ConfirmBy, DestinationKind
+from dicomroute_operator.api.conditions import Accepted, ResolvedRefs
 from dicomroute_operator.api.gateway import LoadBalancerSources, ServiceType, TrafficPolicy
-from dicomroute_operator.api.inputs import NeededFile, RouteInputs, exclusive
-from dicomroute_operator.api.listener import ClientCertificates, SourcePolicy
+from dicomroute_operator.api.inputs import RouteInputs, exclusive
 from dicomroute_operator.api.node import DicomNode
-from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.api.route import RuleMatching
+from dicomroute_operator.api.warning_conditions import OpenToAnywhere
 
-from .finding import Check, Finding, run_chain
+from .commitment import commits_on_answer, reports_undeliverable
+from .finding import Check, Finding, route_fault, run_chain
 from .query import (
     archive_not_found,
     archive_takes_deidentified_only,
     move_destination_is_gateway,
     move_destination_not_found,
     move_destinations_alike,
+    node_takes_deidentified_only,
     plain_query_listener,
     query_client_not_admitted,
     query_client_not_found,
+)
+from .references import (
+    file_missing,
+    no_node_selected,
+    node_certificate_not_verified,
+    node_has_no_host,
+    node_may_not_call,
+    node_not_found,
+    profile_not_found,
+    target_not_found,
 )
 
 
@@ -44,10 +48,6 @@ def check_route(inputs: RouteInputs) -> list[Finding]:
         findings += found or [Finding("DicomRoute", inputs.route.metadata.name, fine, True, sentence)]
     warnings = (OPEN_TO_ANYWHERE, QUERIES_IN_CLEAR, COMMITS_ON_ANSWER, REPORTS_UNDELIVERABLE)
     return [*findings, *(finding for chain in warnings for finding in run_chain(chain, inputs))]
-
-
-def _fault(inputs: RouteInputs, reason: Reason, field: str, message: str) -> Finding:
-    return Finding("DicomRoute", inputs.route.metadata.name, reason, False, message, field)
 
 
 def load_balancer_open(inputs: RouteInputs) -> Iterator[Finding]:
@@ -73,54 +73,6 @@ def load_balancer_open(inputs: RouteInputs) -> Iterator[Finding]:
         yield Finding("DicomRoute", inputs.route.metadata.name, reason, True, sentence, field)
 
 
-def commits_on_answer(inputs: RouteInputs) -> Iterator[Finding]:
-    """Who is promised that an instance is kept deletes it: an answer alone says little of that."""
-    confirmed = {
-        (one.kind, one.name) for one in inputs.route.spec.destinations if one.confirm.by is not ConfirmBy.ANSWER
-    }
-    for one in inputs.commitment_destinations():
-        if (one.kind, one.name) not in confirmed:
-            by = ConfirmBy.STORAGE_COMMITMENT if one.kind is DestinationKind.DICOM_NODE else ConfirmBy.QUERY
-            yield Finding(
-                "DicomRoute",
-                inputs.route.metadata.name,
-                CommitsOnAnswer.DESTINATION_ONLY_ANSWERS,
-                True,
-                f"the route commits to instances that {one.kind} {one.name} took but did not confirm: add confirm: "
-                f"{{by: {by}}} in spec.destinations, if the destination supports it",
-                "spec.storageCommitment.destinations",
-            )
-
-
-def reports_undeliverable(inputs: RouteInputs) -> Iterator[Finding]:
-    """Most reports are made after their association has ended: who asks has to say where it is called."""
-    name, field = inputs.route.metadata.name, "spec.storageCommitment.listeners"
-    commitment = inputs.route.spec.storage_commitment
-    for node in inputs.commitment_requestors():
-        if node.spec.host is None:
-            yield Finding(
-                "DicomRoute",
-                name,
-                ReportsUndeliverable.REQUESTOR_HAS_NO_HOST,
-                True,
-                f"DicomNode {node.metadata.name} may request storage commitment, but has no host for the result: add "
-                "spec.host, and spec.port if it is not 104",
-                field,
-            )
-    names = commitment.listeners if commitment is not None else ()
-    for listener in inputs.route.spec.listeners:
-        if listener.name in names and listener.sources.policy is SourcePolicy.ANY:
-            yield Finding(
-                "DicomRoute",
-                name,
-                ReportsUndeliverable.ANYBODY_MAY_ASK,
-                True,
-                f"listener {listener.name} accepts storage commitment requests from any caller, but the result can be "
-                "sent only to a DicomNode with a host: name the nodes in its sources",
-                field,
-            )
-
-
 def source_address_hidden(inputs: RouteInputs) -> Iterator[Finding]:
     """Behind a Service that hides its callers, every address is that of a cluster node."""
     service = inputs.route.spec.gateway.service
@@ -129,7 +81,7 @@ def source_address_hidden(inputs: RouteInputs) -> Iterator[Finding]:
     for listener in inputs.route.spec.listeners:
         restricted = [node for node in inputs.nodes_of(listener) if not node.spec.any_address]
         if restricted:
-            yield _fault(
+            yield route_fault(
                 inputs,
                 Accepted.SOURCE_ADDRESS_HIDDEN,
                 "spec.gateway.service.externalTrafficPolicy",
@@ -146,7 +98,7 @@ def allowed_sources_bypassed(inputs: RouteInputs) -> Iterator[Finding]:
             shared = sorted(set(one.spec.callers) & set(other.spec.callers))
             if shared and one.spec.any_address != other.spec.any_address:
                 open_, closed = (one, other) if one.spec.any_address else (other, one)
-                yield _fault(
+                yield route_fault(
                     inputs,
                     Accepted.ALLOWED_SOURCES_BYPASSED,
                     f"spec.listeners[{listener.name}].sources",
@@ -163,7 +115,7 @@ def certificates_bypassed(inputs: RouteInputs) -> Iterator[Finding]:
             shared = sorted(set(one.spec.callers) & set(other.spec.callers))
             if shared and bool(one.spec.certificates) != bool(other.spec.certificates) and _may_meet(one, other):
                 known, open_ = (one, other) if one.spec.certificates else (other, one)
-                yield _fault(
+                yield route_fault(
                     inputs,
                     Accepted.CERTIFICATES_BYPASSED,
                     f"spec.listeners[{listener.name}].sources",
@@ -188,7 +140,7 @@ def service_port_conflict(inputs: RouteInputs) -> Iterator[Finding]:
     for listener in inputs.route.spec.listeners:
         port = published.get(listener.name, listener.port)
         if port in ports:
-            yield _fault(
+            yield route_fault(
                 inputs,
                 Accepted.SERVICE_PORT_CONFLICT,
                 "spec.gateway.service.ports",
@@ -205,7 +157,7 @@ def rule_unreachable(inputs: RouteInputs) -> Iterator[Finding]:
         return
     for rule in spec.rules[:-1]:
         if not rule.when:
-            yield _fault(
+            yield route_fault(
                 inputs,
                 Accepted.RULE_UNREACHABLE,
                 f"spec.rules[{rule.name}]",
@@ -227,7 +179,7 @@ def conflicting_treatment(inputs: RouteInputs) -> Iterator[Finding]:
             and (one.transform, one.deidentify) != (other.transform, other.deidentify)
             and not (one.when and other.when)
         ):
-            yield _fault(
+            yield route_fault(
                 inputs,
                 Accepted.CONFLICTING_TREATMENT,
                 f"spec.rules[{other.name}].destinations",
@@ -242,7 +194,7 @@ def conflicted(inputs: RouteInputs) -> Iterator[Finding]:
     """A node port and a load balancer address belong to one route of the cluster: the oldest that asks for it."""
     for field, claim in exclusive(inputs.route):
         if claim in inputs.existing.rivals:
-            yield _fault(
+            yield route_fault(
                 inputs,
                 Accepted.CONFLICTED,
                 field,
@@ -256,7 +208,7 @@ def spool_of_another_route(inputs: RouteInputs) -> Iterator[Finding]:
     uid = inputs.route.metadata.uid
     for claim in inputs.existing.claims:
         if claim.route_uid != uid and not inputs.route.spec.gateway.spool.adopt:
-            yield _fault(
+            yield route_fault(
                 inputs,
                 Accepted.SPOOL_OF_ANOTHER_ROUTE,
                 "spec.gateway.spool.adopt",
@@ -265,174 +217,16 @@ def spool_of_another_route(inputs: RouteInputs) -> Iterator[Finding]:
             )
 
 
-def node_not_found(inputs: RouteInputs) -> Iterator[Finding]:
-    """Every node that a listener or a rule names exists."""
-    for listener in inputs.route.spec.listeners:
-        for reference in listener.sources.nodes:
-            if reference.name not in inputs.nodes:
-                yield _fault(
-                    inputs,
-                    ResolvedRefs.NODE_NOT_FOUND,
-                    f"spec.listeners[{listener.name}].sources.nodes[{reference.name}]",
-                    f"there is no DicomNode {reference.name} in the namespace: create it, or correct the name",
-                )
-    yield from _not_found(inputs, DestinationKind.DICOM_NODE, ResolvedRefs.NODE_NOT_FOUND)
-
-
-def node_may_not_call(inputs: RouteInputs) -> Iterator[Finding]:
-    """A node without allowedSources is called, and calls from nowhere: to name it as a source is a mistake."""
-    for listener in inputs.route.spec.listeners:
-        for reference in listener.sources.nodes:
-            node = inputs.nodes.get(reference.name)
-            if node is not None and not node.spec.may_call:
-                yield _fault(
-                    inputs,
-                    ResolvedRefs.NODE_MAY_NOT_CALL,
-                    f"spec.listeners[{listener.name}].sources.nodes[{reference.name}]",
-                    f"DicomNode {reference.name} has no allowedSources, so listener {listener.name} refuses it: add "
-                    "allowedSources, or remove the node from the listener",
-                )
-
-
-def node_certificate_not_verified(inputs: RouteInputs) -> Iterator[Finding]:
-    """A node that has to show a certificate calls listeners alone that verify one."""
-    for listener in inputs.route.spec.listeners:
-        if listener.tls is not None and listener.tls.client_certificates is not ClientCertificates.IGNORED:
-            continue
-        for node in inputs.nodes_of(listener):
-            if node.spec.certificates:
-                what = "no tls" if listener.tls is None else "tls.clientCertificates: Ignored"
-                yield _fault(
-                    inputs,
-                    ResolvedRefs.NODE_CERTIFICATE_NOT_VERIFIED,
-                    f"spec.listeners[{listener.name}].tls",
-                    f"DicomNode {node.metadata.name} has certificates, but listener {listener.name} has {what}, so it "
-                    "refuses the node: set clientCertificates: Required, or remove the node's certificates",
-                )
-
-
-def no_node_selected(inputs: RouteInputs) -> Iterator[Finding]:
-    """A listener that admits nodes alone has at least one."""
-    for listener in inputs.route.spec.listeners:
-        sources = listener.sources
-        if sources.policy is SourcePolicy.NODES and not sources.nodes and not inputs.nodes_of(listener):
-            yield _fault(
-                inputs,
-                ResolvedRefs.NO_NODE_SELECTED,
-                f"spec.listeners[{listener.name}].sources.selector",
-                f"no DicomNode has the labels that listener {listener.name} selects, so no node can associate: add the "
-                "labels to a node, or name one in nodes",
-            )
-
-
-def target_not_found(inputs: RouteInputs) -> Iterator[Finding]:
-    """Every target that a rule names exists."""
-    yield from _not_found(inputs, DestinationKind.CLOUD_TARGET, ResolvedRefs.TARGET_NOT_FOUND)
-
-
-def profile_not_found(inputs: RouteInputs) -> Iterator[Finding]:
-    """Every profile that a rule names exists; without it nothing of what the rule takes is sent."""
-    for rule in inputs.route.spec.rules:
-        if rule.deidentify is not None and rule.deidentify.name not in inputs.profiles:
-            yield _fault(
-                inputs,
-                ResolvedRefs.PROFILE_NOT_FOUND,
-                f"spec.rules[{rule.name}].deidentify[{rule.deidentify.name}]",
-                f"there is no DeidentificationProfile {rule.deidentify.name} in the namespace: create it, or correct "
-                "the name; until then, instances that match the rule are Held",
-            )
-
-
-def node_has_no_host(inputs: RouteInputs) -> Iterator[Finding]:
-    """Every node that a rule names says where it is called."""
-    for rule in inputs.route.spec.rules:
-        for destination in rule.destinations:
-            node = inputs.node_of(destination)
-            if node is not None and node.spec.host is None:
-                yield _fault(
-                    inputs,
-                    ResolvedRefs.NODE_HAS_NO_HOST,
-                    f"spec.rules[{rule.name}].destinations[{destination.name}]",
-                    f"DicomNode {destination.name} is a destination and has no host: add spec.host, and spec.port if "
-                    "it is not 104; until then, its deliveries are Held",
-                )
-
-
-def _not_found(inputs: RouteInputs, kind: DestinationKind, reason: Reason) -> Iterator[Finding]:
-    """Every destination of a kind exists."""
-    for rule in inputs.route.spec.rules:
-        for one in rule.destinations:
-            if one.kind is kind and inputs.target_of(one) is None and inputs.node_of(one) is None:
-                yield _fault(
-                    inputs,
-                    reason,
-                    f"spec.rules[{rule.name}].destinations[{one.name}]",
-                    f"there is no {kind} {one.name} in the namespace: create it, or correct the name; until then, its "
-                    "deliveries are Held",
-                )
-
-
 def conflicting_identities(inputs: RouteInputs) -> Iterator[Finding]:
     """The pods have one service account, and some annotations of it can be for one target alone."""
     for one in identity.conflicts(inputs):
-        yield _fault(
+        yield route_fault(
             inputs,
             Accepted.CONFLICTING_IDENTITIES,
             f"CloudTarget/{one.target}: spec.auth",
             f"CloudTarget {one.target} needs {one.annotation}: {one.value} on the service account of the pods, and "
             f"CloudTarget {one.other_target} needs {one.other_value}: use a separate route for each, or the same "
             "identity for both",
-        )
-
-
-def file_missing(inputs: RouteInputs) -> Iterator[Finding]:
-    """Every Secret, ConfigMap and key that is named exists, as far as anybody may look."""
-    yield from dict.fromkeys(_files_missing(inputs))  # of what is not there, each key says the same
-
-
-def _files_missing(inputs: RouteInputs) -> Iterator[Finding]:
-    for needed in inputs.files():
-        known = inputs.secrets if needed.kind == "Secret" else inputs.config_maps
-        if known is not None:
-            yield from _missing(inputs, needed, known)
-        elif _mounted_as(needed) in (inputs.existing.unmounted or ()):
-            yield _unmounted(inputs, needed)
-
-
-def _mounted_as(needed: NeededFile) -> str:
-    """Return how the gateway names a file (`names.mounted_file`)."""
-    prefix = "" if needed.kind == "Secret" else f"{needed.kind}-"
-    return f"{prefix}{needed.name}/{needed.key}"
-
-
-def _unmounted(inputs: RouteInputs, needed: NeededFile) -> Finding:
-    """The gateway says which files it misses; whether it is the object or its key, nobody else may see."""
-    kind = needed.kind
-    return _fault(
-        inputs,
-        ResolvedRefs.SECRET_NOT_FOUND if kind == "Secret" else ResolvedRefs.CONFIG_MAP_NOT_FOUND,
-        needed.field,
-        f"{needed.who} needs the key {needed.key} of {kind} {needed.name}, which does not exist: create the {kind} "
-        "with this key; the gateway sees it within two minutes",
-    )
-
-
-def _missing(inputs: RouteInputs, needed: NeededFile, known: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
-    kind, name = needed.kind, needed.name
-    if name not in known:
-        yield _fault(
-            inputs,
-            ResolvedRefs.SECRET_NOT_FOUND if kind == "Secret" else ResolvedRefs.CONFIG_MAP_NOT_FOUND,
-            f"{needed.field}.name",
-            f"{needed.who} needs the {kind} {name}, which does not exist: create it",
-        )
-    elif needed.key not in known[name]:
-        yield _fault(
-            inputs,
-            ResolvedRefs.SECRET_KEY_MISSING if kind == "Secret" else ResolvedRefs.CONFIG_MAP_KEY_MISSING,
-            f"{needed.field}.key",
-            f"{needed.who} needs the key {needed.key} of {kind} {name}, which has only the keys "
-            f"{', '.join(sorted(known[name])) or 'none'}: add the key, or correct its name",
         )
 
 
@@ -444,6 +238,7 @@ ACCEPTED: Sequence[Check[RouteInputs]] = (
     rule_unreachable,
     conflicting_treatment,
     archive_takes_deidentified_only,
+    node_takes_deidentified_only,
     query_client_not_admitted,
     move_destinations_alike,
     move_destination_is_gateway,

@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterator, Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from dicomroute_operator.api.conditions import Accepted, CredentialsInClear
+from dicomroute_operator.api.conditions import Accepted
 from dicomroute_operator.api.credentials import MACHINE_IDENTITIES, AuthType
 from dicomroute_operator.api.target import CloudTarget
+from dicomroute_operator.api.warning_conditions import CredentialsInClear
 
 from .finding import Check, Finding, run_chain
 

@@ -17,6 +17,7 @@ DICOM_ROUTE: Final = Kind(
         Column("Received", "integer", ".status.instances.receivedTotal", "Instances received so far."),
         Column("Owed", "integer", ".status.instances.owed", "Instances not yet delivered to every destination."),
         Column("DeadLettered", "integer", ".status.deliveries.deadLettered", "Deliveries that a destination refused."),
+        Column("OpenStudies", "integer", ".status.studies.open", "Studies that are not complete.", 1),
         Column("Mode", "string", ".spec.mode", "What the route does as a whole.", 1),
         AGE,
     ),

@@ -12,10 +12,12 @@ from dicomroute_operator.render.gateway_configuration import (
     SETTINGS,
     caller,
     destination_settings,
+    gateway_configuration,
     is_own,
     query_retrieve,
     rendered_destination,
 )
+from dicomroute_operator.render.support import TREATMENT_NOT_IN_FORCE
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,32 @@ def without_removed(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, 
         for one in listed
         if (found := rendered_destination(inputs, one)) is not None
     ]
-    return {**accepted, "listeners": listeners, "destinations": destinations} | _queries(accepted, inputs)
+    found = {**accepted, "listeners": listeners, "destinations": destinations} | _queries(accepted, inputs)
+    return _without_untreated(found, accepted, inputs)
+
+
+def _without_untreated(found: dict[str, Any], accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, Any]:
+    """Let destinations that the newest manifest treats in another way than the last accepted one get nothing."""
+    newest, before = _treatments(gateway_configuration(inputs)), _treatments(accepted)
+    withheld = {one for one, treatment in newest.items() if treatment != before.get(one)}
+    found.pop("treatmentNotInForce", None)
+    if not withheld:
+        return found
+    supports = inputs.existing.supports
+    if supports is not None and TREATMENT_NOT_IN_FORCE not in supports:  # it gets nothing where it is not named at all
+        left = [one for one in found["destinations"] if (one["kind"], one["name"]) not in withheld]
+        return {**found, "destinations": left}
+    return {**found, "treatmentNotInForce": [{"kind": kind, "name": name} for kind, name in sorted(withheld)]}
+
+
+def _treatments(configuration: dict[str, Any]) -> dict[tuple[str, str], object]:
+    """Return what says how each treated destination is treated."""
+    rules = configuration["rules"]
+    by_name: dict[tuple[str, str], list[tuple[str, list[Any]]]] = {}
+    for rule in rules["rules"]:
+        for one in rule["destinations"]:
+            by_name.setdefault((one["kind"], one["name"]), []).append((rule["when"], rule.get("steps", [])))
+    return {name: (rules["matching"], found) for name, found in by_name.items() if any(steps for _, steps in found)}
 
 
 def _queries(accepted: dict[str, Any], inputs: RouteInputs) -> dict[str, Any]:

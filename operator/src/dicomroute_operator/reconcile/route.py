@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 
+from dicomroute_client.documents.status import StatusDocument
 from dicomroute_operator.api.conditions import Accepted
 from dicomroute_operator.api.inputs import Existing, RouteInputs
 from dicomroute_operator.api.route import DicomRoute
@@ -21,6 +22,7 @@ from dicomroute_operator.gather.existing import (
     claim_templates_of,
     claims_of,
     image_of,
+    is_rolled_out,
     rivals_of,
 )
 from dicomroute_operator.gather.route import gather_route
@@ -37,6 +39,7 @@ from dicomroute_operator.render.gateway_configuration import (
 from dicomroute_operator.render.objects import RouteObjects
 from dicomroute_operator.render.route import render_route
 from dicomroute_operator.render.settings import RenderSettings
+from dicomroute_operator.render.support import told, unsupported
 from dicomroute_operator.status.observed import RouteSeen
 from dicomroute_operator.status.paused import is_paused
 from dicomroute_operator.status.route import route_status
@@ -182,6 +185,7 @@ class RouteReconciler:
             stateful_set=self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name)),
             configuration_hash=configuration_hash(text) if text else "",
             apply_error=error,
+            unsupported=unsupported(inputs),
         )
         seen, again = await self._child_events.told(seen, _unready_since(route), datetime.now(UTC))
         if again:
@@ -196,12 +200,15 @@ class RouteReconciler:
     async def _gather(self, key: Key, route: DicomRoute) -> RouteInputs:
         live = self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name))
         reports = [pod.report for pod in self._world.pods(key) if pod.report is not None]
+        image = self._turns.image(key, route)
+        wanted = image or route.spec.gateway.image or self._settings.render.gateway_image
         existing = Existing(
             claims=claims_of(route, await self._claims(key, route, live)),
             claim_templates=claim_templates_of(live),
-            image=self._turns.image(key, route),
+            image=image,
             rivals=rivals_of(route, self._world.routes.values()),
             unmounted=frozenset(name for report in reports for name in report.unmounted_secrets),
+            supports=self._supports(key, reports, is_current=wanted == image_of(live) and is_rolled_out(live)),
         )
         return gather_route(
             route,
@@ -210,6 +217,23 @@ class RouteReconciler:
             existing=existing,
             profiles=self._world.profiles.values(),
         )
+
+    def _supports(self, key: Key, reports: Sequence[StatusDocument], *, is_current: bool) -> frozenset[str] | None:
+        """Return what the gateways can do of what a release added; None for a route that was never told anything.
+
+        What they report counts while they run the image that they should. While another one is on its way, and where
+        they report nothing, they can do what they were told already.
+        """
+        text = self._live_configuration(key)
+        if not text:
+            return None
+        reported = [frozenset(report.supports) for report in reports] if is_current else []
+        if reported and any(reported):
+            return frozenset[str].intersection(*reported)
+        try:
+            return told(json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return frozenset()
 
     async def _claims(self, key: Key, route: DicomRoute, stateful_set: Object | None) -> list[Object]:
         """Return the claims that the route would use; before it has pods also those without our label."""

@@ -10,17 +10,20 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dicomroute_operator.api.delivery import Bandwidth, ConfirmBy, Destination, DestinationKind, Weekday
+from dicomroute_operator.api.delivery import Bandwidth, ConfirmBy, Destination, DestinationKind, Events, Weekday
 from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.api.listener import Listener
+from dicomroute_operator.api.meta import Accepts
 from dicomroute_operator.api.node import DicomNode, NodeCertificate, Relational
 from dicomroute_operator.api.quantity import quantity_bytes
 from dicomroute_operator.api.route import DicomRoute, Rule
-from dicomroute_operator.api.target import Accepts, Answers, CloudTarget
+from dicomroute_operator.api.studies import OnRevision, Trigger
+from dicomroute_operator.api.target import Answers, CloudTarget
 
 from . import credentials, names
 from .steps import steps
+from .support import NODE_ACCEPTS, is_supported
 
 SETTINGS = ("required", "maxOwedBytes", "bandwidth", "confirm", "callingAETitle")
 """What a route, and not the destination, says of a destination."""
@@ -47,7 +50,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
         "destinations": [
             found | destination_settings(route, destination)
             for destination in inputs.destinations()
-            if (found := rendered_destination(inputs, destination)) is not None
+            if is_supported(inputs, destination) and (found := rendered_destination(inputs, destination)) is not None
         ],
         "acknowledge": {
             "when": str(spec.acknowledge.when),
@@ -55,6 +58,7 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
             "timeoutSeconds": spec.acknowledge.timeout_seconds,
         },
         **_storage_commitment(inputs),
+        **_studies(route),
         "retry": {
             "initialBackoffSeconds": spec.retry.initial_backoff_seconds,
             "maxBackoffSeconds": spec.retry.max_backoff_seconds,
@@ -62,21 +66,36 @@ def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
         },
         "spool": _spool(spec.gateway.spool),
         "ledger": {"retentionSeconds": spec.ledger.retention_seconds},
-        # Said where it is set alone: a gateway of an earlier release does not know it.
+        # What follows is said where it is set alone: a gateway of an earlier release does not know it.
+        **_events(spec.events),
         **({"queryRetrieve": query} if (query := query_retrieve(inputs)) is not None else {}),
         "drainTimeoutSeconds": spec.gateway.drain_timeout_seconds,
     }
 
 
 def _rule(rule: Rule, inputs: RouteInputs) -> dict[str, Any]:
-    """Return a rule as the gateway has it; what it prepares is only said of one that prepares something."""
-    found = {
+    """Return a rule as the gateway has it; what it prepares or waits for is only said of one that does."""
+    found: dict[str, Any] = {
         "name": rule.name,
         "when": rule.when,
         "destinations": [{"kind": str(d.kind), "name": d.name} for d in rule.destinations],
     }
+    waits = {
+        "trigger": (str(rule.trigger), Trigger.INSTANCE_RECEIVED),
+        "whenComplete": (rule.when_complete, ""),
+        "onRevision": (str(rule.on_revision), OnRevision.SEND_NEW),
+    }
+    found |= {name: value for name, (value, default) in waits.items() if value != default}
     prepared = steps(rule, inputs)
     return {**found, "steps": prepared} if prepared else found
+
+
+def _studies(route: DicomRoute) -> dict[str, Any]:
+    """Return when a study is complete, where that is said: an earlier gateway does not know it."""
+    studies = route.spec.studies
+    if studies is None:
+        return {}
+    return {"studies": {"idleSeconds": studies.idle_seconds, "maxOpenSeconds": studies.max_open_seconds}}
 
 
 def configuration_text(configuration: dict[str, Any]) -> str:
@@ -141,7 +160,7 @@ def query_retrieve(inputs: RouteInputs) -> dict[str, Any] | None:
     return {
         "mode": str(spec.mode),
         "listeners": spec.listeners,
-        "clients": [query_client(node) for node in inputs.query_clients()],
+        "clients": [query_client(node) for node in inputs.query_clients() if _may_retrieve(inputs, node)],
         "archives": archives,
         "includeSpool": spec.include_spool,
         "maxMatches": spec.max_matches,
@@ -151,9 +170,17 @@ def query_retrieve(inputs: RouteInputs) -> dict[str, Any] | None:
             "retrievals": spec.max_concurrent.retrievals,
         },
         "archiveTimeoutSeconds": spec.archive_timeout_seconds,
-        "moveDestinations": [move_destination(inputs, node) for node in inputs.move_destinations()],
+        "moveDestinations": [
+            move_destination(inputs, node) for node in inputs.move_destinations() if _may_retrieve(inputs, node)
+        ],
         "pendingIntervalSeconds": spec.pending_interval_seconds,
     }
+
+
+def _may_retrieve(inputs: RouteInputs, node: DicomNode) -> bool:
+    """Return whether the gateway may be told of a node: an older one would ignore that it may see no names."""
+    supports = inputs.existing.supports
+    return node.spec.accepts is Accepts.ANY or supports is None or NODE_ACCEPTS in supports
 
 
 def move_destination(inputs: RouteInputs, node: DicomNode) -> dict[str, Any]:
@@ -170,6 +197,7 @@ def query_client(node: DicomNode) -> dict[str, Any]:
         **caller(node),
         "isRelational": node.spec.relational is Relational.ALWAYS,
         "defaultCharacterSet": node.spec.default_character_set,
+        **_accepts(node),
     }
 
 
@@ -183,6 +211,18 @@ def _spool(spool: Spool) -> dict[str, Any]:
         key_file = names.mounted_file("Secret", reference.name, reference.key)
         limits["encryption"] = {"mode": str(spool.encryption.mode), "keyFile": key_file}
     return limits
+
+
+def _events(events: Events) -> dict[str, Any]:
+    if events == Events():
+        return {}
+    return {
+        "events": {
+            "retentionSeconds": events.retention_seconds,
+            "maxBytes": events.max_bytes,
+            "studyQuietSeconds": events.study_quiet_seconds,
+        }
+    }
 
 
 def _storage_commitment(inputs: RouteInputs) -> dict[str, Any]:
@@ -206,7 +246,7 @@ def _storage_commitment(inputs: RouteInputs) -> dict[str, Any]:
     }
 
 
-_NOT_CALLED = ("kind", "name", "connectionTestSeconds")
+_NOT_CALLED = ("kind", "name", "connectionTestSeconds", "accepts")
 """What is said of a node as a destination, and is of no use for reporting to it."""
 
 
@@ -290,7 +330,13 @@ def dicom_node(node: DicomNode, host: str) -> dict[str, Any]:
         # Said where it is not the gateway's own: one of an earlier release does not know it.
         **({"connectionTestSeconds": seconds} if (seconds := node.spec.connection_test_seconds) != 300 else {}),
         **({"tls": credentials.node_tls(node.spec.tls)} if node.spec.tls is not None else {}),
+        **_accepts(node),
     }
+
+
+def _accepts(node: DicomNode) -> dict[str, str]:
+    """Return what a node may be sent, where that is not everything: an earlier gateway knows of no bound."""
+    return {} if node.spec.accepts is Accepts.ANY else {"accepts": str(node.spec.accepts)}
 
 
 def cloud_target(target: CloudTarget) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 from dicomroute_client.documents.document import text_of
 from dicomroute_client.documents.status import ListenerDocument
-from dicomroute_operator.api.conditions import CredentialsExpiring
 from dicomroute_operator.api.meta import Condition
+from dicomroute_operator.api.warning_conditions import CredentialsExpiring
 
 from .conditions import condition
 

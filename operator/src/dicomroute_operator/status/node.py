@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from dicomroute_operator.api.conditions import CredentialsExpiring
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.node import ConnectionTest, DicomNode, DicomNodeStatus
 from dicomroute_operator.api.node_conditions import NodeReachable
+from dicomroute_operator.api.warning_conditions import CredentialsExpiring
 from dicomroute_operator.checks.finding import Finding
 
 from .conditions import condition, first_of_each_type, settle

@@ -37,6 +37,8 @@ class RouteSeen:
     apply_error: str = ""
     stateful_set: dict[str, Any] | None = None
     sentences: Mapping[str, str] = field(default_factory=dict)
+    unsupported: str = ""
+    """What the gateways cannot do of what the manifest asks for; what needs it gets nothing."""
 
     def sentence_of(self, one: dict[str, Any]) -> str:
         """Return what the cluster says of an object, as the end of a sentence."""

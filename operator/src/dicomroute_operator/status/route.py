@@ -9,7 +9,6 @@ from dicomroute_client.documents.status import DestinationDocument, SpoolDocumen
 from dicomroute_operator.api.conditions import (
     Accepted,
     ArchiveUnreachable,
-    CredentialsExpiring,
     DeliveryStalled,
     Held,
     Programmed,
@@ -26,8 +25,10 @@ from dicomroute_operator.api.route_status import (
     Endpoint,
     Instances,
     LastError,
+    StudyCounts,
 )
 from dicomroute_operator.api.spool_conditions import AddressPending, SpoolPressure
+from dicomroute_operator.api.warning_conditions import CredentialsExpiring
 from dicomroute_operator.checks.finding import Finding
 
 from .claims import claim_conditions, claim_statuses, class_changed
@@ -89,10 +90,13 @@ def programmed(seen: RouteSeen, accepted: bool, replicas: int, now: float) -> Co
             "the last accepted version stays in effect" if seen.configuration_hash else "no version was ever accepted"
         )
         return condition(Programmed.NOT_ACCEPTED, False, f"this version of the manifest is not accepted; {going_on}")
-    for pod in seen.pods:
-        fault = _not_programmed(pod, seen.configuration_hash, now)
-        if fault is not None:
-            return fault
+    faults = [_not_programmed(pod, seen.configuration_hash, now) for pod in seen.pods]
+    # An older gateway takes the rules that it does not know for mistakes: why it does, is what a person needs.
+    if seen.unsupported and not any(one is not None and one.status is None for one in faults):
+        return condition(Programmed.TREATMENT_NOT_IN_FORCE, False, seen.unsupported)
+    fault = next((one for one in faults if one is not None), None)
+    if fault is not None:
+        return fault
     if len(seen.pods) < replicas:
         return condition(Programmed.PENDING, False, "there is no pod yet to report")
     if len(seen.pods) > replicas:
@@ -121,12 +125,13 @@ def _not_programmed(pod: PodSeen, wanted: str, now: float) -> Condition | None:
 def _numbers(reports: Sequence[StatusDocument], previous: DicomRouteStatus) -> dict[str, Any]:
     known = [report for report in reports if report.instances is not None]
     if not known:
-        names = ("instances", "deliveries", "oldest_owed_time", "destinations")
+        names = ("instances", "deliveries", "studies", "oldest_owed_time", "destinations")
         return {name: getattr(previous, name) for name in names}
     destinations: dict[tuple[str, str], list[DestinationDocument]] = {}
     for report in known:
         for one in report.destinations:
             destinations.setdefault((one.kind, one.name), []).append(one)
+    studies = [report.studies for report in known if report.studies is not None]
     return {
         "instances": Instances(
             **{name: sum(getattr(r.instances, name) for r in known) for name in Instances.model_fields}
@@ -138,6 +143,7 @@ def _numbers(reports: Sequence[StatusDocument], previous: DicomRouteStatus) -> d
                 for name in Deliveries.model_fields
             }
         ),
+        "studies": StudyCounts(open=sum(one.open for one in studies)) if studies else None,
         "oldest_owed_time": _text(min((r.oldest_owed_time for r in known if r.oldest_owed_time), default=None)),
         "destinations": [_destination(found) for _, found in sorted(destinations.items())],
     }

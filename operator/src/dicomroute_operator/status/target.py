@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from dicomroute_client.documents.status import ProbeFindingDocument
-from dicomroute_operator.api.conditions import CredentialsExpiring
 from dicomroute_operator.api.meta import Condition
 from dicomroute_operator.api.reason import Reason
 from dicomroute_operator.api.target import CloudTarget, CloudTargetStatus
 from dicomroute_operator.api.target_conditions import Authenticated, Reachable, TargetReady
+from dicomroute_operator.api.warning_conditions import CredentialsExpiring
 from dicomroute_operator.checks.finding import Finding
 
 from .conditions import condition, first_of_each_type, settle

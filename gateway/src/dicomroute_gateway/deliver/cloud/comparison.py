@@ -69,16 +69,16 @@ async def _is_equal(theirs: AsyncIterator[bytes], content: Content) -> bool:
     own = await asyncio.to_thread(content.read_at, 0, _MOST_HEAD_BYTES)
     own_begin = meta_length(own)
     if begin is None or own_begin is None:
-        raise _NotComparable("it is no DICOM file")
+        raise _NotComparable("it is not a DICOM file")
     if _transfer_syntax(head[:begin]) != _transfer_syntax(own[:own_begin]):
-        raise _NotComparable("it comes in another transfer syntax")
+        raise _NotComparable("it has another transfer syntax")
     ours = content.stream(own_begin)
     is_equal = await _begins_with(ours, head[begin:])
     left = content.length + _MOST_HEAD_BYTES - len(head)
     async for block in theirs:
         left -= len(block)
         if left < 0:
-            raise _NotComparable("it goes on behind the end of what was sent")
+            raise _NotComparable("it is longer than the instance that was sent")
         # Read to its end all the same: one that is cut off is not whole, and says nothing.
         is_equal = is_equal and await _begins_with(ours, block)
     return is_equal and not ours.read(1)
@@ -105,13 +105,13 @@ async def _part(response: Response) -> AsyncIterator[bytes]:
         return
     boundary = kind.get_param("boundary")
     if kind.get_content_type() != "multipart/related" or not isinstance(boundary, str) or not boundary:
-        raise _NotComparable("the answer is no instance")
+        raise _NotComparable("the answer contains no instance")
     delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")
     buffer = b"\r\n"  # the first delimiter may be the first line
     while (start := buffer.find(delimiter)) < 0 or (begin := buffer.find(b"\r\n\r\n", start + len(delimiter))) < 0:
         block = await response.read(_BLOCK_BYTES)
         if not block or len(buffer) > _MOST_HEAD_BYTES + _BLOCK_BYTES:
-            raise _NotComparable("the answer has no part")
+            raise _NotComparable("the answer contains no part")
         buffer += block
     buffer = buffer[begin + 4 :]
     while (end := buffer.find(delimiter)) < 0:
@@ -121,6 +121,6 @@ async def _part(response: Response) -> AsyncIterator[bytes]:
             buffer = buffer[-keep:]
         block = await response.read(_BLOCK_BYTES)
         if not block:
-            raise _NotComparable("the answer is cut off")
+            raise _NotComparable("the answer is incomplete")
         buffer += block
     yield buffer[:end]

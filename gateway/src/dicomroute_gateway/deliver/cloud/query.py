@@ -72,7 +72,7 @@ class QueryConfirmation:
                 else:
                     verdict = Verdict.RETRY if seconds > 0 else Verdict.DOUBTFUL
                     outcomes[index] = Outcome(verdict, Reason.NOT_FOUND)
-                    sentence = "the target answered that it took the instance, and a search does not find it"
+                    sentence = "the target answered that it took the instance, but a search does not find it"
         return Sent([outcomes[index] for index in range(len(items))], sentence)
 
     async def close(self) -> None:
@@ -85,7 +85,7 @@ class QueryConfirmation:
         """Return which of the instances are found; `wanted` are their SOP classes by SOP Instance UID."""
         path = resources.below(target, study, series)
         if path is None:
-            sentence = "the instance has no Study or Series Instance UID that could be searched for"
+            sentence = "the instance has no Study or Series Instance UID to search for"
             raise _Unanswered(Outcome(Verdict.RETRY, Reason.NOT_SEARCHABLE), sentence)
         path = f"{path}/instances"
         uids = list(wanted)
@@ -128,12 +128,12 @@ class QueryConfirmation:
         except TransportFailed as error:
             raise _Unanswered(Outcome(Verdict.RETRY, error.reason), str(error)) from error
         except TimeoutError as error:
-            sentence = f"{target.url} sent no whole answer to a search in time"
+            sentence = f"{target.url} did not answer a search completely in time"
             raise _Unanswered(Outcome(Verdict.RETRY, Reason.TIMED_OUT), sentence) from error
         if status in (204, 404):
             return []
         if status not in (200, 206):
-            sentence = f"the target does not answer a search for what it was sent: HTTP {status}"
+            sentence = f"the target refuses a search for the instance: HTTP {status}"
             raise _Unanswered(Outcome(Verdict.RETRY, Reason.SEARCH_REFUSED, status), sentence)
         try:
             document = await asyncio.to_thread(json.loads, content)
@@ -141,7 +141,7 @@ class QueryConfirmation:
             document = None
         if not isinstance(document, list) or not all(isinstance(one, dict) for one in document):
             raise _Unanswered(
-                Outcome(Verdict.RETRY, Reason.SEARCH_UNREADABLE, status), "its answer to a search is no DICOM JSON"
+                Outcome(Verdict.RETRY, Reason.SEARCH_UNREADABLE, status), "its answer to a search is not DICOM JSON"
             )
         return document
 

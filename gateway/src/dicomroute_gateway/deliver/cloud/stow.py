@@ -73,7 +73,7 @@ class StowTransport:
         most_bytes = resources.MOST_REQUEST_BYTES.get(target.provider)
         if most_bytes is not None and body.content_length > most_bytes:
             verdict = Verdict.REFUSED if len(items) == 1 else Verdict.ALONE
-            sentence = f"{target.provider} takes requests of up to {most_bytes} bytes, and this one has more"
+            sentence = f"{target.provider} accepts requests of up to {most_bytes} bytes, but this one is longer"
             return Sent([Outcome(verdict, Reason.TOO_LARGE)] * len(items), sentence)
         try:
             answer, wait_seconds, answer_seconds = await store(self._client, target, body)
@@ -141,7 +141,10 @@ class StowTransport:
             if target.provider not in _UPSERTS:
                 status = await self._delete(target, item)
                 if status not in (200, 202, 204, 404, 410):
-                    sentence = "the target does not delete what it has: let it overwrite by itself, give the right"
+                    sentence = (
+                        "the target does not delete its older instance: let the server overwrite by itself, or grant "
+                        "permission to delete"
+                    )
                     return Outcome(Verdict.RETRY, Reason.OVERWRITE_FAILED, status, is_own=True), sentence
             method = "PUT" if target.provider in _UPSERTS else "POST"
             answer, _, _ = await store(self._client, target, MultipartBody([item.parcel.file]), method)

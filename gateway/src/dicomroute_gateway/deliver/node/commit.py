@@ -90,7 +90,7 @@ class CommitmentConfirmation:
                     async with asyncio.timeout(max(0.0, min(wait, ends - time.monotonic()))):
                         return _outcomes(items, await asyncio.shield(told))
                 if time.monotonic() >= ends:
-                    sentence = "the node took a request for storage commitment, and has sent no report on it in time"
+                    sentence = "the node accepted a request for storage commitment, but sent no report in time"
                     return _all(items, Reason.NO_COMMITMENT_REPORT, sentence)
                 wait *= 4
         finally:
@@ -114,7 +114,7 @@ class CommitmentConfirmation:
                     partial(self._call, peer, request, is_told), f"ask for commitment {self._destination}"
                 )
             except RequestorFailure as failure:
-                return Outcome(Verdict.RETRY, failure.reason), f"it was not asked for storage commitment: {failure}"
+                return Outcome(Verdict.RETRY, failure.reason), f"storage commitment could not be requested: {failure}"
 
     def _call(self, peer: Peer, request: CommitmentRequest, is_told: threading.Event) -> tuple[Outcome, str] | None:
         """Ask, and stay for the report for a while; return why the node does not take the request. In a thread."""
@@ -172,7 +172,7 @@ def _outcomes(items: Sequence[Item], report: CommitmentReport) -> Sent:
             outcomes.append(Outcome(Verdict.DELIVERED, Reason.COMMITTED))
         else:
             outcomes.append(Outcome(Verdict.RETRY, Reason.NOT_IN_REPORT))
-            sentence = sentence or "the node's report says nothing of an instance that it was asked for"
+            sentence = sentence or "the node's report omits an instance of the request"
     return Sent(outcomes, sentence)
 
 

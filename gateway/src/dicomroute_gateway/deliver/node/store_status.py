@@ -77,7 +77,7 @@ _Meaning = tuple[Verdict, Reason, str]
 _UNKNOWN: Final[_Meaning] = (
     Verdict.DOUBTFUL,
     Reason.UNEXPECTED_STATUS,
-    "the peer answered with a status that a C-STORE does not have: its log says what it means",
+    "the peer answered with an unknown status: its log says what it means",
 )
 
 _STATUSES: Final[dict[int, _Meaning]] = {
@@ -86,13 +86,13 @@ _STATUSES: Final[dict[int, _Meaning]] = {
     0xB000: (
         Verdict.DELIVERED,
         Reason.DATA_ELEMENTS_COERCED,
-        "the peer stored the instance and changed data elements of it",
+        "the peer stored the instance, but changed data elements of it",
     ),
     0xB006: (Verdict.DELIVERED, Reason.ELEMENTS_DISCARDED, "the peer stored the instance without some of its elements"),
     0xB007: (
         Verdict.DELIVERED,
         Reason.STORED_THOUGH_NOT_OF_SOP_CLASS,
-        "the peer stored the instance, though its data set is not as its SOP class wants it",
+        "the peer stored the instance, but its data set does not match the SOP class",
     ),
     # PS3.7 annex C.5: failures of any operation.
     0x0105: (Verdict.DOUBTFUL, Reason.NO_SUCH_ATTRIBUTE, "the peer does not know an attribute of the instance"),
@@ -102,49 +102,49 @@ _STATUSES: Final[dict[int, _Meaning]] = {
         "the peer refuses the value of an attribute of the instance",
     ),
     0x0110: (Verdict.DOUBTFUL, Reason.PROCESSING_FAILURE, "the peer failed to process the instance: its log says why"),
-    0x0111: (Verdict.DUPLICATE, Reason.INSTANCE_EXISTS, "the peer has an instance with this SOP Instance UID"),
-    0x0112: (Verdict.DOUBTFUL, Reason.NO_SUCH_SOP_INSTANCE, "the peer looks for the instance in place of storing it"),
+    0x0111: (Verdict.DUPLICATE, Reason.INSTANCE_EXISTS, "the peer already has an instance with this SOP Instance UID"),
+    0x0112: (Verdict.DOUBTFUL, Reason.NO_SUCH_SOP_INSTANCE, "the peer looks up the instance instead of storing it"),
     0x0115: (Verdict.DOUBTFUL, Reason.INVALID_ARGUMENT_VALUE, "the peer refuses a value of the C-STORE request"),
     0x0117: (
         Verdict.REFUSED,
         Reason.INVALID_SOP_INSTANCE,
-        "the peer does not take the SOP Instance UID for a valid UID",
+        "the peer reports that the SOP Instance UID is not valid",
     ),
     0x0118: (Verdict.REFUSED, Reason.NO_SUCH_SOP_CLASS, "the peer does not know the SOP class"),
     0x0119: (
         Verdict.REFUSED,
         Reason.CLASS_INSTANCE_CONFLICT,
-        "the peer has an instance of this UID in another SOP class",
+        "the peer already has an instance with this UID in another SOP class",
     ),
-    0x0120: (Verdict.DOUBTFUL, Reason.MISSING_ATTRIBUTE, "the peer misses an attribute of the instance"),
+    0x0120: (Verdict.DOUBTFUL, Reason.MISSING_ATTRIBUTE, "the instance lacks an attribute that the peer requires"),
     0x0121: (
         Verdict.DOUBTFUL,
         Reason.MISSING_ATTRIBUTE_VALUE,
-        "the peer misses the value of an attribute of the instance",
+        "the instance lacks the value of an attribute that the peer requires",
     ),
     0x0122: (Verdict.REFUSED, Reason.SOP_CLASS_NOT_SUPPORTED, "the peer does not support the SOP class"),
     0x0124: (
         Verdict.PAUSE,
         Reason.NOT_AUTHORIZED,
-        "the peer does not allow our AE title to store: give it that right there",
+        "the peer does not allow our AE title to store: grant the permission there",
     ),
     0x0210: (
         Verdict.RETRY,
         Reason.DUPLICATE_INVOCATION,
-        "the peer takes the Message ID for one that is still under way",
+        "the peer reports that the Message ID is still in use",
     ),
     0x0211: (
         Verdict.PAUSE,
         Reason.UNRECOGNIZED_OPERATION,
-        "the peer does not know C-STORE on a context that it accepted: it is no storage SCP as it is configured",
+        "the peer accepted a storage context, but does not know C-STORE: it is not configured as a storage SCP",
     ),
     0x0212: (Verdict.DOUBTFUL, Reason.MISTYPED_ARGUMENT, "the peer refuses a parameter of the C-STORE request"),
     0x0213: (
         Verdict.RETRY,
         Reason.RESOURCE_LIMITATION,
-        "the peer has reached a limit of its resources: make room there",
+        "the peer has reached a resource limit: free resources there",
     ),
-    0xFE00: (Verdict.RETRY, Reason.CANCELLED, "the peer ended the operation by a cancellation that nobody asked for"),
+    0xFE00: (Verdict.RETRY, Reason.CANCELLED, "the peer cancelled the operation without a request to cancel"),
 }
 
 _RANGES: Final[tuple[tuple[int, int, _Meaning], ...]] = (
@@ -152,7 +152,7 @@ _RANGES: Final[tuple[tuple[int, int, _Meaning], ...]] = (
     (
         0xA700,
         0xA7FF,
-        (Verdict.RETRY, Reason.OUT_OF_RESOURCES, "the peer has no room for the instance: make room there"),
+        (Verdict.RETRY, Reason.OUT_OF_RESOURCES, "the peer has no room for the instance: free storage there"),
     ),
     (
         0xA900,
@@ -160,7 +160,7 @@ _RANGES: Final[tuple[tuple[int, int, _Meaning], ...]] = (
         (
             Verdict.REFUSED,
             Reason.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
-            "the peer finds that the data set is not of its SOP class",
+            "the peer reports that the data set does not match its SOP class",
         ),
     ),
     (

@@ -108,7 +108,9 @@ class Authorizer:
     def _static_token(self, auth: BearerAuth) -> str:
         token = read_text(self._secrets, auth.token_file).strip()
         if not all("!" <= character <= "~" for character in token):
-            sentence = f"{named(auth.token_file)} has characters that no token has: write the token alone"
+            sentence = (
+                f"{named(auth.token_file)} contains characters that are not allowed in a token: write only the token"
+            )
             raise CredentialFault(Reason.CREDENTIAL_INVALID, sentence)
         return token
 

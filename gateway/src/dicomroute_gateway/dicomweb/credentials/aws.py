@@ -128,6 +128,6 @@ def _sts(region: str) -> str:
 def _no_identity(what: str) -> CredentialFault:
     return CredentialFault(
         Reason.WORKLOAD_IDENTITY_MISSING,
-        f"{what}: EKS gives it to the pod when it starts, for the role in its service account's annotation; is the "
-        "cluster's OIDC provider set up, and is the pod newer than the target?",
+        f"{what}: EKS gives it to the pod at its start, for the role in the annotation of the service account. Check "
+        "that the cluster's OIDC provider is set up, and that the pod is newer than the target",
     )

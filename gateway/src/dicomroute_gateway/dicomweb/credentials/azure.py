@@ -68,7 +68,9 @@ def workload_source(auth: AzureWorkloadIdentityAuth, exchange: Exchange) -> Toke
         try:
             credential = entra.by_file(file)
         except ValueError as error:
-            raise _no_identity("AZURE_TENANT_ID is no tenant, or AZURE_AUTHORITY_HOST not https://HOST") from error
+            raise _no_identity(
+                "AZURE_TENANT_ID is not a tenant, or AZURE_AUTHORITY_HOST is not https://HOST"
+            ) from error
         try:
             return await entra.token(credential)
         except (OSError, UnicodeDecodeError) as error:
@@ -123,6 +125,6 @@ def _injected(name: str) -> str:
 def _no_identity(what: str) -> CredentialFault:
     return CredentialFault(
         Reason.WORKLOAD_IDENTITY_MISSING,
-        f"{what}: the webhook of Azure Workload Identity gives it to the pod when it starts; is it installed, and is "
-        "the pod newer than the target?",
+        f"{what}: the webhook of Azure Workload Identity gives it to the pod at its start. Check that the webhook is "
+        "installed, and that the pod is newer than the target",
     )

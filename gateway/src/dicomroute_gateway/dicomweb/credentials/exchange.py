@@ -123,13 +123,13 @@ def check(request: Request, reply: Reply, document: Mapping[str, Any]) -> None:
     """Raise what an answer that is no success means."""
     if reply.status in (408, 425, 429) or reply.status >= 500:
         raise TransportFailed(
-            Reason.TOKEN_ENDPOINT_UNAVAILABLE, f"{request.host} answers {reply.status}: it is tried again"
+            Reason.TOKEN_ENDPOINT_UNAVAILABLE, f"{request.host} answers {reply.status}: the gateway retries"
         )
     if 200 <= reply.status < 300:
         return
     if 300 <= reply.status < 400:
         raise CredentialFault(
-            Reason.TOKEN_REFUSED, f"{request.host} redirects: correct its URL; nothing was sent further"
+            Reason.TOKEN_REFUSED, f"{request.host} redirects: correct its URL. Nothing was sent to the new location"
         )
     raise refused(request, reply.status, document.get("error"), document.get("error_description"))
 
@@ -144,14 +144,15 @@ def refused(request: Request, status: int, code: object, description: object = N
     if isinstance(description, str) and (entra := _ENTRA_CODE.search(description)):
         shown.append(entra.group())
     return CredentialFault(
-        Reason.TOKEN_REFUSED, f"{request.host} refuses a token ({', '.join(shown)}): correct spec.auth"
+        Reason.TOKEN_REFUSED, f"{request.host} refuses to issue a token ({', '.join(shown)}): correct spec.auth"
     )
 
 
 def answer_invalid(request: Request, what: str) -> TransportFailed:
     """Return the fault of an endpoint whose answer is no token."""
     return TransportFailed(
-        Reason.TOKEN_ANSWER_INVALID, f"{request.host} answers with {what}: is the URL that of a token?"
+        Reason.TOKEN_ANSWER_INVALID,
+        f"{request.host} answers with {what}: check that the URL is that of a token endpoint",
     )
 
 

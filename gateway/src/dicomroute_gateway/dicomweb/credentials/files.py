@@ -18,7 +18,7 @@ def read_text(secrets: Path, file: str) -> str:
     try:
         content = (secrets / file).read_bytes()
     except OSError as error:
-        raise CredentialMissing(f"{named(file)} is not there: create it") from error
+        raise CredentialMissing(f"{named(file)} does not exist: create it") from error
     try:
         text = content[:_MAX_BYTES].decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -26,7 +26,7 @@ def read_text(secrets: Path, file: str) -> str:
             Reason.CREDENTIAL_INVALID, f"{named(file)} is not text in UTF-8: write it again"
         ) from error
     if not text:
-        raise CredentialFault(Reason.CREDENTIAL_INVALID, f"{named(file)} is empty: give it its value")
+        raise CredentialFault(Reason.CREDENTIAL_INVALID, f"{named(file)} is empty: write its value")
     return text
 
 

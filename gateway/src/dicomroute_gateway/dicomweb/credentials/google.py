@@ -44,7 +44,8 @@ def workload_source(auth: GoogleWorkloadIdentityAuth, exchange: Exchange) -> Tok
         reply = await exchange(one)
         if reply.headers.get("Metadata-Flavor") != "Google":
             raise TransportFailed(
-                Reason.TOKEN_ANSWER_INVALID, f"{one.host} is not Google's metadata server: is this GKE?"
+                Reason.TOKEN_ANSWER_INVALID,
+                f"{one.host} is not Google's metadata server: check that this cluster is GKE",
             )
         return reply
 
@@ -82,14 +83,14 @@ def _refreshed(key: Mapping[str, Any], what: str, request: "_Through") -> Token:
     except (CredentialFault, TransportFailed, CancelledError):
         raise
     except Exception as error:  # of a key there are as many kinds of errors as there are keys
-        sentence = f"{what} has a private_key that is no RSA key in PEM: create the key again"
+        sentence = f"{what} has a private_key that is not an RSA key in PEM: create the key again"
         raise CredentialFault(Reason.CREDENTIAL_INVALID, sentence) from error
     lifetime = credentials.expiry.replace(tzinfo=UTC) - datetime.now(UTC)
     return Token(credentials.token, max(1.0, lifetime.total_seconds()))
 
 
 def _no_key(what: str) -> CredentialFault:
-    sentence = f"{what} is not a service account's key in JSON: create one and write it there"
+    sentence = f"{what} is not a service account key in JSON: create one and write it there"
     return CredentialFault(Reason.CREDENTIAL_INVALID, sentence)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from dicomroute_gateway.prepare.decoders import Decoders
+from dicomroute_gateway.prepare.decoders import LendsDecoders
 from dicomroute_gateway.prepare.decompress import DECODED, decompress
 from dicomroute_gateway.prepare.elements import EXPLICIT, IMPLICIT, Elements, Encoding
 from dicomroute_gateway.prepare.failures import TranscodingFailed
@@ -49,7 +49,7 @@ class Deidentified:
 
 
 def deidentify(
-    open_data_set: OpenDataSet, length: int, transfer_syntax_uid: str, plan: Plan, decoders: Decoders
+    open_data_set: OpenDataSet, length: int, transfer_syntax_uid: str, plan: Plan, decoders: LendsDecoders
 ) -> Deidentified:
     """Return what the data set of `length` bytes becomes that `open_data_set` returns a file of. It is read twice.
 

@@ -38,13 +38,13 @@ def judge(plan: Plan, subject: Subject) -> tuple[Region, ...] | None:
     """Return the regions to mask, None to pass the pixels as they are. Raises Withheld."""
     profile = plan.profile
     if profile.hold:
-        raise Withheld(Reason.ON_HOLD, f"profile {profile.name} is on hold: set hold to false to go on")
+        raise Withheld(Reason.ON_HOLD, f"profile {profile.name} is on hold: set hold to false to continue")
     rule = next((one for one in profile.objects if _fits(one, subject)), None)
     if rule is None:
         _by_default(plan, subject)
         return None
     if rule.action is ObjectAction.QUARANTINE:
-        raise Withheld(Reason.QUARANTINED_BY_RULE, f"object rule {rule.name} withholds it")
+        raise Withheld(Reason.QUARANTINED_BY_RULE, f"object rule {rule.name} withholds the instance")
     if rule.action is ObjectAction.PASS:
         return None
     regions = list(rule.regions)
@@ -55,22 +55,22 @@ def judge(plan: Plan, subject: Subject) -> tuple[Region, ...] | None:
 
 def _by_default(plan: Plan, subject: Subject) -> None:
     sop_class = subject.text(0x00080016)
-    hint = "add an object rule to the profile that says what becomes of it"
+    hint = "add an object rule for such instances to the profile"
     if subject.text(0x00280301).upper() == "YES":
-        raise Withheld(Reason.MAY_SHOW_NAMES, f"its Burned In Annotation (0028,0301) is YES: {hint}")
+        raise Withheld(Reason.MAY_SHOW_NAMES, f"Burned In Annotation (0028,0301) is YES: {hint}")
     if sop_class.startswith(_UNBELIEVED) and sop_class not in _PASSED:
         raise Withheld(Reason.MAY_SHOW_NAMES, f"pixels of SOP class {sop_class} often show names: {hint}")
     if _SCREENS & {one.upper() for one in subject.texts(0x00080008)}:
-        raise Withheld(Reason.MAY_SHOW_NAMES, f"its Image Type (0008,0008) is that of a screen or label: {hint}")
+        raise Withheld(Reason.MAY_SHOW_NAMES, f"Image Type (0008,0008) is that of a screen or label: {hint}")
     if subject.text(0x0008103E).casefold() == "dose report":
-        raise Withheld(Reason.MAY_SHOW_NAMES, f"its Series Description (0008,103E) is that of a screen: {hint}")
+        raise Withheld(Reason.MAY_SHOW_NAMES, f"Series Description (0008,103E) is that of a screen: {hint}")
     if sop_class.startswith(_REPORTS) and _has(plan, Option.CLEAN_STRUCTURED_CONTENT):
         return
     if sop_class.startswith(_PRESENTATIONS) and _has(plan, Option.CLEAN_GRAPHICS):
         return
     if sop_class not in _PASSED:
         name = f"SOP class {sop_class}" if sop_class else "an instance without SOP Class UID (0008,0016)"
-        raise Withheld(Reason.MAY_CONTAIN_NAMES, f"{name} may have names in text, sound or documents: {hint}")
+        raise Withheld(Reason.MAY_CONTAIN_NAMES, f"{name} may contain names in text, sound or documents: {hint}")
 
 
 def _has(plan: Plan, option: Option) -> bool:
@@ -105,7 +105,8 @@ def _outside(subject: Subject, rule: str) -> list[Region]:
     if not inner:
         raise Withheld(
             Reason.CANNOT_BE_MASKED,
-            f"object rule {rule} keeps ultrasound regions, and it has no Sequence of Ultrasound Regions (0018,6011)",
+            f"object rule {rule} keeps ultrasound regions, but the instance has no Sequence of Ultrasound Regions "
+            "(0018,6011)",
         )
     found = []
     edges = sorted({0, rows, *(one[1] for one in inner), *(one[3] for one in inner)})

@@ -76,14 +76,16 @@ class Residue:
         patient = values.get(0x00100010, b"")
         pattern = _pattern(patient, names, tuple(ids), self._character_set)
         if pattern is not None and pattern.search(b"\n".join(self._texts).lower()):
-            raise Withheld(Reason.IDENTIFIER_LEFT, "a name or an ID of the original is still in what was made of it")
+            raise Withheld(
+                Reason.IDENTIFIER_LEFT, "a name or an ID of the original is still in the de-identified instance"
+            )
         if Option.RETAIN_UIDS in self._plan.options:
             return
         uids = {values.get(tag, b"").strip(b" \0") for tag in _UIDS} - {b""}
         left = {one.strip(b" \0") for value in self._uids for one in value.split(b"\\")}
         texts = b"\n".join(self._texts)
         if uids & left or any(one in texts for one in uids if len(one) > 8):
-            raise Withheld(Reason.IDENTIFIER_LEFT, "a UID of the original is still in what was made of it")
+            raise Withheld(Reason.IDENTIFIER_LEFT, "a UID of the original is still in the de-identified instance")
 
 
 @lru_cache(256)

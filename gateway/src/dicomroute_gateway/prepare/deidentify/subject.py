@@ -56,7 +56,7 @@ class Subject:
         try:
             return int(self.text(0x00280008) or 1)
         except ValueError:
-            raise Withheld(Reason.CANNOT_BE_READ, "its Number of Frames (0028,0008) is no number") from None
+            raise Withheld(Reason.CANNOT_BE_READ, "its Number of Frames (0028,0008) is not a number") from None
 
 
 def read_subject(file: BinaryIO, length: int | None, encoding: Encoding) -> Subject:

@@ -1,0 +1,222 @@
+"""What the user API answers, beside the documents of gateways."""
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from pydantic import Field
+
+from dicomroute_client.documents.document import Document
+from dicomroute_client.documents.explain import ExplanationDocument
+from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument
+from dicomroute_client.documents.refused import RefusedDocument
+from dicomroute_client.documents.status import ProbeDocument, StatusDocument
+
+D = TypeVar("D", bound=Document)
+
+
+class Problem(Document):
+    """Why a request was refused, or not answered."""
+
+    error: str
+
+
+class Health(Document):
+    """The console answers."""
+
+    status: str = "ok"
+
+
+class Condition(Document):
+    """A condition of a resource."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: str
+
+
+class RouteSummary(Document):
+    """A route in the list of all. Numbers are null until its gateways have said them."""
+
+    namespace: str
+    name: str
+    ready: str
+    reason: str
+    message: str
+    owed: int | None
+    held: int | None
+    dead_lettered: int | None
+    delivered: int | None
+    oldest_owed: datetime | str | None
+    troubles: list[str]
+
+
+class FromGateway(Document, Generic[D]):
+    """What one gateway of a route said; `problem` says why there is no document."""
+
+    host: str
+    problem: str
+    document: D | None
+
+
+class Route(Document):
+    """A route: its conditions, and what its gateways say, for those who may know it."""
+
+    namespace: str
+    name: str
+    conditions: list[Condition]
+    gateways: list[FromGateway[StatusDocument]]
+    gateways_problem: str
+
+
+class Queue(Document):
+    """The deliveries of a route that fit a filter, a gateway each."""
+
+    gateways: list[FromGateway[QueueDocument]]
+
+
+class Refused(Document):
+    """Who was refused, a gateway each."""
+
+    gateways: list[FromGateway[RefusedDocument]]
+
+
+class Changed(Document):
+    """What a decision changed, a gateway each."""
+
+    gateways: list[FromGateway[QueueChange]]
+
+
+class Decision(Document):
+    """Why a person decides so; for a drop it must not be empty. It is kept in the console's log, without names."""
+
+    why: str = Field(default="", max_length=500)
+
+
+class ModeChange(Document):
+    """A mode to set: `field` is `mode` or `queryRetrieve.mode` of the spec; `dryRun` only tries it."""
+
+    field: str
+    to: str
+    why: str = Field(default="", max_length=500)
+    dry_run: bool = False
+
+
+class FieldOwner(Document):
+    """A field that somebody else sets, and what the API server says of who that is."""
+
+    field: str
+    message: str
+
+
+class Applied(Document):
+    """What became of a change: a `problem` with the owners of fields, or what differs (unified diff of the spec)."""
+
+    problem: str
+    owners: list[FieldOwner]
+    difference: str
+    is_written: bool
+
+
+class Peer(Document):
+    """A DicomNode or a CloudTarget."""
+
+    namespace: str
+    name: str
+    conditions: list[Condition]
+
+
+class Node(Peer):
+    """A DicomNode: `address` is "" for one that only calls."""
+
+    ae_title: str
+    address: str
+    sources: str
+
+
+class Target(Peer):
+    """A CloudTarget; of its credential the kind alone."""
+
+    url: str
+    provider: str
+    credential: str
+
+
+class Tested(Document):
+    """What a test of a destination found, and the route whose gateway made it."""
+
+    route: str
+    probe: ProbeDocument
+
+
+class StudySummary(Document):
+    """A study in a list of studies."""
+
+    uid: str
+    instances: int
+    outcomes: dict[str, int]
+    senders: list[str]
+    routes: list[str]
+    first: datetime
+    last: datetime
+
+
+class Studies(Document):
+    """Studies that were found, which routes were not asked for want of a right, and what gateways did not answer."""
+
+    items: list[StudySummary]
+    unasked: list[str]
+    problems: list[str]
+
+
+class Delivered(Document):
+    """How many deliveries of a study have this destination, state and reason."""
+
+    destination: str
+    state: str
+    reason: str
+    count: int
+
+
+class StudyPart(Document):
+    """What one gateway knows of a study; `truncated`: it knows more instances than were asked for."""
+
+    namespace: str
+    name: str
+    host: str
+    instances: int
+    outcomes: dict[str, int]
+    senders: list[str]
+    first: datetime
+    last: datetime
+    deliveries: list[Delivered]
+    truncated: bool
+
+
+class StudyEvent(Document):
+    """Something that happened to an instance of a study."""
+
+    time: datetime
+    route: str
+    instance: int
+    what: str
+    destination: str
+    reason: str
+    status: int | None
+
+
+class Study(Document):
+    """A study across all gateways that were asked, and what became of it in a sentence."""
+
+    uid: str
+    verdict: str
+    is_settled: bool
+    parts: list[StudyPart]
+    events: list[StudyEvent]
+    more_events: bool
+    unasked: list[str]
+    problems: list[str]
+
+
+__all__ = ["ExplanationDocument", "InstanceDocument"]

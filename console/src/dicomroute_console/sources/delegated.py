@@ -1,0 +1,141 @@
+"""A cluster for people whose token it does not know: the console asks by its own account, and RBAC whether they may.
+
+For each question there is a SubjectAccessReview with the person's name and groups: nothing is impersonated, and RBAC
+stays the one place. The account reads our kinds and the addresses of pods; gateways are asked with the admin key, and
+no Secret is read.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from dicomroute_client.asynchronous import Gateway
+from dicomroute_client.credential import access
+
+from .cluster import API_PORT, GROUP, RIGHTS_SECONDS, Cluster
+from .person import NotKnown, Person
+from .source import ROUTES, Json, NotAllowed, Right
+
+_MOST_RIGHTS: Final = 10_000
+_AUTHENTICATED: Final = "system:authenticated"
+"""The group of everybody whom an API server knows: RBAC's default roles are for it."""
+
+
+class Delegated:
+    """A cluster, asked by the console's account; each person sees and does there what a SubjectAccessReview allows."""
+
+    def __init__(self, cluster: Cluster, token_file: Path, admin_key: bytes) -> None:
+        """`token_file` has the account's token, which the kubelet renews; `admin_key` is the one of the operator."""
+        self._cluster = cluster
+        self._token_file = token_file
+        self._admin_key = admin_key
+        self._rights: dict[tuple[object, ...], tuple[float, bool]] = {}
+
+    async def person(self, secret: str, namespaces: Sequence[str]) -> Person:
+        """Return nobody: who comes here was known before."""
+        raise NotKnown("the credential is not a token of the cluster")
+
+    async def resources(self, person: Person, plural: str) -> list[Json]:
+        """Return the resources of those namespaces in which the person may list them."""
+        found = await self._cluster.resources(self._account(), plural)
+        if await self._allows(person, "list", plural, "", "", ""):
+            return found
+        namespaces = sorted({one["metadata"]["namespace"] for one in found})
+        allowed = {one for one in namespaces if await self._allows(person, "list", plural, "", one, "")}
+        return [one for one in found if one["metadata"]["namespace"] in allowed]
+
+    async def resource(self, person: Person, plural: str, namespace: str, name: str) -> Json:
+        """Return one resource."""
+        if not await self._allows(person, "get", plural, "", namespace, name):
+            raise NotAllowed(f"{person.name} may not get {plural} in the namespace {namespace}")
+        return await self._cluster.resource(self._account(), plural, namespace, name)
+
+    async def may(self, person: Person, right: Right, namespace: str, name: str) -> bool:
+        """Return whether RBAC gives the person a right; an answer counts for 30 s."""
+        verb, resource, subresource = right.value
+        return await self._allows(person, verb, resource, subresource, namespace, name)
+
+    async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
+        """Return the gateways of a route that the person may get. What they are asked has a right of its own."""
+        route = await self.resource(person, ROUTES, namespace, name)
+        known = access(route["metadata"]["uid"], self._admin_key)
+        addresses = await self._cluster.addresses(self._account(), namespace, name)
+        return [Gateway(address, API_PORT, known.token, known.fingerprint) for address in addresses]
+
+    async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:
+        """Write a resource as `Cluster.apply` does, for a person who may patch and create it."""
+        plural = f"{document['kind'].lower()}s"
+        metadata = document["metadata"]
+        for verb in ("patch", "create"):
+            if not await self._allows(person, verb, plural, "", metadata["namespace"], metadata["name"]):
+                raise NotAllowed(f"{person.name} may not {verb} {plural} in the namespace {metadata['namespace']}")
+        return await self._cluster.apply(self._account(), document, dry_run=dry_run)
+
+    async def close(self) -> None:
+        """Give the cluster's connections back."""
+        await self._cluster.close()
+
+    def _account(self) -> Person:
+        return Person("the console", self._token_file.read_text().strip())
+
+    async def _allows(
+        self, person: Person, verb: str, resource: str, subresource: str, namespace: str, name: str
+    ) -> bool:
+        key = (person.name, person.groups, verb, resource, subresource, namespace, name)
+        known = self._rights.get(key)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        asked = {
+            "group": GROUP,
+            "resource": resource,
+            "subresource": subresource,
+            "verb": verb,
+            "namespace": namespace,
+            "name": name,
+        }
+        spec = {"user": person.name, "groups": [*person.groups, _AUTHENTICATED], "resourceAttributes": asked}
+        allowed = await self._cluster.review(self._account(), "SubjectAccessReview", spec)
+        if len(self._rights) >= _MOST_RIGHTS:
+            self._rights.clear()
+        self._rights[key] = (time.monotonic() + RIGHTS_SECONDS, allowed)
+        return allowed
+
+
+class Either:
+    """A cluster for both: who has a token of it is asked for with that, everybody else by the console's account."""
+
+    def __init__(self, cluster: Cluster, delegated: Delegated) -> None:
+        self._cluster = cluster
+        self._delegated = delegated
+
+    async def person(self, secret: str, namespaces: Sequence[str]) -> Person:
+        """Return as whom the API server knows a token."""
+        return await self._cluster.person(secret, namespaces)
+
+    async def resources(self, person: Person, plural: str) -> list[Json]:
+        """Return the resources of a kind."""
+        return await self._for(person).resources(person, plural)
+
+    async def resource(self, person: Person, plural: str, namespace: str, name: str) -> Json:
+        """Return one resource."""
+        return await self._for(person).resource(person, plural, namespace, name)
+
+    async def may(self, person: Person, right: Right, namespace: str, name: str) -> bool:
+        """Return whether a person has a right."""
+        return await self._for(person).may(person, right, namespace, name)
+
+    async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
+        """Return the gateways of a route."""
+        return await self._for(person).gateways(person, namespace, name)
+
+    async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:
+        """Write a resource."""
+        return await self._for(person).apply(person, document, dry_run=dry_run)
+
+    async def close(self) -> None:
+        """Give connections back."""
+        await self._delegated.close()
+
+    def _for(self, person: Person) -> Cluster | Delegated:
+        return self._delegated if person.is_vouched else self._cluster
