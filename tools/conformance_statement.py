@@ -3,24 +3,31 @@
 What cannot be read off a table is written here: what is done with what was negotiated, and what is not there.
 """
 
-import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
 
-from pydantic import BaseModel
-from pydicom._dicom_dict import DicomDictionary
-from pydicom._uid_dict import UID_dictionary
-from pynetdicom.sop_class import _STORAGE_CLASSES as NAMES_OF_PYNETDICOM
+from conformance_tables import (
+    COMMIT_STATUSES,
+    FAILURE_REASONS,
+    FIND_BYTES,
+    FIND_STATUSES,
+    NOT_SUPPORTED,
+    RETRIEVE_BYTES,
+    RETRIEVE_STATUSES,
+    STORE_STATUSES,
+    character_sets,
+    keys_table,
+    name_of,
+    setting,
+    statuses,
+    table,
+)
 
-from dicomroute_gateway.catalogue.keys import COMPUTED, KEPT, UNIQUE_KEYS
 from dicomroute_gateway.commitment.decide import FailureReason
 from dicomroute_gateway.commitment.transactions import MOST_OPEN, MOST_OPEN_REFERENCES, MOST_REFERENCES
 from dicomroute_gateway.configuration.listener import TlsProfile
 from dicomroute_gateway.decoded import Level
 from dicomroute_gateway.deliver.node.cstore import CStoreTransport
 from dicomroute_gateway.dimse.admission import Refusal
-from dicomroute_gateway.dimse.command import Status
 from dicomroute_gateway.dimse.negotiation import (
     LOSSLESS,
     STORAGE_CLASSES,
@@ -39,93 +46,10 @@ from dicomroute_gateway.prepare.decompress import DECODED
 from dicomroute_gateway.query import find, retrieve
 from dicomroute_gateway.query.identifier import TRANSFER_SYNTAXES as QUERY_SYNTAXES
 from dicomroute_gateway.query.models import FIND_MODELS, GET_MODELS, MOVE_MODELS
-from dicomroute_gateway.rules.character_sets import python_encoding
 from dicomroute_operator.api.commitment import StorageCommitment
 from dicomroute_operator.api.listener import Listener, ListenerTLS
 from dicomroute_operator.api.node import DicomNodeSpec
 from dicomroute_operator.api.query import QueryRetrieve
-
-FIND_BYTES = (
-    "relational queries",
-    "combined date-time matching",
-    "fuzzy semantic matching of person names",
-    "timezone query adjustment",
-    "enhanced multi-frame image conversion",
-    "empty value matching",
-    "multiple value matching",
-)
-"""Service class application information of the C-FIND SOP classes (PS3.4 C.5.1.1)."""
-RETRIEVE_BYTES = ("relational retrieval", "enhanced multi-frame image conversion")
-"""The same of C-MOVE and C-GET (PS3.4 C.5.2.1, C.5.3.1)."""
-
-STORE_STATUSES = {
-    Status.SUCCESS: "the data set, and the record of whom it is owed to, are on stable storage; or a rule discards it",
-    Status.OUT_OF_RESOURCES: "no room in the spool, or what was received earlier under this UID is not delivered yet: "
-    "send it again later",
-    Status.DATA_SET_MISMATCH: "the UIDs of the data set are not those of the request",
-    Status.CANNOT_UNDERSTAND: "the data set is not as its transfer syntax says, or there is none",
-    Status.INVALID_SOP_INSTANCE: "the SOP Instance UID is no UID",
-    Status.SOP_CLASS_NOT_SUPPORTED: "the SOP class is not that of the presentation context",
-    Status.NOT_AUTHORIZED: "no rule takes the instance, and the route refuses such",
-    Status.PROCESSING_FAILURE: "the gateway failed; its log says why",
-    Status.UNRECOGNIZED_OPERATION: "the message is no C-STORE-RQ",
-}
-FIND_STATUSES = {
-    Status.SUCCESS: "all matches were told",
-    Status.PENDING: "a match, with everything that was asked for",
-    Status.PENDING_WARNING: "a match; an attribute that was asked for is not supported",
-    Status.OUT_OF_RESOURCES: "more than maxMatches or maxCandidates, too many queries at once, the index of the spool "
-    "is being built, or the gateway shuts down; what was found until then was told",
-    Status.DATA_SET_MISMATCH: "the identifier does not fit its level or model; Error Comment says why",
-    Status.CANNOT_UNDERSTAND: "an archive did not answer; Error Comment names it",
-    Status.NOT_AUTHORIZED: "the caller is no client of queryRetrieve",
-    Status.CANCEL: "C-CANCEL-RQ was received",
-    Status.UNRECOGNIZED_OPERATION: "the message is no C-FIND-RQ",
-}
-RETRIEVE_STATUSES = {
-    Status.SUCCESS: "everything was stored without a warning, or nothing matches",
-    Status.PENDING: "sub-operations go on; sent at once and every pendingIntervalSeconds, with the four counts",
-    Status.SUB_OPERATIONS_FAILED: "some were not stored, or with a warning, or an archive that is not required failed",
-    Status.CANNOT_CALCULATE_MATCHES: "a list of instances could not be read; what other lists name was sent",
-    Status.CANNOT_PERFORM: "nothing could be stored, or too many retrievals at once",
-    Status.MOVE_DESTINATION_UNKNOWN: "C-MOVE alone: the title is no move destination, or the gateway's own",
-    Status.DATA_SET_MISMATCH: "the identifier does not fit its level or model; Error Comment says why",
-    Status.NOT_AUTHORIZED: "the caller is no client of queryRetrieve",
-    Status.CANCEL: "C-CANCEL-RQ was received; the instance in hand was finished",
-    Status.UNRECOGNIZED_OPERATION: "the message is no C-MOVE-RQ or C-GET-RQ of its presentation context",
-}
-COMMIT_STATUSES = {
-    Status.SUCCESS: "the request is on stable storage; what is committed to, the report says",
-    Status.PROCESSING_FAILURE: "the request could not be kept",
-    Status.NO_SUCH_OBJECT_INSTANCE: "another instance than the well-known one",
-    Status.INVALID_ARGUMENT_VALUE: "Transaction UID or references are missing, or the transaction is open for other "
-    "instances",
-    Status.NO_SUCH_SOP_CLASS: "the SOP class is not that of the presentation context",
-    Status.NO_SUCH_ACTION: "the Action Type ID is not 1",
-    Status.NOT_AUTHORIZED: "the listener commits to nothing",
-    Status.RESOURCE_LIMITATION: "too many references or open transactions; ask again later",
-    Status.UNRECOGNIZED_OPERATION: "the message is neither N-ACTION-RQ nor N-EVENT-REPORT-RQ",
-}
-FAILURE_REASONS = {
-    FailureReason.PROCESSING_FAILURE: "not delivered to every destination that counts within waitSeconds, refused "
-    "there, or delivered in another form",
-    FailureReason.NO_SUCH_OBJECT_INSTANCE: "unknown here, discarded, or dropped without a destination",
-    FailureReason.CLASS_INSTANCE_CONFLICT: "stored as another SOP class",
-    FailureReason.SOP_CLASS_NOT_SUPPORTED: "of a SOP class that is not stored here",
-}
-NOT_SUPPORTED = (
-    ("1.2.840.10008.5.1.4.31", "Modality Worklist"),
-    ("1.2.840.10008.3.1.2.3.3", "Modality Performed Procedure Step"),
-    ("1.2.840.10008.5.1.1.9", "Print, greyscale"),
-    ("1.2.840.10008.5.1.1.18", "Print, colour"),
-    ("1.2.840.10008.5.1.4.34.6.1", "Unified Procedure Step"),
-    ("1.2.840.10008.5.1.4.33", "Instance Availability Notification"),
-    ("1.2.840.10008.1.20.2", "Storage Commitment Pull Model, retired"),
-    ("1.2.840.10008.5.1.4.1.2.3.1", "Patient/Study Only Query, retired"),
-    ("1.2.840.10008.5.1.4.1.2.5.3", "Composite Instance Retrieve Without Bulk Data"),
-    ("1.2.840.10008.5.1.4.1.2.4.3", "Composite Instance Root Retrieve"),
-    ("1.2.840.10008.1.3.10", "Media Storage Directory"),
-)
 
 
 def main() -> str:
@@ -133,9 +57,8 @@ def main() -> str:
     parts = [
         "# DICOM conformance statement",
         "Written by `make generate` from the tables that the code negotiates with, in the form of PS3.2 annex A; do "
-        "not "
-        "edit. A test proposes everything that it names over a socket, and compares. The product is dicomroute; the "
-        "statement is that of its gateway, the only part that speaks DICOM. [adr/](adr/) has the reasons.",
+        "not edit. A test proposes everything that it names over a socket, and compares. The product is dicomroute; "
+        "the statement is that of its gateway, the only part that speaks DICOM. [adr/](adr/) has the reasons.",
         *overview(),
         *networking(),
         *media_and_text(),
@@ -160,10 +83,9 @@ def overview() -> list[str]:
     ]
     return [
         "## 1 Conformance statement overview",
-        "A gateway receives instances by C-STORE, keeps them until every destination that its rules name has them, and "
-        "sends them to DICOM nodes by C-STORE and to origin servers by STOW-RS (PS3.18). It answers queries and "
-        "retrievals "
-        "from what it holds, and from origin servers by QIDO-RS and WADO-RS. It promises to keep what its "
+        "A gateway receives instances by C-STORE, keeps them until every destination that its rules name has them, "
+        "and sends them to DICOM nodes by C-STORE and to origin servers by STOW-RS (PS3.18). It answers queries and "
+        "retrievals from what it holds, and from origin servers by QIDO-RS and WADO-RS. It promises to keep what its "
         "destinations have.",
         table(("network service", "SOP classes", "user (SCU)", "provider (SCP)"), services),
         "It has no worklist, no performed procedure steps, no printing and no media: [4.5](#45-what-is-not-supported).",
@@ -171,11 +93,9 @@ def overview() -> list[str]:
         "1 overview, 3 introduction, 4 networking, 5 media, 6 character sets, 7 security, 8 annexes.",
         "## 3 Introduction",
         "Who connects devices reads sections 4, 6 and 7. *Route*, *listener*, *node* and *destination* are those of "
-        "the "
-        "manifests: [DicomRoute](reference/dicomroute.md), [DicomNode](reference/dicomnode.md). AE, SCU, SCP, SOP "
-        "class, "
-        "IOD and UID are used as in the standard. That two statements fit makes no test between two devices "
-        "unnecessary.",
+        "the manifests: [DicomRoute](reference/dicomroute.md), [DicomNode](reference/dicomnode.md). AE, SCU, SCP, "
+        "SOP class, IOD and UID are used as in the standard. That two statements fit makes no test between two "
+        "devices unnecessary.",
     ]
 
 
@@ -184,10 +104,10 @@ def networking() -> list[str]:
     return [
         "## 4 Networking",
         "### 4.1 Implementation model",
-        "One application entity a listener: it accepts associations under each of the listener's `aeTitles`. A node is "
-        "called with `destinations[].callingAETitle`, or else with the first title of the first listener; who asked "
-        "for "
-        "storage commitment is called with the title that he called. What an AE does follows what is done to it:",
+        "One application entity a listener: it accepts associations under each of the listener's `aeTitles`. A node "
+        "is called with `destinations[].callingAETitle`, or else with the first title of the first listener; who "
+        "asked for storage commitment is called with the title that he called. What an AE does follows what is done "
+        "to it:",
         table(
             ("what happens", "what the AE does then"),
             [
@@ -206,8 +126,8 @@ def networking() -> list[str]:
         ),
         "### 4.2 AE specification",
         "#### 4.2.1 Association policies",
-        "The application context is 1.2.840.10008.3.1.1.1. One operation is under way on an association at a time, in "
-        "either role: an Asynchronous Operations Window that is proposed is answered with 1/1.",
+        "The application context is 1.2.840.10008.3.1.1.1. One operation is under way on an association at a time, "
+        "in either role: an Asynchronous Operations Window that is proposed is answered with 1/1.",
         table(
             ("parameter", "value"),
             [
@@ -246,8 +166,7 @@ def networking() -> list[str]:
         "### 4.4 Configuration",
         "AE titles and addresses of the gateway and of all others are in manifests: there is no other table. "
         "[DicomRoute](reference/dicomroute.md) and [DicomNode](reference/dicomnode.md) have every field and its "
-        "default; a "
-        "listener's port is 11112 unless it says otherwise, 2762 is registered for TLS.",
+        "default; a listener's port is 11112 unless it says otherwise, 2762 is registered for TLS.",
         "### 4.5 What is not supported",
         "Everything that is not named above is refused with result 3, abstract syntax not supported. Among it:",
         table(("abstract syntax", "UID"), [(name, f"`{uid}`") for uid, name in NOT_SUPPORTED]),
@@ -267,8 +186,8 @@ def acceptance() -> list[str]:
     models = {**FIND_MODELS, **MOVE_MODELS, **GET_MODELS}
     return [
         "##### Presentation contexts",
-        "Each context is answered for itself. *Roles* are those of the peer that are accepted where role selection is "
-        "proposed; without it the peer is the SCU.",
+        "Each context is answered for itself. *Roles* are those of the peer that are accepted where role selection "
+        "is proposed; without it the peer is the SCU.",
         table(
             ("abstract syntax", "UID", "transfer syntaxes", "roles of the peer", "served"),
             [
@@ -299,27 +218,20 @@ def acceptance() -> list[str]:
         ),
         "##### Transfer syntaxes",
         f"*query* and *commitment* are {' and '.join(f'{name_of(uid)} (`{uid}`)' for uid in QUERY_SYNTAXES)}, the "
-        "first "
-        "that is proposed of these, in this order"
+        "first that is proposed of these, in this order"
         + ("" if tuple(COMMITMENT_SYNTAXES) == tuple(QUERY_SYNTAXES) else " (commitment differs)")
-        + ". *uncompressed* is the first that is proposed of those that the table calls so, in its order. *storage* "
-        "is one "
-        "of all in the table: the first one proposed if it is lossless, else the first uncompressed one in the order "
-        "of the "
-        "table, else the first lossless one, else the first one proposed. So a sender that can send without loss is "
-        "never "
-        "led to compress with loss. For a context in which the peer is the SCP of a C-GET it is an uncompressed one "
-        "if any "
-        "is proposed.",
+        + ". *uncompressed* is the first that is proposed of the ones that the table calls so, in its order. *storage* "
+        "is one of all in the table: the first one proposed if it is lossless, else the first uncompressed one in "
+        "the order of the table, else the first lossless one, else the first one proposed. So a sender that can send "
+        "without loss is never led to compress with loss. For a context in which the peer is the SCP of a C-GET it "
+        "is an uncompressed one if any is proposed.",
         table(("transfer syntax", "UID", "kind"), syntaxes),
         "##### Storage SOP classes",
         "All Storage SOP Classes of the standard, retired ones included, and every SOP class outside of the "
-        "standard's root "
-        "`1.2.840.10008`. Level 2, full: all elements are kept, byte for byte in the transfer syntax of the context. "
-        "The "
+        "standard's root `1.2.840.10008`. Level 2, full: all elements are kept, byte for byte in the transfer syntax "
+        "of the context. The "
         f"answer to SOP Class Extended Negotiation is `{LEVEL_2_FULL.hex(' ').upper()}` (PS3.4 B.3.1): no digital "
-        "signatures, "
-        "no coercion.",
+        "signatures, no coercion.",
         table(("SOP class", "UID"), [(name_of(uid), f"`{uid}`") for uid in sorted(STORAGE_CLASSES, key=_by_number)]),
         "##### Extended negotiation of queries and retrievals",
         "Answered where it is proposed, in as many bytes as were proposed: 1 where both sides do it.",
@@ -340,38 +252,31 @@ def acceptance() -> list[str]:
         statuses(STORE_STATUSES),
         "##### C-FIND",
         "Hierarchical queries, and relational ones where they were negotiated or the DicomNode says `relational: "
-        "Always`. "
-        "[query-retrieve.md](query-retrieve.md#matching) says how each kind of key is matched. What the spool holds is "
-        "matched on these keys, of the level and of the levels above; an archive answers what it has. **U** is the "
-        "unique "
-        "key of its level, the others are required or optional keys. A key that is not named is told empty, with "
-        "status "
+        "Always`. [query-retrieve.md](query-retrieve.md#matching) says how each kind of key is matched. What the "
+        "spool holds is matched on these keys, of the level and of the levels above; an archive answers what it has. "
+        "**U** is the unique key of its level, the others are required or optional keys. A key that is not named is "
+        "told empty, with status "
         f"FF01. At most {setting(QueryRetrieve, 'max_matches')} matches (`maxMatches`).",
         *(keys_table(level) for level in Level),
-        "QueryRetrieveLevel, RetrieveAETitle, SpecificCharacterSet where it is needed, and InstanceAvailability where "
-        "it is "
-        "asked for, are told too. Modality is taken for ModalitiesInStudy at the level of studies.",
+        "QueryRetrieveLevel, RetrieveAETitle, SpecificCharacterSet where it is needed, and InstanceAvailability "
+        "where it is asked for, are told too. Modality is taken for ModalitiesInStudy at the level of studies.",
         statuses(FIND_STATUSES),
         "##### C-MOVE and C-GET",
-        "By the unique keys, of which the lowest may be a list. [retrieving.md](retrieving.md) says what is retrieved "
-        "from "
-        "where. Instances go out in the transfer syntax that they are in, if the receiver takes it, else decompressed "
-        "or "
-        "rewritten as Explicit or Implicit VR Little Endian; decompressed are "
+        "By the unique keys; the lowest may be a list. [retrieving.md](retrieving.md) says what is retrieved from "
+        "where. Instances go out in the transfer syntax that they are in, if the receiver takes it, else "
+        "decompressed or rewritten as Explicit or Implicit VR Little Endian; decompressed are "
         f"{', '.join(name_of(uid) for uid in sorted(DECODED, key=_by_number))}. Priority is not looked at. Move "
-        "Originator "
-        "is the AE title of the requestor and the Message ID of its C-MOVE-RQ.",
+        "Originator is the AE title of the requestor and the Message ID of its C-MOVE-RQ.",
         statuses(RETRIEVE_STATUSES),
         "##### Storage commitment as SCP",
         f"At most {MOST_REFERENCES} references in a request, {MOST_OPEN} open transactions and {MOST_OPEN_REFERENCES} "
-        "references in all. Storage Media File-Set ID and UID are not looked at; Retrieve AE Title is not reported. A "
-        "report "
+        "references in all. Storage Media File-Set ID and UID are not looked at; Retrieve AE Title is not reported. "
+        "A report "
         f"goes out on the association of the request for {setting(StorageCommitment, 'same_association_seconds')} s "
-        "(`sameAssociationSeconds`), else on a new one, with the AE title that was called, and the role of the SCP by "
-        "role "
+        "(`sameAssociationSeconds`), else on a new one, with the AE title that was called, and the role of the SCP "
+        "by role "
         f"selection; it is repeated for {setting(StorageCommitment, 'report_for_seconds')} s (`reportForSeconds`) "
-        "until it is "
-        "answered with success. It has every reference of the request, committed or failed. After "
+        "until it is answered with success. It has every reference of the request, committed or failed. After "
         f"{setting(StorageCommitment, 'wait_seconds')} s (`waitSeconds`) what is not delivered is reported as failed.",
         statuses(COMMIT_STATUSES),
         table(
@@ -379,9 +284,8 @@ def acceptance() -> list[str]:
             [(f"{int(reason):04X}", FAILURE_REASONS[reason]) for reason in FailureReason],
         ),
         "##### Storage commitment, reports taken",
-        "N-EVENT-REPORT-RQ is taken on any association of a listener and answered with success, whether anybody waits "
-        "for "
-        "the transaction or not; `0213` where it is too long. A peer that proposes no role may report too.",
+        "N-EVENT-REPORT-RQ is taken on any association of a listener and answered with success, whether anybody "
+        "waits for the transaction or not; `0213` where it is too long. A peer that proposes no role may report too.",
     ]
 
 
@@ -389,10 +293,8 @@ def initiation() -> list[str]:
     """Return what is proposed to others."""
     return [
         "An association is opened when something is owed to a node, kept for the next instances, and released after "
-        "five "
-        "idle seconds, or after 300 s. Each pair of SOP class and transfer syntax is a context of its own, so that "
-        "the node "
-        "says of each whether it takes it; up to 128 of them.",
+        "five idle seconds, or after 300 s. Each pair of SOP class and transfer syntax is a context of its own, so "
+        "that the node says of each whether it takes it; up to 128 of them.",
         table(
             ("purpose", "abstract syntax", "transfer syntaxes proposed", "role"),
             [
@@ -418,9 +320,8 @@ def initiation() -> list[str]:
                 ),
             ],
         ),
-        "Statuses of C-STORE: 0000 and Bxxx are success, A7xx and whatever ends the association is tried again "
-        "without end, "
-        "A9xx, Cxxx, 0117, 0118, 0119 and 0122 refuse the instance: [delivering.md](delivering.md) and "
+        "Statuses of C-STORE: 0000 and Bxxx are success, A7xx and whatever ends the association are retried without "
+        "end, A9xx, Cxxx, 0117, 0118, 0119 and 0122 refuse the instance: [delivering.md](delivering.md) and "
         "[dead-letters.md](runbooks/dead-letters.md).",
     ]
 
@@ -434,10 +335,9 @@ def media_and_text() -> list[str]:
         "Instances pass as they are. Rules, queries, retrievals and de-identification read text in every character "
         "set of "
         f"PS3.3 C.12.1.1.2 of this list: {', '.join(character_sets())}. "
-        "A query that declares none is read as UTF-8 where it is "
-        "that, else in `defaultCharacterSet` of its DicomNode. An answer declares none where it is ASCII, else the "
-        "set of "
-        "its request if that has all of the text, else ISO_IR 192.",
+        "A query that declares none is read as UTF-8 where it is that, else in `defaultCharacterSet` of its "
+        "DicomNode. An answer declares none where it is ASCII, else the set of its request if that has all of the "
+        "text, else ISO_IR 192.",
     ]
 
 
@@ -446,8 +346,8 @@ def security() -> list[str]:
     handshake = setting(ListenerTLS, "handshake_timeout_seconds")
     return [
         "## 7 Security",
-        "A listener with `tls` speaks nothing else, and so does a call to a node with `tls`. TLS 1.2 and 1.3; no TLS "
-        "1.0 or "
+        "A listener with `tls` speaks only TLS, and so does a call to a node with `tls`. TLS 1.2 and 1.3; no TLS 1.0 "
+        "or "
         f"1.1, no compression, no renegotiation, no session tickets. A handshake has {handshake} s.",
         table(
             ("profile", "of PS3.15", "suites of TLS 1.2, in the order of preference"),
@@ -461,11 +361,10 @@ def security() -> list[str]:
             ],
         ),
         "Those of TLS 1.3 are `TLS_AES_256_GCM_SHA384`, `TLS_CHACHA20_POLY1305_SHA256` and `TLS_AES_128_GCM_SHA256`. "
-        "Of B.13 "
-        "the suites with Camellia, and those whose tag is cut to eight bytes, are left out. A listener may want a "
-        "certificate "
-        "of its callers, and a DicomNode may be known by its own: DNS name, common name or SHA-256 of the certificate "
-        "([credentials.md](credentials.md)). AE titles and source addresses are always looked at.",
+        "Of B.13 the suites with Camellia, and those whose tag is cut to eight bytes, are left out. A listener may "
+        "require a certificate of its callers, and a DicomNode may be known by its own: DNS name, common name or "
+        "SHA-256 of the certificate ([credentials.md](credentials.md)). AE titles and source addresses are always "
+        "looked at.",
         "De-identification is by PS3.15 annex E: [deidentification.md](deidentification.md).",
     ]
 
@@ -475,60 +374,15 @@ def annexes() -> list[str]:
     return [
         "## 8 Annexes",
         "**IODs.** The gateway makes no instances. It changes none on their way but where a route says so "
-        "(`transform`, "
-        "`deidentify`), or where a destination takes none of the transfer syntaxes that an instance has: then the "
-        "data set is "
-        "rewritten, group lengths (gggg,0000) are left out, unknown and private elements without a VR become UN.",
+        "(`transform`, `deidentify`), or where a destination takes none of the transfer syntaxes that an instance "
+        "has: then the data set is rewritten, group lengths (gggg,0000) are left out, unknown and private elements "
+        "without a VR become UN.",
         "**Private attributes, SOP classes and transfer syntaxes.** None of its own. Private attributes and SOP "
-        "classes of "
-        "others pass. Private transfer syntaxes are refused.",
+        "classes of others pass. Private transfer syntaxes are refused.",
         "**Standard extended, specialized or private SOP classes.** None.",
         "**DICOMweb.** As a user agent: STOW-RS, QIDO-RS and WADO-RS of origin servers (PS3.18): "
-        "[cloud-targets.md](cloud-targets.md), [retrieving.md](retrieving.md). It is no origin server.",
+        "[cloud-targets.md](cloud-targets.md), [retrieving.md](retrieving.md). It is not an origin server.",
     ]
-
-
-def keys_table(level: Level) -> str:
-    """Return the table of the keys of a level."""
-    unique = UNIQUE_KEYS[level]
-    found = [*KEPT[level].items(), *COMPUTED[level].items()]
-    rows = []
-    for tag, vr in sorted(found, key=lambda one: (one[0] != unique, one[0])):
-        how = "U" if tag == unique else "told" if tag in COMPUTED[level] and vr == "IS" else ""
-        entry = DicomDictionary[tag]
-        rows.append((str(level), entry[4], f"({tag >> 16:04X},{tag & 0xFFFF:04X})", vr, how))
-    return table(("level", "attribute", "tag", "VR", ""), rows)
-
-
-def statuses(meanings: dict[Status, str]) -> str:
-    """Return the table of the statuses of a service."""
-    return table(("status", "when"), [(f"{int(one):04X}", meaning) for one, meaning in sorted(meanings.items())])
-
-
-def character_sets() -> list[str]:
-    """Return the defined terms of Specific Character Set that text is read in."""
-    return sorted(term for term in python_encoding if re.fullmatch(r"ISO_IR \d+|ISO 2022 IR \d+|GB18030|GBK", term))
-
-
-def setting(model: type[BaseModel], name: str) -> str:
-    """Return the default of a field."""
-    return str(model.model_fields[name].default)
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def name_of(uid: str) -> str:
-    """Return the name that the standard gives a UID."""
-    entry: Any = UID_dictionary.get(uid)
-    if entry and entry[0]:
-        retired = " (Retired)" if len(entry) > 3 and entry[3] and "Retired" not in entry[0] else ""
-        return f"{entry[0]}{retired}"
-    (name,) = [name for name, other in NAMES_OF_PYNETDICOM.items() if other == uid]
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
 
 
 def _by_number(uid: str) -> list[int]:

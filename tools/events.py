@@ -23,9 +23,14 @@ def types() -> str:
     """Return the part of the page that lists the types."""
     lines: list[str] = []
     for kind in EVENT_TYPES:
-        made = "what journal and ledger say" if kind.is_of_ledger else "how things stand"
-        lines += ["", f"### {kind.name}", "", f"`{kind.full_name}`. {_sentences(kind.data.__doc__)} Made of {made}; "]
-        lines[-1] += f"`subject` is {kind.subject}, `id` is derived from {kind.identity}."
+        made = "journal and ledger" if kind.is_of_ledger else "the present state"
+        lines += [
+            "",
+            f"### {kind.name}",
+            "",
+            f"`{kind.full_name}`. {_sentences(kind.data.__doc__)} Derived from {made}; ",
+        ]
+        lines[-1] += f"`subject` is {kind.subject}, `id` from {kind.identity}."
         lines += ["", "| data | type | |", "|---|---|---|"]
         lines += [_row(name, field) for name, field in _schema_of(kind)["properties"].items()]
     return "\n".join([*lines[1:], ""])

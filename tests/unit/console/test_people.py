@@ -61,7 +61,7 @@ def test_whatever_claims_there_are_nobody_is_one_of_kubernetes_own(claims: dict[
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({"oidc": {"issuer": "http://i.example", "clientID": "c"}}, "is no https URL"),
+        ({"oidc": {"issuer": "http://i.example", "clientID": "c"}}, "is not an https URL"),
         ({"oidc": {"issuer": "https://i.example", "clientID": "c", "scopes": ["profile"]}}, "scopes lack openid"),
         ({"oidc": {"issuer": "https://i.example", "clientID": "c", "audiences": ["x"]}}, "for the client alone"),
         ({"jwt": [{"issuer": "https://i.example", "audiences": []}]}, "jwt.0.audiences"),

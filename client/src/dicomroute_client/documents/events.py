@@ -15,7 +15,7 @@ PREFIX: Final = "dev.dicomroute."
 MOST_TITLE_CHARACTERS: Final = 16
 """An AE title (PS3.5 table 6.2-1); one that is longer, or has other characters, is told as null."""
 
-Study = Annotated[str, Field(alias="studyInstanceUID", description="Study Instance UID; empty where it is no UID.")]
+Study = Annotated[str, Field(alias="studyInstanceUID", description="Study Instance UID; empty where it is not a UID.")]
 Destination = Annotated[str, Field(description="KIND/NAME, such as CloudTarget/archive.")]
 Reason = Annotated[str, Field(description="One word for programs, as the queue and the status have it.")]
 
@@ -67,7 +67,7 @@ class DeliveryDeadLettered(Document):
     """A destination refuses an instance: it is not sent again until a person retries it."""
 
     instance: int = Field(description="The number of the instance in the queue of this gateway.")
-    sop_instance_uid: str = Field(alias="sopInstanceUID", description="SOP Instance UID; empty where it is no UID.")
+    sop_instance_uid: str = Field(alias="sopInstanceUID", description="SOP Instance UID; empty where it is not a UID.")
     study_instance_uid: Study
     destination: Destination
     reason: Reason
@@ -79,7 +79,7 @@ class DeliveryHeld(Document):
     """An instance, or its delivery to a destination, is held: it waits for rules, a treatment, or a person."""
 
     instance: int = Field(description="The number of the instance in the queue of this gateway.")
-    sop_instance_uid: str = Field(alias="sopInstanceUID", description="SOP Instance UID; empty where it is no UID.")
+    sop_instance_uid: str = Field(alias="sopInstanceUID", description="SOP Instance UID; empty where it is not a UID.")
     study_instance_uid: Study
     destination: str = Field(description="KIND/NAME; empty where the instance itself is held.")
     reason: Reason
@@ -108,7 +108,7 @@ class DestinationRecovered(Document):
 
 
 class CallerRefused(Document):
-    """Somebody was refused. A caller is told at once, then at most once an hour, with how often it was refused."""
+    """A caller was refused. It is told at once, then at most once an hour, with how often it was refused."""
 
     calling_ae_title: str | None = Field(alias="callingAETitle", max_length=MOST_TITLE_CHARACTERS)
     called_ae_title: str | None = Field(alias="calledAETitle", max_length=MOST_TITLE_CHARACTERS)
@@ -131,7 +131,7 @@ class ConfigurationChanged(Document):
 
 
 class ConfigurationRejected(Document):
-    """A configuration, or sections of it, are not taken over: what was in force goes on."""
+    """A configuration, or sections of it, are not taken over: the last one stays in force."""
 
     reasons: list[str] = Field(description="One word for each thing that is wrong.")
     sections: list[str] = Field(description="The sections that are kept as they were; `configuration`: all.")
