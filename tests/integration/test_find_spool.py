@@ -294,7 +294,7 @@ def test_more_matches_than_are_told_end_in_a_refusal_after_them(
     association = associate(gateway.port)
     statuses, answers, comment = find(association, keys("STUDY", StudyInstanceUID=""))
     assert statuses == [PENDING] * 5 + [0xA700]
-    assert comment == "more than 5 matches: narrow it"
+    assert comment == "more than 5 matches: narrow the query"
     assert len({str(one.StudyInstanceUID) for one in answers}) == 5
     association.release()
 

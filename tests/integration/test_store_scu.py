@@ -171,7 +171,7 @@ def test_what_storescp_does_not_take_is_refused_by_its_context_and_the_others_go
     assert association.refusal(compressed.syntaxes) is ContextRefusal.TRANSFER_SYNTAXES_NOT_SUPPORTED
     assert association.refusal(private.syntaxes) is ContextRefusal.ABSTRACT_SYNTAX_NOT_SUPPORTED
     assert association.refusal(plain.syntaxes) is None
-    with pytest.raises(ContextRefused, match=r"does not take SOP class .* in transfer syntax"):
+    with pytest.raises(ContextRefused, match=r"does not accept SOP class .* in transfer syntax"):
         association.store(compressed)
     assert association.store(plain).status == 0
     assert association.release()
