@@ -185,7 +185,7 @@ class Reason(StrEnum):
     REPLACED = "Replaced", "The spool could not read the instance, and its sender sent the same bytes again."
     OVER_QUOTA = "OverQuota", "The optional destination has reached its `maxOwed`."
     SPOOL_FULL = "SpoolFull", "A delivery to an optional destination was skipped to make room in the spool."
-    STUDY_NOT_COMPLETE = "StudyNotComplete", "The delivery is made once the study of the instance is complete. To send it at once: `dicomroute queue retry --in Waiting`."
+    STUDY_NOT_COMPLETE = "StudyNotComplete", "The delivery is made once the study of the instance is complete. To send it at once: `dicomroute queue retry --all --in Waiting --study UID`."
     STUDY_CONDITION_FALSE = "StudyConditionFalse", "The study is complete, and whenComplete of the rule is false for it: the delivery is not made."
     ERASED = "Erased", "A person erased the instance from the spool."
     DROPPED = "Dropped", "A person dropped the delivery."

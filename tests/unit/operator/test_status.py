@@ -160,7 +160,7 @@ def unscheduled(message: str) -> dict[str, Any]:
             for one, why, known in (
                 ("spool", "SpoolCorrupt", "SpoolCorrupt"),
                 ("spool", "SpoolFailed", "SpoolFailed"),
-                ("spool", "SpoolTooNew", "SpoolUnusable"),
+                ("spool", "SpoolTooNew", "SpoolTooNew"),
                 ("spool.encryption", "SpoolKeyMissing", "SpoolKeyMissing"),
                 ("spool.encryption", "SpoolKeyInvalid", "SpoolKeyInvalid"),
                 ("spool", "SpoolVolumeUnsafe", "SpoolVolumeUnsafe"),

@@ -164,7 +164,11 @@ def release(
     all_: All = False,
     study: Study = None,
 ) -> None:
-    """Apply the current rules to instances that are held because no rule matched, or because a rule had an error."""
+    """Apply the current rules to instances that are held because no rule matched, or because a rule had an error.
+
+    Deliveries that are held because their study was revised, or because a transform or a treatment failed, are retried.
+    What de-identification withholds stays held until the profile lets it pass.
+    """
     _change(
         Operation.RELEASE,
         "released",

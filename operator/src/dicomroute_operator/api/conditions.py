@@ -257,6 +257,11 @@ class Ready(Reason):
         "SpoolUnusable",
         "The volume of the spool cannot be used. The message contains the system's error.",
     )
+    SPOOL_TOO_NEW = (
+        "SpoolTooNew",
+        "A newer release wrote to the spool, and this gateway cannot read it. Run that release again: see "
+        "docs/runbooks/upgrade.md.",
+    )
     SPOOL_CORRUPT = (
         "SpoolCorrupt",
         "The spool contains damage that no crash can explain. The gateway does not receive until a person has checked "

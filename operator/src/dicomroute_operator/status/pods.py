@@ -15,6 +15,7 @@ STALE_SECONDS: Final = 30
 _PULLING: Final = frozenset(("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"))
 _FAILING: Final = frozenset(("CrashLoopBackOff", "RunContainerError", "CreateContainerError", "StartError"))
 _REASONS: Final = {
+    "SpoolTooNew": Ready.SPOOL_TOO_NEW,
     "SpoolCorrupt": Ready.SPOOL_CORRUPT,
     "SpoolVolumeUnsafe": Ready.SPOOL_VOLUME_UNSAFE,
     "SpoolFailed": Ready.SPOOL_FAILED,
