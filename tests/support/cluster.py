@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -208,3 +210,12 @@ def built_images(root: Path = ROOT) -> tuple[dict[str, str], list[Path]]:
     lines = [line.split() for line in text.splitlines()]
     names = {name.rpartition(":")[0].rpartition("-")[2]: name for name, _ in lines}
     return names, [Path(archive) for _, archive in lines]
+
+
+@dataclass(frozen=True)
+class VersionBefore:
+    """A checkout of the parent of the last commit that changed the chart or the images."""
+
+    folder: Path
+    images: Future[tuple[dict[str, str], list[Path]]]
+    """Their names and archives, as `built_images` returns them; building them takes a minute."""
