@@ -183,6 +183,7 @@ class RouteReconciler:
             configuration_hash=configuration_hash(text) if text else "",
             apply_error=error,
             unsupported=unsupported(inputs),
+            default_storage_class=self._settings.render.defaults.storage_class_name,
         )
         seen, again = await self._child_events.told(seen, _unready_since(route), datetime.now(UTC))
         if again:
