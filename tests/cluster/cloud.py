@@ -13,6 +13,7 @@ from typing import Any
 import kubernetes
 
 PROVISIONER = "loop.dicomroute.dev"
+SHARING = "metallb.io/allow-shared-ip"
 Object = dict[str, Any]
 
 
@@ -126,21 +127,32 @@ class Cloud:
 
     def give_addresses(self) -> None:
         services = [one for one in self.api.list_service_for_all_namespaces().items if one.spec.type == "LoadBalancer"]
-        given = {one.ip for service in services for one in (service.status.load_balancer.ingress or [])}
+        given: dict[str, list[Any]] = {}
+        for service in services:
+            for one in service.status.load_balancer.ingress or []:
+                given.setdefault(one.ip, []).append(service)
         for service in services:
             if service.status.load_balancer.ingress:
                 continue
             wanted = service.spec.load_balancer_ip
             address = wanted if wanted else next(one for one in self.balancers if one not in given)
-            if address in given:
+            if not all(may_share(service, other) for other in given.get(address, [])):
                 continue  # a cloud refuses it too
-            given.add(address)
+            given.setdefault(address, []).append(service)
             self.api.patch_namespaced_service_status(
                 service.metadata.name,
                 service.metadata.namespace,
                 {"status": {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}},
             )
             say(f"gave {address} to {service.metadata.namespace}/{service.metadata.name}")
+
+
+def may_share(one: Any, other: Any) -> bool:
+    """Whether two Services may have one address, by the rules of MetalLB."""
+    keys = [(service.metadata.annotations or {}).get(SHARING) for service in (one, other)]
+    ports = [{port.port for port in service.spec.ports} for service in (one, other)]
+    policies = {service.spec.external_traffic_policy for service in (one, other)}
+    return bool(keys[0] and keys[0] == keys[1] and not ports[0] & ports[1] and policies == {"Cluster"})
 
 
 def quantity(text: str) -> int:

@@ -54,7 +54,7 @@ def ct() -> Json:
     return node(aeTitle="CT1", allowedSources=["192.0.2.130/32"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_route() -> Callable[..., Json]:
     """Return a route with a small spool, short waits and a load balancer's address."""
 

@@ -12,9 +12,9 @@ from stow_server import StowServer, uid_element
 class Sink(StowServer):
     """What arrived: the digests of the data sets by SOP Instance UID, in order of arrival."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         self.stored: dict[str, list[str]] = {}
-        super().__init__(port)
+        super().__init__(port, host)
 
     def take(self, file: bytes) -> Iterator[tuple[str, object]]:
         """Keep the digest of a file's data set."""

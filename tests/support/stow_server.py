@@ -1,6 +1,7 @@
 """A STOW-RS origin server that takes everything; what becomes of it is its subclasses' business (PS3.18 10.5)."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,10 +11,14 @@ from multipart_parts import parts_of
 _REFERENCED_SOP_SEQUENCE = "00081199"
 
 
-class StowServer:
-    """A server on a port of the loopback interface, a free one if none is named."""
+class _IPv6Server(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
 
-    def __init__(self, port: int = 0) -> None:
+
+class StowServer:
+    """A server on a port of the loopback interface, or of another address; a free one if none is named."""
+
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
         self._lock = threading.Lock()
         server = self
 
@@ -34,10 +39,11 @@ class StowServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = (_IPv6Server if ":" in host else ThreadingHTTPServer)((host, port), Handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a gateway was killed meanwhile
-        self.url = f"http://127.0.0.1:{self._server.server_port}/dicom-web"
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._server.server_port}/dicom-web"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def take(self, file: bytes) -> Iterator[tuple[str, object]]:

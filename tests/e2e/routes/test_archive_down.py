@@ -1,4 +1,4 @@
-"""The archive is down for a minute: what is owed grows and drains, and nothing that it acknowledged is sent again."""
+"""The archive is down for a while: what is owed grows and drains, and nothing that it acknowledged is sent again."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ def recorder(archive: Orthanc) -> Iterator[Recorder]:
     one.close()
 
 
-def test_an_archive_that_is_down_for_a_minute(
+def test_an_archive_that_is_down_for_a_while(
     namespace: Namespace,
     archive: Orthanc,
     recorder: Recorder,
@@ -33,16 +33,16 @@ def test_an_archive_that_is_down_for_a_minute(
     url = f"http://archive.hospital.example:{recorder.port}/dicom-web"
     namespace.apply(ct, target(url=url), small_route())
     namespace.wait_ready()
-    files = make_corpus(tmp_path / "study", 120, ("CT_small.dcm",))
+    files = make_corpus(tmp_path / "study", 90, ("CT_small.dcm",))
     sending = start_sending(namespace.endpoint(), files, pause=0.4)
-    namespace.wait(lambda: namespace.instances().get("deliveredTotal", 0) >= 10, "nothing is delivered")
+    namespace.wait(lambda: archive.count() >= 5, "nothing is delivered")
     archive.stop()
     stopped = time.monotonic()
     owed = []
-    while time.monotonic() - stopped < 60:
+    while time.monotonic() - stopped < 25:  # ten times as long as the longest pause between attempts
         owed.append(namespace.instances().get("owed", 0))
-        time.sleep(10)
-    assert owed[-1] > owed[1] > 0, owed
+        time.sleep(5)
+    assert owed[-1] > owed[2] > 0, owed
     assert namespace.condition("Ready")["status"] == "True"
     destination = namespace.route()["status"]["destinations"][0]
     assert destination["lastError"]["status"] == 503

@@ -69,9 +69,9 @@ def test_a_client_secret_is_rotated(
         )
         namespace.wait_ready()
         before = namespace.pod()
-        files = make_corpus(tmp_path / "study", 60, ("CT_small.dcm",))
-        sending = start_sending(namespace.endpoint(), files, pause=1)  # one association for a minute
-        namespace.wait(lambda: namespace.instances().get("deliveredTotal", 0) > 0, "nothing is delivered")
+        files = make_corpus(tmp_path / "study", 45, ("CT_small.dcm",))
+        sending = start_sending(namespace.endpoint(), files, pause=1)  # one association all the while
+        namespace.wait(lambda: archive.count() > 0, "nothing is delivered")
         client.rotate(NEW)
         namespace.wait(lambda: last_reason(namespace) == "TokenRefused", "the old secret is not refused")
         assert namespace.condition("Ready")["status"] == "True"

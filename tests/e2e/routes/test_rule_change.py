@@ -29,6 +29,7 @@ def test_rules_change_during_an_association(
         files = make_corpus(tmp_path / "study", 30, ("CT_small.dcm",))
         sending = start_sending(namespace.endpoint(), files, pause=0.5)
         namespace.wait(lambda: archive.count() > 0, "nothing has arrived by the first rules")
+        told = _told(namespace)
         rules = [
             {"name": "research", "destinations": [{"kind": "CloudTarget", "name": "research"}]},
             # What is still owed to a target that no rule names any more would be held.
@@ -37,6 +38,7 @@ def test_rules_change_during_an_association(
         namespace.apply(small_route(rules=rules))
         namespace.wait_condition("Programmed", "True", seconds=30)
         assert sending.is_running, "the rules took longer than the association"
+        assert _told(namespace) != told, "the kubelet is not told to look at the pod at once"
         assert [one.get("status") for one in sending.answers()] == [0] * len(files)
         namespace.wait_instances(owed=0, deliveredTotal=len(files))
         assert archive.files().keys().isdisjoint(research.files())
@@ -44,3 +46,8 @@ def test_rules_change_during_an_association(
         assert research.count() > 0
     finally:
         research.stop()
+
+
+def _told(namespace: Namespace) -> str:
+    """Return the configuration that the pod's node was told of: that is why it mounts it at once."""
+    return str(namespace.pod()["metadata"]["annotations"]["dicomroute.dev/configuration"])

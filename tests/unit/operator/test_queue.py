@@ -3,7 +3,7 @@
 import asyncio
 
 from dicomroute_operator.reconcile import queue as module
-from dicomroute_operator.reconcile.queue import Queue
+from dicomroute_operator.reconcile.queue import Queue, ReconcileError
 
 
 def test_many_askings_are_one_and_an_asking_meanwhile_is_another() -> None:
@@ -100,6 +100,30 @@ def test_one_that_fails_waits_for_its_next_attempt_when_asked_patiently() -> Non
         while queue.failed < 2:
             await asyncio.sleep(0.001)
         assert tried == ["a", "a"]
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_what_was_changed_is_tried_anew_however_often_it_has_failed() -> None:
+    async def scenario() -> None:
+        pauses: list[float] = []
+
+        async def work(key: str) -> None:
+            raise ReconcileError("not yet")
+
+        queue = Queue(work, workers=1)
+        queue.later = lambda key, seconds: pauses.append(seconds)  # type: ignore[method-assign]
+        task = asyncio.create_task(queue.run())
+        for attempt in range(1, 8):
+            await queue._put("a")  # as its own attempts are
+            while queue.failed < attempt:
+                await asyncio.sleep(0.001)
+        assert pauses[-1] >= 32
+        await queue.add("a")
+        while queue.failed < 8:
+            await asyncio.sleep(0.001)
+        assert pauses[-1] <= 1
         task.cancel()
 
     asyncio.run(asyncio.wait_for(scenario(), 10))

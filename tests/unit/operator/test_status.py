@@ -223,6 +223,36 @@ def told(told_type: str) -> Json:
     return changed(found, "status.conditions", [{"type": told_type, "message": "the storage's own words"}])
 
 
+def of_class(name: str | None) -> Json:
+    """Return a StatefulSet whose claims are made for a storage class."""
+    spec = {"storageClassName": name} if name is not None else {}
+    return changed(STATEFUL_SET, "spec.volumeClaimTemplates", [{"metadata": {"name": "spool"}, "spec": spec}])
+
+
+@pytest.mark.parametrize(
+    ("made_for", "wanted", "default", "words"),
+    [
+        ("locale", {"storageClassName": "local"}, "", "with the storage class local;"),
+        ("locale", {}, "", "with the cluster's default storage class;"),
+        ("locale", {}, "fast", "with the storage class fast;"),
+        (None, {"storageClassName": "local"}, "", "for the cluster's default storage class, has no volume"),
+        ("local", {"storageClassName": "local"}, "", ""),
+        ("fast", {}, "fast", ""),
+        (None, {}, "", ""),
+    ],
+)
+def test_a_class_that_was_corrected_before_there_was_a_volume(
+    made_for: str | None, wanted: Json, default: str, words: str
+) -> None:
+    pending = changed(claim(), "status", {"phase": "Pending"})
+    what = seen(stateful_set=of_class(made_for), claims=(pending,), default_storage_class=default)
+    found = of(status(what, gateway={"spool": {"size": "50Gi", **wanted}}), "Programmed")
+    assert (found.reason == "SpoolClassChanged") == bool(words)
+    assert words in found.message
+    bound = seen(stateful_set=of_class(made_for), claims=(claim(),), default_storage_class=default)
+    assert of(status(bound, gateway={"spool": {"size": "50Gi", **wanted}}), "Programmed").status == "True"
+
+
 @pytest.mark.parametrize(
     ("what", "error", "type_", "expected", "words"),
     [

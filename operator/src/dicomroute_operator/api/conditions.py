@@ -97,7 +97,8 @@ class Accepted(Reason):
     )
     CONFIGURATION_TOO_LARGE = (
         "ConfigurationTooLarge",
-        "The gateway's configuration is larger than a ConfigMap can hold (1 MiB). Split the route.",
+        "The gateway's configuration is larger than a ConfigMap can hold (1 MiB). The message contains its size and "
+        "its largest part. Make that part smaller, or split the route: see docs/runbooks/configuration-invalid.md.",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from .delivery import Destination, DestinationKind
 from .files import files_of
+from .gateway import TrafficPolicy
 from .listener import Listener, NodeSelector, SourcePolicy
 from .meta import NodeReference
 from .node import DicomNode
@@ -200,12 +201,10 @@ def exclusive(route: DicomRoute) -> list[tuple[str, str]]:
     return found
 
 
-SHARING_ANNOTATIONS = (
-    "metallb.io/allow-shared-ip",
-    "metallb.universe.tf/allow-shared-ip",
-    "lbipam.cilium.io/sharing-key",
-    "kube-vip.io/allow-shared-ip",
-)
+METALLB_ANNOTATIONS = ("metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip")
+"""Those of MetalLB, which sends what comes to one address with externalTrafficPolicy Local to one set of pods alone."""
+
+SHARING_ANNOTATIONS = (*METALLB_ANNOTATIONS, "lbipam.cilium.io/sharing-key", "kube-vip.io/allow-shared-ip")
 """Annotations by which load balancers let Services with the same value have one address, on different ports."""
 
 
@@ -213,7 +212,10 @@ def may_share_address(one: DicomRoute, other: DicomRoute) -> bool:
     """Return whether the load balancer lets two routes have one address: by one key, on ports of their own."""
     services = (one.spec.gateway.service, other.spec.gateway.service)
     keys = [{(name, s.annotations[name]) for name in SHARING_ANNOTATIONS if s.annotations.get(name)} for s in services]
-    return bool(keys[0] & keys[1]) and not _published(one) & _published(other)
+    shared = {name for name, _ in keys[0] & keys[1]}
+    if any(service.external_traffic_policy is TrafficPolicy.LOCAL for service in services):
+        shared -= set(METALLB_ANNOTATIONS)
+    return bool(shared) and not _published(one) & _published(other)
 
 
 def _published(route: DicomRoute) -> set[int]:

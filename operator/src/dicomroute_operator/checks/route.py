@@ -7,7 +7,7 @@ from itertools import combinations
 from dicomroute_operator.api import identity
 from dicomroute_operator.api.conditions import Accepted, ResolvedRefs
 from dicomroute_operator.api.gateway import LoadBalancerSources, ServiceType, TrafficPolicy
-from dicomroute_operator.api.inputs import RouteInputs, exclusive
+from dicomroute_operator.api.inputs import SHARING_ANNOTATIONS, RouteInputs, exclusive
 from dicomroute_operator.api.node import DicomNode
 from dicomroute_operator.api.route import RuleMatching
 from dicomroute_operator.api.warning_conditions import OpenToAnywhere
@@ -194,13 +194,17 @@ def conflicted(inputs: RouteInputs) -> Iterator[Finding]:
     """A node port and a load balancer address belong to one route of the cluster: the oldest that asks for it."""
     for field, claim in exclusive(inputs.route):
         if claim in inputs.existing.rivals:
-            yield route_fault(
-                inputs,
-                Accepted.CONFLICTED,
-                field,
+            message = (
                 f"the older DicomRoute {inputs.existing.rivals[claim]} already uses {claim}: choose another, or remove "
-                "it there",
+                "it there"
             )
+            shares = inputs.route.spec.gateway.service.annotations.keys() & set(SHARING_ANNOTATIONS)
+            if shares and claim.startswith("address "):
+                message += (
+                    ". To share an address, both routes need the same value of the annotation and different ports; "
+                    "with MetalLB, also externalTrafficPolicy: Cluster"
+                )
+            yield route_fault(inputs, Accepted.CONFLICTED, field, message)
 
 
 def spool_of_another_route(inputs: RouteInputs) -> Iterator[Finding]:

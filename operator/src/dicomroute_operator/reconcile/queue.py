@@ -43,10 +43,16 @@ class Queue(Generic[K]):
     async def add(self, key: K, *, patiently: bool = False) -> None:
         """Ask for a key; one that is being worked on is worked on once more afterwards.
 
-        Patiently: one that has failed waits for its next attempt.
+        Patiently: one that has failed waits for its next attempt. Otherwise somebody has changed it: it is tried at
+        once, and should that fail too, its pauses begin again.
         """
-        if patiently and key in self._failures and key in self._timers:
+        if not patiently:
+            self._failures.pop(key, None)
+        elif key in self._failures and key in self._timers:
             return
+        await self._put(key)
+
+    async def _put(self, key: K) -> None:
         async with self._available:
             if key in self._running:
                 self._again.add(key)
@@ -107,6 +113,6 @@ class Queue(Generic[K]):
 
     def _is_due(self, key: K) -> None:
         self._timers.pop(key, None)
-        task = asyncio.ensure_future(self.add(key))
+        task = asyncio.ensure_future(self._put(key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
@@ -15,7 +15,6 @@ from dicomroute_operator.api.conditions import Accepted
 from dicomroute_operator.api.inputs import Existing, RouteInputs
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.route_status import DicomRouteStatus
-from dicomroute_operator.checks.finding import Finding
 from dicomroute_operator.checks.route import check_route
 from dicomroute_operator.gateways.credential import admin_credential
 from dicomroute_operator.gather.existing import (
@@ -48,6 +47,7 @@ from dicomroute_operator.status.said import Destination, Said, said_of
 from .admin_secret import AdminSecrets
 from .applying import Applying, Refusal
 from .child_events import ChildEvents
+from .configuration_size import has_room, no_more_than_accepted, too_large
 from .frozen import check_readable
 from .last_good import last_accepted, without_removed
 from .ownership import Move, Ownership
@@ -56,9 +56,6 @@ from .queue import ReconcileError
 from .rollout import replaces_pods
 from .turns import Turns
 from .world import Key, World
-
-_MAX_CONFIGURATION_BYTES: Final = 1_000_000
-"""A ConfigMap holds 1 MiB with all that belongs to it."""
 
 log = structlog.get_logger(__name__)
 
@@ -154,7 +151,7 @@ class RouteReconciler:
         findings = check_route(inputs)
         credential = admin_credential(route.metadata.uid, self._settings.admin_key)
         objects = render_route(inputs, self._settings.render, credential)
-        findings = [*_too_large(route, objects), *findings]
+        findings = [*too_large(inputs, objects.configuration), *findings]
         accepted = all(one.status for one in findings if one.type == Accepted.__name__)
         error = ""
         try:
@@ -186,6 +183,7 @@ class RouteReconciler:
             configuration_hash=configuration_hash(text) if text else "",
             apply_error=error,
             unsupported=unsupported(inputs),
+            default_storage_class=self._settings.render.defaults.storage_class_name,
         )
         seen, again = await self._child_events.told(seen, _unready_since(route), datetime.now(UTC))
         if again:
@@ -327,7 +325,11 @@ class RouteReconciler:
             log.warning("configuration.forged", key=str(key), name=live["metadata"]["name"])
             return text
         try:
-            kept = configuration_text(without_removed(json.loads(found.text), inputs))
+            accepted = json.loads(found.text)
+            going_on = without_removed(accepted, inputs)
+            kept = configuration_text(going_on)
+            if not has_room(kept):
+                kept = configuration_text(no_more_than_accepted(going_on, accepted))
         except (ValueError, KeyError, TypeError):
             return text  # somebody's hand was in it; the gateway keeps what it last understood
         if kept == text and found.is_own:
@@ -392,16 +394,6 @@ def _unready_since(route: DicomRoute) -> str:
     conditions = route.status.conditions if route.status is not None else []
     found = next((one for one in conditions if one.type == "Ready" and one.status != "True"), None)
     return found.last_transition_time if found is not None else ""
-
-
-def _too_large(route: DicomRoute, objects: RouteObjects) -> list[Finding]:
-    size = len(configuration_text(dict(objects.configuration)).encode())
-    if size <= _MAX_CONFIGURATION_BYTES:
-        return []
-    message = (
-        f"the configuration has {size} bytes, but a ConfigMap can hold only {_MAX_CONFIGURATION_BYTES}: split the route"
-    )
-    return [Finding("DicomRoute", route.metadata.name, Accepted.CONFIGURATION_TOO_LARGE, False, message, "spec")]
 
 
 def _annotated(manifest: Object, annotations: dict[str, str]) -> Object:

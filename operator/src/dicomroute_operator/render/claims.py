@@ -1,5 +1,6 @@
 """Renders the claims of the spool: what a StatefulSet says of them for ever, and how those that exist grow."""
 
+from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import Claim, RouteInputs
 from dicomroute_operator.api.quantity import quantity_bytes
 
@@ -16,7 +17,7 @@ def claim_templates(inputs: RouteInputs, default_class: str) -> list[Manifest]:
     spool = inputs.route.spec.gateway.spool
     if inputs.existing.claim_templates:
         return [dict(template) for template in inputs.existing.claim_templates]
-    storage_class = spool.storage_class_name if spool.storage_class_name is not None else default_class or None
+    storage_class = storage_class_of(spool, default_class)
     spec: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": spool.size}}}
     if storage_class is not None:
         spec["storageClassName"] = storage_class
@@ -28,6 +29,11 @@ def claim_templates(inputs: RouteInputs, default_class: str) -> list[Manifest]:
             "spec": spec,
         }
     ]
+
+
+def storage_class_of(spool: Spool, default_class: str) -> str | None:
+    """Return the storage class of a new claim; None is the cluster's default."""
+    return spool.storage_class_name if spool.storage_class_name is not None else default_class or None
 
 
 def claims(inputs: RouteInputs) -> tuple[Manifest, ...]:

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from dicomroute_operator.api.delivery import Bandwidth, ConfirmBy, Destination, DestinationKind, Events, Weekday
 from dicomroute_operator.api.gateway import Spool
@@ -27,6 +27,9 @@ from .support import NODE_ACCEPTS, is_supported
 
 SETTINGS = ("required", "maxOwedBytes", "bandwidth", "confirm", "callingAETitle")
 """What a route, and not the destination, says of a destination."""
+
+MAX_CONFIGURATION_BYTES: Final = 1_000_000
+"""The API server refuses a ConfigMap whose values have more than 1 MiB; what is above this is left to MACs."""
 
 
 def gateway_configuration(inputs: RouteInputs) -> dict[str, Any]:
@@ -99,8 +102,14 @@ def _studies(route: DicomRoute) -> dict[str, Any]:
 
 
 def configuration_text(configuration: dict[str, Any]) -> str:
-    """Return the configuration as it is written down; equal configurations give equal texts."""
-    return json.dumps(configuration, indent=1, sort_keys=True) + "\n"
+    """Return the configuration as it is written down; equal configurations give equal texts.
+
+    It is for people to read too, but for one that has no room in a ConfigMap with its white space, about half of it.
+    """
+    text = json.dumps(configuration, indent=1, sort_keys=True) + "\n"
+    if len(text) <= MAX_CONFIGURATION_BYTES:
+        return text
+    return json.dumps(configuration, separators=(",", ":"), sort_keys=True) + "\n"
 
 
 def configuration_data(key: str, **texts: str) -> dict[str, str]:

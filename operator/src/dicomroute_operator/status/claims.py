@@ -10,6 +10,7 @@ from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.route_status import ClaimState, ClaimStatus
 from dicomroute_operator.api.spool_conditions import SpoolAtRisk, SpoolResizing
 from dicomroute_operator.render import names
+from dicomroute_operator.render.claims import storage_class_of
 
 from .conditions import condition
 from .observed import RouteSeen
@@ -36,21 +37,27 @@ def claim_conditions(route: DicomRoute, seen: RouteSeen, owed: int | None) -> li
 def class_changed(route: DicomRoute, seen: RouteSeen) -> Condition | None:
     """Return what to do where the class of a spool was mistyped: what a StatefulSet says of its claims never changes.
 
+    It may have been corrected by another name or by none, which is the default.
     The operator may delete neither StatefulSets nor claims, which hold what was acknowledged.
     """
-    wanted, name = route.spec.gateway.spool.storage_class_name, route.metadata.name
+    wanted = storage_class_of(route.spec.gateway.spool, seen.default_storage_class)
+    name = route.metadata.name
     templates = seen.stateful_set["spec"].get("volumeClaimTemplates", []) if seen.stateful_set is not None else []
     made_for = next((one["spec"].get("storageClassName") for one in templates), None)
-    if wanted is None or not templates or made_for == wanted:
+    if not templates or made_for == wanted:
         return None
     if any(claim.get("status", {}).get("capacity") for claim in seen.claims):
         return None  # a claim that was adopted stays of the class that it has
     message = (
-        f"the claim was created for the storage class {made_for}, has no volume, and cannot be changed: run `kubectl "
+        f"the claim was created for {_class(made_for)}, has no volume, and cannot be changed: run `kubectl "
         f"-n {route.metadata.namespace} delete --wait=false statefulset/{names.gateway(name)} "
-        f"pvc/{names.claim(name, 0)}`, and the operator creates both again with {wanted}; nothing is lost"
+        f"pvc/{names.claim(name, 0)}`, and the operator creates both again with {_class(wanted)}; nothing is lost"
     )
     return condition(Programmed.SPOOL_CLASS_CHANGED, False, message)
+
+
+def _class(name: str | None) -> str:
+    return f"the storage class {name}" if name is not None else "the cluster's default storage class"
 
 
 def _status(route: DicomRoute, claim: Claim, used: set[str]) -> ClaimStatus:

@@ -39,6 +39,8 @@ class RouteSeen:
     sentences: Mapping[str, str] = field(default_factory=dict)
     unsupported: str = ""
     """What the gateways cannot do of what the manifest asks for; what needs it gets nothing."""
+    default_storage_class: str = ""
+    """Of claims whose route names none; empty: the cluster's own."""
 
     def sentence_of(self, one: dict[str, Any]) -> str:
         """Return what the cluster says of an object, as the end of a sentence."""
