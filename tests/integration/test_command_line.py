@@ -66,8 +66,8 @@ MISTAKES = {
     "a target that does not exist": ((route(), node()), "TargetNotFound"),
     "no YAML": (("a: [",), "is not YAML"),
     "a list": (("- a",), "not a mapping"),
-    "an object twice": ((*GOOD, node()), "remove one of them"),
-    "a key twice": (("{kind: A, kind: B}",), "stands twice"),
+    "an object twice": ((*GOOD, node()), "remove or rename one of them"),
+    "a key twice": (("{kind: A, kind: B}",), "is used twice"),
     "a number as a key": (
         ("{apiVersion: dicomroute.dev/v1alpha1, kind: DicomNode, metadata: {name: a}, spec: {1: x}}",),
         "put it in quotes",
@@ -143,7 +143,7 @@ def test_routes_that_want_one_port_are_both_named(tmp_path: Path) -> None:
     assert "listener default/mr-to-cloud/dicom" in result.stderr
     same = cli("run", "-f", write(tmp_path, *GOOD), "--state", tmp_path / "state", "--admin-port", "11112")
     assert same.returncode == 2
-    assert "the admin API of default/ct-to-cloud and listener default/ct-to-cloud/dicom want port 11112" in same.stderr
+    assert "the admin API of default/ct-to-cloud and listener default/ct-to-cloud/dicom both use port 11112" in same.stderr
     unknown = cli("run", "-f", file, "--port", "default/ct-to-cloud/other=1")
     assert "there is no such listener" in unknown.stderr
 
