@@ -152,7 +152,7 @@ def test_a_study_that_never_ends_is_completed_and_says_why(lone: Lone, tmp_path:
     assert completions(gateway)[1:] in ([], [(2, "Idle")])
 
 
-@pytest.mark.parametrize("step", killed_studies.STEPS)
+@pytest.mark.parametrize("step", killed_studies.FIRST_STEPS)
 def test_kill_9_at_each_step_loses_nothing_and_completes_once(
     lone: Lone, tmp_path: Path, server: OriginServer, step: str
 ) -> None:

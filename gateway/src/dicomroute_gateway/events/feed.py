@@ -209,7 +209,7 @@ class Feed:
 
     def _tell_delivered(self, store: Store, now: float, quiet_seconds: int) -> int:
         """Tell studies that destinations have, once nothing more has come of them for a while; return how many."""
-        done = store.done(now - quiet_seconds, _AT_ONCE)
+        done = store.done(now - quiet_seconds, now, _AT_ONCE)
         if done:
             self._write(store, self._derivation.delivered(done), now, None, {})
         if len(done) < _AT_ONCE:
