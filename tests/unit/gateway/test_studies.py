@@ -14,6 +14,7 @@ from studies import instance as made
 
 from dicomroute_gateway.configuration.study import OnRevision, Plan, Studies, Wait
 from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.measures import StudyMeasures
 from dicomroute_gateway.rules.expression import ExpressionError, compile_expression
 from dicomroute_gateway.rules.study import compile_condition
 from dicomroute_gateway.spool import formats
@@ -81,7 +82,7 @@ def come(
 def complete(spool: Spool, clock: Clock | None = None) -> int:
     """Complete what is open, by the time that a study has to be idle."""
     clock = clock or Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     assert tracker.look() == 0, "nothing is complete before it has been idle"
     clock.seconds += SETTINGS.idle_seconds
     return tracker.look()
@@ -321,7 +322,7 @@ def head_of(study: int) -> memoryview:
 
 def test_nothing_is_complete_while_something_of_it_is_being_received(tmp_path: Path) -> None:
     spool, clock = open_spool(tmp_path), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     come(spool, 1)
     assert tracker.look() == 0
     arriving = tracker.arriving(EXPLICIT)
@@ -338,7 +339,7 @@ def test_nothing_is_complete_while_something_of_it_is_being_received(tmp_path: P
 
 def test_an_instance_is_known_by_its_first_bytes(tmp_path: Path) -> None:
     spool, clock = open_spool(tmp_path), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     slow = tracker.arriving(EXPLICIT)
     assert slow.looks_like() is None
     slow.take(head_of(7)[:20])
@@ -357,7 +358,7 @@ def test_an_instance_is_known_by_its_first_bytes(tmp_path: Path) -> None:
 
 def test_who_sends_nothing_does_not_hold_up_studies_for_ever(tmp_path: Path) -> None:
     spool, clock = open_spool(tmp_path), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     come(spool, 1)
     tracker.look()
     clock.seconds += 30
@@ -372,7 +373,7 @@ def test_who_sends_nothing_does_not_hold_up_studies_for_ever(tmp_path: Path) -> 
 
 def test_a_study_that_goes_on_for_too_long_is_completed_and_says_so(tmp_path: Path) -> None:
     spool, clock = open_spool(tmp_path), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     completed = 0
     for number in range(30):
         arriving = tracker.arriving(EXPLICIT)
@@ -391,7 +392,7 @@ def test_a_study_that_goes_on_for_too_long_is_completed_and_says_so(tmp_path: Pa
 
 def test_a_date_that_jumps_completes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool, clock = open_spool(tmp_path), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     come(spool, 1)
     tracker.look()
     for jump in (86_400, -2 * 86_400):
@@ -422,7 +423,7 @@ def test_never_complete_by_idleness_while_it_comes_and_each_revision_once(
 ) -> None:
     folder = tmp_path_factory.mktemp("spool")
     spool, clock = open_spool(folder), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     coming: list[tuple[int, object]] = []
     committed: dict[str, list[float]] = {}
     open_count: dict[str, int] = {}
@@ -447,7 +448,7 @@ def test_never_complete_by_idleness_while_it_comes_and_each_revision_once(
             coming.clear()
             spool.close()
             spool = open_spool(folder)
-            tracker = Tracker(spool, lambda: SETTINGS, clock)
+            tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
         tracker.look()
         for record in spool.studies.all():
             key = (record.study_instance_uid, record.revision)

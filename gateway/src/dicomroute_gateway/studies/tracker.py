@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.study import Studies
+from dicomroute_gateway.measures import StudyMeasures
 from dicomroute_gateway.rules.decide import STUDY_INSTANCE_UID, uid_of
 from dicomroute_gateway.rules.head import HeadError, scan
 from dicomroute_gateway.spool.errors import SpoolFailed
@@ -83,9 +84,14 @@ class Tracker:
     """
 
     def __init__(
-        self, spool: Spool, settings: Callable[[], Studies | None], now: Callable[[], float] = time.monotonic
+        self,
+        spool: Spool,
+        settings: Callable[[], Studies | None],
+        measures: StudyMeasures,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spool = spool
+        self._measures = measures
         self._settings = settings
         self._now = now
         self._mutex = threading.Lock()
@@ -150,6 +156,7 @@ class Tracker:
             self._spool.studies.sync()
             for record, released in done:
                 self._spool.studies.offer(released)
+                self._measures.completed(str(record.basis), record.revision)
                 log.debug("study.complete", revision=record.revision, basis=record.basis, instances=record.instances)
             count += len(done)
         return count
