@@ -55,6 +55,8 @@ def come(
     study: str = STUDY,
     modality: str | None = "CT",
     content: bytes = b"ab",
+    time: float | None = None,
+    open_seconds: int = 0,
 ) -> Received:
     """Let an instance come, and be committed; only its deliveries to A wait."""
     incoming = spool.begin(CT, f"1.2.{number}", EXPLICIT)
@@ -69,7 +71,10 @@ def come(
         digest=incoming.digest,
         modality=modality,
         waits={A: waits.id} if waits is not None else {},
+        open_seconds=open_seconds,
     )
+    if time is not None:
+        record = replace(record, time=time)
     if waits is not None:
         spool.studies.keep_plans([waits])
     if spool.repeat(record) is None:
@@ -402,6 +407,42 @@ def test_a_date_that_jumps_completes_nothing(tmp_path: Path, monkeypatch: pytest
     clock.seconds += 2
     assert tracker.look() == 1
     spool.close()
+
+
+def test_restarts_do_not_keep_a_study_open_for_longer_than_it_may_be(tmp_path: Path) -> None:
+    now, number, total = 1_780_000_000.0, 0, 0
+    for _ in range(4):  # none of these processes lives for as long as a study may be open
+        spool, clock = open_spool(tmp_path), Clock()
+        tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
+        assert tracker.look() == 0, "it is complete earlier for a restart"
+        for _ in range(6):
+            arriving = tracker.arriving(EXPLICIT)
+            arriving.is_of(STUDY)
+            number += 1
+            come(spool, number, time=now, open_seconds=arriving.open_seconds)
+            arriving.end()
+            if (completed := tracker.look()) or known(spool).revision > 1:
+                assert completed == 1
+                assert known(spool).basis is StudyBasis.MAX_OPEN
+                # 30 seconds a process: what passed behind its latest instance.
+                assert 600 <= total <= 600 + 3 * 30
+                spool.close()
+                return
+            clock.seconds, now, total = clock.seconds + 30, now + 30, total + 30
+        spool.close()
+        now += 5 * 86_400  # nothing runs: that is no time in which it was open
+    pytest.fail("it is open for ever")
+
+
+def test_neither_a_date_that_jumps_nor_a_revision_before_makes_a_study_older() -> None:
+    book = StudyBook()
+    first = replace(received(1), study_instance_uid=STUDY, modality="CT")
+    assert book.count(first, 1000.0, 0, 500) == 1
+    assert book.open[STUDY].record.open_seconds == 0, "what began in the revision before says nothing of this one"
+    book.count(replace(first, id=2), 1000.0 + 86_400, 0, 20)
+    assert book.open[STUDY].record.open_seconds == 20
+    book.count(replace(first, id=3), 1000.0 - 86_400, 0, 40)
+    assert book.open[STUDY].record.open_seconds == 20, "it is complete later, never earlier"
 
 
 STEPS = st.lists(

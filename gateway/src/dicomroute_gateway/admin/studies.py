@@ -131,6 +131,7 @@ def _item(uid: str, record: StudyRecord | None, seen: _Seen | None) -> StudyItem
         completed_time=_time(record.time) if record.state is StudyState.COMPLETE else None,
         instances=record.total,
         new_instances=record.instances,
+        not_sent_again=record.not_sent_again,
         series=len(record.series),
         modalities=list(record.modalities),
         held=counted.held,

@@ -296,6 +296,7 @@ class _IntoSpool:
             recipes={name: recipe.id for name, recipe in decision.routing.recipes.items()},
             modality=_text(decision.elements, _MODALITY) if active.configuration.tracks_studies else None,
             waits={name: plan.id for name, plan in decision.routing.waits.items()},
+            open_seconds=self._arriving.open_seconds if self._arriving is not None else 0,
         )
 
     def _fail_on(self, error: Exception) -> Result:

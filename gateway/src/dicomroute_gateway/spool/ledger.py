@@ -147,8 +147,9 @@ class Ledger:
     studies: StudyBook = field(default_factory=StudyBook)
     plans: dict[str, str] = field(default_factory=dict)
     """What deliveries wait for, by its id: its canonical form."""
-    _uncounted: list[tuple[int, float]] = field(default_factory=list, compare=False)
-    """While a journal is being read: the newer instances that are to count for their studies, and when they came."""
+    _uncounted: list[tuple[int, float, int]] = field(default_factory=list, compare=False)
+    """While a journal is being read: the newer instances that are to count for their studies, when they came, and for
+    how many seconds these had been open then."""
 
     def apply(self, record: Record) -> None:
         """Take a record over. A record of an instance that is finished or unknown changes nothing."""
@@ -164,7 +165,7 @@ class Ledger:
                 for destination in record.destinations:
                     self._wait(record.id, destination)
                 self.totals = replace(self.totals, next_id=max(self.totals.next_id, record.id + 1))
-                self._track(record.id, record.time)
+                self._track(record.id, record.time, record.open_seconds)
             case DeliveryRecord() if entry := self._take(record.id):
                 if record.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
                     self._supersede(entry.received, record.destination)
@@ -217,9 +218,9 @@ class Ledger:
             if destination not in done or done[destination].state not in AWAITED:
                 self._wait(record.id, destination)
         if record.is_tracked:
-            self._track(record.id, record.time or entry.received.time)
+            self._track(record.id, record.time or entry.received.time, record.open_seconds)
 
-    def _track(self, identifier: int, time: float) -> None:
+    def _track(self, identifier: int, time: float, open_seconds: int) -> None:
         """Count an instance that came at a time for its study. Newer ones than those that are read have their turn."""
         entry = self.entries.get(identifier)
         if entry is None:
@@ -227,12 +228,12 @@ class Ledger:
         if entry.received.modality is None or not entry.received.study_instance_uid:
             return
         if 0 < self.read_before <= identifier:
-            self._uncounted.append((identifier, time))
+            self._uncounted.append((identifier, time, open_seconds))
             return
         if entry.revision == 0 and entry.received.revision:
             entry.revision = entry.received.revision
         else:
-            entry.revision = self.studies.count(entry.received, time, entry.revision)
+            entry.revision = self.studies.count(entry.received, time, entry.revision, open_seconds)
         self._note_waiting(entry)
 
     def _note_waiting(self, entry: Entry) -> None:
@@ -376,8 +377,8 @@ class Ledger:
                 if self._is_other(entry.received, in_order[:index]):
                     entry.received = replace(entry.received, follows=True)
         uncounted, self._uncounted = self._uncounted, []
-        for identifier, time in uncounted:
-            self._track(identifier, time)
+        for identifier, time, open_seconds in uncounted:
+            self._track(identifier, time, open_seconds)
 
     def _is_other(self, received: Received, identifiers: Iterable[int]) -> bool:
         """Return whether any of these entries has other bytes."""
@@ -433,6 +434,8 @@ class Ledger:
         self.finished[identifier] = entry
         self.unarchived[identifier] = entry
         self.studies.forget(entry.received.study_instance_uid, identifier)
+        if entry.revision and any(one.plan for one in entry.deliveries.values()):
+            self.studies.leave(entry.received.study_instance_uid)
 
     def _count_delivered(self, deliveries: dict[Destination, DeliveryRecord]) -> None:
         """Add deliveries that are about to be forgotten to the totals of their destinations."""

@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 class Arriving:
     """One instance that is being received. For the thread that receives it; `end` may be called more than once."""
 
-    __slots__ = ("_head", "_is_ended", "_length", "_tracker", "begun", "study", "transfer_syntax_uid")
+    __slots__ = ("_head", "_is_ended", "_length", "_tracker", "begun", "open_seconds", "study", "transfer_syntax_uid")
 
     def __init__(self, tracker: "Tracker", transfer_syntax_uid: str) -> None:
         self._tracker = tracker
@@ -47,6 +47,8 @@ class Arriving:
         self.begun = time.monotonic()
         self.study: str | None = None
         """Its Study Instance UID, None while that is not known."""
+        self.open_seconds = 0
+        """For how long its study had been open when that was said."""
 
     def take(self, data: memoryview) -> None:
         """Remember the first bytes of its data set."""
@@ -97,6 +99,8 @@ class Tracker:
         self._mutex = threading.Lock()
         self._activities: dict[str, Activity] = {}
         self._unknown: set[Arriving] = set()
+        self._is_resumed = False
+        """Whether it is known for how long studies had been open before this process."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="studies", daemon=True)
 
@@ -123,6 +127,8 @@ class Tracker:
         """Take note of which study an instance is."""
         with self._mutex:
             self._assign(arriving, study)
+            if activity := self._activities.get(study):
+                arriving.open_seconds = int(self._now() - activity.opened)
 
     def ended(self, arriving: Arriving) -> None:
         """Take note that an instance is not being received any more."""
@@ -163,10 +169,15 @@ class Tracker:
 
     def _complete_some(self, settings: Studies) -> list[tuple[StudyRecord, list[Owed]]]:
         with self._mutex:
-            now = self._now()
-            names = {one.study_instance_uid for one in self._spool.studies.open()}
+            now, is_loaded = self._now(), self._spool.is_loaded
+            studies = self._spool.studies.open()
+            names = {one.study_instance_uid for one in studies}
             for uid in names - self._activities.keys():  # of before this process
                 self._activities[uid] = Activity(now, now)
+            if is_loaded and not self._is_resumed:
+                self._is_resumed = True
+                for one in studies:
+                    self._activities[one.study_instance_uid].resume(one.open_seconds, now)
             for uid in [u for u, one in self._activities.items() if not one.in_flight and u not in names]:
                 del self._activities[uid]  # nothing of it was kept
             activities = [(uid, self._activities[uid]) for uid in names]
