@@ -98,9 +98,9 @@ def state(spool: Spool, record: Received, destination: Destination = A) -> tuple
     return entry.deliveries[destination].state, entry.deliveries[destination].reason
 
 
-def settled(spool: Spool) -> None:
-    """Deliver what is due."""
-    due = spool.take_fresh()
+def settled(spool: Spool, to: Destination | None = None) -> None:
+    """Deliver what is due, to one destination alone if one is given."""
+    due = [one for one in spool.take_fresh() if to in (None, one.destination)]
     spool.settle([replace(found[1], state=DeliveryState.DELIVERED) for one in due if (found := spool.pending(one))])
 
 
@@ -157,6 +157,23 @@ def test_a_late_instance_opens_a_revision(
     again = open_spool(tmp_path)
     assert (state(again, second), state(again, first)) == (late, earlier), "after a restart too"
     again.close()
+
+
+def test_what_is_sent_again_as_a_whole_says_what_had_left_the_spool(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    waits = plan(on_revision=OnRevision.SEND_ALL)
+    for number in (1, 2):
+        come(spool, number, waits=waits)
+    kept = come(spool, 3, waits=waits, destinations=(A, B))  # B keeps it in the spool
+    for revision, not_sent_again in ((1, 0), (2, 2), (3, 3)):
+        spool.close()
+        spool = open_spool(tmp_path)
+        assert complete(spool) == 1
+        assert (known(spool).revision, known(spool).not_sent_again) == (revision, not_sent_again)
+        settled(spool, A)
+        come(spool, 10 + revision, waits=waits)
+    assert state(spool, kept)[0] is DeliveryState.DELIVERED
+    spool.close()
 
 
 @pytest.mark.parametrize(
