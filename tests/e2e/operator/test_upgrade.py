@@ -1,29 +1,15 @@
 """An upgrade from the version before, chart and images, with a queue in flight: nothing acknowledged is lost."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from corpus import data_set_bytes, make_corpus, uid_of
 from manifests import Json
 from modality import start_sending
 from orthanc import Orthanc
 
 from cluster import ROOT, Cluster, Namespace, built_images, install
-
-WHAT = ("charts", "gateway", "operator", "requirements", "Dockerfile.gateway", "Dockerfile.operator")
-
-
-@pytest.fixture
-def version_before(tmp_path: Path) -> Iterator[Path]:
-    """A checkout of the parent of the last commit that changed the chart or the images."""
-    git = ["git", "-C", str(ROOT)]
-    last = subprocess.run([*git, "log", "-1", "--format=%H", "--", *WHAT], check=True, capture_output=True, text=True)
-    folder = tmp_path / "before"
-    subprocess.run([*git, "worktree", "add", "--detach", folder, f"{last.stdout.strip()}^"], check=True)
-    yield folder
-    subprocess.run([*git, "worktree", "remove", "--force", folder], check=True)
 
 
 def test_an_upgrade_with_a_queue_in_flight(
