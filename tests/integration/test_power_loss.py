@@ -21,10 +21,10 @@ from routes import local_node, local_route, to
 from sink import Sink
 
 from dicomroute_gateway.spool import incoming, ready_files, upkeep
+from dicomroute_gateway.spool.entries import Entry
 from dicomroute_gateway.spool.errors import SpoolError
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.formats import STUDIES
-from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import StudyState
 from dicomroute_gateway.spool.spool import Spool
 

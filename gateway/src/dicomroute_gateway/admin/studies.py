@@ -15,7 +15,7 @@ from dicomroute_client.documents.studies import (
 )
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.rules.active import Active
-from dicomroute_gateway.spool.ledger import Entry
+from dicomroute_gateway.spool.entries import Entry
 from dicomroute_gateway.spool.records import DeliveryState, StudyRecord, StudyState
 from dicomroute_gateway.spool.spool import Spool
 

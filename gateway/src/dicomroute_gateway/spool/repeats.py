@@ -9,7 +9,7 @@ from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.reasons import Reason
 
 from .deliveries import over_quota
-from .ledger import Entry
+from .entries import Entry
 from .records import AgainRecord, DeliveryRecord, DeliveryState, HoldRecord, Received, Record
 
 REPLACED: Final = Reason.REPLACED
