@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import Unmatched
+from dicomroute_gateway.configuration.rules import Unmatched
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.decide import STUDY_INSTANCE_UID, Decision, decide, uid_of
