@@ -36,6 +36,10 @@ class Activity:
         self.in_flight -= 1
         self.latest = max(self.latest, now)
 
+    def earliest(self, settings: Studies) -> float:
+        """Return when it may be complete at the earliest; whatever happens, that is never sooner."""
+        return min(self.opened + settings.max_open_seconds, self.latest + settings.idle_seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Unknown:

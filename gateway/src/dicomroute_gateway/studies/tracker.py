@@ -101,6 +101,9 @@ class Tracker:
         self._unknown: set[Arriving] = set()
         self._is_resumed = False
         """Whether it is known for how long studies had been open before this process."""
+        self._looked_with: Studies | None = None
+        self._earliest = 0.0
+        """Nothing is complete before, by these settings: thousands of open studies are not looked at each second."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="studies", daemon=True)
 
@@ -170,6 +173,8 @@ class Tracker:
     def _complete_some(self, settings: Studies) -> list[tuple[StudyRecord, list[Owed]]]:
         with self._mutex:
             now, is_loaded = self._now(), self._spool.is_loaded
+            if now < self._earliest and settings == self._looked_with:
+                return []
             studies = self._spool.studies.open()
             names = {one.study_instance_uid for one in studies}
             for uid in names - self._activities.keys():  # of before this process
@@ -181,6 +186,9 @@ class Tracker:
             for uid in [u for u, one in self._activities.items() if not one.in_flight and u not in names]:
                 del self._activities[uid]  # nothing of it was kept
             activities = [(uid, self._activities[uid]) for uid in names]
+            if self._is_resumed:
+                self._looked_with = settings
+                self._earliest = min((one.earliest(settings) for _, one in activities), default=now)
         due = [uid for uid, activity in activities if basis_of(activity, (), settings, now)]
         if due:
             self._guess()
