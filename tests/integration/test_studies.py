@@ -93,6 +93,9 @@ def test_a_series_that_goes_on_and_two_associations_are_one_study(
     gateway.wait_for(owed=0, deliveredTotal=len(uids))
     assert set(server.files) == set(uids)
     assert completions(gateway) == [(1, "Idle")]
+    completed = 'dicomroute_studies_completed_total{basis="Idle"} 1.0'
+    gateway.process.wait_until(lambda: completed in gateway.metrics(), "the metrics do not count it")
+    assert 'dicomroute_studies_completed_total{basis="MaxOpen"} 0.0' in gateway.metrics()
     found = study_of(gateway)
     assert (found["state"], found["instances"], found["modalities"]) == ("Complete", len(uids), ["CT"])
     assert not any(STUDY in json.dumps(line) for line in gateway.log()), "no UID in the log"
