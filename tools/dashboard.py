@@ -161,6 +161,21 @@ QUERIES = [
            "{{route}} {{archive}} {{reason}}")),
 ]  # fmt: skip
 
+STUDIES = [
+    panel("Open studies", "none", (highest("dicomroute_studies_open", ROUTE), _ROUTE),
+          description="Studies that are not complete, of routes with spec.studies."),
+    panel("Studies completed", "ops",
+          (rate("dicomroute_studies_completed_total", "namespace, route, basis"), "{{route}} {{basis}}"),
+          (rate("dicomroute_studies_revised_total", ROUTE), f"later revisions {_ROUTE}"),
+          description="Idle: nothing came for idleSeconds. MaxOpen: forced after maxOpenSeconds."),
+    panel("Events told", "ops", (rate("dicomroute_events_told_total", ROUTE), _ROUTE)),
+    panel("Age of the oldest event", "s", (highest("dicomroute_events_oldest_seconds", ROUTE), _ROUTE),
+          description="A reader that is away for longer misses events."),
+    panel("Readers that came too late", "ops", (rate("dicomroute_events_too_old_total", ROUTE), _ROUTE),
+          description="Requests answered with 410: the events behind their cursor are no longer kept."),
+    panel("Feed cannot be written", "none", (highest("dicomroute_events_failing", ROUTE), _ROUTE), kind="stat"),
+]  # fmt: skip
+
 COMMITMENT = [
     panel("Open transactions", "none", (highest("dicomroute_commitments_open", ROUTE), _ROUTE),
           description="Storage commitment requests without a report so far."),
@@ -197,6 +212,7 @@ ROWS = [
     ("Receiving", RECEIVING),
     ("Spool", SPOOL),
     ("Deliveries by destination", DELIVERIES),
+    ("Studies and events", STUDIES),
     ("Queries and retrievals", QUERIES),
     ("Storage commitment", COMMITMENT),
     ("Operator", OPERATOR),

@@ -33,7 +33,7 @@ from dicomroute_gateway.configuration.load import load
 from dicomroute_gateway.dimse.counts import CountsSnapshot
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.rules.routing import compile_rules
-from dicomroute_gateway.spool.ledger import InstanceCounts
+from dicomroute_gateway.spool.entries import InstanceCounts
 from dicomroute_gateway.spool.views import Level, Snapshot
 from dicomroute_operator.gateways.credential import admin_credential
 from dicomroute_operator.kinds.crd import crds

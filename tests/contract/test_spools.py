@@ -7,7 +7,7 @@ has, one that no rule took, a dead letter, one that was tried.
 import shutil
 from pathlib import Path
 
-from dicomroute_gateway.spool.ledger import InstanceCounts
+from dicomroute_gateway.spool.entries import InstanceCounts
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed

@@ -24,7 +24,7 @@ from running import Running, cli, dcmsend
 from scripted_scp import Acceptor, ScriptedSCP
 from storescp import StoreSCP
 
-from dicomroute_gateway.configuration.model import DicomNodeDestination
+from dicomroute_gateway.configuration.destinations import DicomNodeDestination
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.probes.echo import echo
 from dicomroute_gateway.probes.findings import Finding, Stores, node_findings

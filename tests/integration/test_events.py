@@ -226,6 +226,9 @@ def test_a_cursor_that_is_too_old_is_told_what_to_do(archive: Sink, begin: Begin
     assert "without `after`" in refused.value.read().decode()
     stream = Stream(again.admin, last_event_id=reader.cursor)
     assert stream.open() == 410
+    again.process.wait_until(
+        lambda: "dicomroute_events_too_old_total 2.0" in again.metrics(), "the metrics do not count who came too late"
+    )
     anew = Reader(again.admin)
     wait_for(again, anew, "study.delivered")
     assert {one["id"] for one in anew.events if one["type"].startswith("dev.dicomroute.study.")} == ids

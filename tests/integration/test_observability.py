@@ -138,7 +138,7 @@ def test_the_dashboard_is_as_grafana_documents_its_model() -> None:
     assert [f"{one.json_path}: {one.message}" for one in validator.iter_errors(document)] == []
     panels = document["panels"]
     rows = [one["title"] for one in panels if one["type"] == "row"]
-    services = ["Queries and retrievals", "Storage commitment"]
+    services = ["Studies and events", "Queries and retrievals", "Storage commitment"]
     assert rows == ["Receiving", "Spool", "Deliveries by destination", *services, "Operator"]
     assert max(Counter(one["id"] for one in panels).values()) == 1
     places = [one["gridPos"] for one in panels]

@@ -14,18 +14,22 @@ from pathlib import Path
 import pytest
 import recorded_gateway
 from gateways import LoneGateway
+from manifests import Json
 from persistent import Sender
-from power import Recording, Weather, weathers
+from power import Fact, Recording, Weather, weathers
 from routes import local_node, local_route, to
 from sink import Sink
 
 from dicomroute_gateway.spool import incoming, ready_files, upkeep
+from dicomroute_gateway.spool.entries import Entry
 from dicomroute_gateway.spool.errors import SpoolError
 from dicomroute_gateway.spool.files import Files
-from dicomroute_gateway.spool.ledger import Entry
+from dicomroute_gateway.spool.formats import STUDIES
+from dicomroute_gateway.spool.records import StudyState
 from dicomroute_gateway.spool.spool import Spool
 
 SECONDS = 1.0
+STUDY_MOMENTS = 150
 SYNCS = (
     ("sync", "instances/"),
     ("sync_folder", "instances/"),
@@ -40,21 +44,26 @@ SYNCS = (
 )
 
 
-def record(folder: Path, prefix: tuple[str, ...] = ()) -> Recording:
+def record(
+    folder: Path, prefix: tuple[str, ...] = (), *, seconds: float = SECONDS, senders: int = 3, **spec: Json
+) -> Recording:
     """Run a gateway under load for some seconds; return what it did."""
     sink = Sink()
     gateway = LoneGateway(
         folder,
-        [local_node(), to(sink.url, onDuplicate="Accept"), local_route()],
+        [local_node(), to(sink.url, onDuplicate="Accept"), local_route(**spec)],
         prefix=prefix,
         program=(recorded_gateway.__file__,),
         env={"RECORDING": str(folder / "recording")},
     )
-    senders = [Sender(gateway.port, number, most_bytes=3_000, pause=0.03) for number in range(3)]
-    time.sleep(SECONDS)
-    for sender in senders:
+    sending = [
+        Sender(gateway.port, number, most_bytes=3_000, pause=0.01 * senders, own_studies="studies" in spec)
+        for number in range(senders)
+    ]
+    time.sleep(seconds)
+    for sender in sending:
         sender.stop()
-    assert all(sender.acknowledged for sender in senders)
+    assert all(sender.acknowledged for sender in sending)
     assert gateway.stop() == 0
     sink.close()
     recording: Recording = pickle.loads((folder / "recording").read_bytes())
@@ -64,6 +73,17 @@ def record(folder: Path, prefix: tuple[str, ...] = ()) -> Recording:
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     return record(tmp_path_factory.mktemp("recorded"))
+
+
+@pytest.fixture(scope="module")
+def with_studies(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    rule: Json = {
+        "name": "whole",
+        "trigger": "StudyComplete",
+        "destinations": [{"kind": "CloudTarget", "name": "archive"}],
+    }
+    folder = tmp_path_factory.mktemp("with-studies")
+    return record(folder, seconds=3, senders=1, studies={"idleSeconds": 1}, rules=[rule])
 
 
 def lost(recording: Recording, moment: int, weather: Weather, folder: Path) -> list[str]:
@@ -77,6 +97,8 @@ def lost(recording: Recording, moment: int, weather: Weather, folder: Path) -> l
 
 def _lost(recording: Recording, moment: int, weather: Weather, folder: Path) -> list[str]:
     recording.state(moment, weather, folder)
+    has_studies = any(b'"modality":' in file.read_bytes() for file in (folder / "journal").glob("*"))
+    has_format = f'"format": {STUDIES}' in ((folder / "format").read_text() if (folder / "format").exists() else "")
     past = [fact for fact in recording.facts if fact.time <= moment]
     delivered = {(fact.uid, fact.digest) for fact in past if fact.what == "delivered"}
     acknowledged = {(fact.uid, fact.digest) for fact in past if fact.what == "acknowledged"}
@@ -88,6 +110,7 @@ def _lost(recording: Recording, moment: int, weather: Weather, folder: Path) -> 
     for entry in spool.entries(lambda _: True):
         (whole if _is_whole(spool, entry) else broken).append(entry)
     owed = {(entry.received.sop_instance_uid, entry.received.digest) for entry in whole}
+    forgotten = [fact for fact in past if fact.what == "completed" and not _knows(spool, fact)]
     spool.close()
     finished = spool.history.find([day.date for day in spool.history.days()], lambda _: True)
     told = {(one.received.sop_instance_uid, one.received.digest) for one in finished}
@@ -95,7 +118,19 @@ def _lost(recording: Recording, moment: int, weather: Weather, folder: Path) -> 
         *(f"nobody can say any more that {uid} was delivered" for uid, _ in acknowledged & delivered - owed - told),
         *(f"{uid} was acknowledged and is neither owed nor delivered" for uid, _ in acknowledged - delivered - owed),
         *(f"instance {entry.received.id} is not what it was" for entry in broken),
+        *(f"study {fact.uid} would be completed again in revision {fact.digest}" for fact in forgotten),
+        *([] if has_format or not has_studies else ["a gateway that does not know studies would open the spool"]),
     ]
+
+
+def _knows(spool: Spool, fact: Fact) -> bool:
+    """Return whether a study is known to have been completed in a revision."""
+    study = spool.studies.get(fact.uid)
+    if study is None:
+        return False
+    return study.revision > int(fact.digest) or (
+        study.revision == int(fact.digest) and study.state is StudyState.COMPLETE
+    )
 
 
 def _is_whole(spool: Spool, entry: Entry) -> bool:
@@ -137,6 +172,35 @@ def test_at_every_moment_all_that_was_acknowledged_is_there(recording: Recording
     assert any(name.startswith("instances/") for name in renamed), "no file was used again"
     folders = {(one.name[:18], one.data.decode()[:18]) for one in recording.operations if one.kind == "rename"}
     assert any(old != new and new.startswith("instances/") for old, new in folders), "none of another folder"
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("without_syncs")
+def test_a_study_that_was_completed_is_not_completed_again(with_studies: Recording, tmp_path: Path) -> None:
+    completed = [fact for fact in with_studies.facts if fact.what == "completed"]
+    assert len(completed) > 5
+    renamed = [one.name for one in with_studies.operations if one.kind == "rename"]
+    assert "journal/new" in renamed, "no compaction"
+    moments = list(with_studies.moments())
+    # Those right behind a completion, and others from all over the run.
+    chosen = {fact.time for fact in completed} | set(moments[:: max(1, len(moments) // STUDY_MOMENTS)])
+    for moment in sorted(chosen):
+        least, *others = weathers(moment)
+        for weather in (least, others[moment % len(others)]):
+            wrong = lost(with_studies, moment, weather, tmp_path / "crashed")
+            assert wrong == [], f"at moment {moment}, {weather.name}"
+    print(f"{2 * len(chosen)} states, {len(completed)} completions")
+
+
+@pytest.mark.usefixtures("without_syncs")
+@pytest.mark.parametrize(("start", "sentence"), [("journal/0", "completed again"), ("format.new", "format")])
+def test_no_sync_of_studies_may_be_left_out(with_studies: Recording, tmp_path: Path, start: str, sentence: str) -> None:
+    poorer = with_studies.without("sync", start)
+    for moment in sorted({fact.time for fact in with_studies.facts}):
+        for weather in weathers(moment):
+            if any(sentence in one for one in lost(poorer, moment, weather, tmp_path / "crashed")):
+                return
+    pytest.fail(f"no study is lost without the sync of {start}")
 
 
 @pytest.mark.usefixtures("without_syncs")

@@ -93,6 +93,9 @@ def test_a_series_that_goes_on_and_two_associations_are_one_study(
     gateway.wait_for(owed=0, deliveredTotal=len(uids))
     assert set(server.files) == set(uids)
     assert completions(gateway) == [(1, "Idle")]
+    completed = 'dicomroute_studies_completed_total{basis="Idle"} 1.0'
+    gateway.process.wait_until(lambda: completed in gateway.metrics(), "the metrics do not count it")
+    assert 'dicomroute_studies_completed_total{basis="MaxOpen"} 0.0' in gateway.metrics()
     found = study_of(gateway)
     assert (found["state"], found["instances"], found["modalities"]) == ("Complete", len(uids), ["CT"])
     assert not any(STUDY in json.dumps(line) for line in gateway.log()), "no UID in the log"
@@ -130,6 +133,7 @@ def test_a_late_instance_is_of_the_next_revision(
     found = wait_for_study(gateway, revision=2, state="Complete")
     assert (found["instances"], found["newInstances"]) == (2, 1)
     assert completions(gateway) == [(1, "Idle"), (2, "Idle")]
+    assert found["notSentAgain"] == (on_revision == "SendAll"), "the first one has left the spool"
     if on_revision == "Hold":
         (item,) = gateway.get("/api/v1/queue?state=Held")["items"]
         assert (item["sopInstanceUID"], item["reason"]) == (late, "StudyRevised")
@@ -152,7 +156,24 @@ def test_a_study_that_never_ends_is_completed_and_says_why(lone: Lone, tmp_path:
     assert completions(gateway)[1:] in ([], [(2, "Idle")])
 
 
-@pytest.mark.parametrize("step", killed_studies.STEPS)
+def test_a_study_that_never_ends_is_completed_although_the_gateway_does_not_live_so_long(
+    lone: Lone, tmp_path: Path, server: OriginServer
+) -> None:
+    for _ in range(5):
+        gateway = lone(tmp_path, manifests(server, idle=12, maxOpenSeconds=12))
+        peer, begun = Peer(gateway.port, patience_seconds=60).associated(), time.monotonic()
+        while time.monotonic() - begun < 5:
+            store(peer)
+            time.sleep(0.3)
+        found = completions(gateway)
+        gateway.kill()
+        if found:
+            assert found == [(1, "MaxOpen")]
+            return
+    pytest.fail("it is open for ever")
+
+
+@pytest.mark.parametrize("step", killed_studies.FIRST_STEPS)
 def test_kill_9_at_each_step_loses_nothing_and_completes_once(
     lone: Lone, tmp_path: Path, server: OriginServer, step: str
 ) -> None:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from origin_server import OriginServer
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Recipe
 from dicomroute_gateway.deliver.cloud.stow import StowTransport
 from dicomroute_gateway.deliver.settling import Settling

@@ -34,6 +34,7 @@ def gateway_exposition(folder: Path, lone: Callable[..., LoneGateway]) -> str:
     documents[-1]["spec"]["rules"].append({"name": "nothing", "when": "false", "destinations": [PACS]})
     next(one for one in documents if one["metadata"]["name"] == "pacs")["spec"]["connectionTestSeconds"] = 5
     documents[-1]["spec"]["storageCommitment"] = {"listeners": ["dicom"]}
+    documents[-1]["spec"]["studies"] = {}
     gateway = lone(folder, documents)
     scanner = Scanner(gateway.port)
     scanner.ask(["1.2.3"], stays=20)
@@ -56,6 +57,7 @@ def gateway_exposition(folder: Path, lone: Callable[..., LoneGateway]) -> str:
     gateway.process.wait_until(lambda: "ConfigurationInvalid" in gateway.metrics(), "the problem is not found")
     gateway.process.wait_until(lambda: "ConnectionFailed" in gateway.metrics(), "no attempt is made")
     gateway.process.wait_until(lambda: "destination_echo_seconds{" in gateway.metrics(), "no C-ECHO is answered")
+    gateway.process.wait_until(lambda: "events_oldest_seconds " in gateway.metrics(), "no event is told")
     node.close()
     return gateway.metrics()
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from web_server import Answer, Received, WebServer
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination
 from dicomroute_gateway.dicomweb.client import Client
 
 BODY = b"a body " * 50_000

@@ -29,7 +29,10 @@ class Operation:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that was promised or achieved: an instance was acknowledged or delivered."""
+    """Something that was promised or achieved: an instance was acknowledged or delivered, a study completed.
+
+    Of a study `uid` is its Study Instance UID, and `digest` says its revision.
+    """
 
     time: int
     what: str

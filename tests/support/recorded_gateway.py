@@ -16,7 +16,8 @@ from dicomroute_gateway import __main__ as gateway
 from dicomroute_gateway.intake import reception
 from dicomroute_gateway.spool import incoming, ready_files, spool, upkeep
 from dicomroute_gateway.spool.files import Files
-from dicomroute_gateway.spool.records import DeliveryState
+from dicomroute_gateway.spool.records import DeliveryState, StudyRecord
+from dicomroute_gateway.spool.study_door import StudyDoor
 
 IDS_PER_FOLDER = 50
 """So few that files get into other folders."""
@@ -146,8 +147,21 @@ class Recorder:
                     self._note("delivered", entry.received.sop_instance_uid, entry.received.digest)
             settle(self_, records)
 
+        complete, sync, unsynced = StudyDoor.complete, StudyDoor.sync, list[StudyRecord]()
+
+        def completed(door: StudyDoor, record: StudyRecord) -> Any:
+            unsynced.append(record)
+            return complete(door, record)
+
+        def synced(door: StudyDoor) -> None:
+            sync(door)
+            while unsynced:
+                record = unsynced.pop()
+                self._note("completed", record.study_instance_uid, str(record.revision))
+
         reception._IntoSpool.finish = finished
         spool.Spool.settle = settled
+        StudyDoor.complete, StudyDoor.sync = completed, synced  # type: ignore[method-assign]
 
     def _note(self, what: str, uid: str, digest: str) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from dicomroute_gateway.spool.ledger import InstanceCounts
+from dicomroute_gateway.spool.entries import InstanceCounts
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received, Sender
 from dicomroute_gateway.spool.spool import Spool
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from dicomroute_client import calls
 from dicomroute_client.documents.status import ProbeDocument
 from dicomroute_gateway.admin.status import probe_document
-from dicomroute_gateway.configuration.model import CloudTargetDestination, DicomNodeDestination
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination, DicomNodeDestination
 from dicomroute_gateway.dicomweb.client import Client
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.log import configure

@@ -147,6 +147,58 @@ class CommitmentMeasures:
             return dict(self._reports)
 
 
+class StudyMeasures:
+    """What became of studies that are followed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # From 0 on, as reports of commitment are.
+        self._completed: Counter[str] = Counter(dict.fromkeys(("Idle", "MaxOpen"), 0))
+        self._revised = 0
+
+    def completed(self, basis: str, revision: int) -> None:
+        """Count a study that was completed, by why it counts as complete."""
+        with self._lock:
+            self._completed[basis] += 1
+            self._revised += revision > 1
+
+    def completions(self) -> Mapping[str, int]:
+        """Return how many revisions of studies were completed, by why."""
+        with self._lock:
+            return dict(self._completed)
+
+    @property
+    def revised(self) -> int:
+        """How many of these were revisions of a study that had been complete before."""
+        with self._lock:
+            return self._revised
+
+
+class EventMeasures:
+    """How the feed of events stands. One thread writes `told`, `oldest_time` and `is_failing`."""
+
+    def __init__(self) -> None:
+        self.told = 0
+        """How many events this process has written down."""
+        self.oldest_time: float | None = None
+        """When the oldest event that is kept was told, in seconds since 1970; None while there is none."""
+        self.is_failing = False
+        """Whether the feed could not be written at the last attempt."""
+        self._lock = threading.Lock()
+        self._too_old = 0
+
+    def came_too_late(self) -> None:
+        """Count a request that was answered 410: what stands behind its cursor is not kept any more."""
+        with self._lock:
+            self._too_old += 1
+
+    @property
+    def too_old(self) -> int:
+        """How many requests came too late."""
+        with self._lock:
+            return self._too_old
+
+
 class RetrievalMeasures:
     """What was retrieved through one listener."""
 
@@ -223,6 +275,8 @@ class Measures:
     def __init__(self) -> None:
         self.commit_seconds = Histogram(COMMIT_SECONDS)
         self.commitments = CommitmentMeasures()
+        self.studies = StudyMeasures()
+        self.events = EventMeasures()
         self._lock = threading.Lock()
         self._listeners: dict[str, ListenerMeasures] = {}
         self._destinations: dict[Destination, DestinationMeasures] = {}

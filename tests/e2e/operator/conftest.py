@@ -1,5 +1,6 @@
 """The version before this one, whose images are built beside the tests that need none of them."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,17 @@ WHAT = ("charts", "gateway", "operator", "requirements", "Dockerfile.gateway", "
 
 @pytest.fixture(scope="session")
 def version_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VersionBefore]:
+    """The version before: that of DICOMROUTE_E2E_BEFORE, a commit, where it is given.
+
+    Otherwise the parent of the last commit that changed the chart or the images.
+    """
     git = ["git", "-C", str(ROOT)]
-    last = subprocess.run([*git, "log", "-1", "--format=%H", "--", *WHAT], check=True, capture_output=True, text=True)
+    commit = os.environ.get("DICOMROUTE_E2E_BEFORE")
+    if commit is None:
+        last = [*git, "log", "-1", "--format=%H", "--", *WHAT]
+        commit = f"{subprocess.run(last, check=True, capture_output=True, text=True).stdout.strip()}^"
     folder = tmp_path_factory.mktemp("version") / "before"
-    subprocess.run([*git, "worktree", "add", "--detach", folder, f"{last.stdout.strip()}^"], check=True)
+    subprocess.run([*git, "worktree", "add", "--detach", folder, commit], check=True)
     with ThreadPoolExecutor(1) as building:
         yield VersionBefore(folder, building.submit(built_images, folder))
     subprocess.run([*git, "worktree", "remove", "--force", folder], check=True)

@@ -20,7 +20,7 @@ def test_a_study_goes_out_once_it_is_complete(
         "trigger": "StudyComplete",
         "destinations": [{"kind": "CloudTarget", "name": "archive"}],
     }
-    route = changed(small_route(rules=[rule]), "spec.studies", {"idleSeconds": 30})
+    route = changed(small_route(rules=[rule]), "spec.studies", {"idleSeconds": 60})
     namespace.apply(ct, target(url=url), route)
     namespace.wait_ready()
     files = make_corpus(tmp_path / "study", 12, ("CT_small.dcm",))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from origin_server import result
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes
 from dicomroute_gateway.deliver.cloud.replies.reasons import reading
 from dicomroute_gateway.deliver.cloud.replies.result import Answer

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from dicomroute_gateway.configuration.model import Bandwidth, Weekday, Window
+from dicomroute_gateway.configuration.destinations import Bandwidth, Weekday, Window
 from dicomroute_gateway.deliver.bandwidth import bytes_per_second
 
 BERLIN, KATHMANDU = "Europe/Berlin", "Asia/Kathmandu"

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination, DicomNodeDestination
 from dicomroute_gateway.configuration.load import ConfigurationError, load, untold
-from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration, DicomNodeDestination
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.rules.routing import compile_rules
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden/full/configuration.json").read_text())

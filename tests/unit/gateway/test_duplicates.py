@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicomroute_gateway.configuration.model import OnDuplicate
+from dicomroute_gateway.configuration.destinations import OnDuplicate
 from dicomroute_gateway.deliver.cloud.duplicates import Found, Step, compared, overwritten, settle
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 

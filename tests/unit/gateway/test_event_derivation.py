@@ -157,7 +157,9 @@ def test_the_store_remembers_parts_as_they_are(tmp_path: Path) -> None:
     part = Part(owed=1, held=2, refused=3, delivered=4, skipped=5, newest=6, newest_time=7.5, last_time=8.5, told=9)
     store.write([], 1.0, None, {("1.2", ONE): part})
     assert store.parts([("1.2", ONE), ("1.3", ONE)]) == {("1.2", ONE): part}
-    assert store.done(100.0, 10) == {}
+    assert store.done(100.0, 200.0, 10) == {}
     store.write([], 1.0, None, {("1.3", ONE): replace(part, owed=0, held=0, refused=0, newest=10)})
-    assert list(store.done(100.0, 10)) == [("1.3", ONE)]
-    assert store.done(7.0, 10) == {}, "something of it came a moment ago"
+    assert list(store.done(100.0, 200.0, 10)) == [("1.3", ONE)]
+    assert store.done(7.0, 200.0, 10) == {}, "something of it came a moment ago"
+    early = store.done(5.0, 7.0, 10)
+    assert list(early) == [("1.3", ONE)], "it came before the date was put back, and would wait for days"

@@ -14,8 +14,8 @@ from dicomroute_gateway.admin.ledger import OTHERS, LedgerView, Question
 from dicomroute_gateway.configuration.load import load
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.routing import compile_rules
+from dicomroute_gateway.spool.entries import Entry
 from dicomroute_gateway.spool.history import Day
-from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, FinishedRecord, Received, Sender
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.upkeep import Upkeep

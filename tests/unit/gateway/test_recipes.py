@@ -10,8 +10,8 @@ import pytest
 from spools import open_spool, received, store
 
 from dicomroute_gateway.configuration.holds import CONFLICTING_TREATMENT
-from dicomroute_gateway.configuration.model import Rules
 from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Recipe, Transcode, parse_recipe
+from dicomroute_gateway.configuration.rules import Rules
 from dicomroute_gateway.rules.decide import hold_reason
 from dicomroute_gateway.rules.routing import Routing, compile_rules
 from dicomroute_gateway.spool.content import RECIPE_MISSING, Unreadable

@@ -8,8 +8,8 @@ import pytest
 from spools import BEGUN, CT, EXPLICIT, counts, delivered, received
 
 from dicomroute_gateway.deliver.line import Line, Turn
+from dicomroute_gateway.spool.entries import Entry, InstanceCounts
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys, key_of
-from dicomroute_gateway.spool.ledger import Entry, InstanceCounts
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, HoldRecord, Received
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Drop, Owed

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dicomroute_gateway.configuration.model import DestinationKey, Rule, Rules
+from dicomroute_gateway.configuration.destinations import DestinationKey
+from dicomroute_gateway.configuration.rules import Rule, Rules
 from dicomroute_gateway.rules.attributes import ATTRIBUTES, ValueUnusable, value_of
 from dicomroute_gateway.rules.expression import compile_expression
 from dicomroute_gateway.rules.head import RawElement

@@ -4,7 +4,8 @@ import struct
 
 import pytest
 
-from dicomroute_gateway.configuration.model import DestinationKey, Rule, Rules
+from dicomroute_gateway.configuration.destinations import DestinationKey
+from dicomroute_gateway.configuration.rules import Rule, Rules
 from dicomroute_gateway.destination import name_of
 from dicomroute_gateway.rules.attributes import ATTRIBUTES
 from dicomroute_gateway.rules.expression import EvaluationError, ExpressionError, compile_expression

@@ -4,7 +4,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from dicomroute_gateway.configuration.model import Provider
+from dicomroute_gateway.configuration.destinations import Provider
 from dicomroute_gateway.dicomweb.searchable import SEARCHING, Resource, Search, parameters, path
 
 P = Provider

@@ -17,13 +17,14 @@ from dicomroute_gateway.configuration.recipe import Recipe, Transcode
 from dicomroute_gateway.spool import decisions, upkeep
 from dicomroute_gateway.spool import spool as module
 from dicomroute_gateway.spool.books import Books
+from dicomroute_gateway.spool.entries import InstanceCounts
 from dicomroute_gateway.spool.errors import SpoolError, SpoolFailed, SpoolFull, SpoolUncertain
 from dicomroute_gateway.spool.files import Files
 from dicomroute_gateway.spool.formats import LATEST
 from dicomroute_gateway.spool.history import History
 from dicomroute_gateway.spool.incoming import file_of
 from dicomroute_gateway.spool.journal import Journal, JournalFailed
-from dicomroute_gateway.spool.ledger import InstanceCounts, Ledger
+from dicomroute_gateway.spool.ledger import Ledger
 from dicomroute_gateway.spool.records import (
     AgainRecord,
     BadRecord,

@@ -14,6 +14,7 @@ from studies import instance as made
 
 from dicomroute_gateway.configuration.study import OnRevision, Plan, Studies, Wait
 from dicomroute_gateway.destination import Destination
+from dicomroute_gateway.measures import StudyMeasures
 from dicomroute_gateway.rules.expression import ExpressionError, compile_expression
 from dicomroute_gateway.rules.study import compile_condition
 from dicomroute_gateway.spool import formats
@@ -54,6 +55,8 @@ def come(
     study: str = STUDY,
     modality: str | None = "CT",
     content: bytes = b"ab",
+    time: float | None = None,
+    open_seconds: int = 0,
 ) -> Received:
     """Let an instance come, and be committed; only its deliveries to A wait."""
     incoming = spool.begin(CT, f"1.2.{number}", EXPLICIT)
@@ -68,7 +71,10 @@ def come(
         digest=incoming.digest,
         modality=modality,
         waits={A: waits.id} if waits is not None else {},
+        open_seconds=open_seconds,
     )
+    if time is not None:
+        record = replace(record, time=time)
     if waits is not None:
         spool.studies.keep_plans([waits])
     if spool.repeat(record) is None:
@@ -81,7 +87,7 @@ def come(
 def complete(spool: Spool, clock: Clock | None = None) -> int:
     """Complete what is open, by the time that a study has to be idle."""
     clock = clock or Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     assert tracker.look() == 0, "nothing is complete before it has been idle"
     clock.seconds += SETTINGS.idle_seconds
     return tracker.look()
@@ -92,9 +98,9 @@ def state(spool: Spool, record: Received, destination: Destination = A) -> tuple
     return entry.deliveries[destination].state, entry.deliveries[destination].reason
 
 
-def settled(spool: Spool) -> None:
-    """Deliver what is due."""
-    due = spool.take_fresh()
+def settled(spool: Spool, to: Destination | None = None) -> None:
+    """Deliver what is due, to one destination alone if one is given."""
+    due = [one for one in spool.take_fresh() if to in (None, one.destination)]
     spool.settle([replace(found[1], state=DeliveryState.DELIVERED) for one in due if (found := spool.pending(one))])
 
 
@@ -151,6 +157,23 @@ def test_a_late_instance_opens_a_revision(
     again = open_spool(tmp_path)
     assert (state(again, second), state(again, first)) == (late, earlier), "after a restart too"
     again.close()
+
+
+def test_what_is_sent_again_as_a_whole_says_what_had_left_the_spool(tmp_path: Path) -> None:
+    spool = open_spool(tmp_path)
+    waits = plan(on_revision=OnRevision.SEND_ALL)
+    for number in (1, 2):
+        come(spool, number, waits=waits)
+    kept = come(spool, 3, waits=waits, destinations=(A, B))  # B keeps it in the spool
+    for revision, not_sent_again in ((1, 0), (2, 2), (3, 3)):
+        spool.close()
+        spool = open_spool(tmp_path)
+        assert complete(spool) == 1
+        assert (known(spool).revision, known(spool).not_sent_again) == (revision, not_sent_again)
+        settled(spool, A)
+        come(spool, 10 + revision, waits=waits)
+    assert state(spool, kept)[0] is DeliveryState.DELIVERED
+    spool.close()
 
 
 @pytest.mark.parametrize(
@@ -321,7 +344,7 @@ def head_of(study: int) -> memoryview:
 
 def test_nothing_is_complete_while_something_of_it_is_being_received(tmp_path: Path) -> None:
     spool, clock = open_spool(tmp_path), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     come(spool, 1)
     assert tracker.look() == 0
     arriving = tracker.arriving(EXPLICIT)
@@ -338,7 +361,7 @@ def test_nothing_is_complete_while_something_of_it_is_being_received(tmp_path: P
 
 def test_an_instance_is_known_by_its_first_bytes(tmp_path: Path) -> None:
     spool, clock = open_spool(tmp_path), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     slow = tracker.arriving(EXPLICIT)
     assert slow.looks_like() is None
     slow.take(head_of(7)[:20])
@@ -357,7 +380,7 @@ def test_an_instance_is_known_by_its_first_bytes(tmp_path: Path) -> None:
 
 def test_who_sends_nothing_does_not_hold_up_studies_for_ever(tmp_path: Path) -> None:
     spool, clock = open_spool(tmp_path), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     come(spool, 1)
     tracker.look()
     clock.seconds += 30
@@ -372,7 +395,7 @@ def test_who_sends_nothing_does_not_hold_up_studies_for_ever(tmp_path: Path) -> 
 
 def test_a_study_that_goes_on_for_too_long_is_completed_and_says_so(tmp_path: Path) -> None:
     spool, clock = open_spool(tmp_path), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     completed = 0
     for number in range(30):
         arriving = tracker.arriving(EXPLICIT)
@@ -391,7 +414,7 @@ def test_a_study_that_goes_on_for_too_long_is_completed_and_says_so(tmp_path: Pa
 
 def test_a_date_that_jumps_completes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool, clock = open_spool(tmp_path), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     come(spool, 1)
     tracker.look()
     for jump in (86_400, -2 * 86_400):
@@ -401,6 +424,42 @@ def test_a_date_that_jumps_completes_nothing(tmp_path: Path, monkeypatch: pytest
     clock.seconds += 2
     assert tracker.look() == 1
     spool.close()
+
+
+def test_restarts_do_not_keep_a_study_open_for_longer_than_it_may_be(tmp_path: Path) -> None:
+    now, number, total = 1_780_000_000.0, 0, 0
+    for _ in range(4):  # none of these processes lives for as long as a study may be open
+        spool, clock = open_spool(tmp_path), Clock()
+        tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
+        assert tracker.look() == 0, "it is complete earlier for a restart"
+        for _ in range(6):
+            arriving = tracker.arriving(EXPLICIT)
+            arriving.is_of(STUDY)
+            number += 1
+            come(spool, number, time=now, open_seconds=arriving.open_seconds)
+            arriving.end()
+            if (completed := tracker.look()) or known(spool).revision > 1:
+                assert completed == 1
+                assert known(spool).basis is StudyBasis.MAX_OPEN
+                # 30 seconds a process: what passed behind its latest instance.
+                assert 600 <= total <= 600 + 3 * 30
+                spool.close()
+                return
+            clock.seconds, now, total = clock.seconds + 30, now + 30, total + 30
+        spool.close()
+        now += 5 * 86_400  # nothing runs: that is no time in which it was open
+    pytest.fail("it is open for ever")
+
+
+def test_neither_a_date_that_jumps_nor_a_revision_before_makes_a_study_older() -> None:
+    book = StudyBook()
+    first = replace(received(1), study_instance_uid=STUDY, modality="CT")
+    assert book.count(first, 1000.0, 0, 500) == 1
+    assert book.open[STUDY].record.open_seconds == 0, "what began in the revision before says nothing of this one"
+    book.count(replace(first, id=2), 1000.0 + 86_400, 0, 20)
+    assert book.open[STUDY].record.open_seconds == 20
+    book.count(replace(first, id=3), 1000.0 - 86_400, 0, 40)
+    assert book.open[STUDY].record.open_seconds == 20, "it is complete later, never earlier"
 
 
 STEPS = st.lists(
@@ -422,7 +481,7 @@ def test_never_complete_by_idleness_while_it_comes_and_each_revision_once(
 ) -> None:
     folder = tmp_path_factory.mktemp("spool")
     spool, clock = open_spool(folder), Clock()
-    tracker = Tracker(spool, lambda: SETTINGS, clock)
+    tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
     coming: list[tuple[int, object]] = []
     committed: dict[str, list[float]] = {}
     open_count: dict[str, int] = {}
@@ -447,7 +506,7 @@ def test_never_complete_by_idleness_while_it_comes_and_each_revision_once(
             coming.clear()
             spool.close()
             spool = open_spool(folder)
-            tracker = Tracker(spool, lambda: SETTINGS, clock)
+            tracker = Tracker(spool, lambda: SETTINGS, StudyMeasures(), clock)
         tracker.look()
         for record in spool.studies.all():
             key = (record.study_instance_uid, record.revision)

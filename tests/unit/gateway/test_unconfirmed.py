@@ -115,7 +115,7 @@ def test_a_later_version_waits_until_the_earlier_one_is_confirmed_and_records_sa
     first, second = received(1), replace(received(2), sop_instance_uid="1.2.1", digest="1" * 64)
     for record in (first, second, sent(1)):
         ledger.apply(record)
-    assert ledger.is_behind(ledger.entries[2], A)
+    assert ledger.versions.is_behind(ledger.entries[2], A)
     assert ledger.oldest_owed_time_to(A) == first.time
     copy = Ledger()
     for record in ledger.records():
@@ -123,4 +123,4 @@ def test_a_later_version_waits_until_the_earlier_one_is_confirmed_and_records_sa
     assert copy.entries == ledger.entries
     assert copy.counts() == ledger.counts()
     ledger.apply(replace(sent(1), state=DeliveryState.DELIVERED))
-    assert not ledger.is_behind(ledger.entries[2], A)
+    assert not ledger.versions.is_behind(ledger.entries[2], A)

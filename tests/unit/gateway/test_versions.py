@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from spools import CT, EXPLICIT, counts, delivered, open_spool, received
 
+from dicomroute_gateway.spool.entries import Entry
 from dicomroute_gateway.spool.incoming import Incoming
-from dicomroute_gateway.spool.ledger import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState, Received
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Owed, Rerouting

@@ -64,6 +64,8 @@ def show(
         ["series", one.series],
         ["modalities", ", ".join(one.modalities) or "-"],
     ]
+    if one.not_sent_again:
+        facts.append(["not sent again", _not_sent_again(one)])
     print_table(["field", "value"], facts, gateway.output)
     print()
     print_table(
@@ -134,6 +136,10 @@ def print_studies(answer: Answer[StudiesDocument], output: Format) -> None:
 
 def _state(one: StudyItem) -> str:
     return f"{one.state} ({one.basis})" if one.basis else one.state
+
+
+def _not_sent_again(one: StudyItem) -> str:
+    return f"{one.not_sent_again}: they had left the spool. Send the study again from its source if it must be whole"
 
 
 def _counts(one: StudyDestination) -> list[int]:

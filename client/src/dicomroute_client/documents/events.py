@@ -44,6 +44,11 @@ class StudyComplete(Document):
     instances: int = Field(description="Instances of this revision.")
     total: int = Field(description="Instances of all revisions, each as often as it counted for one.")
     series: int = Field(description="Series of all revisions.")
+    not_sent_again: int = Field(
+        default=0,
+        description="With `onRevision: SendAll`: instances of earlier revisions that had left the spool. It includes "
+        "instances that arrived again in this revision, which are sent.",
+    )
 
 
 class StudyReopened(Document):

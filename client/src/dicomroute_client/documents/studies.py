@@ -49,6 +49,9 @@ class StudyItem(Document):
     completed_time: datetime | None = None
     instances: int
     new_instances: int
+    not_sent_again: int = 0
+    """With `onRevision: SendAll`: how many instances had left the spool when this revision was complete, and could not
+    be sent again. It includes instances that arrived again in this revision, which were sent."""
     series: int
     modalities: list[str] = Field(default=[])
     held: int = 0

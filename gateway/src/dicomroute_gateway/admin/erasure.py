@@ -6,7 +6,7 @@ from dicomroute_client.documents.erase import ErasureReport, ErasureRequest
 from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.head import HeadError, scan
 from dicomroute_gateway.spool.content import Unreadable
-from dicomroute_gateway.spool.ledger import Entry
+from dicomroute_gateway.spool.entries import Entry
 from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Drop

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from dicomroute_client.documents.events import EVENT_TYPES
 from dicomroute_gateway.events.feed import Cursor, Feed, NoFeed, Page, TooOld
+from dicomroute_gateway.measures import EventMeasures
 
 from .answers import refuse
 
@@ -42,8 +43,9 @@ log = structlog.get_logger(__name__)
 class Events:
     """Answers requests for events. Lives in one event loop; `feed` returns None while there is no usable spool."""
 
-    def __init__(self, feed: Callable[[], Feed | None]) -> None:
+    def __init__(self, feed: Callable[[], Feed | None], measures: EventMeasures) -> None:
         self._feed = feed
+        self._measures = measures
         self._followed: Feed | None = None
         self._news = asyncio.Event()
         self._waiting = 0
@@ -118,6 +120,10 @@ class Events:
             )
         return Cursor(found[1], int(found[2]))
 
+    def _too_old(self) -> web.Response:
+        self._measures.came_too_late()
+        return refuse(410, _TOO_OLD)
+
     async def _read(self, feed: Feed, after: Cursor | None, limit: int, names: Sequence[str]) -> Page:
         return await asyncio.get_running_loop().run_in_executor(self._reader, partial(feed.page, after, limit, names))
 
@@ -125,7 +131,7 @@ class Events:
         try:
             return _as_json(await self._read(feed, after, limit, names))
         except TooOld:
-            return refuse(410, _TOO_OLD)
+            return self._too_old()
         except NoFeed as error:
             return _unavailable(error)
 
@@ -140,7 +146,7 @@ class Events:
             try:
                 page = await self._read(feed, after, limit, names)
             except TooOld:
-                return refuse(410, _TOO_OLD)
+                return self._too_old()
             except NoFeed as error:
                 return _unavailable(error)
             left = end - loop.time()
@@ -156,7 +162,7 @@ class Events:
         try:
             page = await self._read(feed, after, _PAGE, names)
         except TooOld:
-            return refuse(410, _TOO_OLD)
+            return self._too_old()
         except NoFeed as error:
             return _unavailable(error)
         response = web.StreamResponse(

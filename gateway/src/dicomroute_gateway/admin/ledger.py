@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 
 from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument, SourceReport
 from dicomroute_gateway.rules.active import Active
+from dicomroute_gateway.spool.entries import Entry, Outcome
 from dicomroute_gateway.spool.history import day_of
-from dicomroute_gateway.spool.ledger import Entry, Outcome
 from dicomroute_gateway.spool.records import DeliveryState, FinishedRecord, Received
 from dicomroute_gateway.spool.spool import Spool
 

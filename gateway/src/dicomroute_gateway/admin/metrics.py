@@ -24,7 +24,7 @@ def metrics_text(status: StatusDocument, measures: Measures) -> bytes:
     """Return the metrics in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_StatusCollector(status))
-    registry.register(_MeasuresCollector(measures))
+    registry.register(_MeasuresCollector(measures, status.time))
     registry.register(_PROCESS)
     return generate_latest(registry)
 
@@ -179,8 +179,9 @@ class _StatusCollector(Collector):
 class _MeasuresCollector(Collector):
     """What was timed and counted since the gateway started."""
 
-    def __init__(self, measures: Measures) -> None:
+    def __init__(self, measures: Measures, now: datetime) -> None:
         self._measures = measures
+        self._now = now
 
     def collect(self) -> Iterator[Metric]:
         yield from self._listeners()
@@ -193,6 +194,40 @@ class _MeasuresCollector(Collector):
         yield from self._queries()
         yield from self._retrievals()
         yield from self._commitments()
+        yield from self._studies()
+        yield from self._events()
+
+    def _studies(self) -> Iterator[Metric]:
+        seen = self._measures.studies
+        completed = CounterMetricFamily(
+            "dicomroute_studies_completed",
+            "Revisions of studies that were completed: Idle, or MaxOpen (open for too long).",
+            labels=["basis"],
+        )
+        for basis, count in seen.completions().items():
+            completed.add_metric([basis], count)
+        yield completed
+        yield CounterMetricFamily(
+            "dicomroute_studies_revised", "Of these, revisions of a study that had been complete before.", seen.revised
+        )
+
+    def _events(self) -> Iterator[Metric]:
+        seen = self._measures.events
+        yield CounterMetricFamily("dicomroute_events_told", "Events added to the feed.", seen.told)
+        if seen.oldest_time is not None:
+            yield GaugeMetricFamily(
+                "dicomroute_events_oldest_seconds",
+                "Age of the oldest event in the feed.",
+                max(0.0, self._now.timestamp() - seen.oldest_time),
+            )
+        yield GaugeMetricFamily(
+            "dicomroute_events_failing", "1 while the feed of events cannot be written.", int(seen.is_failing)
+        )
+        yield CounterMetricFamily(
+            "dicomroute_events_too_old",
+            "Requests to the feed answered with 410: the events behind the cursor are no longer kept.",
+            seen.too_old,
+        )
 
     def _commitments(self) -> Iterator[Metric]:
         seen = self._measures.commitments

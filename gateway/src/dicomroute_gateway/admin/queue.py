@@ -22,7 +22,7 @@ from dicomroute_gateway.deliver.holding import held, waits_for_a_person
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.intake.reroute import release
 from dicomroute_gateway.rules.active import Active
-from dicomroute_gateway.spool.ledger import Entry
+from dicomroute_gateway.spool.entries import Entry
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Drop, Owed

@@ -90,7 +90,7 @@ class AdminServer:
         self._measured = Lately(lambda: metrics_text(status_document(observe()), measures))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._questions: list[Future[Any]] = []
-        self._events = Events(feed)
+        self._events = Events(feed, measures.events)
 
     async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a port for health, the API, or both; return the port. Raises OSError."""

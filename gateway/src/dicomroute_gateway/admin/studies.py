@@ -15,7 +15,7 @@ from dicomroute_client.documents.studies import (
 )
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.rules.active import Active
-from dicomroute_gateway.spool.ledger import Entry
+from dicomroute_gateway.spool.entries import Entry
 from dicomroute_gateway.spool.records import DeliveryState, StudyRecord, StudyState
 from dicomroute_gateway.spool.spool import Spool
 
@@ -131,6 +131,7 @@ def _item(uid: str, record: StudyRecord | None, seen: _Seen | None) -> StudyItem
         completed_time=_time(record.time) if record.state is StudyState.COMPLETE else None,
         instances=record.total,
         new_instances=record.instances,
+        not_sent_again=record.not_sent_again,
         series=len(record.series),
         modalities=list(record.modalities),
         held=counted.held,

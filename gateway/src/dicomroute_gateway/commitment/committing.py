@@ -13,7 +13,8 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import CommitmentRequestor, Configuration, StorageCommitment
+from dicomroute_gateway.configuration.commitment import CommitmentRequestor, StorageCommitment
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.dimse.failures import RequestorFailure
 from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts
 from dicomroute_gateway.dimse.storage_commitment import (

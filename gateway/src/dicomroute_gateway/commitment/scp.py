@@ -9,7 +9,9 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import Configuration, ConfirmBy, StorageCommitment
+from dicomroute_gateway.configuration.commitment import StorageCommitment
+from dicomroute_gateway.configuration.destinations import ConfirmBy
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.associate import AssociateRequest
 from dicomroute_gateway.dimse.command import CommandField, Status

@@ -11,8 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.reasons import Reason
 
+from .destinations import Accepts, AnyDestination, DestinationKey
 from .listener import Listener
-from .model import SCHEMA_VERSION, Accepts, AnyDestination, Configuration, DestinationKey, QueryRetrieve, Rules
+from .model import SCHEMA_VERSION, Configuration
+from .queries import QueryRetrieve
+from .rules import Rules
 from .treatments import not_in_force
 
 

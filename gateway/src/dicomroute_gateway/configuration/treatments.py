@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .model import Accepts, Configuration, DestinationKey
+from .destinations import Accepts, DestinationKey
+from .model import Configuration
 from .recipe import UnknownRecipe, parse_recipe
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from dicomroute_gateway.configuration.model import Bandwidth, Weekday, Window
+from dicomroute_gateway.configuration.destinations import Bandwidth, Weekday, Window
 
 _DAYS = list(Weekday)
 

@@ -13,7 +13,8 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import Configuration, Confirm
+from dicomroute_gateway.configuration.destinations import Confirm
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.reasons import Reason

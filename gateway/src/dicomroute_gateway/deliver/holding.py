@@ -1,7 +1,8 @@
 """Which deliveries are held by the configuration of the moment, and why. Pure."""
 
+from dicomroute_gateway.configuration.destinations import Accepts
 from dicomroute_gateway.configuration.holds import TREATMENT_NOT_IN_FORCE
-from dicomroute_gateway.configuration.model import Accepts, Configuration, Mode
+from dicomroute_gateway.configuration.model import Configuration, Mode
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.reasons import NoReason, Reason
 

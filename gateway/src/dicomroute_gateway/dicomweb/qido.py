@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import Final, Protocol
 
-from dicomroute_gateway.configuration.model import Provider
+from dicomroute_gateway.configuration.destinations import Provider
 from dicomroute_gateway.decoded import Attributes, Element
 from dicomroute_gateway.reasons import Reason
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from dicomroute_gateway.configuration.model import Provider
+from dicomroute_gateway.configuration.destinations import Provider
 
 _UID: Final = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*")
 """What may stand in a path as it is: PS3.5 9.1, and what archives take beside it."""

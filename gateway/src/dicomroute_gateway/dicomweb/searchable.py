@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
-from dicomroute_gateway.configuration.model import Provider
+from dicomroute_gateway.configuration.destinations import Provider
 
 MOST_UIDS: Final = 20
 """How many UIDs go into one request where a server matches lists: URLs of more than 2000 bytes are refused by some."""

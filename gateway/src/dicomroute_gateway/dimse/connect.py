@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from dicomroute_gateway.configuration.model import NodeTls
+from dicomroute_gateway.configuration.destinations import NodeTls
 from dicomroute_gateway.reasons import Reason
 
 from .failures import NotConnected

@@ -11,8 +11,8 @@ from pathlib import Path
 from socket import SHUT_RDWR, socket
 from typing import Final
 
+from dicomroute_gateway.configuration.destinations import NodeTls
 from dicomroute_gateway.configuration.listener import ClientCertificates, ListenerTls, TlsProfile
-from dicomroute_gateway.configuration.model import NodeTls
 from dicomroute_gateway.reasons import Reason
 
 from .tls_failures import of_node, why

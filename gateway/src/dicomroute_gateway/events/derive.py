@@ -207,6 +207,7 @@ class Derivation:
                 instances=record.instances,
                 total=record.total,
                 series=len(record.series),
+                not_sent_again=record.not_sent_again,
             )
             batch.told.append(self._teller.tell(STUDY_COMPLETE, complete, study, record.time, study, record.revision))
         elif record.reopens:

@@ -18,6 +18,7 @@ import structlog
 
 from dicomroute_gateway.configuration.model import EventLimits
 from dicomroute_gateway.dimse.refused import Refused
+from dicomroute_gateway.measures import EventMeasures
 from dicomroute_gateway.spool.history import day_of
 from dicomroute_gateway.spool.records import FinishedRecord, Received
 from dicomroute_gateway.spool.spool import Spool
@@ -68,10 +69,13 @@ class _Look:
 class Feed:
     """The feed of one spool. Safe to use from several threads."""
 
-    def __init__(self, spool: Spool, limits: Callable[[], tuple[EventLimits, int]], source: str) -> None:
+    def __init__(
+        self, spool: Spool, limits: Callable[[], tuple[EventLimits, int]], source: str, measures: EventMeasures
+    ) -> None:
         """`limits` returns those of the feed, and the size of the spool in bytes; `source` is that of its events."""
         self._spool = spool
         self._limits = limits
+        self._measures = measures
         self._teller = Teller(source)
         self._path: Final[Path] = spool.folder / FILE
         self._trail = spool.trail()
@@ -149,7 +153,9 @@ class Feed:
                     if not ends:
                         self._closing.wait(min(_MOST_REST_SECONDS, _REST * (time.monotonic() - begin)))
                     begin = time.monotonic()
+                self._measures.is_failing = False
             except NoRoom as error:
+                self._measures.is_failing = True
                 log.warning("events.not_written", why=str(error))
                 pause = _NO_ROOM_SECONDS
                 self._make_room()
@@ -157,10 +163,12 @@ class Feed:
             except _Closing:
                 break
             except StoreDamaged as error:
+                self._measures.is_failing = True
                 log.warning("events.lost", why=str(error))
                 self._lose()
                 pause = _NO_ROOM_SECONDS
             except Exception:
+                self._measures.is_failing = True
                 log.exception("events.failed")
                 pause = _NO_ROOM_SECONDS
                 self._begin_again()
@@ -205,11 +213,12 @@ class Feed:
             self._tidy_at = time.monotonic() + _TIDY_SECONDS
             store.check()
             store.tidy(now - limits.retention_seconds)
+            self._measures.oldest_time = store.oldest_time
         return count
 
     def _tell_delivered(self, store: Store, now: float, quiet_seconds: int) -> int:
         """Tell studies that destinations have, once nothing more has come of them for a while; return how many."""
-        done = store.done(now - quiet_seconds, _AT_ONCE)
+        done = store.done(now - quiet_seconds, now, _AT_ONCE)
         if done:
             self._write(store, self._derivation.delivered(done), now, None, {})
         if len(done) < _AT_ONCE:
@@ -230,6 +239,9 @@ class Feed:
                 self._trail.forget_before(place.segment)
             self._written = place
         if new:
+            self._measures.told += new
+            if self._measures.oldest_time is None:
+                self._measures.oldest_time = now
             for told in self._told:
                 told()
 
@@ -311,6 +323,7 @@ class Feed:
     def _lose(self) -> None:
         """Throw the feed away, after which it is made anew."""
         store, self._store = self._store, None
+        self._measures.oldest_time = None
         if store is not None:
             store.close()
         try:

@@ -168,14 +168,17 @@ class Store:
                     found[key] = Part(*row[2:])
         return found
 
-    def done(self, before: float, limit: int) -> dict[PartKey, Part]:
-        """Return studies that destinations have, of which nothing has come since a time, and which is not told."""
+    def done(self, before: float, now: float, limit: int) -> dict[PartKey, Part]:
+        """Return studies that destinations have, of which nothing has come since a time, and which is not told.
+
+        What came later than now came before the date was put back: it would wait until that time is there again.
+        """
         statement = (
             f"SELECT {_PART_COLUMNS} FROM part WHERE owed + held + refused = 0 AND delivered > 0 AND newest > told "
-            "AND newest_time <= ? LIMIT ?"
+            "AND (newest_time <= ? OR newest_time > ?) LIMIT ?"
         )
         with _errors():
-            return {(row[0], row[1]): Part(*row[2:]) for row in self._writer.execute(statement, (before, limit))}
+            return {(row[0], row[1]): Part(*row[2:]) for row in self._writer.execute(statement, (before, now, limit))}
 
     def write(
         self,
@@ -240,6 +243,13 @@ class Store:
                     "ORDER BY last_time LIMIT ?)",
                     (int(parts * _FORGOTTEN_AT_ONCE),),
                 )
+
+    @property
+    def oldest_time(self) -> float | None:
+        """When the oldest event that is kept was told, in seconds since 1970; None while there is none."""
+        with _errors():
+            row = self._writer.execute("SELECT told FROM event ORDER BY number LIMIT 1").fetchone()
+        return float(row[0]) if row is not None else None
 
     @property
     def used_bytes(self) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import Unmatched
+from dicomroute_gateway.configuration.rules import Unmatched
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.decide import STUDY_INSTANCE_UID, Decision, decide, uid_of
@@ -296,6 +296,7 @@ class _IntoSpool:
             recipes={name: recipe.id for name, recipe in decision.routing.recipes.items()},
             modality=_text(decision.elements, _MODALITY) if active.configuration.tracks_studies else None,
             waits={name: plan.id for name, plan in decision.routing.waits.items()},
+            open_seconds=self._arriving.open_seconds if self._arriving is not None else 0,
         )
 
     def _fail_on(self, error: Exception) -> Result:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from dicomroute_gateway.configuration.model import DicomNodeDestination, NodeTls
+from dicomroute_gateway.configuration.destinations import DicomNodeDestination, NodeTls
 from dicomroute_gateway.dimse.connect import connect, connect_securely
 from dicomroute_gateway.dimse.propose import NOTHING, Syntaxes, group_contexts
 from dicomroute_gateway.dimse.requestor import Called, Requestor, Timeouts

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from socket import socket
 from typing import Final, TypeVar
 
-from dicomroute_gateway.configuration.model import DicomNodeDestination
+from dicomroute_gateway.configuration.destinations import DicomNodeDestination
 from dicomroute_gateway.dimse.command import Status
 from dicomroute_gateway.dimse.connect import reach, resolve, secure, usable_context
 from dicomroute_gateway.dimse.failures import AFTER_REQUEST, RequestorFailure

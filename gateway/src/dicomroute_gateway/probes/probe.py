@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from dicomroute_gateway.configuration.credentials import NoAuth
-from dicomroute_gateway.configuration.model import CloudTargetDestination
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination
 from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Client, CredentialFault, TransportFailed
 from dicomroute_gateway.dicomweb.connections import proxy_for

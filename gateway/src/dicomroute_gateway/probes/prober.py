@@ -11,7 +11,8 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import AnyDestination, CloudTargetDestination, Configuration
+from dicomroute_gateway.configuration.destinations import AnyDestination, CloudTargetDestination
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.worker import Worker
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dicomweb.client import Client

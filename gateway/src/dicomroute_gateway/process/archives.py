@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.query.archive import Archive
 from dicomroute_gateway.query.cloud_target import CloudTargetArchive

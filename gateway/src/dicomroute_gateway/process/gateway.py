@@ -294,12 +294,13 @@ class Gateway:
             spool, transactions, following.configuration, self._contexts, self._measures.commitments
         )
         committing.start()
-        tracker = Tracker(spool, lambda: following.configuration().studies)
+        tracker = Tracker(spool, lambda: following.configuration().studies, self._measures.studies)
         tracker.start()
         reception = Reception(spool, following.in_force, self._measures, tracker)
         ledger_view = LedgerView(spool, following.in_force)
         route = following.configuration().route
-        feed = Feed(spool, self._event_limits, source_of(route.namespace, route.name, os.uname().nodename))
+        source = source_of(route.namespace, route.name, os.uname().nodename)
+        feed = Feed(spool, self._event_limits, source, self._measures.events)
         feed.start()
         return _Opened(
             spool,

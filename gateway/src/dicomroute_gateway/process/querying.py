@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from dicomroute_gateway.catalogue.feed import Catalogue
-from dicomroute_gateway.configuration.model import Configuration, QueryMode
+from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.configuration.queries import QueryMode
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.prepare.preparing import Preparing

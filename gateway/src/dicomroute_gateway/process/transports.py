@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from dicomroute_gateway.configuration.model import (
+from dicomroute_gateway.configuration.destinations import (
     CloudTargetDestination,
-    Configuration,
     DestinationSettings,
     DicomNodeDestination,
 )
+from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.bandwidth import bytes_per_second
 from dicomroute_gateway.deliver.cloud.query import QueryConfirmation
 from dicomroute_gateway.deliver.cloud.stow import StowTransport

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from dicomroute_gateway.configuration.model import Rules
+from dicomroute_gateway.configuration.rules import Rules
 from dicomroute_gateway.intake.reroute import treat_again
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.spool.errors import SpoolFailed

@@ -6,8 +6,9 @@ from pathlib import Path
 import structlog
 
 from dicomroute_gateway.admin.status import listener_key
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination, NodeTls
 from dicomroute_gateway.configuration.listener import ListenerTls
-from dicomroute_gateway.configuration.model import CloudTargetDestination, Configuration, EncryptionMode, NodeTls
+from dicomroute_gateway.configuration.model import Configuration, EncryptionMode
 from dicomroute_gateway.configuration.recipe import Deidentify
 from dicomroute_gateway.dicomweb.credentials.expiry import bundle_end, certificate_end, expires_time
 from dicomroute_gateway.spool.keys import NO_KEYS, Keys, load_keys

@@ -7,7 +7,8 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import Configuration, QueryRetrieve
+from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.configuration.queries import QueryRetrieve
 from dicomroute_gateway.decoded import Attributes, Level
 from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.associate import AssociateRequest

@@ -9,7 +9,8 @@ from typing import ClassVar
 import structlog
 
 from dicomroute_gateway import audit
-from dicomroute_gateway.configuration.model import Accepts, QueryClient, QueryRetrieve
+from dicomroute_gateway.configuration.destinations import Accepts
+from dicomroute_gateway.configuration.queries import QueryClient, QueryRetrieve
 from dicomroute_gateway.decoded import Level
 from dicomroute_gateway.dimse.admission import find_caller
 from dicomroute_gateway.dimse.command import Status

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from dicomroute_gateway.catalogue.keys import UNIQUE_KEYS
-from dicomroute_gateway.configuration.model import Accepts, DicomNodeDestination, QueryRetrieve
+from dicomroute_gateway.configuration.destinations import Accepts, DicomNodeDestination
+from dicomroute_gateway.configuration.queries import QueryRetrieve
 from dicomroute_gateway.decoded import Element
 from dicomroute_gateway.dimse.command import Status
 from dicomroute_gateway.dimse.failures import SourceFailed

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dicomroute_gateway.configuration.model import Configuration, DicomNodeDestination, QueryRetrieve
+from dicomroute_gateway.configuration.destinations import DicomNodeDestination
+from dicomroute_gateway.configuration.model import Configuration
+from dicomroute_gateway.configuration.queries import QueryRetrieve
 from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.associate import AssociateRequest
 from dicomroute_gateway.dimse.command import CommandField, Status

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Final
 
-from dicomroute_gateway.configuration.model import Rule, RuleMatching, Rules, Unmatched
 from dicomroute_gateway.configuration.recipe import Recipe
+from dicomroute_gateway.configuration.rules import Rule, RuleMatching, Rules, Unmatched
 from dicomroute_gateway.configuration.study import Plan, Wait
 from dicomroute_gateway.destination import Destination
 

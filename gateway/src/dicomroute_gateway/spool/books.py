@@ -10,10 +10,11 @@ from dicomroute_gateway.configuration.study import Plan
 from dicomroute_gateway.reasons import Reason
 
 from .deliveries import AWAITED, sent_again
+from .entries import Entry
 from .errors import SpoolError, SpoolFailed
 from .files import NO_ROOM, Files
 from .journal import Journal, JournalFailed
-from .ledger import Entry, Ledger
+from .ledger import Ledger
 from .records import DeliveryRecord, DeliveryState, PlanRecord, Received, Record, StudyRecord
 from .repeats import replaced_records
 from .segments import Content
@@ -193,7 +194,7 @@ class Books:
             # What came again meanwhile was kept as a copy, as nobody knew yet what became of the first.
             now = time.time()
             for copy in [one for identifier, one in self.ledger.entries.items() if identifier >= before]:
-                for earlier in self.ledger.equal_before(copy.received):
+                for earlier in self.ledger.versions.equal_before(copy.received):
                     self.take_over(*replaced_records(earlier, copy, now))
 
     # -- trust -----------------------------------------------------------------------------------------------

@@ -4,16 +4,16 @@ The same `apply` serves a running gateway and one that reads its journal after a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import partial
 from typing import Final
 
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.reasons import Reason
 
-from .deliveries import AWAITED, DONE, UNSENT, begun, came_again, over_quota, owed_again, released, sent_again
+from .deliveries import AWAITED, UNSENT, begun, came_again, over_quota, owed_again, released, sent_again
+from .entries import Entry, InstanceCounts
 from .oldest import OldestPending
 from .records import (
     AgainRecord,
@@ -31,92 +31,10 @@ from .records import (
     TotalsRecord,
 )
 from .studies import StudyBook
+from .versions import Versions
 
 SPOOL_FULL: Final = Reason.SPOOL_FULL
 """Reason of a delivery to an optional destination that was given up to make room."""
-_OWED = (DeliveryState.PENDING, DeliveryState.WAITING, DeliveryState.UNCONFIRMED, DeliveryState.HELD)
-
-
-class Outcome(StrEnum):
-    """What has become of an instance by the counting rule: the first that fits."""
-
-    OWED = "Owed"
-    DEAD_LETTERED = "DeadLettered"
-    SKIPPED = "Skipped"
-    DELIVERED = "Delivered"
-    DISCARDED = "Discarded"
-
-
-@dataclass(slots=True)
-class Entry:
-    """An instance in the spool: how it came, what holds it, and its deliveries by destination."""
-
-    received: Received
-    hold: str
-    deliveries: dict[Destination, DeliveryRecord]
-    revision: int = 0
-    """The revision of its study in which it counts; 0 where studies are not tracked."""
-
-    @property
-    def is_owed(self) -> bool:
-        """Whether somebody is still to get this instance."""
-        return bool(self.hold) or any(d.state in _OWED for d in self.deliveries.values())
-
-    @property
-    def outcome(self) -> Outcome:
-        """What has become of this instance."""
-        if self.is_owed:
-            return Outcome.OWED
-        states = {delivery.state for delivery in self.deliveries.values()}
-        for state, outcome in (
-            (DeliveryState.DEAD_LETTERED, Outcome.DEAD_LETTERED),
-            (DeliveryState.SKIPPED, Outcome.SKIPPED),
-            (DeliveryState.DELIVERED, Outcome.DELIVERED),
-        ):
-            if state in states:
-                return outcome
-        return Outcome.DISCARDED
-
-    def is_owed_again(self, destination: Destination, recipe: str = "") -> bool:
-        """Whether an instance that came again is owed to a destination for that, prepared by the recipe of that id.
-
-        Who sends again means it: what was given up is tried anew, and what was refused as if it had not been. One that
-        only waits there is owed already, unless it would be prepared in another way.
-        """
-        delivery = self.deliveries.get(destination)
-        waits = (DeliveryState.PENDING, DeliveryState.WAITING)
-        if delivery is None or delivery.state not in waits or delivery.refusals > 0:
-            return True
-        return recipe not in ("", delivery.recipe)
-
-    def is_delivered(self, destination: Destination) -> bool:
-        """Return whether a destination has the instance."""
-        delivery = self.deliveries.get(destination)
-        return delivery is not None and delivery.state is DeliveryState.DELIVERED
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing is left to be done with this instance, so that its bytes may go."""
-        return not self.hold and all(d.state in DONE for d in self.deliveries.values())
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceCounts:
-    """Instances by the counting rule: each once, by the first that fits.
-
-    `received` is the sum of all others.
-    """
-
-    owed: int
-    dead_lettered: int
-    skipped: int
-    delivered: int
-    discarded: int
-
-    @property
-    def received(self) -> int:
-        """All instances ever accepted or discarded."""
-        return self.owed + self.dead_lettered + self.skipped + self.delivered + self.discarded
 
 
 @dataclass(slots=True)
@@ -135,20 +53,21 @@ class Ledger:
     """While a journal is being read: instances with lower numbers came before all others. 0: none is being read."""
     instances_by_key: Counter[str] = field(default_factory=Counter)
     """How many entries have files encrypted with a key, by its id; "" for those in clear."""
+    versions: Versions = field(init=False)
+    """The entries of each SOP Instance UID."""
     _owed: int = 0
-    _versions: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """The entries of each SOP Instance UID in the order in which they were accepted.
-
-    Numbers are given out when an instance begins to come, so that they say little of that order.
-    """
     _by_state: Counter[tuple[Destination, DeliveryState]] = field(default_factory=Counter)
     _owed_bytes: Counter[Destination] = field(default_factory=Counter)
     _waiting: dict[Destination, OldestPending] = field(default_factory=dict, compare=False)
     studies: StudyBook = field(default_factory=StudyBook)
     plans: dict[str, str] = field(default_factory=dict)
     """What deliveries wait for, by its id: its canonical form."""
-    _uncounted: list[tuple[int, float]] = field(default_factory=list, compare=False)
-    """While a journal is being read: the newer instances that are to count for their studies, and when they came."""
+    _uncounted: list[tuple[int, float, int]] = field(default_factory=list, compare=False)
+    """While a journal is being read: the newer instances that are to count for their studies, when they came, and for
+    how many seconds these had been open then."""
+
+    def __post_init__(self) -> None:
+        self.versions = Versions(self.entries)
 
     def apply(self, record: Record) -> None:
         """Take a record over. A record of an instance that is finished or unknown changes nothing."""
@@ -157,17 +76,17 @@ class Ledger:
                 deliveries = {d: begun(record, d) for d in record.destinations}
                 for d in record.skipped:
                     deliveries[d] = over_quota(record, d, record.id)
-                present = self._versions.get(record.sop_instance_uid, ())
+                present = self.versions.numbers(record.sop_instance_uid)
                 earlier = [one for one in present if not record.id < self.read_before <= one]
-                follows = record.follows or self._is_other(record, earlier)
+                follows = record.follows or self.versions.is_other(record, earlier)
                 self._put(Entry(replace(record, follows=True) if follows else record, record.hold, deliveries))
                 for destination in record.destinations:
                     self._wait(record.id, destination)
                 self.totals = replace(self.totals, next_id=max(self.totals.next_id, record.id + 1))
-                self._track(record.id, record.time)
+                self._track(record.id, record.time, record.open_seconds)
             case DeliveryRecord() if entry := self._take(record.id):
                 if record.state in (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED):
-                    self._supersede(entry.received, record.destination)
+                    self.versions.supersede(entry.received, record.destination)
                 before = entry.deliveries.get(record.destination)
                 if before is not None and before.recipe and not record.recipe:
                     # A newer treatment may replace one; none never does.
@@ -217,9 +136,9 @@ class Ledger:
             if destination not in done or done[destination].state not in AWAITED:
                 self._wait(record.id, destination)
         if record.is_tracked:
-            self._track(record.id, record.time or entry.received.time)
+            self._track(record.id, record.time or entry.received.time, record.open_seconds)
 
-    def _track(self, identifier: int, time: float) -> None:
+    def _track(self, identifier: int, time: float, open_seconds: int) -> None:
         """Count an instance that came at a time for its study. Newer ones than those that are read have their turn."""
         entry = self.entries.get(identifier)
         if entry is None:
@@ -227,12 +146,12 @@ class Ledger:
         if entry.received.modality is None or not entry.received.study_instance_uid:
             return
         if 0 < self.read_before <= identifier:
-            self._uncounted.append((identifier, time))
+            self._uncounted.append((identifier, time, open_seconds))
             return
         if entry.revision == 0 and entry.received.revision:
             entry.revision = entry.received.revision
         else:
-            entry.revision = self.studies.count(entry.received, time, entry.revision)
+            entry.revision = self.studies.count(entry.received, time, entry.revision, open_seconds)
         self._note_waiting(entry)
 
     def _note_waiting(self, entry: Entry) -> None:
@@ -307,36 +226,6 @@ class Ledger:
         first = waiting.first() if waiting is not None else None
         return None if first is None else self.entries[first].received.time
 
-    def versions(self, sop_instance_uid: str) -> list[Entry]:
-        """Return the entries of an instance in the order in which they were accepted."""
-        return [self.entries[one] for one in self._versions.get(sop_instance_uid, ())]
-
-    def equal_to(self, received: Received) -> Entry | None:
-        """Return the newest entry of the same instance if it has the same bytes, in the same transfer syntax."""
-        versions = self._versions.get(received.sop_instance_uid)
-        entry = self.entries[versions[-1]] if versions else None
-        return entry if entry is not None and _bytes_of(entry.received) == _bytes_of(received) else None
-
-    def is_behind(self, entry: Entry, destination: Destination) -> bool:
-        """Return whether an earlier version of the instance is still to be delivered to this destination, or confirmed.
-
-        One that is not confirmed may have to be sent again, and must not come after the later one then.
-        """
-        for identifier in self._versions.get(entry.received.sop_instance_uid, ()):
-            if identifier == entry.received.id:
-                return False
-            earlier = self.entries[identifier].deliveries.get(destination)
-            if earlier is not None and earlier.state in AWAITED:
-                return True
-        return False
-
-    def equal_before(self, received: Received) -> list[Entry]:
-        """Return the entries of the same instance, and with the same bytes, that were accepted before this one."""
-        versions = self._versions.get(received.sop_instance_uid, ())
-        earlier = versions[: versions.index(received.id)] if received.id in versions else ()
-        entries = map(self.entries.__getitem__, earlier)
-        return [entry for entry in entries if _bytes_of(entry.received) == _bytes_of(received)]
-
     def records(self) -> Iterator[Record]:
         """Yield the records from which a new ledger becomes equal to this one."""
         yield self.totals
@@ -368,29 +257,13 @@ class Ledger:
         def is_new(identifier: int) -> bool:
             return identifier >= before
 
-        self.entries = {one: self.entries[one] for one in sorted(self.entries, key=is_new)}
-        for uid, versions in self._versions.items():
-            self._versions[uid] = in_order = tuple(sorted(versions, key=is_new))
-            for index, identifier in enumerate(in_order):
-                entry = self.entries[identifier]
-                if self._is_other(entry.received, in_order[:index]):
-                    entry.received = replace(entry.received, follows=True)
+        in_order = {one: self.entries[one] for one in sorted(self.entries, key=is_new)}
+        self.entries.clear()
+        self.entries.update(in_order)
+        self.versions.sort(is_new)
         uncounted, self._uncounted = self._uncounted, []
-        for identifier, time in uncounted:
-            self._track(identifier, time)
-
-    def _is_other(self, received: Received, identifiers: Iterable[int]) -> bool:
-        """Return whether any of these entries has other bytes."""
-        return any(_bytes_of(self.entries[one].received) != _bytes_of(received) for one in identifiers)
-
-    def _supersede(self, received: Received, destination: Destination) -> None:
-        """Note with the earlier versions of an instance that a destination has got this one."""
-        for identifier in self._versions[received.sop_instance_uid]:
-            if identifier == received.id:
-                return
-            entry = self.entries[identifier]
-            if destination not in entry.received.superseded and _bytes_of(entry.received) != _bytes_of(received):
-                entry.received = replace(entry.received, superseded=(*entry.received.superseded, destination))
+        for identifier, time, open_seconds in uncounted:
+            self._track(identifier, time, open_seconds)
 
     def _take(self, identifier: int) -> Entry | None:
         """Remove an entry for a change, and with it what was counted of it."""
@@ -401,10 +274,10 @@ class Ledger:
 
     def _put(self, entry: Entry) -> None:
         """Put an entry back, or among the finished ones when nothing is left to do."""
-        identifier, uid = entry.received.id, entry.received.sop_instance_uid
+        identifier = entry.received.id
         if not entry.is_finished:
             if identifier not in self.entries:
-                self._versions[uid] = (*self._versions.get(uid, ()), identifier)
+                self.versions.add(entry.received)
                 self.instances_by_key[entry.received.key] += 1
             self.entries[identifier] = entry
             self._count(entry, 1)
@@ -422,17 +295,15 @@ class Ledger:
 
     def _finish(self, entry: Entry) -> None:
         """Move an entry, which may be new, to the finished ones."""
-        identifier, uid = entry.received.id, entry.received.sop_instance_uid
+        identifier = entry.received.id
         if self.entries.pop(identifier, None) is not None:
             self.instances_by_key[entry.received.key] -= 1
-            rest = tuple(one for one in self._versions[uid] if one != identifier)
-            if rest:
-                self._versions[uid] = rest
-            else:
-                del self._versions[uid]
+            self.versions.remove(entry.received)
         self.finished[identifier] = entry
         self.unarchived[identifier] = entry
         self.studies.forget(entry.received.study_instance_uid, identifier)
+        if entry.revision and any(one.plan for one in entry.deliveries.values()):
+            self.studies.leave(entry.received.study_instance_uid)
 
     def _count_delivered(self, deliveries: dict[Destination, DeliveryRecord]) -> None:
         """Add deliveries that are about to be forgotten to the totals of their destinations."""
@@ -461,8 +332,3 @@ class Ledger:
             self._by_state[destination, delivery.state] += difference
             if delivery.state in UNSENT:
                 self._owed_bytes[destination] += difference * entry.received.length
-
-
-def _bytes_of(received: Received) -> tuple[str, int, str, str]:
-    """Return what is equal for instances of one SOP Instance UID that are the same in every byte."""
-    return received.digest, received.length, received.transfer_syntax_uid, received.sop_class_uid

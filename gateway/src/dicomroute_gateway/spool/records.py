@@ -127,6 +127,8 @@ class Received:
     """The id of the plan by which a delivery waits for the study, for each destination that is not served at once."""
     revision: Annotated[int, _LATER] = 0
     """The revision of its study in which it counts already; 0 when it comes."""
+    open_seconds: Annotated[int, _LATER] = 0
+    """For how long its study had been open when it came, by a clock that does not jump."""
     record: Literal["received"] = "received"
 
     @property
@@ -190,6 +192,8 @@ class AgainRecord:
     """Whether it counts for its study: it opens a new revision of one that is complete."""
     time: Annotated[float, _LATER] = 0.0
     """When it came, in seconds since 1970, where it counts for its study."""
+    open_seconds: Annotated[int, _LATER] = 0
+    """As in `Received`."""
     record: Literal["again"] = "again"
 
 
@@ -281,6 +285,12 @@ class StudyRecord:
     reopens: Annotated[bool, _LATER] = False
     """Whether this says for the first time that a study which was complete is open again."""
     released: Annotated[Mapping[str, Release], _LATER] = field(default_factory=dict)
+    open_seconds: Annotated[int, _LATER] = 0
+    """For how long this revision had been open at least when the latest instance came."""
+    left: Annotated[int, _LATER] = 0
+    """How many instances that waited for a revision of it have left the spool."""
+    not_sent_again: Annotated[int, _LATER] = 0
+    """Of a complete one that is sent again as a whole: how many of these had left the spool by then."""
     record: Literal["study"] = "study"
 
 

@@ -9,7 +9,7 @@ from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.reasons import Reason
 
 from .deliveries import over_quota
-from .ledger import Entry
+from .entries import Entry
 from .records import AgainRecord, DeliveryRecord, DeliveryState, HoldRecord, Received, Record
 
 REPLACED: Final = Reason.REPLACED
@@ -27,7 +27,8 @@ def repeat_records(entry: Entry, received: Received, again: Sequence[Destination
         waits = {one: received.waits[one] for one in again if one in received.waits}
         is_tracked = received.modality is not None and bool(received.study_instance_uid)
         time = received.time if is_tracked else 0.0
-        records.append(AgainRecord(identifier, tuple(again), recipes, waits, is_tracked, time))
+        open_seconds = received.open_seconds if is_tracked else 0
+        records.append(AgainRecord(identifier, tuple(again), recipes, waits, is_tracked, time, open_seconds))
     records += (over_quota(received, one, identifier) for one in received.skipped if one not in entry.deliveries)
     if entry.hold != received.hold and entry.hold in ("", *ROUTING_HOLDS):
         records.append(HoldRecord(identifier, received.hold))

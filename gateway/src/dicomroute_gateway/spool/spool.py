@@ -23,6 +23,7 @@ from .content import UNREADABLE, Readers, Seal, StoredFile
 from .decisions import Decisions
 from .deliveries import AWAITED, as_decided
 from .derived import Derived
+from .entries import Entry
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
 from .formats import CONFIRMATIONS, Format
@@ -30,7 +31,6 @@ from .history import History
 from .incoming import Incoming, UnderWay, file_of
 from .journal import JournalFailed
 from .keys import NO_KEYS, Keys
-from .ledger import Entry
 from .ready_files import ReadyFiles
 from .recipes import Recipes
 from .records import DeliveryRecord, DeliveryState, DiscardedRecord, Received
@@ -202,7 +202,7 @@ class Spool:
         with self._books.mutex:
             self._raise_if_failed()
             # Before the whole journal has been read, what an entry is owed is not known: better twice than not at all.
-            entry = self._books.ledger.equal_to(received) if self._books.is_loaded else None
+            entry = self._books.ledger.versions.equal_to(received) if self._books.is_loaded else None
             # One that cannot be read may never be delivered: whoever sends it again does so for that.
             if entry is None or self._is_unreadable(entry):
                 return None
@@ -237,7 +237,7 @@ class Spool:
 
         One whose key is missing waits for that: it is for a person to say that the key is lost.
         """
-        for earlier in self._books.ledger.equal_before(entry.received):
+        for earlier in self._books.ledger.versions.equal_before(entry.received):
             key = earlier.received.key
             if (key and key not in self._keys.by_id) or not self._is_unreadable(earlier):
                 continue
@@ -304,7 +304,7 @@ class Spool:
         """Return whether an earlier version of the same instance is still to be delivered there."""
         with self._books.mutex:
             entry = self._books.ledger.entries.get(owed.id)
-            return entry is not None and self._books.ledger.is_behind(entry, owed.destination)
+            return entry is not None and self._books.ledger.versions.is_behind(entry, owed.destination)
 
     def file(self, identifier: int) -> Path:
         """Return the file of an instance."""
@@ -395,7 +395,7 @@ class Spool:
         for first in range(0, len(wanted), _ENTRIES_AT_ONCE):
             with self._books.mutex:
                 for uid in wanted[first : first + _ENTRIES_AT_ONCE]:
-                    newest = newest_version(next(reversed(ledger.versions(uid)), None), gone.get(uid))
+                    newest = newest_version(next(reversed(ledger.versions.of(uid)), None), gone.get(uid))
                     if newest is not None:
                         found[uid] = newest
         return found

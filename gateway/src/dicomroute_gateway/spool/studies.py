@@ -48,10 +48,12 @@ class StudyBook:
         """Return a study, None for an unknown one."""
         return self.open.get(uid) or self.complete.get(uid)
 
-    def count(self, received: Received, time: float, revision: int) -> int:
+    def count(self, received: Received, time: float, revision: int, open_seconds: int = 0) -> int:
         """Count an instance that came at a time for its study, if it is not counted in its open revision yet.
 
         `revision` is the one in which it counts already, 0 for none. Return the revision in which it counts now.
+        `open_seconds` is for how long its study had been open then, as the clock of the process says. It is believed as
+        far as the date agrees: a date that jumps makes no study older, nor does what began in the revision before.
         """
         uid = received.study_instance_uid
         study = self.open.get(uid)
@@ -68,6 +70,7 @@ class StudyBook:
             last_time=max(record.last_time, time),
             instances=record.instances + 1,
             total=record.total + 1,
+            open_seconds=max(record.open_seconds, min(open_seconds, int(time - record.first_time))),
         )
         return record.revision
 
@@ -76,6 +79,8 @@ class StudyBook:
         uid = record.study_instance_uid
         known = self.get(uid)
         waiting = known.waiting if known is not None else set[int]()
+        if known is not None:  # one may have left since the record was made
+            record = replace(record, left=max(record.left, known.record.left))
         self.open.pop(uid, None)
         self.complete.pop(uid, None)
         study = Study(
@@ -102,6 +107,11 @@ class StudyBook:
         if study := self.open.get(uid):
             study.waiting.discard(identifier)
 
+    def leave(self, uid: str) -> None:
+        """Note that an instance that waited for a revision of a study has left the spool."""
+        if study := self.get(uid):
+            study.record = replace(study.record, left=study.record.left + 1)
+
     def take_reopened(self) -> list[StudyRecord]:
         """Return the records that say which studies were opened again since the last call."""
         if not self._reopened:
@@ -119,8 +129,8 @@ class StudyBook:
     def _opened(self, uid: str, time: float) -> Study:
         before = self.complete.pop(uid, None)
         revision = 1 if before is None else before.record.revision + 1
-        total = 0 if before is None else before.record.total
-        record = StudyRecord(uid, revision, StudyState.OPEN, time, time, 0, total, (), (), time)
+        total, left = (0, 0) if before is None else (before.record.total, before.record.left)
+        record = StudyRecord(uid, revision, StudyState.OPEN, time, time, 0, total, (), (), time, left=left)
         series, modalities = (set[str](), set[str]()) if before is None else (before.series, before.modalities)
         study = self.open[uid] = Study(record, series, modalities)
         if before is not None:

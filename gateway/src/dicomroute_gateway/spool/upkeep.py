@@ -16,12 +16,12 @@ from dicomroute_gateway.reasons import Reason
 
 from .books import Books
 from .derived import Derived
+from .entries import Entry
 from .errors import SpoolError
 from .files import NO_ROOM, Files
 from .history import History, day_of
 from .incoming import IDS_PER_FOLDER, file_of, folder_of
 from .journal import JournalFailed
-from .ledger import Entry
 from .ready_files import ReadyFiles
 from .recipes import Recipes
 from .records import ArchivedRecord, FinishedRecord

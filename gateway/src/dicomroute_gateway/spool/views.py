@@ -7,7 +7,7 @@ from typing import Protocol
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.reasons import Reason
 
-from .ledger import InstanceCounts
+from .entries import InstanceCounts
 from .records import DeliveryState, Received
 
 

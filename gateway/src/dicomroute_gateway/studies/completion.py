@@ -1,7 +1,8 @@
 """When a study is complete: what is being received of it, and how long nothing was. Pure.
 
-Times are of a clock that does not jump, in seconds. The clock of a study begins again with the process: a restart makes
-a study complete later, never earlier.
+Times are of a clock that does not jump, in seconds. It begins again with the process. For how long a study has been
+open is written down with its instances; what passed since the latest of them until the process ended, and until the
+next one began, is not counted: a restart makes a study complete later, never earlier.
 """
 
 from collections.abc import Iterable
@@ -16,11 +17,15 @@ class Activity:
     """What goes on with an open study."""
 
     opened: float
-    """When its first instance began to come, as far as this process has seen."""
+    """When its first instance began to come; of one that was open before, as if nothing had been in between."""
     latest: float
     """When the latest thing happened: an instance of it was committed, refused, or broken off."""
     in_flight: int = 0
     """How many of its instances are being received."""
+
+    def resume(self, open_seconds: int, now: float) -> None:
+        """Note for how long it was open before this process."""
+        self.opened = min(self.opened, now - open_seconds)
 
     def begin(self) -> None:
         """Note that one more instance is being received."""
@@ -30,6 +35,10 @@ class Activity:
         """Note that one is not any more, whatever became of it."""
         self.in_flight -= 1
         self.latest = max(self.latest, now)
+
+    def earliest(self, settings: Studies) -> float:
+        """Return when it may be complete at the earliest; whatever happens, that is never sooner."""
+        return min(self.opened + settings.max_open_seconds, self.latest + settings.idle_seconds)
 
 
 @dataclass(frozen=True, slots=True)

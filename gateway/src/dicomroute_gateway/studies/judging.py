@@ -16,7 +16,9 @@ def completed(study: StudyRecord, basis: StudyBasis, plans: Mapping[str, str], t
     """
     done = replace(study, state=StudyState.COMPLETE, basis=basis, time=time)
     facts = facts_of(done)
-    return replace(done, released={plan: _released(form, facts) for plan, form in sorted(plans.items())})
+    released = {plan: _released(form, facts) for plan, form in sorted(plans.items())}
+    not_sent_again = study.left if Release.SEND_ALL in released.values() else 0
+    return replace(done, released=released, not_sent_again=not_sent_again)
 
 
 def facts_of(study: StudyRecord) -> dict[str, Fact]:

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.study import Studies
+from dicomroute_gateway.measures import StudyMeasures
 from dicomroute_gateway.rules.decide import STUDY_INSTANCE_UID, uid_of
 from dicomroute_gateway.rules.head import HeadError, scan
 from dicomroute_gateway.spool.errors import SpoolFailed
@@ -35,7 +36,7 @@ log = structlog.get_logger(__name__)
 class Arriving:
     """One instance that is being received. For the thread that receives it; `end` may be called more than once."""
 
-    __slots__ = ("_head", "_is_ended", "_length", "_tracker", "begun", "study", "transfer_syntax_uid")
+    __slots__ = ("_head", "_is_ended", "_length", "_tracker", "begun", "open_seconds", "study", "transfer_syntax_uid")
 
     def __init__(self, tracker: "Tracker", transfer_syntax_uid: str) -> None:
         self._tracker = tracker
@@ -46,6 +47,8 @@ class Arriving:
         self.begun = time.monotonic()
         self.study: str | None = None
         """Its Study Instance UID, None while that is not known."""
+        self.open_seconds = 0
+        """For how long its study had been open when that was said."""
 
     def take(self, data: memoryview) -> None:
         """Remember the first bytes of its data set."""
@@ -83,14 +86,24 @@ class Tracker:
     """
 
     def __init__(
-        self, spool: Spool, settings: Callable[[], Studies | None], now: Callable[[], float] = time.monotonic
+        self,
+        spool: Spool,
+        settings: Callable[[], Studies | None],
+        measures: StudyMeasures,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spool = spool
+        self._measures = measures
         self._settings = settings
         self._now = now
         self._mutex = threading.Lock()
         self._activities: dict[str, Activity] = {}
         self._unknown: set[Arriving] = set()
+        self._is_resumed = False
+        """Whether it is known for how long studies had been open before this process."""
+        self._looked_with: Studies | None = None
+        self._earliest = 0.0
+        """Nothing is complete before, by these settings: thousands of open studies are not looked at each second."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="studies", daemon=True)
 
@@ -117,6 +130,8 @@ class Tracker:
         """Take note of which study an instance is."""
         with self._mutex:
             self._assign(arriving, study)
+            if activity := self._activities.get(study):
+                arriving.open_seconds = int(self._now() - activity.opened)
 
     def ended(self, arriving: Arriving) -> None:
         """Take note that an instance is not being received any more."""
@@ -150,19 +165,30 @@ class Tracker:
             self._spool.studies.sync()
             for record, released in done:
                 self._spool.studies.offer(released)
+                self._measures.completed(str(record.basis), record.revision)
                 log.debug("study.complete", revision=record.revision, basis=record.basis, instances=record.instances)
             count += len(done)
         return count
 
     def _complete_some(self, settings: Studies) -> list[tuple[StudyRecord, list[Owed]]]:
         with self._mutex:
-            now = self._now()
-            names = {one.study_instance_uid for one in self._spool.studies.open()}
+            now, is_loaded = self._now(), self._spool.is_loaded
+            if now < self._earliest and settings == self._looked_with:
+                return []
+            studies = self._spool.studies.open()
+            names = {one.study_instance_uid for one in studies}
             for uid in names - self._activities.keys():  # of before this process
                 self._activities[uid] = Activity(now, now)
+            if is_loaded and not self._is_resumed:
+                self._is_resumed = True
+                for one in studies:
+                    self._activities[one.study_instance_uid].resume(one.open_seconds, now)
             for uid in [u for u, one in self._activities.items() if not one.in_flight and u not in names]:
                 del self._activities[uid]  # nothing of it was kept
             activities = [(uid, self._activities[uid]) for uid in names]
+            if self._is_resumed:
+                self._looked_with = settings
+                self._earliest = min((one.earliest(settings) for _, one in activities), default=now)
         due = [uid for uid, activity in activities if basis_of(activity, (), settings, now)]
         if due:
             self._guess()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from email.message import Message
 from typing import BinaryIO, Final
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination
 from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Client, Response, TransportFailed
 from dicomroute_gateway.prepare.parcel import Parcel

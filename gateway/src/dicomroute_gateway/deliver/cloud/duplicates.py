@@ -11,7 +11,7 @@ The last row is for servers that keep the first and answer with success.
 
 from enum import Enum
 
-from dicomroute_gateway.configuration.model import OnDuplicate
+from dicomroute_gateway.configuration.destinations import OnDuplicate
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.reasons import Reason
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination, Provider
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.deliver.transport import Item, Sent
 from dicomroute_gateway.dicomweb import resources

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from dicomroute_gateway.configuration.model import CloudTargetDestination, Provider
+from dicomroute_gateway.configuration.destinations import CloudTargetDestination, Provider
 from dicomroute_gateway.deliver.attempt import apart, is_our_own
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes
 from dicomroute_gateway.deliver.cloud.replies.reasons import reading

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import DicomNodeDestination
+from dicomroute_gateway.configuration.destinations import DicomNodeDestination
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.deliver.transport import Item, Sent
 from dicomroute_gateway.destination import Destination

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.model import DicomNodeDestination
+from dicomroute_gateway.configuration.destinations import DicomNodeDestination
 from dicomroute_gateway.deliver.attempt import is_our_own
 from dicomroute_gateway.deliver.outcome import Outcome, Verdict
 from dicomroute_gateway.deliver.preparation import unprepared

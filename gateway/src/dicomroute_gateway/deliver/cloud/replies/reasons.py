@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from dicomroute_gateway.configuration.model import AnswerCodes, CloudTargetDestination, Provider
+from dicomroute_gateway.configuration.destinations import AnswerCodes, CloudTargetDestination, Provider
 from dicomroute_gateway.deliver.outcome import Verdict
 from dicomroute_gateway.reasons import Reason
 
