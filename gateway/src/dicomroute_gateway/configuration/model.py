@@ -41,6 +41,13 @@ class Mode(StrEnum):
     REFUSE_ASSOCIATIONS = "RefuseAssociations"
 
 
+class DeliveryMode(StrEnum):
+    """Whether the deliveries to one destination, or of one rule, are made."""
+
+    RUNNING = "Running"
+    HOLD_DELIVERIES = "HoldDeliveries"
+
+
 class DestinationKey(Section):
     """A destination as a rule names it."""
 
@@ -64,6 +71,8 @@ class Rule(Section):
     """A condition in CEL and the destinations of what it takes; without a condition it takes everything."""
 
     name: str
+    mode: DeliveryMode = DeliveryMode.RUNNING
+    """A rule that holds its deliveries matches like any other."""
     when: str = ""
     destinations: list[DestinationKey] = Field(min_length=1)
     steps: tuple[Step, ...] = ()
@@ -105,6 +114,19 @@ class Rules(Section):
     matching: RuleMatching
     unmatched: Unmatched
     rules: list[Rule]
+
+    @cached_property
+    def held(self) -> frozenset[Destination]:
+        """The destinations that only rules name which hold their deliveries."""
+        return self._named(DeliveryMode.HOLD_DELIVERIES) - self._named(DeliveryMode.RUNNING)
+
+    @cached_property
+    def partly_held(self) -> frozenset[Destination]:
+        """The destinations that rules name which hold their deliveries, and others: each instance decides."""
+        return self._named(DeliveryMode.HOLD_DELIVERIES) & self._named(DeliveryMode.RUNNING)
+
+    def _named(self, mode: DeliveryMode) -> frozenset[Destination]:
+        return frozenset(name for rule in self.rules if rule.mode is mode for name in rule.names)
 
 
 class Accepts(StrEnum):
@@ -203,6 +225,7 @@ class DestinationSettings(Section):
     An optional one (not `required`) is owed `max_owed_bytes` at most; what comes beyond is skipped.
     """
 
+    mode: DeliveryMode = DeliveryMode.RUNNING
     required: bool = True
     max_owed_bytes: int | None = Field(default=None, ge=1)
     bandwidth: Bandwidth | None = None
