@@ -114,7 +114,7 @@ def test_a_field_of_somebody_else_is_not_taken_and_its_owner_is_named(there: InC
     before = spec(there)["retry"]["contentAttempts"]
     for step in ("try", "write"):
         refused = change(there, f"retry: {{contentAttempts: {before + 1}}}", step)
-        assert "Somebody else sets these fields" in refused.text
+        assert "Another owner sets these fields" in refused.text
         assert re.search(r"<code>\.spec\.retry\.contentAttempts</code> conflict with &#34;git&#34;", refused.text)
         assert spec(there)["retry"]["contentAttempts"] == before
     assert "spec.retry.contentAttempts" in there.ask("editor", f"{ROUTE}/configuration").text
@@ -122,7 +122,7 @@ def test_a_field_of_somebody_else_is_not_taken_and_its_owner_is_named(there: InC
 
 def test_who_may_not_patch_sees_and_changes_nothing(there: InCluster) -> None:
     shown = there.ask("viewer", f"{ROUTE}/configuration")
-    assert (shown.code, "You have not the right to patch this" in shown.text) == (200, True)
+    assert (shown.code, "You do not have permission to patch this object" in shown.text) == (200, True)
     assert "managedFields" not in shown.text
     assert change(there, "mode: HoldDeliveries", "write", who="viewer").code == 403
     assert there.ask("stranger", f"{ROUTE}/configuration").code == 403

@@ -20,6 +20,7 @@ from .rendering import page
 router = APIRouter()
 MANAGER: Final = "dicomroute-console"
 
+
 @dataclass(frozen=True)
 class _Kind:
     """A kind that is configured: its place in addresses, its plural, and the right to change one."""
@@ -183,7 +184,9 @@ def _modes(request: Request, me: Person, resource: Any, tried: Tried | None) -> 
         me,
         namespace=metadata["namespace"],
         name=metadata["name"],
-        groups=[(name, list(those)) for name, those in groupby(mode_fields(resource["spec"]), key=lambda one: one.group)],
+        groups=[
+            (name, list(those)) for name, those in groupby(mode_fields(resource["spec"]), key=lambda one: one.group)
+        ],
         tried=tried,
         may_edit=not console_of(request).settings.is_local,
     )

@@ -46,7 +46,9 @@ def _fields(spec: Json) -> Iterator[ModeField]:
         now = (spec["queryRetrieve"] or {}).get("mode") or RUNNING
         yield ModeField("queryRetrieve.mode", "Route", "Queries and retrievals", now, _QUERIES)
     for one in spec.get("listeners") or ():
-        yield ModeField(f"listeners[{one['name']}].mode", "Listeners", one["name"], one.get("mode") or RUNNING, _LISTENER)
+        yield ModeField(
+            f"listeners[{one['name']}].mode", "Listeners", one["name"], one.get("mode") or RUNNING, _LISTENER
+        )
     settings = {f"{one['kind']}/{one['name']}": one for one in spec.get("destinations") or ()}
     rules = spec.get("rules") or ()
     for name in dict.fromkeys(f"{one['kind']}/{one['name']}" for rule in rules for one in rule["destinations"]):

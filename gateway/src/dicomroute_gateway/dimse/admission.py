@@ -95,6 +95,11 @@ def caller_refusal(caller: Caller, called_ae_title: str, listener: Listener, mod
     return None
 
 
+def may_stay(caller: Caller, called_ae_title: str, listener: Listener) -> bool:
+    """Return whether an open association of a caller goes on: what refuses new ones leaves it."""
+    return caller_refusal(caller, called_ae_title, listener, Mode.RUNNING) in (None, Refusal.REFUSING_ASSOCIATIONS)
+
+
 def places_of(caller: Caller, listener: Listener) -> tuple[str, int]:
     """Return by what a caller who is admitted is counted, and how many of the listener's places it may have.
 

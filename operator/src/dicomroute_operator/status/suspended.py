@@ -35,7 +35,9 @@ def suspended(reports: Sequence[StatusDocument]) -> list[Condition]:
         sentence = f"new associations are refused by {_named('listener', refusing)} (spec.listeners[].mode)"
         stops.append((Suspended.REFUSES_ASSOCIATIONS, sentence))
     if Mode.HOLD_DELIVERIES in modes:
-        stops.append((Suspended.HOLDS_DELIVERIES, f"all deliveries are held (spec.mode: {DeliveryMode.HOLD_DELIVERIES})"))
+        stops.append(
+            (Suspended.HOLDS_DELIVERIES, f"all deliveries are held (spec.mode: {DeliveryMode.HOLD_DELIVERIES})")
+        )
     if destinations:
         sentence = f"deliveries to {', '.join(destinations)} are held (spec.destinations[].mode)"
         stops.append((Suspended.HOLDS_DELIVERIES, sentence))
