@@ -70,7 +70,7 @@ def with_mode(applied: Json, field: str, mode: str) -> dict[str, Any]:
         return {**applied, first: with_mode(applied.get(first) or {}, rest, mode) if rest else mode}
     section, keys = part[1], _keys(part[1], part[2])
     before = list(applied.get(section) or ())
-    mine = next((one for one in before if _is_of(one, keys)), {})
+    mine: Json = next((one for one in before if _is_of(one, keys)), {})
     others = [one for one in before if not _is_of(one, keys)]
     fields = {name: value for name, value in mine.items() if name not in keys and name != "mode"}
     if mode != RUNNING or "mode" not in mine:
