@@ -143,7 +143,9 @@ def test_routes_that_want_one_port_are_both_named(tmp_path: Path) -> None:
     assert "listener default/mr-to-cloud/dicom" in result.stderr
     same = cli("run", "-f", write(tmp_path, *GOOD), "--state", tmp_path / "state", "--admin-port", "11112")
     assert same.returncode == 2
-    assert "the admin API of default/ct-to-cloud and listener default/ct-to-cloud/dicom both use port 11112" in same.stderr
+    assert (
+        "the admin API of default/ct-to-cloud and listener default/ct-to-cloud/dicom both use port 11112" in same.stderr
+    )
     unknown = cli("run", "-f", file, "--port", "default/ct-to-cloud/other=1")
     assert "there is no such listener" in unknown.stderr
 

@@ -50,6 +50,25 @@ def test_a_route_is_held_and_resumed_by_who_may(there: InCluster) -> None:
     assert there.ask("editor", f"{ROUTE}/mode", form={**form, "to": "Nonsense"}).code == 403
 
 
+def test_a_listener_a_destination_and_a_rule_are_held_and_given_back(there: InCluster) -> None:
+    before = spec(there)
+    rule, name = before["rules"][0]["name"], before["listeners"][0]["name"]
+    target = before["rules"][0]["destinations"][0]
+    parts = {
+        f"listeners[{name}].mode": ("RefuseAssociations", "listeners"),
+        f"destinations[{target['kind']}/{target['name']}].mode": ("HoldDeliveries", "destinations"),
+        f"rules[{rule}].mode": ("HoldDeliveries", "rules"),
+    }
+    for field, (mode, section) in parts.items():
+        held = there.ask("editor", f"{ROUTE}/mode", form={"field": field, "to": mode, "why": "the archive moves"})
+        assert (held.code, f"mode: {mode}" in held.text) == (200, True), held.text
+        assert mode in {one.get("mode") for one in spec(there)[section]}
+    for field in parts:
+        assert there.ask("editor", f"{ROUTE}/mode", form={"field": field, "to": "Running"}).code == 200
+    assert spec(there) == before, "what was held is as it was, and the console owns nothing of it"
+    assert there.ask("editor", f"{ROUTE}/mode", form={"field": "rules[no].mode", "to": "Running"}).code == 403
+
+
 def test_a_program_holds_and_resumes_a_route(there: InCluster) -> None:
     def post(who: str, **change: Any) -> Answer:
         body = json.dumps({"field": "mode", **change}).encode()
@@ -95,7 +114,7 @@ def test_a_field_of_somebody_else_is_not_taken_and_its_owner_is_named(there: InC
     before = spec(there)["retry"]["contentAttempts"]
     for step in ("try", "write"):
         refused = change(there, f"retry: {{contentAttempts: {before + 1}}}", step)
-        assert "Somebody else sets these fields" in refused.text
+        assert "Another owner sets these fields" in refused.text
         assert re.search(r"<code>\.spec\.retry\.contentAttempts</code> conflict with &#34;git&#34;", refused.text)
         assert spec(there)["retry"]["contentAttempts"] == before
     assert "spec.retry.contentAttempts" in there.ask("editor", f"{ROUTE}/configuration").text
@@ -103,7 +122,7 @@ def test_a_field_of_somebody_else_is_not_taken_and_its_owner_is_named(there: InC
 
 def test_who_may_not_patch_sees_and_changes_nothing(there: InCluster) -> None:
     shown = there.ask("viewer", f"{ROUTE}/configuration")
-    assert (shown.code, "You have not the right to patch this" in shown.text) == (200, True)
+    assert (shown.code, "You do not have permission to patch this object" in shown.text) == (200, True)
     assert "managedFields" not in shown.text
     assert change(there, "mode: HoldDeliveries", "write", who="viewer").code == 403
     assert there.ask("stranger", f"{ROUTE}/configuration").code == 403

@@ -404,6 +404,15 @@ CASES: list[Case] = [
     *_table("DicomRoute", "spec.ruleMatching", ["All", "First"], ["Any"], "First"),
     *_table("DicomRoute", "spec.unmatched", ["Hold", "Discard", "Refuse"], ["Drop"], "Hold"),
     *_table("DicomRoute", "spec.mode", ["Running", "HoldDeliveries", "RefuseAssociations"], ["Paused"], "Running"),
+    *_table("DicomRoute", f"{LISTENER}.mode", ["Running", "RefuseAssociations"], ["HoldDeliveries"], "Running"),
+    *_table("DicomRoute", "spec.rules.0.mode", ["Running", "HoldDeliveries"], ["RefuseAssociations"], "Running"),
+    *_table(
+        "DicomRoute",
+        "spec.destinations",
+        [[{**ARCHIVE, "mode": "HoldDeliveries"}], [{**ARCHIVE, "mode": "Running"}]],
+        [[{**ARCHIVE, "mode": "RefuseAssociations"}]],
+        "Running",
+    ),
     # What is particular to destinations, and when senders are answered.
     *_table(
         "DicomRoute",

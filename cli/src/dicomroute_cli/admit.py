@@ -28,7 +28,9 @@ _NO_MANIFEST: Final = {
         "the DicomNode with that title has certificates, but the caller showed none: enable TLS with the certificate "
         "on the device, and check that the listener verifies it (tls.clientCertificates)"
     ),
-    "RefusingAssociations": "the route refuses associations: set spec.mode to Running to accept them again",
+    "RefusingAssociations": (
+        "the route or the listener refuses associations: set spec.mode, or mode of the listener, to Running"
+    ),
     "SpoolFull": "the spool is full: see docs/runbooks/spool-full.md",
     "TooManyAssociationsOfCaller": (
         "the device has reached the limit of one caller: raise the listener's maxAssociationsPerCaller, or let the "

@@ -216,6 +216,8 @@ class Reason(StrEnum):
     STUDY_REVISED = "StudyRevised", "The instance came after its study was complete, and the rule says onRevision: Hold: release it, or drop it."
     STUDY_RULE_ERROR = "StudyRuleError", "whenComplete of the rule has no answer for the study: correct the rule for later studies; release the instance, or drop it."
     ROUTE_HELD = "RouteHeld", "The route is in mode HoldDeliveries: set `spec.mode: Running`."
+    DESTINATION_HELD = "DestinationHeld", "The destination is in mode HoldDeliveries: set its `mode: Running` in `spec.destinations`."
+    RULE_HELD = "RuleHeld", "Every rule that sends the instance there is in mode HoldDeliveries: set `mode: Running` of one of them."
     NO_SUCH_DESTINATION = "NoSuchDestination", "The destination does not exist: create it again, or drop its deliveries."
     NOT_DEIDENTIFIED = "NotDeidentified", "The destination accepts de-identified instances only, and this instance is not de-identified."
     TREATMENT_NOT_IN_FORCE = "TreatmentNotInForce", "The newest manifest treats what the destination gets, and that treatment is not in force: correct what `Programmed` names."

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicomroute_console.pages.ownership import NotYaml, applied, owners, parsed, shown, with_mode
+from dicomroute_console.pages.ownership import NotYaml, applied, owners, parsed, shown
 
 RESOURCE = {
     "kind": "DicomRoute",
@@ -53,13 +53,6 @@ def test_owners_are_named_with_the_paths_of_their_fields() -> None:
             ['spec.gateway.labels["b"]', "spec.mode", "spec.rules[name=ct].name", "spec.rules[name=ct].when"],
         ),
     ]
-
-
-def test_a_mode_is_set_beside_what_was_set() -> None:
-    assert with_mode({"a": 1}, "queryRetrieve.mode", "Refuse") == {"a": 1, "queryRetrieve": {"mode": "Refuse"}}
-    before = {"queryRetrieve": {"x": 1}}
-    assert with_mode(before, "queryRetrieve.mode", "Refuse") == {"queryRetrieve": {"x": 1, "mode": "Refuse"}}
-    assert before == {"queryRetrieve": {"x": 1}}
 
 
 def test_what_is_shown_has_no_password_and_nothing_of_the_api_server() -> None:

@@ -38,6 +38,8 @@ class ListenerDocument(Document):
     name: str
     port: int
     associations: int
+    mode: Annotated[str, known("Running", "RefuseAssociations")] = ""
+    """What it obeys: its own mode, or the route's."""
     credential_expires_time: KnownTime = None
     """When the first of its certificate and its authorities ends; None without TLS."""
 
@@ -201,6 +203,12 @@ class StatusDocument(Document):
     started_time: datetime
     time: datetime
     configuration: ConfigurationDocument | None = None
+    mode: Annotated[str, known("Running", "HoldDeliveries", "RefuseAssociations")] = ""
+    """The mode in force of the route as a whole."""
+    query_mode: Annotated[str, known("Running", "Refuse")] = ""
+    """That of queries and retrievals; "" where there are none."""
+    held_rules: list[str] = Field(default=[])
+    """The rules whose deliveries are held, as their mode says."""
     listeners: list[ListenerDocument] = Field(default=[])
     associations: AssociationsDocument | None = None
     instances: InstancesDocument | None = None

@@ -95,9 +95,13 @@ class Decision(Document):
 
 
 class ModeChange(Document):
-    """A mode to set: `field` is `mode` or `queryRetrieve.mode` of the spec; `dryRun` only tries it."""
+    """A mode to set; `dryRun` only tries it.
 
-    field: str
+    `field` is one of the spec: `mode`, `queryRetrieve.mode`, `listeners[NAME].mode`, `destinations[KIND/NAME].mode` or
+    `rules[NAME].mode`.
+    """
+
+    field: str = Field(max_length=400)
     to: str
     why: str = Field(default="", max_length=500)
     dry_run: bool = False

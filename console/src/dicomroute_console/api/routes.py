@@ -200,7 +200,7 @@ async def probe_target(request: Request, namespace: str, name: str, me: Me) -> d
 async def set_mode(
     request: Request, namespace: str, name: str, me: Me, change: documents.ModeChange, key: Key = ""
 ) -> documents.Applied:
-    """Hold or resume a route, or its queries and retrievals: server-side apply, never forced. See `problem`."""
+    """Hold or resume a route or a part of it: server-side apply, never forced. See `problem`."""
 
     async def write() -> Document:
         tried = await moded(

@@ -17,6 +17,8 @@ ADVICE: Final = {
         "it."
     ),
     "RouteHeld": "The mode of the route holds deliveries. Set spec.mode to Running.",
+    "DestinationHeld": "The mode of the destination holds its deliveries. Set it to Running under Hold and resume.",
+    "RuleHeld": "The mode of its rule holds the delivery. Set it to Running under Hold and resume.",
     "NoSuchDestination": "The destination was removed. Create it again, or drop its deliveries.",
     "NotDeidentified": "Its destination accepts de-identified instances only. Give each rule that names it deidentify, "
     "or change spec.accepts of the destination.",

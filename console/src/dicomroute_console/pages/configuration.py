@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Form, Request, Response
@@ -12,20 +13,12 @@ from dicomroute_console.sources.source import NODES, ROUTES, TARGETS, Conflict, 
 
 from .asking import Console, Me, console_of, needs
 from .model import conditions
-from .ownership import NotYaml, applied, document, owners, parsed, shown, text_of, with_mode
+from .modes import mode_fields, with_mode
+from .ownership import NotYaml, applied, document, owners, parsed, shown, text_of
 from .rendering import page
 
 router = APIRouter()
 MANAGER: Final = "dicomroute-console"
-MODES: Final = {
-    "mode": {
-        "Running": "Receive and deliver.",
-        "HoldDeliveries": "Receive and keep, deliver nothing.",
-        "RefuseAssociations": "Deliver what is kept; reject new associations as transient.",
-    },
-    "queryRetrieve.mode": {"Running": "Answer queries and retrievals.", "Refuse": "Refuse queries and retrievals."},
-}
-"""By the field of the spec, each mode and what it means."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +143,7 @@ _MODE: Final = "/routes/{namespace}/{name}/mode"
 
 @router.get(_MODE, dependencies=[Depends(needs(Right.EDIT_ROUTE))])
 async def mode(request: Request, namespace: str, name: str, me: Me) -> Response:
-    """Show the modes of a route and of its query side."""
+    """Show the modes of a route, its queries, listeners, destinations and rules."""
     resource = await console_of(request).source.resource(me, ROUTES, namespace, name)
     return _modes(request, me, resource, None)
 
@@ -161,7 +154,7 @@ async def set_mode(
     namespace: str,
     name: str,
     me: Me,
-    field: Annotated[str, Form(max_length=32)],
+    field: Annotated[str, Form(max_length=400)],
     to: Annotated[str, Form(max_length=32)],
     why: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
@@ -174,19 +167,16 @@ async def set_mode(
 async def moded(
     console: Console, me: Person, route: tuple[str, str], field: str, to: str, *, why: str, dry_run: bool
 ) -> Tried:
-    """Set a mode of a route, or try it. Raises NotAllowed, NotFound."""
-    if to not in MODES.get(field, ()):
-        raise NotAllowed(f"{field!r} has no mode {to!r}")
+    """Set a mode of a route or of a part of it, or try that. Raises NotAllowed, NotFound."""
     resource = await console.source.resource(me, ROUTES, *route)
+    meanings = {one.field: one.meanings for one in mode_fields(resource.get("spec") or {})}
+    if to not in meanings.get(field, ()):
+        raise NotAllowed(f"{field!r} has no mode {to!r}")
     spec = with_mode(applied(resource, MANAGER), field, to)
     return await apply(console, me, resource, spec, dry_run=dry_run, why=why)
 
 
 def _modes(request: Request, me: Person, resource: Any, tried: Tried | None) -> Response:
-    spec = resource["spec"]
-    now = {"mode": spec.get("mode") or "Running"}
-    if "queryRetrieve" in spec:
-        now["queryRetrieve.mode"] = (spec["queryRetrieve"] or {}).get("mode") or "Running"
     metadata = resource["metadata"]
     return page(
         request,
@@ -194,8 +184,9 @@ def _modes(request: Request, me: Person, resource: Any, tried: Tried | None) -> 
         me,
         namespace=metadata["namespace"],
         name=metadata["name"],
-        now=now,
-        modes=MODES,
+        groups=[
+            (name, list(those)) for name, those in groupby(mode_fields(resource["spec"]), key=lambda one: one.group)
+        ],
         tried=tried,
         may_edit=not console_of(request).settings.is_local,
     )

@@ -38,12 +38,6 @@ def applied(resource: Json, manager: str) -> dict[str, Any]:
     return {}
 
 
-def with_mode(spec: Json, field: str, mode: str) -> dict[str, Any]:
-    """Return a spec to apply in which one mode is set: `mode`, or `queryRetrieve.mode`."""
-    first, _, rest = field.partition(".")
-    return {**spec, first: with_mode(spec.get(first) or {}, rest, mode) if rest else mode}
-
-
 def document(resource: Json, spec: Any) -> dict[str, Any]:
     """Return what is applied: the resource by its name, with this spec."""
     metadata = {name: resource["metadata"][name] for name in ("namespace", "name")}

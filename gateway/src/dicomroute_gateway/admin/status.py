@@ -26,7 +26,10 @@ from dicomroute_client.documents.status import (
     StepDocument,
 )
 from dicomroute_gateway import __version__
+from dicomroute_gateway.configuration.destinations import DeliveryMode
+from dicomroute_gateway.configuration.listener import ListenerMode
 from dicomroute_gateway.configuration.load import Loaded
+from dicomroute_gateway.configuration.model import Mode
 from dicomroute_gateway.deliver.holding import held, waits_for_a_person
 from dicomroute_gateway.deliver.last_error import LastError
 from dicomroute_gateway.deliver.worker import Paused
@@ -69,7 +72,7 @@ class Observation:
     now: float
     loaded: Loaded | None
     listeners: Sequence[tuple[str, int, int]]
-    """Name, port and associations of each."""
+    """Name, port and associations of each, as it is open."""
     associations: CountsSnapshot
     snapshot: Snapshot | None
     activity: Mapping[Destination, DestinationActivity]
@@ -122,7 +125,12 @@ def status_document(seen: Observation) -> StatusDocument:
         )
         if loaded
         else None,
+        mode=str(configuration.mode) if configuration else "",
         listeners=[_listener(seen, *one) for one in seen.listeners],
+        query_mode=str(query.mode) if configuration and (query := configuration.query_retrieve) else "",
+        held_rules=[one.name for one in configuration.rules.rules if one.mode is DeliveryMode.HOLD_DELIVERIES]
+        if configuration
+        else [],
         associations=AssociationsDocument(
             open=sum(a for _, _, a in seen.listeners),
             accepted_total=seen.associations.accepted,
@@ -170,7 +178,23 @@ def listener_key(name: str) -> str:
 def _listener(seen: Observation, name: str, port: int, associations: int) -> ListenerDocument:
     end = seen.credential_ends.get(listener_key(name))
     expires = _time(end) if end is not None else None
-    return ListenerDocument(name=name, port=port, associations=associations, credential_expires_time=expires)
+    return ListenerDocument(
+        name=name,
+        port=port,
+        associations=associations,
+        mode=_listener_mode(seen, name),
+        credential_expires_time=expires,
+    )
+
+
+def _listener_mode(seen: Observation, name: str) -> str:
+    """Return the mode that a listener obeys: its own, or the route's where that refuses associations."""
+    configuration = seen.loaded.configuration if seen.loaded else None
+    if configuration is None:
+        return ""
+    if configuration.mode is Mode.REFUSE_ASSOCIATIONS:
+        return str(ListenerMode.REFUSE_ASSOCIATIONS)
+    return next((str(one.mode) for one in configuration.listeners if one.name == name), "")
 
 
 def refused_document(refused: Sequence[Refused]) -> RefusedDocument:

@@ -27,6 +27,13 @@ class DestinationKey(Section):
         return destination_named(self.kind, self.name)
 
 
+class DeliveryMode(StrEnum):
+    """Whether the deliveries to one destination, or of one rule, are made."""
+
+    RUNNING = "Running"
+    HOLD_DELIVERIES = "HoldDeliveries"
+
+
 class Accepts(StrEnum):
     """What a destination may be sent."""
 
@@ -123,6 +130,7 @@ class DestinationSettings(Section):
     An optional one (not `required`) is owed `max_owed_bytes` at most; what comes beyond is skipped.
     """
 
+    mode: DeliveryMode = DeliveryMode.RUNNING
     required: bool = True
     max_owed_bytes: int | None = Field(default=None, ge=1)
     bandwidth: Bandwidth | None = None

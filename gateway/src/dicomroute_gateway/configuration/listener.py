@@ -78,10 +78,18 @@ class ListenerTls(Section):
         return self
 
 
+class ListenerMode(StrEnum):
+    """Whether a listener accepts associations."""
+
+    RUNNING = "Running"
+    REFUSE_ASSOCIATIONS = "RefuseAssociations"
+
+
 class Listener(Section):
     """One DIMSE port of the gateway. Time-outs in seconds, sizes in bytes. With `tls` it speaks nothing else."""
 
     name: str
+    mode: ListenerMode = ListenerMode.RUNNING
     port: int = Field(ge=0, le=65535)
     ae_titles: list[str] = Field(min_length=1)
     sources: Sources

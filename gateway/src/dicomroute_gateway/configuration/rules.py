@@ -7,7 +7,7 @@ from pydantic import Field
 
 from dicomroute_gateway.destination import Destination
 
-from .destinations import DestinationKey
+from .destinations import DeliveryMode, DestinationKey
 from .recipe import Recipe, Step
 from .section import Section
 from .study import OnRevision, Trigger, Wait
@@ -24,6 +24,8 @@ class Rule(Section):
     """A condition in CEL and the destinations of what it takes; without a condition it takes everything."""
 
     name: str
+    mode: DeliveryMode = DeliveryMode.RUNNING
+    """A rule that holds its deliveries matches like any other."""
     when: str = ""
     destinations: list[DestinationKey] = Field(min_length=1)
     steps: tuple[Step, ...] = ()
@@ -65,3 +67,16 @@ class Rules(Section):
     matching: RuleMatching
     unmatched: Unmatched
     rules: list[Rule]
+
+    @cached_property
+    def held(self) -> frozenset[Destination]:
+        """The destinations that only rules name which hold their deliveries."""
+        return self._named(DeliveryMode.HOLD_DELIVERIES) - self._named(DeliveryMode.RUNNING)
+
+    @cached_property
+    def partly_held(self) -> frozenset[Destination]:
+        """The destinations that rules name which hold their deliveries, and others: each instance decides."""
+        return self._named(DeliveryMode.HOLD_DELIVERIES) & self._named(DeliveryMode.RUNNING)
+
+    def _named(self, mode: DeliveryMode) -> frozenset[Destination]:
+        return frozenset(name for rule in self.rules if rule.mode is mode for name in rule.names)

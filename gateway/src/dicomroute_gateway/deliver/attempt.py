@@ -53,6 +53,13 @@ def after(
     )
 
 
+def held_back(delivery: DeliveryRecord, reason: Reason, stamp: float) -> DeliveryRecord:
+    """Return the state of a delivery that is held before any attempt at it; `stamp` is in seconds since 1970."""
+    return replace(
+        delivery, state=DeliveryState.HELD, reason=reason, status=None, time=stamp, earlier=_earlier(delivery)
+    )
+
+
 def after_asking(
     delivery: DeliveryRecord, outcome: Outcome, stamp: float, content_attempts: int, *, is_over: bool
 ) -> DeliveryRecord | None:

@@ -1,7 +1,7 @@
 """Which deliveries are held by the configuration of the moment, and why. Pure."""
 
-from dicomroute_gateway.configuration.destinations import Accepts
-from dicomroute_gateway.configuration.holds import TREATMENT_NOT_IN_FORCE
+from dicomroute_gateway.configuration.destinations import Accepts, DeliveryMode
+from dicomroute_gateway.configuration.holds import RULE_HELD, TREATMENT_NOT_IN_FORCE
 from dicomroute_gateway.configuration.model import Configuration, Mode
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.reasons import NoReason, Reason
@@ -9,6 +9,7 @@ from dicomroute_gateway.reasons import NoReason, Reason
 from .bandwidth import bytes_per_second
 
 ROUTE_HELD = Reason.ROUTE_HELD
+DESTINATION_HELD = Reason.DESTINATION_HELD
 NO_SUCH_DESTINATION = Reason.NO_SUCH_DESTINATION
 NOT_DEIDENTIFIED = Reason.NOT_DEIDENTIFIED
 OUTSIDE_WINDOW = Reason.OUTSIDE_WINDOW
@@ -35,15 +36,20 @@ def held(destination: Destination, configuration: Configuration, now: float) -> 
     """Return why deliveries to `destination` are held, or "" when they are made.
 
     `now` is in seconds since 1970.
-    Nothing is written down of this: once the reason is gone, what was held goes out by itself.
+    Nothing is written down of this: once the reason is gone, what was held goes out by itself. Where some of the rules
+    that name it hold their deliveries, each instance decides: `rule_holds` says which of them are held.
     """
     if configuration.mode is Mode.HOLD_DELIVERIES:
         return ROUTE_HELD
     known = configuration.settings_of(destination)
     if known is None:
         return NO_SUCH_DESTINATION
+    if known.mode is DeliveryMode.HOLD_DELIVERIES:
+        return DESTINATION_HELD
     if known.key in {one.destination for one in configuration.treatment_not_in_force}:
         return TREATMENT_NOT_IN_FORCE
     if takes_deidentified_only(destination, configuration) and not _is_deidentified_for(destination, configuration):
         return NOT_DEIDENTIFIED
+    if destination in configuration.rules.held:
+        return RULE_HELD
     return OUTSIDE_WINDOW if bytes_per_second(known.bandwidth, now) == 0 else ""

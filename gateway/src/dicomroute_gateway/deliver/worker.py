@@ -40,6 +40,7 @@ from .line import Line, Turn
 from .outcome import Outcome, Verdict
 from .pace import Pace
 from .preparation import Unprepared, prepare_in_force
+from .rule_holds import hold_by_rules
 from .settling import Settling
 from .transport import Confirmation, Due, Item, Sent, Transport
 
@@ -335,6 +336,12 @@ class Worker:
 
     async def _send(self, batch: list[Due]) -> AsyncGenerator[Sent]:
         active = self._active()
+        if rule_held := await hold_by_rules(self._spool, self._active, self._settling, batch):
+            numbers = {due.received.id for due in rule_held}
+            batch[:] = [due for due in batch if due.received.id not in numbers]
+            self._give_back(rule_held)
+            if not batch:
+                return
         prepared = [await prepare_in_force(self._preparing, self._spool, active, due) for due in batch]
         items = [one for one in prepared if isinstance(one, Item)]
         if faults := {index: one for index, one in enumerate(prepared) if isinstance(one, Unprepared)}:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeVar
 
 from dicomroute_gateway.configuration.listener import Caller as Node
-from dicomroute_gateway.configuration.listener import Listener, SourcePolicy
+from dicomroute_gateway.configuration.listener import Listener, ListenerMode, SourcePolicy
 from dicomroute_gateway.configuration.model import Mode
 
 from .associate import AssociateRequest
@@ -90,9 +90,14 @@ def caller_refusal(caller: Caller, called_ae_title: str, listener: Listener, mod
             return Refusal.CERTIFICATE_OF_ANOTHER if caller.certificate else Refusal.CERTIFICATE_NOT_SHOWN
     if called_ae_title not in listener.ae_titles:
         return Refusal.CALLED_AE_TITLE
-    if mode is Mode.REFUSE_ASSOCIATIONS:
+    if mode is Mode.REFUSE_ASSOCIATIONS or listener.mode is ListenerMode.REFUSE_ASSOCIATIONS:
         return Refusal.REFUSING_ASSOCIATIONS
     return None
+
+
+def may_stay(caller: Caller, called_ae_title: str, listener: Listener) -> bool:
+    """Return whether an open association of a caller goes on: what refuses new ones leaves it."""
+    return caller_refusal(caller, called_ae_title, listener, Mode.RUNNING) in (None, Refusal.REFUSING_ASSOCIATIONS)
 
 
 def places_of(caller: Caller, listener: Listener) -> tuple[str, int]:

@@ -19,7 +19,7 @@ from dicomroute_gateway.configuration.model import Mode
 from dicomroute_gateway.reasons import Reason
 
 from .admission import Caller as AllowedCaller
-from .admission import Refusal, caller_refusal, may_connect, places_of, refusal, wants_certificates
+from .admission import Refusal, may_connect, may_stay, places_of, refusal, wants_certificates
 from .associate import AssociateRequest
 from .association import Admission, Association, Limits
 from .certificate import read_certificate
@@ -358,9 +358,8 @@ class Listener:
     def _is_still_admitted(self, facts: AssociationFacts) -> bool:
         """Return whether the sources of today still admit the peer: one that was removed is refused at once."""
         configuration, _ = self._settings()
-        running = Mode.RUNNING  # what refuses new associations leaves those that stand
         who = _caller(facts.calling_ae_title, facts.address, facts.certificate, configuration)
-        return caller_refusal(who, facts.called_ae_title, configuration, running) is None
+        return may_stay(who, facts.called_ae_title, configuration)
 
 
 def _caller(

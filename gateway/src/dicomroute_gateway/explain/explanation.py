@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from dicomroute_gateway.configuration.holds import NO_STUDY
+from dicomroute_gateway.configuration.holds import NO_STUDY, RULE_HELD
 from dicomroute_gateway.configuration.listener import ClientCertificates, Listener
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.configuration.recipe import Recipe
@@ -55,7 +55,7 @@ def explanation(configuration: Configuration, caller: Caller, instance: Instance
         "destinations": [
             {
                 "name": destination,
-                "held": held(destination, configuration, now),
+                "held": held(destination, configuration, now) or (RULE_HELD if destination in routing.held else ""),
                 **_waits(routing.waits.get(destination)),
                 **_prepared(routing.recipes.get(destination), instance, Came(sender.facts, now)),
             }

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from dicomroute_gateway.configuration.holds import TREATMENT_NOT_IN_FORCE
+from dicomroute_gateway.configuration.holds import RULE_HELD, TREATMENT_NOT_IN_FORCE
+from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.rules.active import Active
 from dicomroute_gateway.rules.decide import Decision, decide
 from dicomroute_gateway.rules.head import HeadError
@@ -61,16 +62,31 @@ def treatment_in_force(spool: Spool, active: Active, received: Received, deliver
     raise TreatmentNotInForce
 
 
-def treat_again(spool: Spool, active: Active, is_ending: Callable[[], bool] = lambda: False) -> int:
-    """Let what waits for treated destinations be prepared as the rules in force say; return how many that changed.
+def is_held_by_rules(spool: Spool, active: Active, received: Received, destination: Destination) -> bool:
+    """Return whether every rule in force that names a destination for an instance holds its deliveries.
 
-    Where they have no treatment for it, the one that was promised stays. Once `is_ending` nothing more is looked at.
-    Raises SpoolFailed, OSError.
+    What cannot be read again is held by no rule: preparing it says why. Raises OSError.
+    """
+    rules = active.configuration.rules
+    if destination not in rules.partly_held:
+        return destination in rules.held
+    try:
+        return destination in route_again(spool, active, received).routing.held
+    except ReleaseError:
+        return False
+
+
+def treat_again(spool: Spool, active: Active, is_ending: Callable[[], bool] = lambda: False) -> int:
+    """Let what waits be prepared, and held, as the rules in force say; return how many deliveries that changed.
+
+    Where they have no treatment for it, the one that was promised stays. What rules have held and hold no more is to be
+    made. Once `is_ending` nothing more is looked at. Raises SpoolFailed, OSError.
     """
 
     def is_meant(delivery: DeliveryRecord) -> bool:
         is_treated = delivery.destination in active.recipes_for
-        return delivery.state is not DeliveryState.DELIVERED and (is_treated or _is_not_in_force(delivery))
+        is_waiting = is_treated or _is_not_in_force(delivery) or _is_held_by_rule(delivery)
+        return delivery.state is not DeliveryState.DELIVERED and is_waiting
 
     waiting = spool.entries(lambda entry: any(map(is_meant, entry.deliveries.values())))
 
@@ -80,6 +96,10 @@ def treat_again(spool: Spool, active: Active, is_ending: Callable[[], bool] = la
                 if is_ending():
                     return
                 try:
+                    if _is_held_by_rule(delivery):
+                        if not is_held_by_rules(spool, active, entry.received, delivery.destination):
+                            yield Treatment(entry.received.id, delivery.destination, delivery.recipe)
+                        continue
                     recipe = treatment_in_force(spool, active, entry.received, delivery)
                 except (ReleaseError, TreatmentNotInForce, OSError):
                     continue  # its own delivery says so
@@ -91,6 +111,10 @@ def treat_again(spool: Spool, active: Active, is_ending: Callable[[], bool] = la
 
 def _is_not_in_force(delivery: DeliveryRecord) -> bool:
     return delivery.state is DeliveryState.HELD and delivery.reason == TREATMENT_NOT_IN_FORCE
+
+
+def _is_held_by_rule(delivery: DeliveryRecord) -> bool:
+    return delivery.state is DeliveryState.HELD and delivery.reason == RULE_HELD
 
 
 def release(spool: Spool, active: Active, held: Iterable[Received], by: str = "") -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Final
 
+from dicomroute_gateway.configuration.destinations import DeliveryMode
 from dicomroute_gateway.configuration.recipe import Recipe
 from dicomroute_gateway.configuration.rules import Rule, RuleMatching, Rules, Unmatched
 from dicomroute_gateway.configuration.study import Plan, Wait
@@ -48,6 +49,9 @@ class Routing:
     """What its delivery waits for, for each destination that rules name for complete studies alone."""
     conflicts: tuple[Destination, ...] = ()
     """Destinations that rules name for it with different recipes: nobody can say which of them is meant."""
+
+    held: frozenset[Destination] = frozenset()
+    """Destinations that only rules name for it which hold their deliveries."""
 
     @property
     def error(self) -> str:
@@ -152,6 +156,7 @@ def _apply_rules(
     recipes: dict[Destination, dict[str, Recipe]] = {}
     waits: dict[Destination, list[Wait | None]] = {}
     doubtful: dict[Destination, set[str]] = {}
+    modes: dict[Destination, set[DeliveryMode]] = {}
     for rule, expression in rules:
         outcome = _ask(rule, expression, elements, order, transfer_syntax_uid, association)
         outcomes.append(outcome)
@@ -162,6 +167,7 @@ def _apply_rules(
             for destination in rule.names:
                 recipes.setdefault(destination, {})[rule.recipe.id] = rule.recipe
                 waits.setdefault(destination, []).append(rule.wait)
+                modes.setdefault(destination, set()).add(rule.mode)
         if matching is RuleMatching.FIRST and (outcome.matched or outcome.error):
             break
     # What a rule without an answer would have treated in another way may be what it is for.
@@ -178,6 +184,7 @@ def _apply_rules(
         # What one rule sends at once waits for no other.
         {one: Plan(tuple(found)) for one in sure if (found := list(filter(None, waits[one]))) == waits[one]},
         tuple(one for one in recipes if one not in sure),
+        frozenset(one for one, found in modes.items() if found == {DeliveryMode.HOLD_DELIVERIES}),
     )
 
 

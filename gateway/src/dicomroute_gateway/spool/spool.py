@@ -26,7 +26,7 @@ from .derived import Derived
 from .entries import Entry
 from .errors import SpoolError, SpoolFailed, SpoolFull, SpoolLocked, SpoolUncertain
 from .files import Files
-from .formats import CONFIRMATIONS, Format
+from .formats import CONFIRMATIONS, RECIPES, Format
 from .history import History
 from .incoming import Incoming, UnderWay, file_of
 from .journal import JournalFailed
@@ -339,8 +339,11 @@ class Spool:
         instance. What was confirmed, or not, is settled likewise. Raises SpoolFailed.
         """
         records = list(records)
-        if any(record.state is DeliveryState.UNCONFIRMED for record in records):
+        states = {record.state for record in records}
+        if DeliveryState.UNCONFIRMED in states:
             self._format.need(CONFIRMATIONS)
+        elif DeliveryState.HELD in states:
+            self._format.need(RECIPES)
         with self._books.mutex:
             for record in records:
                 entry = self._books.ledger.entries.get(record.id)

@@ -12,6 +12,7 @@ from .warning_conditions import (
     OpenToAnywhere,
     QueriesInClear,
     ReportsUndeliverable,
+    Suspended,
 )
 
 
@@ -386,6 +387,7 @@ CONDITIONS: tuple[tuple[type[Reason], tuple[str, ...]], ...] = (
     (AddressPending, ("DicomRoute",)),
     (DeliveryStalled, ("DicomRoute",)),
     (Held, ("DicomRoute",)),
+    (Suspended, ("DicomRoute",)),
     (ArchiveUnreachable, ("DicomRoute",)),
     (OpenToAnywhere, ("DicomRoute",)),
     (QueriesInClear, ("DicomRoute",)),
@@ -408,6 +410,7 @@ NEGATIVE: frozenset[type[Reason]] = frozenset(
         AddressPending,
         DeliveryStalled,
         Held,
+        Suspended,
         ArchiveUnreachable,
         OpenToAnywhere,
         QueriesInClear,

@@ -161,6 +161,13 @@ class Confirm(Model):
     )
 
 
+class DeliveryMode(StrEnum):
+    """Whether deliveries are made."""
+
+    RUNNING = "Running"
+    HOLD_DELIVERIES = "HoldDeliveries"
+
+
 class DestinationSettings(Destination):
     """Settings for one destination of a route."""
 
@@ -183,6 +190,14 @@ class DestinationSettings(Destination):
         )
     )
 
+    mode: DeliveryMode = Field(
+        default=DeliveryMode.RUNNING,
+        description=(
+            "Running: deliveries are made. HoldDeliveries: deliveries to the destination are Held until the mode is "
+            "Running again; instances are still received for it, and other destinations are not affected. Changed "
+            "without a restart."
+        ),
+    )
     required: bool = Field(
         default=True,
         description=(

@@ -103,6 +103,13 @@ class ListenerTLS(Model):
     profile: TLSProfile = Field(default=TLSProfile.BCP195_RFC9325, description=PROFILE)
 
 
+class ListenerMode(StrEnum):
+    """Whether a listener accepts associations."""
+
+    RUNNING = "Running"
+    REFUSE_ASSOCIATIONS = "RefuseAssociations"
+
+
 class Listener(Model):
     """One DIMSE port. All fields except name and port are changed without a restart."""
 
@@ -125,6 +132,13 @@ class Listener(Model):
             ),
         ),
     ] = Field(description="Name of the listener, unique in the route. Another name rolls the gateway's pods.")
+    mode: ListenerMode = Field(
+        default=ListenerMode.RUNNING,
+        description=(
+            "Running: associations are accepted. RefuseAssociations: new associations are rejected as transient, and "
+            "open ones go on. The other listeners of the route are not affected."
+        ),
+    )
     port: Annotated[
         int,
         Field(

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from .commitment import StorageCommitment
-from .delivery import Acknowledge, Destination, DestinationSettings, Events, Ledger, Retry
+from .delivery import Acknowledge, DeliveryMode, Destination, DestinationSettings, Events, Ledger, Retry
 from .gateway import Gateway
 from .listener import Listener
 from .meta import ATOMIC, Model, OwnerMeta, keyed_by, rules
@@ -70,6 +70,12 @@ class Rule(Model):
             ),
         ),
     ] = Field(description="Name of the rule, unique in the route. Explanations and errors contain it.")
+    mode: DeliveryMode = Field(
+        default=DeliveryMode.RUNNING,
+        description="Running: the deliveries of the rule are made. HoldDeliveries: the rule still matches, but its "
+        "deliveries are Held until the mode is Running again, so that no instance falls through to another rule. A "
+        "delivery that another rule names too is made. This includes instances that are already waiting.",
+    )
     when: Annotated[str, Field(max_length=2048)] = Field(
         default="",
         description="Condition in CEL over DICOM keywords and facts of the association, such as instance.Modality == "

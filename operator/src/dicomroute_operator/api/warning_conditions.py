@@ -3,6 +3,26 @@
 from .reason import Reason
 
 
+class Suspended(Reason):
+    """A mode of the manifest stops a part of the route, and the gateway obeys it. Present only while true."""
+
+    REFUSES_ASSOCIATIONS = (
+        "RefusesAssociations",
+        "The route or a listener is in mode RefuseAssociations. The message names all modes that are not Running. Set "
+        "the mode to Running to end this: see docs/runbooks/held.md.",
+    )
+    HOLDS_DELIVERIES = (
+        "HoldsDeliveries",
+        "The route, a destination or a rule is in mode HoldDeliveries. Instances are received and kept. The message "
+        "names all modes that are not Running. Set the mode to Running to end this: see docs/runbooks/held.md.",
+    )
+    REFUSES_QUERIES = (
+        "RefusesQueries",
+        "queryRetrieve is in mode Refuse. The message names it. Set the mode to Running to end this: see "
+        "docs/runbooks/held.md.",
+    )
+
+
 class OpenToAnywhere(Reason):
     """Any caller that reaches the load balancer can try to associate. Present only while true."""
 

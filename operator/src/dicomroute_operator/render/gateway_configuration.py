@@ -10,10 +10,18 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from dicomroute_operator.api.delivery import Bandwidth, ConfirmBy, Destination, DestinationKind, Events, Weekday
+from dicomroute_operator.api.delivery import (
+    Bandwidth,
+    ConfirmBy,
+    DeliveryMode,
+    Destination,
+    DestinationKind,
+    Events,
+    Weekday,
+)
 from dicomroute_operator.api.gateway import Spool
 from dicomroute_operator.api.inputs import RouteInputs
-from dicomroute_operator.api.listener import Listener
+from dicomroute_operator.api.listener import Listener, ListenerMode
 from dicomroute_operator.api.meta import Accepts
 from dicomroute_operator.api.node import DicomNode, NodeCertificate, Relational
 from dicomroute_operator.api.quantity import quantity_bytes
@@ -25,7 +33,7 @@ from . import credentials, names
 from .steps import steps
 from .support import NODE_ACCEPTS, is_supported
 
-SETTINGS = ("required", "maxOwedBytes", "bandwidth", "confirm", "callingAETitle")
+SETTINGS = ("required", "mode", "maxOwedBytes", "bandwidth", "confirm", "callingAETitle")
 """What a route, and not the destination, says of a destination."""
 
 MAX_CONFIGURATION_BYTES: Final = 1_000_000
@@ -80,6 +88,7 @@ def _rule(rule: Rule, inputs: RouteInputs) -> dict[str, Any]:
     """Return a rule as the gateway has it; what it prepares or waits for is only said of one that does."""
     found: dict[str, Any] = {
         "name": rule.name,
+        **_mode(rule.mode),
         "when": rule.when,
         "destinations": [{"kind": str(d.kind), "name": d.name} for d in rule.destinations],
     }
@@ -91,6 +100,11 @@ def _rule(rule: Rule, inputs: RouteInputs) -> dict[str, Any]:
     found |= {name: value for name, (value, default) in waits.items() if value != default}
     prepared = steps(rule, inputs)
     return {**found, "steps": prepared} if prepared else found
+
+
+def _mode(mode: ListenerMode | DeliveryMode) -> dict[str, str]:
+    """Return a mode where it is not Running: a gateway of an earlier release knows none but the route's."""
+    return {} if mode in (ListenerMode.RUNNING, DeliveryMode.RUNNING) else {"mode": str(mode)}
 
 
 def _studies(route: DicomRoute) -> dict[str, Any]:
@@ -139,6 +153,7 @@ def configuration_hash(text: str) -> str:
 def _listener(inputs: RouteInputs, listener: Listener) -> dict[str, Any]:
     return {
         "name": listener.name,
+        **_mode(listener.mode),
         "port": listener.port,
         "aeTitles": listener.ae_titles,
         "sources": {
@@ -291,6 +306,7 @@ def destination_settings(route: DicomRoute, destination: Destination) -> dict[st
         settings["callingAETitle"] = given or route.spec.listeners[0].ae_titles[0]
     if found is None:
         return settings
+    settings |= _mode(found.mode)
     if found.max_owed is not None:
         settings["maxOwedBytes"] = quantity_bytes(found.max_owed)
     if found.bandwidth is not None:

@@ -28,7 +28,7 @@ from dicomroute_operator.api.route_status import (
     StudyCounts,
 )
 from dicomroute_operator.api.spool_conditions import AddressPending, SpoolPressure
-from dicomroute_operator.api.warning_conditions import CredentialsExpiring
+from dicomroute_operator.api.warning_conditions import CredentialsExpiring, Suspended
 from dicomroute_operator.checks.finding import Finding
 
 from .claims import claim_conditions, claim_statuses, class_changed
@@ -38,6 +38,7 @@ from .observed import PodSeen, RouteSeen
 from .paused import not_programmed, paused
 from .pods import is_awaited, is_stale, ready
 from .progress import with_progress
+from .suspended import suspended
 from .troubles import lacks_address
 
 STALLED_SECONDS: Final = 120
@@ -187,6 +188,7 @@ def _of_reports(
         *_pressure(reports, under_pressure),
         *_stalled(reports, recent, now),
         *_held(route, reports),
+        *suspended(reports),
         *_unreachable(reports),
         *expiring(
             [one for report in reports for one in report.destinations],
@@ -198,9 +200,8 @@ def _of_reports(
 
 def _kept(previous: DicomRouteStatus) -> list[Condition]:
     """Return what was wrong when somebody last reported: silence does not make it good."""
-    names = {
-        reasons.__name__ for reasons in (SpoolPressure, DeliveryStalled, Held, ArchiveUnreachable, CredentialsExpiring)
-    }
+    kept = (SpoolPressure, DeliveryStalled, Held, Suspended, ArchiveUnreachable, CredentialsExpiring)
+    names = {reasons.__name__ for reasons in kept}
     return [one for one in previous.conditions if one.type in names]
 
 
