@@ -50,6 +50,12 @@ def budgets(result: dict[str, Any]) -> list[Budget]:
             "s",
         ),
         *(_times(find, "move-512k", peer, 3, 5) for peer in ("orthanc", "orthanc-newer")),
+        _share(
+            "receive-beside-moves",
+            find("receive-beside-moves", OWN, "rate"),
+            find("receive-beside-moves", OWN, "plain_rate"),
+            0.8,
+        ),
         _below("memory while 2 GB are moved", _scaled(find("move-2g", OWN, "increase_bytes")), 64, "MiB"),
         _times(find, "forward-512k", "orthanc-dicomweb", 2, 3),
         _times(find, "forward-512k", "orthanc-dicomweb-newer", 2, 3),

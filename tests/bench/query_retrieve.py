@@ -3,10 +3,14 @@
 The client is pynetdicom's, in this process; what is moved goes to storescp with TCP_NODELAY, the same for every system.
 """
 
+import statistics
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import truediv
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +30,30 @@ IMPLICIT_VR: Final = "1.2.840.10008.1.2"
 TIMEOUT_SECONDS: Final = 300
 MOST_TRIES: Final = 120
 
+_MEMORY: Final = "/dev/shm"
+_RETRIEVED: Final = 200
+_FIRST_SERIAL: Final = 1000
+"""With which number the client of this benchmark begins the UIDs of instances."""
+
 Answering = Gateway | Orthanc
 """What queries and retrievals are measured of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client retrieves again and again, at most once in `every_seconds`, and how many instances that is."""
+
+    identifier: Dataset
+    count: int
+    every_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Moved:
+    """What was retrieved in a while."""
+
+    instances: int = 0
+    seconds: float = 0.0
 
 
 def move(server: Answering, folder: Path, template: Template, count: int) -> Sample:
@@ -38,7 +64,7 @@ def move(server: Answering, folder: Path, template: Template, count: int) -> Sam
         idle = measure.settled_bytes(server)
         before, began = machine.cpu_seconds(server.roots), time.monotonic()
         with machine.MemoryPeak(server.roots) as peak, _associated(server.port) as client:
-            _move(client, uid(1, 1).decode(), count)
+            _move(client, _study(), count)
         used = machine.cpu_seconds(server.roots) - before
         arrived = measure.wait_for(destination, count, template.length)
         return {
@@ -72,33 +98,52 @@ def find(server: Answering, folder: Path, template: Template, studies: int) -> S
 
 
 def beside(
-    gateway: Gateway, folder: Path, template: Template, seconds: float, most: int, *, retrievals: int, count: int
+    gateway: Gateway, folder: Path, template: Template, seconds: float, most: int, *, retrievals: int, a_second: int
 ) -> Sample:
-    """Receive beside so many retrievals of `count` instances, and alone for `plain_rate`, by turns to one gateway."""
-    measure.stream(gateway, folder, template, 1, 1e9, count, warm_up=0)
-    turns: dict[bool, list[Sample]] = {True: [], False: []}
-    moved = 0
-    with _moved_to(gateway, folder):
+    """Receive beside so many retrievals of `a_second` instances a second each.
+
+    By turns to one gateway: alone for `plain_rate`, and beside retrievals that begin anew as soon as they end, for
+    `unbounded_rate`. What is retrieved is written to memory: the destination is another machine, whose disk this
+    gateway's syncs do not wait for.
+    """
+    measure.stream(gateway, folder, template, 1, 1e9, _RETRIEVED, warm_up=0)
+    turns: dict[str, list[Sample]] = {"alone": [], "beside": [], "unbounded": []}
+    whole = Request(_study(), _RETRIEVED)
+    paced = [Request(_images(number * a_second, a_second), a_second, every_seconds=1.0) for number in range(retrievals)]
+    requests = {"alone": [], "beside": paced, "unbounded": [whole] * retrievals}
+    with tempfile.TemporaryDirectory(dir=_MEMORY, prefix="bench-") as memory, _moved_to(gateway, Path(memory)):
         _wait_for_index(gateway, 1)
-        for number, is_beside in enumerate((True, False, False, True)):
-            with _moving(gateway, retrievals if is_beside else 0, count) as told:
-                turns[is_beside].append(
-                    measure.stream(
-                        gateway, folder, template, 8, seconds, most, first=2 + 8 * number, already=gateway.count()
-                    )
+        for number, turn in enumerate((*turns, *reversed(turns))):
+            with _moving(gateway, requests[turn]) as moved:
+                one = measure.stream(
+                    gateway, folder, template, 8, seconds, most, first=2 + 8 * number, already=gateway.count()
                 )
-                moved += sum(told)
-    rates = {
-        key: sum(one["instances"] for one in turns[key]) / sum(one["seconds"] for one in turns[key]) for key in turns
-    }
+            one["retrieved_rate"] = moved.instances / moved.seconds
+            turns[turn].append(one)
+    alone, paced_turns, unbounded = turns.values()
     return {
-        **measure.rate(
-            sum(one["instances"] for one in turns[True]), sum(one["seconds"] for one in turns[True]), template
-        ),
-        "p99_ms": max(one.get("p99_ms", 0.0) for one in turns[True]),
-        "plain_rate": round(rates[False], 1),
-        "retrieved_rate": round(moved / sum(one["seconds"] for one in turns[True]), 1),
+        **measure.rate(*_received(paced_turns), template),
+        "p99_ms": _slowest(paced_turns),
+        "retrieved_rate": _retrieved(paced_turns),
+        "plain_rate": round(truediv(*_received(alone)), 1),
+        "plain_p99_ms": _slowest(alone),
+        "unbounded_rate": round(truediv(*_received(unbounded)), 1),
+        "unbounded_p99_ms": _slowest(unbounded),
+        "unbounded_retrieved_rate": _retrieved(unbounded),
     }
+
+
+def _received(turns: Sequence[Sample]) -> tuple[int, float]:
+    """Return how many instances were received in how many seconds."""
+    return sum(one["instances"] for one in turns), sum(one["seconds"] for one in turns)
+
+
+def _slowest(turns: Sequence[Sample]) -> float:
+    return max(float(one.get("p99_ms", 0.0)) for one in turns)
+
+
+def _retrieved(turns: Sequence[Sample]) -> float:
+    return round(statistics.fmean(one["retrieved_rate"] for one in turns), 1)
 
 
 def _wait_for_index(server: Answering, studies: int) -> None:
@@ -138,31 +183,47 @@ def _associated(port: int) -> Iterator[Association]:
 
 
 @contextmanager
-def _moving(gateway: Gateway, retrievals: int, count: int) -> Iterator[list[int]]:
-    """Retrieve the first study again and again, so often side by side; yields how many were moved, once it ends."""
-    told: list[int] = []
+def _moving(gateway: Gateway, requests: Sequence[Request]) -> Iterator[Moved]:
+    """Make these requests side by side, each again and again; what it yields is known once it has ended."""
+    moved, told = Moved(), list[int]()
     is_over = threading.Event()
 
-    def work() -> None:
+    def work(request: Request) -> None:
         with _associated(gateway.port) as client:
             while not is_over.is_set():
-                told.append(_move(client, uid(1, 1).decode(), count, is_over.is_set))
+                begun = time.monotonic()
+                told.append(_move(client, request.identifier, request.count, is_over.is_set))
+                is_over.wait(max(0.0, request.every_seconds - (time.monotonic() - begun)))
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(retrievals)]
+    threads = [threading.Thread(target=work, args=(one,), daemon=True) for one in requests]
+    begun = time.monotonic()
     for one in threads:
         one.start()
     try:
-        yield told
+        yield moved
     finally:
         is_over.set()
         for one in threads:
             one.join(TIMEOUT_SECONDS)
+        moved.instances, moved.seconds = sum(told), time.monotonic() - begun
 
 
-def _move(client: Association, study: str, count: int, is_over: Callable[[], bool] = lambda: False) -> int:
-    """Move a study; return how many instances that were. Raises Lost for another number, unless it `is_over`."""
+def _study() -> Dataset:
     identifier = Dataset()
-    identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", study
+    identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", uid(1, 1).decode()
+    return identifier
+
+
+def _images(first: int, count: int) -> Dataset:
+    """Return an identifier of so many instances of the first study."""
+    identifier = _study()
+    identifier.QueryRetrieveLevel, identifier.SeriesInstanceUID = "IMAGE", uid(1, 2).decode()
+    identifier.SOPInstanceUID = [uid(1, _FIRST_SERIAL + first + one).decode() for one in range(count)]
+    return identifier
+
+
+def _move(client: Association, identifier: Dataset, count: int, is_over: Callable[[], bool] = lambda: False) -> int:
+    """Move what is named; return how many instances that were. Raises Lost for another number, unless it `is_over`."""
     responses: list[Any] = [one for one, _ in client.send_c_move(identifier, "STORESCP", MOVE)]
     status = responses[-1]
     moved = int(status.get("NumberOfCompletedSuboperations", -1)) if status else -1

@@ -217,6 +217,8 @@ def _beside(result: dict[str, Any]) -> Table:
             "plain_rate": "received alone",
             "rate": "received beside the retrievals",
             "retrieved_rate": "retrieved in that time",
+            "unbounded_rate": "received beside four C-MOVEs of 200, each again and again as fast as they go",
+            "unbounded_retrieved_rate": "retrieved in that time",
         },
     )
     rows = [

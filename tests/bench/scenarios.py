@@ -143,7 +143,7 @@ def _find(studies: int) -> Callable[[Server, Setting], Sample]:
 def _beside(server: Server, setting: Setting) -> Sample:
     assert isinstance(server, Gateway)
     ct = instances.ct(512)
-    return query_retrieve.beside(server, setting.folder, ct, setting.seconds, 8000, retrievals=4, count=200)
+    return query_retrieve.beside(server, setting.folder, ct, setting.seconds, 8000, retrievals=4, a_second=20)
 
 
 def _restart(count: int) -> Callable[[Server, Setting], Sample]:
@@ -280,7 +280,7 @@ SCENARIOS = {
         Scenario("find-5000", "C-FIND of all of 5000 studies", _find(5000), RETRIEVED),
         Scenario(
             "receive-beside-moves",
-            "8 associations, CT of 512 KB, beside four C-MOVEs of 200 CT of 512 KB each, again and again",
+            "8 associations, CT of 512 KB, beside four retrievals of 20 CT of 512 KB a second each",
             _beside,
             (OWN,),
         ),

@@ -58,6 +58,11 @@ def over(*urls: str, provider: str = "Generic", optional: bool = False, **query:
     return holding_route(*targets, query=query_retrieve(**{"archives": archives, "includeSpool": False, **query}))
 
 
+def wait_until_asked(gateway: LoneGateway, server: ArchiveServer, queries: int = 1) -> None:
+    """Wait until so many queries have reached an archive: what put the last one is in the midst of it."""
+    gateway.process.wait_until(lambda: len(server.queries()) >= queries, "the archive is not asked")
+
+
 def faults_of(gateway: LoneGateway, stored: list[Dataset], queries: Iterator[FindQuery]) -> dict[str, list[str]]:
     """Put queries; return what is wrong with the answers, by query."""
     found = {}
@@ -199,7 +204,8 @@ def test_two_archives_that_stall_end_in_the_time_of_one_and_a_third_answers(
 def test_a_cancel_ends_a_query_within_a_second(
     lone: Callable[..., LoneGateway], serve: Callable[..., ArchiveServer], tmp_path: Path, files: list[Path]
 ) -> None:
-    gateway = lone(tmp_path, over(serve(files, delay_seconds=20).url))
+    server = serve(files, delay_seconds=20)
+    gateway = lone(tmp_path, over(server.url))
     association = associate(gateway.port)
     ended: list[tuple[float, list[int]]] = []
 
@@ -209,7 +215,7 @@ def test_a_cancel_ends_a_query_within_a_second(
 
     thread = threading.Thread(target=wait)
     thread.start()
-    time.sleep(1)
+    wait_until_asked(gateway, server)
     context = next(one for one in association.accepted_contexts if one.abstract_syntax.endswith("2.2.1"))
     for number in (3, 7, 7):  # another message, then this one, twice as some viewers do
         association.send_c_cancel(number, context.context_id)
@@ -225,20 +231,21 @@ def test_a_cancel_ends_a_query_within_a_second(
 def test_who_goes_away_in_the_middle_leaves_nothing_behind(
     lone: Callable[..., LoneGateway], serve: Callable[..., ArchiveServer], tmp_path: Path, files: list[Path]
 ) -> None:
-    gateway = lone(tmp_path, over(serve(files, delay_seconds=20).url, maxConcurrent={"queries": 1}))
-    for end in ("abort", "reset"):
+    server = serve(files, delay_seconds=20)
+    gateway = lone(tmp_path, over(server.url, maxConcurrent={"queries": 1}))
+    for number, end in enumerate(("abort", "reset"), 1):
         association = associate(gateway.port)
         thread = threading.Thread(
             target=lambda one: list(one.send_c_find(STUDIES, "1.2.840.10008.5.1.4.1.2.2.1")), args=(association,)
         )
         thread.start()
-        time.sleep(0.5)
+        wait_until_asked(gateway, server, number)
         if end == "abort":
             association.abort()
         else:
             association.dul.socket.close()
         thread.join(20)
-    gateway.process.wait_until(lambda: gateway.status()["associations"]["open"] == 0, "somebody still waits")
+        gateway.process.wait_until(lambda: gateway.status()["associations"]["open"] == 0, "somebody still waits")
     records = gateway.wait_for_events("audit", 2)
     assert [one["status"] for one in records] == ["Aborted", "Aborted"]
 
@@ -252,7 +259,7 @@ def test_one_query_too_many_is_told_so_and_stores_go_on(
     answers: list[list[int]] = []
     thread = threading.Thread(target=lambda: answers.append(find(first, STUDIES)[0]))
     thread.start()
-    time.sleep(0.5)
+    wait_until_asked(gateway, server)
     assert dcmsend(gateway.port, files[:5]) == 0, "receiving waits for no query"
     statuses, _, comment = find(second, STUDIES)
     assert (statuses, comment) == ([OUT_OF_RESOURCES], "too many queries are running: retry")

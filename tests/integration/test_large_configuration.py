@@ -85,7 +85,8 @@ def site(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Site]:
     key = tmp_path / "key"
     key.write_bytes(os.urandom(24).hex().encode())
     command = [
-        sys.executable, "-W", "ignore", "-m", "dicomroute_operator", "--gateway-image=gateway:1", f"--admin-key-file={key}",
+        sys.executable, "-W", "ignore", "-m", "dicomroute_operator",
+        "--gateway-image=gateway:1", f"--admin-key-file={key}",
         f"--namespace={NAMESPACE}", f"--watch-namespace={NAMESPACE}", f"--health-port={free_port()}",
     ]  # fmt: skip
     operator = Process(command, tmp_path / "operator.log", env={**os.environ, **control_plane.environment()})

@@ -122,6 +122,10 @@ class ArchiveServer:
         with self.lock:
             return [unquote(one) for one in self.paths if "?" in one]
 
+    def queries(self) -> list[str]:
+        """Return the same without connection tests, which ask for one study and name nothing."""
+        return [one for one in self.searches() if not one.endswith("?limit=1")]
+
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         play = self.play
         time.sleep(play.delay_seconds)

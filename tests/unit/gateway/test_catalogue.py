@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,12 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from spools import CT, EXPLICIT, delivered, open_spool, received
 
-from dicomroute_gateway.catalogue import keys
+from dicomroute_gateway.catalogue import feed, keys
 from dicomroute_gateway.catalogue.feed import FILE, Catalogue
 from dicomroute_gateway.catalogue.index import Damaged
 from dicomroute_gateway.decoded import Element, Level
+from dicomroute_gateway.query.archive import IndexIncomplete, Scope
+from dicomroute_gateway.query.spool_archive import SpoolArchive
 from dicomroute_gateway.spool.keys import Keys, key_of
 
 DESTINATION = "CloudTarget/a"
@@ -147,6 +150,51 @@ def test_a_name_goes_with_the_last_bytes_that_said_it(held: Callable[..., Held])
     one.deliver(second)
     wait_until(lambda: one.names() == [], "something is still told")
     wait_until(lambda: b"Alder" not in one.kept_bytes(), "the name is still on the volume")
+
+
+def test_who_asks_for_one_study_has_the_others_not_read(
+    held: Callable[..., Held], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading them takes the processor from who sends them."""
+    one = held()
+    assert one.names() == []
+    monkeypatch.setattr(feed, "_QUIET_SECONDS", 3600.0)
+    monkeypatch.setattr(feed, "_MOST_WAIT_SECONDS", 3600.0)
+    for number in range(60):
+        one.store("Alder^Anna", study=number)
+    archive = SpoolArchive(one.spool, one.catalogue)
+    asked = Scope(Level.STUDY, study_instance_uids=("1.2.7",))
+    assert [len(page) for page in archive.instances(asked, lambda: None, 20)] == [1]
+    index = one.catalogue.index
+    assert index is not None
+    assert [found.study_instance_uid for found in index.locate({}, 100, -1)] == ["1.2.7"]
+    of_patient = Scope(Level.PATIENT, patient_id="P9")
+    assert [len(page) for page in archive.instances(of_patient, lambda: None, 20)] == [1], "no UID says whose it is"
+    assert len(index.locate({}, 100, -1)) == 60
+
+
+def test_who_names_instances_that_are_found_needs_no_whole_index(
+    held: Callable[..., Held], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = held()
+    one.store("Alder^Anna")
+    assert one.names() == ["Alder^Anna"]
+    may_go_on = threading.Event()
+    monkeypatch.setattr(Catalogue, "_rest", lambda *_: may_go_on.wait(60))
+    for number in range(2, 100):  # more than are read at once
+        one.store("Alder^Anna", instance=number)
+    one.catalogue.damaged(Damaged("it is made anew"))
+    archive = SpoolArchive(one.spool, one.catalogue)
+    wait_until(lambda: one.catalogue.index is not None, "there is no index")
+    try:
+        named = Scope(Level.IMAGE, sop_instance_uids=("1.2.1.1.1",))
+        assert [len(page) for page in archive.instances(named, lambda: None, 20)] == [1]
+        for other in (Scope(Level.IMAGE, sop_instance_uids=("1.2.1.1.1", "1.2.1.1.99")), Scope(Level.STUDY)):
+            with pytest.raises(IndexIncomplete):
+                list(archive.instances(other, lambda: None, 20))
+    finally:
+        may_go_on.set()
+    assert one.names() == ["Alder^Anna"]
 
 
 def test_what_is_delivered_at_once_is_never_read(held: Callable[..., Held]) -> None:

@@ -1,9 +1,9 @@
 """Keeps the catalogue at what the spool holds: fed after each commit, made anew in the background when it is lost.
 
 Receiving leaves a note and goes on; the instance's head is read again by the thread here, out of the memory of the
-operating system mostly. That waits until nothing has come for a moment, until somebody asks, or until it has waited
-long: what is delivered before that is never read. What goes wrong here is the catalogue's alone: nothing of the spool
-depends on it.
+operating system mostly. That waits until nothing has come for a moment, until somebody asks for the instance, or until
+it has waited long: what is delivered before that is never read, and who retrieves one study does not take the processor
+from all that are being received. What goes wrong here is the catalogue's alone: nothing of the spool depends on it.
 """
 
 import threading
@@ -54,8 +54,10 @@ class Catalogue:
         self._going: list[int] = []
         self._first = self._last = 0.0
         """When, by the monotonic clock, the oldest and the newest of them came."""
+        self._hurried: set[int] = set()
+        """Those of them that somebody waits for."""
         self._asked = 0
-        """How many wait for them."""
+        """How many wait."""
         self._changed = threading.Event()
         self._closing = threading.Event()
         self._is_rebuilt = False
@@ -84,20 +86,22 @@ class Catalogue:
         """Whether it has all that the spool held when it was made, and since."""
         return self._is_rebuilt and self._index is not None
 
-    def settle(self, timeout_seconds: float) -> bool:
-        """Wait until all that was committed before this call is in the index; return whether it is."""
+    def settle(self, timeout_seconds: float, concerns: Callable[[Received], bool] = lambda _: True) -> bool:
+        """Wait until all that was committed before this call, and that concerns the caller, is in the index.
+
+        Return whether it is, and the index is complete otherwise.
+        """
         with self._state:
-            wanted = max(self._coming, default=0)
+            wanted = [identifier for identifier, one in self._coming.items() if concerns(one)]
+            self._hurried.update(wanted)
             self._asked += 1
             self._changed.set()
             try:
-                return self._state.wait_for(lambda: self.is_complete and self._has_taken(wanted), timeout_seconds)
+                return self._state.wait_for(
+                    lambda: self.is_complete and self._coming.keys().isdisjoint(wanted), timeout_seconds
+                )
             finally:
                 self._asked -= 1
-
-    def _has_taken(self, last: int) -> bool:
-        """Return whether no instance up to a number is still to come into the index."""
-        return min(self._coming, default=last + 1) > last
 
     def damaged(self, error: Damaged) -> None:
         """Say that the index could not be asked: it is made anew."""
@@ -123,6 +127,7 @@ class Catalogue:
     def left(self, identifier: int) -> None:
         """The bytes of an instance are gone."""
         with self._state:
+            self._hurried.discard(identifier)
             if self._coming.pop(identifier, None) is None and self._index is not None:
                 self._going.append(identifier)
         if not self._changed.is_set():
@@ -167,7 +172,7 @@ class Catalogue:
         now = time.monotonic()
         with self._state:
             quiet, long = now - self._last > _QUIET_SECONDS, now - self._first > _MOST_WAIT_SECONDS
-            return bool(self._coming) and bool(self._asked or quiet or long)
+            return bool(self._hurried) or bool(self._coming and (quiet or long))
 
     def _rest(self, seconds: float) -> None:
         """Leave the processor to others, after work of so many seconds, while nobody asks."""
@@ -190,6 +195,7 @@ class Catalogue:
             self._remove_files()
         with self._state:
             self._coming.clear()
+            self._hurried.clear()
             self._going.clear()
         self._closing.wait(_CHECK_SECONDS)
 
@@ -246,13 +252,15 @@ class Catalogue:
         """Take over some of what went, and of what came if it is time."""
         are_due = self._are_due()
         with self._state:
-            came = dict(islice(self._coming.items(), _AT_ONCE if are_due else 0))
+            chosen = list(islice(self._hurried or self._coming, _AT_ONCE if are_due else 0))
+            came = {identifier: self._coming[identifier] for identifier in chosen}
             gone = self._going[:_AT_ONCE]
         if came:
             index.add(filter(None, map(_Reader(self._spool).read, came.values())))
         with self._state:
             # What went while it was read was no longer noted as coming, and is in the index all the same.
             late = [one for one in came if self._coming.pop(one, None) is None]
+            self._hurried.difference_update(came)
         if gone or late:
             index.remove([*gone, *late])
         with self._state:

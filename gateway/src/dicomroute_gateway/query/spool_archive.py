@@ -1,6 +1,7 @@
 """The spool as an archive: what it holds at this moment, by its catalogue."""
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from dicomroute_gateway.catalogue.index import Damaged, Index
 from dicomroute_gateway.catalogue.keys import UNIQUE_KEYS, known_at
 from dicomroute_gateway.decoded import Attributes, Element, Level
 from dicomroute_gateway.reasons import Reason
+from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
 
 from .archive import (
@@ -28,6 +30,12 @@ NAME: Final = "Spool"
 _PAGE: Final = 200
 _SETTLE_SECONDS: Final = 1.0
 """How long a request waits for what was committed before it to be in the catalogue."""
+_UIDS: Final = {
+    keys.STUDY_INSTANCE_UID: attrgetter("study_instance_uid"),
+    keys.SERIES_INSTANCE_UID: attrgetter("series_instance_uid"),
+    keys.SOP_INSTANCE_UID: attrgetter("sop_instance_uid"),
+}
+"""The unique keys that are known of an instance before it is in the catalogue."""
 _BEING_BUILT: Final = "the index of the spool is being built: retry"
 
 
@@ -54,7 +62,7 @@ class SpoolArchive:
         matcher = Matcher(kept, has_combined_date_time=query.has_combined_date_time)
         of_counted = Matcher({tag: key for tag, key in matched.items() if tag in counted})
         named = {tag: key for tag, key in matched.items() if tag in UNIQUE_KEYS.values() and not has_wild_card(key)}
-        is_complete = self._catalogue.settle(_SETTLE_SECONDS)  # if not, what there is is told first
+        is_complete = self._settle(named)  # if not, what there is is told first
         index, place = self._index(), -1
         while True:
             query.check()
@@ -84,7 +92,8 @@ class SpoolArchive:
             keys.SOP_INSTANCE_UID: Element("UI", scope.sop_instance_uids),
         }
         wanted = Matcher(named)
-        is_complete = self._catalogue.settle(_SETTLE_SECONDS)  # if not, what there is is told first
+        is_complete = self._settle(named)  # if not, what there is is told first
+        missing = set(scope.sop_instance_uids)
         index, place = self._index(), -1
         while True:
             check()
@@ -95,7 +104,7 @@ class SpoolArchive:
             if not page:
                 break
             place = page[-1].id
-            yield [
+            found = [
                 InstanceReference(
                     one.study_instance_uid,
                     one.series_instance_uid,
@@ -115,7 +124,10 @@ class SpoolArchive:
                     }
                 )
             ]
-        if not is_complete:
+            missing.difference_update(one.sop_instance_uid for one in found)
+            yield found
+        has_all_named = scope.sop_instance_uids and not missing
+        if not is_complete and not has_all_named:
             raise IndexIncomplete(_BEING_BUILT)
 
     def fetch(
@@ -134,6 +146,15 @@ class SpoolArchive:
                 yield NotFetched(reference, fault.reason)
             else:
                 yield Fetched(reference, received.transfer_syntax_uid, received.length, file)
+
+    def _settle(self, named: Attributes) -> bool:
+        """Return whether the catalogue has what was committed before, as far as it can have these unique keys."""
+        wanted = {tag: frozenset(named[tag].values) - {""} for tag in _UIDS if tag in named}
+
+        def concerns(received: Received) -> bool:
+            return all(_UIDS[tag](received) in uids for tag, uids in wanted.items() if uids)
+
+        return self._catalogue.settle(_SETTLE_SECONDS, concerns)
 
     def _index(self) -> Index:
         index = self._catalogue.index
