@@ -224,6 +224,10 @@ class Operator:
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
+                ("queue", self._queue.run()),
+                ("poller", self._poller.run()),
+                ("resync", self._resync_for_ever()),
+                # The last one: when it is told to stop, kopf waits five seconds for every task that began after it.
                 (
                     "kopf",
                     kopf.operator(
@@ -235,9 +239,6 @@ class Operator:
                         namespaces=[scope for scope in self._scopes if scope is not None],
                     ),
                 ),
-                ("queue", self._queue.run()),
-                ("poller", self._poller.run()),
-                ("resync", self._resync_for_ever()),
             )
         ]
         done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
