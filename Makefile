@@ -157,6 +157,14 @@ bench-micro: setup ## Time own codecs, and storing at a storescp, beside the lib
 	$(BIN)/python tests/bench/micro.py
 	$(BIN)/python tests/bench/micro_store.py
 
+.PHONY: bench-studies
+bench-studies: setup ## Measure what following studies costs: processor time of receiving, memory of 10,000 open ones
+	$(BIN)/python tests/bench/open_studies.py $(BENCH)
+
+.PHONY: bench-versions
+bench-versions: setup ## Measure processor time of an instance beside an earlier version (BENCH='--before COMMIT'), 15 rounds
+	$(BIN)/python tests/bench/versions.py $(BENCH)
+
 .PHONY: bench-operator
 bench-operator: setup ## Measure the operator with a thousand routes on simulated nodes (about twenty minutes)
 	$(BIN)/python tests/bench/thousand_routes.py $(ROUTES)
