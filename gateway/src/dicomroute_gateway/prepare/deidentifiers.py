@@ -1,6 +1,5 @@
 """De-identifies in processes of their own, bound in memory and time: this one parses nothing of an instance."""
 
-import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Final
 
@@ -10,7 +9,6 @@ from .children import Child, Pool
 from .decoders import Decoders
 from .deidentify.withheld import Withheld
 from .failures import TranscodingFailed
-from .plans import Keyed
 
 _LEAST_SECONDS: Final = 60.0
 _BYTES_A_SECOND: Final = 1 << 20
@@ -28,6 +26,12 @@ class Deidentifier(Child):
 
     def __init__(self, process_bytes: int) -> None:
         super().__init__("dicomroute_gateway.prepare.deidentifier", process_bytes, 0)
+        self._told = b""
+
+    def begin(self, task: Mapping[str, Any], form: bytes) -> None:
+        """Tell the process what to de-identify and by what, which it keeps in mind: it may be long. Raises OSError."""
+        self.tell(task, b"" if form == self._told else form)
+        self._told = form
 
 
 class Deidentifiers(Pool[Deidentifier]):
@@ -38,8 +42,8 @@ class Deidentifiers(Pool[Deidentifier]):
         bounds = decoders.bounds
         super().__init__(lambda: Deidentifier(bounds.process_bytes), bounds.processes)
 
-    def file(self, read: Read, length: int, transfer_syntax_uid: str, keyed: Keyed, head: Head) -> Iterator[bytes]:
-        """Yield the file of what a data set becomes: `head`, and the data set.
+    def file(self, read: Read, length: int, transfer_syntax_uid: str, form: bytes, head: Head) -> Iterator[bytes]:
+        """Yield the file of what a data set becomes: `head`, and the data set; `form` is that of a `Keyed`.
 
         What was yielded before something is raised is of no use then. Raises Withheld, also for what breaks the process
         or takes it too long, OSError, and what `read` raises.
@@ -51,10 +55,9 @@ class Deidentifiers(Pool[Deidentifier]):
             "seconds": int(seconds) + _LATER_SECONDS,
             "frame_bytes": self._decoders.bounds.frame_bytes,
         }
-        secret = {"profile": keyed.plan.profile.model_dump(mode="json", by_alias=True), "key": keyed.key.hex()}
         with self.lend() as one, one.patience(seconds):
             try:
-                one.tell(task, json.dumps(secret).encode())
+                one.begin(task, form)
                 withheld = yield from self._serve(one, read, head)
             except (BrokenPipeError, ConnectionError) as error:
                 raise _broken() from error

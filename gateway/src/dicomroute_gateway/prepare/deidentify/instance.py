@@ -63,6 +63,7 @@ def deidentify(
         subject = read_subject(*_opened(open_data_set, length, transfer_syntax_uid))
     except TranscodingFailed as error:
         raise Withheld(Reason.CANNOT_BE_READ, str(error)) from error
+    plan = plan.about(subject)
     regions = judge(plan, subject)
     instance, series, study = (subject.text(tag) for tag in (0x00080018, 0x0020000E, 0x0020000D))
     if not is_uid(instance):
