@@ -32,7 +32,7 @@ from dicomroute_gateway.probes.prober import Prober, TooManyTests
 from .answers import answer as _answer
 from .answers import refuse as _refuse
 from .door import Door
-from .dry_run import caller_of, content_of, explained
+from .dry_run import Words, caller_of, content_of, explained
 from .events import Events
 from .lately import Lately
 from .ledger import LedgerView, Question
@@ -75,6 +75,7 @@ class AdminServer:
         configuration: Callable[[], Configuration | None],
         studies: Callable[[], StudiesView | None] = lambda: None,
         feed: Callable[[], Feed | None] = lambda: None,
+        words: Words = lambda _: None,
     ) -> None:
         self._observe = observe
         self._queue = queue
@@ -83,6 +84,7 @@ class AdminServer:
         self._refused = refused
         self._prober = prober
         self._configuration = configuration
+        self._words = words
         self._studies = studies
         self._runners: list[web.AppRunner] = []
         self._doors: list[Door] = []
@@ -299,7 +301,7 @@ class AdminServer:
         try:
             caller = caller_of(request.query)
             content = await content_of(request)
-            return await self._read(partial(explained, configuration, caller, content, time.time()))
+            return await self._read(partial(explained, configuration, caller, content, time.time(), self._words))
         except ValueError as error:
             return _refuse(400, str(error))
 

@@ -63,8 +63,8 @@ class Transform(Section):
 class Deidentify(Section):
     """The same instance de-identified (PS3.15 annex E); files are SECRET/KEY and ConfigMap-NAME/KEY.
 
-    `allowed_tokens_file` has the words that cleaning keeps, `known_patient_ids_file` the pseudonyms that older keys have
-    made; "" where the profile names none.
+    `allowed_tokens_file` has the words that cleaning keeps, `known_patient_ids_file` the pseudonyms that recipients
+    have; "" where the profile names none.
     """
 
     step: Literal["Deidentify"] = "Deidentify"

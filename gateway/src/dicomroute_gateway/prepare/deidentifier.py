@@ -119,6 +119,7 @@ def _answer(head: dict[str, Any], form: bytes, gateway: Gateway) -> None:
             series_instance_uid=made.series_instance_uid,
             study_instance_uid=made.study_instance_uid,
             transfer_syntax_uid=made.transfer_syntax_uid,
+            masked=[one.model_dump() for one in made.masked],
         )
         waiting = bytearray()
         for piece in made.pieces:

@@ -1,8 +1,10 @@
 """De-identifies in processes of their own, bound in memory and time: this one parses nothing of an instance."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from dicomroute_gateway.configuration.profile import Region
 from dicomroute_gateway.reasons import Reason
 
 from .children import Child, Pool
@@ -17,8 +19,20 @@ _LATER_SECONDS: Final = 5
 
 Read = Callable[[int, int], bytes]
 """Returns bytes of a data set: offset, length."""
-Head = Callable[[str, str, str], bytes]
-"""Returns what stands before a data set: SOP class, SOP instance, transfer syntax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an instance becomes; `masked` are the regions of its pixels that are blackened."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    masked: tuple[Region, ...] = ()
+
+
+Head = Callable[[Made], bytes]
+"""Returns what stands before a data set."""
 
 
 class Deidentifier(Child):
@@ -74,7 +88,7 @@ class Deidentifiers(Pool[Deidentifier]):
                 case "decode":
                     one.tell(*self._decoded(said, body))
                 case "made":
-                    yield head(said["sop_class_uid"], said["sop_instance_uid"], said["transfer_syntax_uid"])
+                    yield head(_made(said))
                 case "piece":
                     yield body
                 case "end":
@@ -94,6 +108,11 @@ class Deidentifiers(Pool[Deidentifier]):
             "photometric_interpretation": found.photometric_interpretation,
             "planar_configuration": found.planar_configuration,
         }, found.pixels
+
+
+def _made(said: Mapping[str, Any]) -> Made:
+    masked = tuple(Region.model_validate(one) for one in said["masked"])
+    return Made(said["sop_class_uid"], said["sop_instance_uid"], said["transfer_syntax_uid"], masked)
 
 
 def _broken() -> Withheld:

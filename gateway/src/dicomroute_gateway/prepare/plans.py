@@ -51,9 +51,7 @@ def keyed_by(step: Deidentify, files: Mapping[str, bytes]) -> Keyed:
             f"({error})"
         )
         raise Unreadable(TREATMENT_KEY_MISSING, sentence) from error
-    tokens, known = (
-        _words(file, files) for file in (step.allowed_tokens_file, step.known_patient_ids_file)
-    )
+    tokens, known = (_words(file, files) for file in (step.allowed_tokens_file, step.known_patient_ids_file))
     return Keyed(step.profile.model_copy(update={"allowed_tokens": tokens}), keys, frozenset(known))
 
 
@@ -61,4 +59,6 @@ def _words(file: str, files: Mapping[str, bytes]) -> list[str]:
     try:
         return files[file].decode().split() if file else []
     except UnicodeDecodeError as error:
-        raise Unreadable(TREATMENT_KEY_MISSING, f"{file} is not text in UTF-8: write words with spaces between") from error
+        raise Unreadable(
+            TREATMENT_KEY_MISSING, f"{file} is not text in UTF-8: write words with spaces between"
+        ) from error

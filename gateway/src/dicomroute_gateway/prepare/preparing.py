@@ -20,7 +20,7 @@ from dicomroute_gateway.spool.spool import Spool
 
 from .decoders import Decoders
 from .decompress import DECODED, decompress
-from .deidentifiers import Deidentifiers
+from .deidentifiers import Deidentifiers, Made
 from .deidentify.withheld import Withheld
 from .failures import TreatmentFailed
 from .parcel import Parcel
@@ -138,7 +138,7 @@ class Preparing:
                     return content.read_at(head + offset, length)
 
                 try:
-                    yield from self._deidentifiers.file(read, parcel.length, parcel.transfer_syntax_uid, form, file_head)
+                    yield from self._deidentifiers.file(read, parcel.length, parcel.transfer_syntax_uid, form, _head_of)
                 except Withheld as error:
                     raise TreatmentFailed(error.reason, str(error)) from error
 
@@ -180,6 +180,10 @@ class Preparing:
                 yield from decompress(data_set, parcel.length, source, transfer_syntax_uid, self._decoders)
             else:
                 yield from transcode(data_set(), parcel.length, source, transfer_syntax_uid)
+
+
+def _head_of(made: Made) -> bytes:
+    return file_head(made.sop_class_uid, made.sop_instance_uid, made.transfer_syntax_uid)
 
 
 def _as_made(recipe: Recipe, file: StoredFile) -> Parcel:
