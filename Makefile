@@ -140,6 +140,10 @@ test-clients: setup peers ## Let six independent clients send public files, and 
 test-deid: setup ## De-identify COPIES (40) instances of each SOP class with planted identifiers, and look for what is left
 	DICOMROUTE_DEID_COPIES=$(or $(COPIES),40) $(BIN)/pytest -q --timeout 3600 tests/integration/test_deidentified_corpus.py -k "left or large"
 
+.PHONY: fuzz
+fuzz: setup ## De-identify damaged instances for MINUTES (60): each is withheld, or what comes out holds its promises
+	$(BIN)/python tests/fuzz/deidentify.py --minutes $(or $(MINUTES),60)
+
 .PHONY: test-console
 test-console: setup peers kubernetes ## The tests of the console alone: in a real browser, and at a real API server
 	$(BIN)/pytest -q tests/unit/console tests/integration/test_console.py tests/integration/test_console_cluster.py \

@@ -25,7 +25,7 @@ from template import Template, uid
 Sample = dict[str, Any]
 PROBE = 20
 LOOK_SECONDS = 0.1
-STALL_SECONDS = 60
+STALL_SECONDS = 240
 IDLE_SECONDS = 10
 BEGUN_HANDSHAKE = b"\x16\x03\x01\x02\x00\x01"
 """The head of a record with a ClientHello whose rest never comes."""
