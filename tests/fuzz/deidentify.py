@@ -9,7 +9,7 @@ Whatever comes in, one of two things happens: it is withheld with a reason, or w
 - every name of a person in it is a pseudonym, a dummy or empty, at every depth;
 - every UID of an instance, a study or whatever else the table gives a new UID is such a one, or of the standard;
 - it has no private element, and no overlay, curve or group length;
-- the same input gives the same bytes again, and takes no longer than ten seconds.
+- the same input gives the same bytes again, and takes no longer than ten seconds of a processor.
 
 An input that breaks one is kept in FOLDER and named; FILE is such an input, to be tried again alone.
 """
@@ -156,17 +156,17 @@ def seeds() -> list[tuple[bytes, str, int]]:
 
 
 def guarded(work: Callable[[], str]) -> str:
-    """Do it within its time."""
+    """Do it within its time of the processor: others may use the machine too."""
 
     def late(*_: object) -> None:
         raise Broken(f"it takes longer than {SECONDS_AN_INSTANCE} s")
 
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS_AN_INSTANCE)
+    signal.signal(signal.SIGVTALRM, late)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS_AN_INSTANCE)
     try:
         return work()
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def main(words: Sequence[str] | None = None) -> int:

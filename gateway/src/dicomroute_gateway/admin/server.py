@@ -26,13 +26,14 @@ from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.events.feed import Feed
+from dicomroute_gateway.explain.treatment import Words
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.probes.prober import Prober, TooManyTests
 
 from .answers import answer as _answer
 from .answers import refuse as _refuse
 from .door import Door
-from .dry_run import Words, caller_of, content_of, explained
+from .dry_run import caller_of, content_of, explained
 from .events import Events
 from .lately import Lately
 from .ledger import LedgerView, Question
