@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
+VENV_BENCH := .venv-bench
 SOURCES := operator/src gateway/src cli/src client/src console/src
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
@@ -108,6 +109,7 @@ requirements: setup ## Lock the requirements again, with hashes and without addr
 		-o requirements/console.txt
 	$(COMPILE) $(UPGRADE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) $(UPGRADE) requirements/audit.in -o requirements/audit.txt
+	$(COMPILE) $(UPGRADE) requirements/bench-deid.in -o requirements/bench-deid.txt
 	$(COMPILE) $(UPGRADE) operator/pyproject.toml gateway/pyproject.toml cli/pyproject.toml console/pyproject.toml \
 		requirements/dev.in --constraints requirements/console.txt --constraints requirements/operator.txt --constraints requirements/gateway.txt \
 		--no-emit-package dicomroute-operator --no-emit-package dicomroute-gateway --no-emit-package dicomroute-client --no-emit-package dicomroute-console \
@@ -137,6 +139,10 @@ test-clients: setup peers ## Let six independent clients send public files, and 
 .PHONY: test-deid
 test-deid: setup ## De-identify COPIES (40) instances of each SOP class with planted identifiers, and look for what is left
 	DICOMROUTE_DEID_COPIES=$(or $(COPIES),40) $(BIN)/pytest -q --timeout 3600 tests/integration/test_deidentified_corpus.py -k "left or large"
+
+.PHONY: fuzz
+fuzz: setup ## De-identify damaged instances for MINUTES (60): each is withheld, or what comes out holds its promises
+	$(BIN)/python tests/fuzz/deidentify.py --minutes $(or $(MINUTES),60)
 
 .PHONY: test-console
 test-console: setup peers kubernetes ## The tests of the console alone: in a real browser, and at a real API server
@@ -169,6 +175,16 @@ bench-versions: setup ## Measure processor time of an instance beside an earlier
 bench-operator: setup ## Measure the operator with a thousand routes on simulated nodes (about twenty minutes)
 	$(BIN)/python tests/bench/thousand_routes.py $(ROUTES)
 
+.PHONY: bench-deid
+bench-deid: setup $(VENV_BENCH)/.installed ## Measure de-identifying beside three libraries, receiving beside it, and its memory (DEID=: options)
+	$(BIN)/python tests/bench/deidentify.py $(DEID)
+
+$(VENV_BENCH)/.installed: requirements/bench-deid.txt
+	python3 -m venv $(VENV_BENCH)
+	$(VENV_BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement requirements/bench-deid.txt
+	touch $@
+
 .PHONY: format
 format: setup ## Format the sources
 	$(BIN)/ruff check --fix --exit-zero --quiet .
@@ -176,4 +192,4 @@ format: setup ## Format the sources
 
 .PHONY: clean
 clean: ## Remove what this checkout has made; the caches stay
-	rm -rf $(VENV) .venv-audit .dicomroute .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_BENCH) .venv-audit .dicomroute .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 """The systems as processes: this gateway, and its peers as the files in `peers/` set them."""
 
+import base64
 import json
 import os
 import string
@@ -14,7 +15,7 @@ from typing import Any, Final, Protocol
 import machine
 from certificates import Authority
 from destinations import Destination, Storescp, StowSink, associates
-from manifests import Json, node, route, target, tls_secret
+from manifests import Json, node, profile, route, target, tls_secret
 from orthanc import Installed
 from ports import free_port
 from processes import Process
@@ -50,7 +51,15 @@ class Gateway:
 
     REFERENCES_A_REQUEST: Final = 10_000
 
-    def __init__(self, folder: Path, destination: Destination | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        destination: Destination | None = None,
+        deidentified_by: Json | None = None,
+        *,
+        mode: str = "",
+    ) -> None:
+        """`deidentified_by` is the spec of a DeidentificationProfile for all that is delivered, without its key."""
         reference = destination.reference if destination else {"kind": "CloudTarget", "name": "archive"}
         rules = [
             {
@@ -60,6 +69,8 @@ class Gateway:
             },
             {"name": "everything", "destinations": [reference]},
         ]
+        if deidentified_by is not None:
+            rules = [{**rule, "deidentify": {"name": "research"}} for rule in rules]
         listener: Json = {
             "name": "dicom",
             "port": 11112,
@@ -74,10 +85,10 @@ class Gateway:
         tls = {"certificateRef": {"name": "gateway-tls"}, "clientCertificates": "Ignored"}
         listeners = [listener, {**listener, "name": "dicom-tls", "port": 2762, "tls": tls}]
         spool = {"size": "1Ti", "highWatermarkPercent": 99}
-        mode = "Running" if destination else "HoldDeliveries"
+        mode = mode or ("Running" if destination else "HoldDeliveries")
         objects = destination.manifests if destination else [target(url="https://127.0.0.1:9/dicom-web")]
         self._spec = {"listeners": listeners, "rules": rules, "gateway": {"spool": spool}}
-        self._running = Running(folder, [route(**self._spec, mode=mode), secret, *objects])
+        self._running = Running(folder, [route(**self._spec, mode=mode), secret, *objects, *_profile(deidentified_by)])
 
     @property
     def port(self) -> int:
@@ -98,6 +109,10 @@ class Gateway:
         """What it owes is known when it has read its journal; it receives before that."""
         self._running.process.wait_until(lambda: bool(self._running.status()["instances"]), "it reads its journal")
         return int(self._running.counts()["receivedTotal"])
+
+    def owed(self) -> int:
+        """How many instances somebody is still to get."""
+        return int(self._running.counts()["owed"])
 
     def turn(self, mode: str) -> None:
         """Change the mode of its route; return when that is in force."""
@@ -279,6 +294,15 @@ class StoreScu:
 
     def stop(self) -> None:
         """There is nothing to end: it ends with its files."""
+
+
+def _profile(spec: Json | None) -> list[Json]:
+    """Return a DeidentificationProfile and the Secret with its key, nothing without a spec."""
+    if spec is None:
+        return []
+    key = base64.b64encode(bytes(range(32))).decode()
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "research"}, "stringData": {"key": key}}
+    return [profile(**spec), secret]
 
 
 def _fill(template: Path, folder: Path, values: dict[str, Any]) -> None:

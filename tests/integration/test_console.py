@@ -30,6 +30,7 @@ PAGES = ["/", ROUTE, f"{ROUTE}/queue", f"{ROUTE}/queue?state=Held", f"{ROUTE}/qu
 PAGES += [
     f"{ROUTE}/queue/retry",
     f"{ROUTE}/explain",
+    f"{ROUTE}/erase",
     f"{ROUTE}/refused",
     f"{ROUTE}/gateways/127.0.0.1/instances/1",
     "/studies",

@@ -63,6 +63,27 @@ def test_it_is_made_once_and_sent_under_its_new_uid_at_every_attempt_and_after_a
     assert b"PID1234" not in b"".join(sent)
 
 
+def test_what_was_made_is_sent_under_the_uid_that_it_has_also_when_the_key_is_another_one_meanwhile(
+    server: OriginServer, start: Start, key: Path
+) -> None:
+    gateway = start()
+    gateway.receive(ct(1), "1.2.3.1", recipe=step())
+    sent: list[bytes] = []
+
+    def busy(_: OriginServer, files: list[bytes]) -> Reply:
+        sent.extend(files)
+        return Reply(503)
+
+    server.always = busy
+    gateway.run(lambda: len(sent) >= 1)
+    key.write_bytes(base64.b64encode(bytes(32)))
+    server.always = None
+    gateway.run(gateway.is_settled)
+    made = Pseudonyms(KEY).uid("1.2.3.1")
+    assert list(server.files) == [made]
+    assert server.files[made] == sent[0]
+
+
 def test_without_its_key_it_waits_and_the_others_do_not(server: OriginServer, start: Start, key: Path) -> None:
     secret = key.read_bytes()
     key.unlink()

@@ -382,7 +382,7 @@ def reading(*names: str) -> Json:
     return {"apiGroups": [""], "resources": ["secrets"], "resourceNames": list(names), "verbs": ["get"]}
 
 
-CONFIG_MAPS_ALONE = ("allowedTokensRef",)
+CONFIG_MAPS_ALONE = ("allowedTokensRef", "knownRef")
 """References to what is no secret."""
 
 

@@ -85,6 +85,7 @@ BASES: dict[str, Json] = {
     ),
     "DeidentificationProfile": profile(
         allowedTokensRef={"name": "words", "key": "words"},
+        patientID={"knownRef": {"name": "known", "key": "known"}},
         rules=[{"name": "keep-protocol", "tags": ["00181030"], "action": "Keep"}],
         objects=[
             {

@@ -4,10 +4,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from manifests import changed, node, route, target
+from manifests import changed, node, profile, route, target
 
 from dicomroute_operator.api.inputs import Existing, RouteInputs
 from dicomroute_operator.api.node import DicomNode
+from dicomroute_operator.api.profile import DeidentificationProfile
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.target import CloudTarget
 from dicomroute_operator.gather.route import gather_route
@@ -149,6 +150,18 @@ def test_a_destination_is_named_to_a_gateway_that_can_treat_what_it_gets() -> No
         assert bool(unsupported(one)) is not is_told
         if is_told:
             assert told(configuration) == {"Deidentify"}
+
+
+def test_a_profile_with_known_patients_is_named_to_a_gateway_that_knows_of_such() -> None:
+    one = treating(frozenset({"Deidentify"}))
+    known = DeidentificationProfile.model_validate(profile(patientID={"knownRef": {"name": "known", "key": "known"}}))
+    one = replace(one, profiles={"research": known})
+    assert gateway_configuration(one)["destinations"] == []
+    assert "KnownPatients" in unsupported(one)
+    newer = replace(one, existing=Existing(supports=frozenset({"Deidentify", "KnownPatients"})))
+    (rule,) = gateway_configuration(newer)["rules"]["rules"]
+    assert rule["steps"][0]["knownPatientIDsFile"] == "ConfigMap-known/known"
+    assert told(gateway_configuration(newer)) == {"Deidentify", "KnownPatients"}
 
 
 def test_a_node_for_deidentified_instances_is_named_to_a_gateway_that_knows_of_such() -> None:

@@ -1,7 +1,5 @@
 """`dicomroute deidentify`: de-identifies a folder of DICOM files by a profile, without a cluster or a gateway."""
 
-import base64
-import binascii
 import csv
 import json
 import os
@@ -16,17 +14,21 @@ import typer
 
 from dicomroute_cli.manifests.world import Key, World, load_world
 from dicomroute_cli.output import Failure, print_error
-from dicomroute_gateway.configuration.profile import Profile
+from dicomroute_gateway.configuration.recipe import Deidentify
 from dicomroute_gateway.explain.instance import NotAnInstance, open_instance
 from dicomroute_gateway.prepare.decoders import Decoders
 from dicomroute_gateway.prepare.deidentify.instance import Deidentified
 from dicomroute_gateway.prepare.deidentify.instance import deidentify as deidentified
-from dicomroute_gateway.prepare.deidentify.plan import Plan, resolve
+from dicomroute_gateway.prepare.deidentify.plan import Plan
 from dicomroute_gateway.prepare.deidentify.pseudonyms import Noted
 from dicomroute_gateway.prepare.deidentify.withheld import Withheld
+from dicomroute_gateway.prepare.plans import keyed_by
 from dicomroute_gateway.reasons import Reason
+from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.spool.part10 import file_head
-from dicomroute_operator.render.profile import render_profile
+from dicomroute_operator.api.files import FileReference
+from dicomroute_operator.render.names import mounted_file
+from dicomroute_operator.render.steps import deidentify_step
 
 from .options import Manifests
 
@@ -95,22 +97,24 @@ def _plan(world: World, key: Key, noted: Noted | None) -> Plan:
     if found is None:
         names = ", ".join(sorted(name for namespace, name in world.profiles if namespace == key[0])) or "none"
         raise Failure(f"there is no DeidentificationProfile {key[1]} in namespace {key[0]}: there is {names}", 2)
-    spec = found.spec
-    secret = world.secrets.get((key[0], spec.key_secret_ref.name), {}).get(spec.key_secret_ref.key)
-    where = f"key {spec.key_secret_ref.key} of Secret {spec.key_secret_ref.name}"
-    if secret is None:
-        raise Failure(f"{where} is not in the manifests: add the Secret that keySecretRef references", 2)
-    tokens = b""
-    if (reference := spec.allowed_tokens_ref) is not None:
-        named = world.config_maps.get((key[0], reference.name), {}).get(reference.key)
-        if named is None:
-            raise Failure(f"key {reference.key} of ConfigMap {reference.name} is not in the manifests: add it", 2)
-        tokens = named
+    files = {mounted_file(one.kind, one.name, one.key): _content(world, key[0], one) for one in found.spec.files}
     try:
-        rendered = render_profile(found, tokens.decode())
-        return resolve(Profile.model_validate(rendered), base64.b64decode(secret.strip(), validate=True), noted)
-    except (binascii.Error, ValueError) as error:
-        raise Failure(f"{where} is not a key: write 32 random bytes in base64 ({error})", 2) from error
+        return keyed_by(Deidentify.model_validate(deidentify_step(found)), files).plan(noted)
+    except Unreadable as error:
+        raise Failure(str(error), 2) from error
+
+
+def _content(world: World, namespace: str, file: FileReference) -> bytes:
+    """Return the value of a key of a Secret or ConfigMap. Raises Failure."""
+    objects = world.secrets if file.kind == "Secret" else world.config_maps
+    content = objects.get((namespace, file.name), {}).get(file.key)
+    if content is None:
+        raise Failure(
+            f"key {file.key} of {file.kind} {file.name} is not in the manifests: add the {file.kind} that {file.field} "
+            "references",
+            2,
+        )
+    return content
 
 
 def _check_folders(source: Path, to: Path, mapping: Path | None) -> None:

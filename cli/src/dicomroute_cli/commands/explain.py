@@ -11,12 +11,14 @@ import typer
 from dicomroute_cli.examine import examine, inputs_of
 from dicomroute_cli.manifests.world import Key, World, load_world
 from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
+from dicomroute_cli.supervise import mounted_files
 from dicomroute_gateway.configuration.load import ConfigurationError, load
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.dimse.certificate import PeerCertificate, read_certificate
 from dicomroute_gateway.explain.explanation import Caller, explanation
 from dicomroute_gateway.explain.instance import NotAnInstance, open_instance
 from dicomroute_gateway.rules.routing import compile_rules
+from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.render.gateway_configuration import configuration_text, gateway_configuration
 
 from .options import Manifests, Output
@@ -48,9 +50,13 @@ def explain(
     errors = [one for one in examine(world) if one.is_error]
     for finding in errors:
         print_error(str(finding))
-    configuration = _configuration(world, _route_key(world, route))
+    inputs = inputs_of(world, _route_key(world, route))
+    configuration = _configuration(inputs)
+    files = {
+        f"{folder}/{key}": one for folder, keys in mounted_files(world, inputs).items() for key, one in keys.items()
+    }
     try:
-        document = explanation(configuration, caller, open_instance(instance), time.time())
+        document = explanation(configuration, caller, open_instance(instance), time.time(), files.get)
     except NotAnInstance as error:
         raise Failure(str(error), 2) from error
     if output.is_table:
@@ -83,8 +89,8 @@ def _route_key(world: World, name: str) -> Key:
     raise Failure(f"--route {name}: {problem}", 2)
 
 
-def _configuration(world: World, key: Key) -> Configuration:
-    text = configuration_text(gateway_configuration(inputs_of(world, key)))
+def _configuration(inputs: RouteInputs) -> Configuration:
+    text = configuration_text(gateway_configuration(inputs))
     try:
         return load(text, compile_rules).configuration
     except ConfigurationError as error:
@@ -116,6 +122,11 @@ def _print(document: dict[str, Any], output: Format) -> None:
             print(f"    waits (rule {wait['rule']}) until its study is complete{asks}{later}")
         if why := destination.get("notPrepared"):
             print(f"    not sent, because it cannot be prepared: {why}")
+        if profile := destination.get("deidentifiedBy"):
+            print(f"    de-identified by profile {profile}; the new UIDs, pseudonyms and dates below are examples:")
+        for region in destination.get("masked", ()):
+            size, at = f"{region['width']} x {region['height']}", f"column {region['left']}, row {region['top']}"
+            print(f"    masked: {size} pixels at {at}")
         for change in destination.get("changes", ()):
             before, after = (_value(change[when]) for when in ("before", "after"))
             print(f"    {change['attribute']}: {before} -> {after}")

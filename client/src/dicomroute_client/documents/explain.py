@@ -34,6 +34,15 @@ class ChangeDocument(Document):
     after: str | None = None
 
 
+class RegionDocument(Document):
+    """A rectangle of pixels that is blackened in every frame; the first column and the first row are 0."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
 class WaitDocument(Document):
     """A rule that sends once the study is complete: its condition over the study, and what it does with revisions."""
 
@@ -45,13 +54,16 @@ class WaitDocument(Document):
 class WouldGoDocument(Document):
     """Where the instance would go: `held` says why it would wait, `notPrepared` why it cannot be treated.
 
-    With `waitsForStudy` it goes once the study is complete, if one of those rules wants it then.
+    With `waitsForStudy` it goes once the study is complete, if one of those rules wants it then. `deidentifiedBy` is a
+    profile: the new UIDs, pseudonyms and dates in `changes` are examples then, made with another key than its own.
     """
 
     name: str
     held: str = ""
     not_prepared: str = ""
     changes: list[ChangeDocument] = Field(default=[])
+    deidentified_by: str = ""
+    masked: list[RegionDocument] = Field(default=[])
     waits_for_study: list[WaitDocument] = Field(default=[])
 
 

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 from pydantic import Field
 
 from dicomroute_client.documents.document import Document
+from dicomroute_client.documents.erase import ErasureReport
 from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument
 from dicomroute_client.documents.refused import RefusedDocument
@@ -92,6 +93,20 @@ class Decision(Document):
     """Why a person decides so; for a drop it must not be empty. It is kept in the console's log, without names."""
 
     why: str = Field(default="", max_length=500)
+
+
+class Erasure(Document):
+    """What is to be erased: a study by its UID or a patient by Patient ID, and why. The log keeps the reason alone."""
+
+    study: str = Field(default="", max_length=64)
+    patient: str = Field(default="", max_length=64)
+    why: str = Field(default="", max_length=500)
+
+
+class Erased(Document):
+    """What was erased, a gateway each."""
+
+    gateways: list[FromGateway[ErasureReport]]
 
 
 class ModeChange(Document):

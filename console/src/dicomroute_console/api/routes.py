@@ -14,6 +14,7 @@ from dicomroute_console import audit
 from dicomroute_console.pages import model, peers
 from dicomroute_console.pages.asking import Me, Said, ask_one, ask_route, console_of, needs
 from dicomroute_console.pages.configuration import moded
+from dicomroute_console.pages.erasing import erased
 from dicomroute_console.pages.queue import RIGHTS, Meant, decided
 from dicomroute_console.pages.routes import rows_of, view_of
 from dicomroute_console.pages.studies import MOST_INSTANCES, Text, ask_all, found
@@ -115,6 +116,21 @@ async def explain(
     if said.document is None:
         raise OutOfReach(said.problem)
     return said.document
+
+
+@router.post(f"{_ROUTE}/erase", operation_id="erase", dependencies=[Depends(needs(Right.ERASE))], responses=_WRITES)
+async def erase(
+    request: Request, namespace: str, name: str, me: Me, meant: documents.Erasure, key: Key = ""
+) -> documents.Erased:
+    """Erase a study or a patient from the spools of a route. What was delivered stays where it is."""
+
+    async def write() -> Document:
+        said = await erased(console_of(request), me, (namespace, name), meant.study, meant.patient, meant.why)
+        return documents.Erased(gateways=_said(said))
+
+    asked = f"{request.method} {request.url.path} {meant.model_dump_json()}".encode()
+    once: Once = request.app.state.once
+    return cast(documents.Erased, await once.make(me.name, key, asked, write))
 
 
 @router.get("/studies", operation_id="listStudies")

@@ -49,8 +49,12 @@ async def find(
 @router.get("/studies/{uid}")
 async def one(request: Request, uid: str, me: Me) -> Response:
     """Show a study: its parts at each gateway, its deliveries, and what happened in its order."""
-    answers, unasked = await ask_all(console_of(request), me, calls.ledger(study=uid[:64], limit=MOST_INSTANCES))
-    return page(request, "study.html", me, study=study(uid, found(answers)), answers=answers, unasked=unasked)
+    console = console_of(request)
+    answers, unasked = await ask_all(console, me, calls.ledger(study=uid[:64], limit=MOST_INSTANCES))
+    known = study(uid, found(answers))
+    routes = {(part.namespace, part.name) for part in known.parts}
+    erasable = [route for route in routes if await console.source.may(me, Right.ERASE, *route)]
+    return page(request, "study.html", me, study=known, answers=answers, unasked=unasked, erasable=erasable)
 
 
 async def ask_all(

@@ -45,6 +45,7 @@ class Right(Enum):
     DROP = ("delete", ROUTES, "queue")
     EXPLAIN = ("create", ROUTES, "explain")
     SEE_STUDIES = ("get", ROUTES, "studies")
+    ERASE = ("delete", ROUTES, "studies")
     TEST_TARGET = ("create", TARGETS, "test")
     TEST_NODE = ("create", NODES, "test")
     AUDIT = ("get", ROUTES, "audit")

@@ -12,6 +12,7 @@ from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.explain.explanation import Caller, explanation
 from dicomroute_gateway.explain.instance import of_descriptor
+from dicomroute_gateway.explain.treatment import Words
 
 MOST_BYTES: Final = 32 * 1024 * 1024
 _NAME: Final = Path("the file")
@@ -41,14 +42,16 @@ async def content_of(request: web.Request) -> bytes:
     return bytes(content)
 
 
-def explained(configuration: Configuration, caller: Caller, content: bytes, now: float) -> ExplanationDocument:
-    """Return what a configuration would do with a file. Raises NotAnInstance."""
+def explained(
+    configuration: Configuration, caller: Caller, content: bytes, now: float, words: Words
+) -> ExplanationDocument:
+    """Return what a configuration would do with a file; `words` returns mounted ConfigMaps. Raises NotAnInstance."""
     descriptor = os.memfd_create("explain", os.MFD_CLOEXEC)
     try:
         view = memoryview(content)
         while view:
             view = view[os.write(descriptor, view) :]
-        found = explanation(configuration, caller, of_descriptor(descriptor, _NAME), now)
+        found = explanation(configuration, caller, of_descriptor(descriptor, _NAME), now, words)
     finally:
         os.close(descriptor)
     return ExplanationDocument.model_validate(found)

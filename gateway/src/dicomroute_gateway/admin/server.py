@@ -26,6 +26,7 @@ from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import destination_named
 from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.events.feed import Feed
+from dicomroute_gateway.explain.treatment import Words
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.probes.prober import Prober, TooManyTests
 
@@ -75,6 +76,7 @@ class AdminServer:
         configuration: Callable[[], Configuration | None],
         studies: Callable[[], StudiesView | None] = lambda: None,
         feed: Callable[[], Feed | None] = lambda: None,
+        words: Words = lambda _: None,
     ) -> None:
         self._observe = observe
         self._queue = queue
@@ -83,6 +85,7 @@ class AdminServer:
         self._refused = refused
         self._prober = prober
         self._configuration = configuration
+        self._words = words
         self._studies = studies
         self._runners: list[web.AppRunner] = []
         self._doors: list[Door] = []
@@ -299,7 +302,7 @@ class AdminServer:
         try:
             caller = caller_of(request.query)
             content = await content_of(request)
-            return await self._read(partial(explained, configuration, caller, content, time.time()))
+            return await self._read(partial(explained, configuration, caller, content, time.time(), self._words))
         except ValueError as error:
             return _refuse(400, str(error))
 

@@ -44,7 +44,7 @@ from dicomroute_gateway.spool.keys import KEY_MISSING, NO_KEYS, Keys
 from dicomroute_gateway.spool.records import DeliveryState
 from dicomroute_gateway.spool.views import Snapshot
 
-SUPPORTS: Final = ("Deidentify", "NodeAccepts", "Transform", "TreatmentNotInForce")
+SUPPORTS: Final = ("Deidentify", "KnownPatients", "NodeAccepts", "Transform", "TreatmentNotInForce")
 """What an operator has to know of this gateway before it tells it of a destination that needs it."""
 
 

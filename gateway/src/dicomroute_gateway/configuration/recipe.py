@@ -9,9 +9,9 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, SerializerFunctionWrapHandler, TypeAdapter, model_serializer
 
 from .profile import Profile
 from .section import Section
@@ -63,13 +63,24 @@ class Transform(Section):
 class Deidentify(Section):
     """The same instance de-identified (PS3.15 annex E); files are SECRET/KEY and ConfigMap-NAME/KEY.
 
-    `allowed_tokens_file` has the words that cleaning keeps, "" where the profile names none.
+    `allowed_tokens_file` has the words that cleaning keeps, `known_patient_ids_file` the pseudonyms that recipients
+    have; "" where the profile names none.
     """
 
     step: Literal["Deidentify"] = "Deidentify"
     profile: Profile
     key_file: str
     allowed_tokens_file: str = ""
+    known_patient_ids_file: str = ""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what a release added while it says nothing: the recipes of spools keep their form and their id."""
+        document: dict[str, Any] = serialize(self)
+        if not self.known_patient_ids_file:
+            for name in ("known_patient_ids_file", "knownPatientIDsFile"):
+                document.pop(name, None)
+        return document
 
 
 Step = Annotated[Transcode | Transform | Deidentify, Field(discriminator="step")]

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-_ACRONYMS = {"ae": "AE", "pdu": "PDU", "id": "ID", "url": "URL", "uids": "UIDs", "arn": "ARN", "ca": "CA"}
+_ACRONYMS = {"ae": "AE", "pdu": "PDU", "id": "ID", "ids": "IDs", "url": "URL", "uids": "UIDs", "arn": "ARN", "ca": "CA"}
 
 
 def _alias(name: str) -> str:

@@ -22,7 +22,7 @@ from dicomroute_gateway.rules.routing import Routing, attribute_values, compile_
 from dicomroute_gateway.spool.records import Sender
 
 from .instance import InstanceFile, NotAnInstance
-from .treatment import differences
+from .treatment import Words, differences
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,12 @@ class Caller:
     certificate: PeerCertificate | None = None
 
 
-def explanation(configuration: Configuration, caller: Caller, instance: InstanceFile, now: float) -> dict[str, Any]:
+def explanation(
+    configuration: Configuration, caller: Caller, instance: InstanceFile, now: float, words: Words
+) -> dict[str, Any]:
     """Return what a configuration would do with an instance: the document of `dicomroute explain`.
 
-    `now` is in seconds since 1970. Raises NotAnInstance.
+    `now` is in seconds since 1970; `words` returns mounted ConfigMaps. Raises NotAnInstance.
     """
     listeners = [_admission(configuration, listener, caller) for listener in configuration.listeners]
     listener = next((one for one in listeners if one["admits"]), listeners[0])
@@ -57,7 +59,7 @@ def explanation(configuration: Configuration, caller: Caller, instance: Instance
                 "name": destination,
                 "held": held(destination, configuration, now) or (RULE_HELD if destination in routing.held else ""),
                 **_waits(routing.waits.get(destination)),
-                **_prepared(routing.recipes.get(destination), instance, Came(sender.facts, now)),
+                **_prepared(routing.recipes.get(destination), instance, Came(sender.facts, now), words),
             }
             for destination in routing.destinations
         ],
@@ -77,12 +79,15 @@ def _waits(plan: Plan | None) -> dict[str, Any]:
     }
 
 
-def _prepared(recipe: Recipe | None, instance: InstanceFile, came: Came) -> dict[str, Any]:
+def _prepared(recipe: Recipe | None, instance: InstanceFile, came: Came, words: Words) -> dict[str, Any]:
     """Return what a recipe makes of an instance; nothing where it is sent as it came."""
     if recipe is None:
         return {}
-    found = differences(instance, recipe, came)
-    return {"notPrepared": found} if isinstance(found, str) else {"changes": found}
+    found = differences(instance, recipe, came, words)
+    if isinstance(found, str):
+        return {"notPrepared": found}
+    deidentified = {"deidentifiedBy": found.profile, "masked": found.masked} if found.profile else {}
+    return {"changes": found.changes, **deidentified}
 
 
 def _admission(configuration: Configuration, listener: Listener, caller: Caller) -> dict[str, Any]:

@@ -3,15 +3,19 @@
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, cast
 
-from pydicom.datadict import keyword_for_tag
-
 from dicomroute_gateway.configuration.recipe import Deidentify, Recipe, Transcode, Transform
+from dicomroute_gateway.prepare.decoders import Decoders
+from dicomroute_gateway.prepare.deidentifiers import Deidentifiers, Made
+from dicomroute_gateway.prepare.deidentify.pseudonyms import LEAST_KEY_BYTES
+from dicomroute_gateway.prepare.deidentify.withheld import Withheld
 from dicomroute_gateway.prepare.elements import EXPLICIT, IMPLICIT
 from dicomroute_gateway.prepare.failures import TranscodingFailed, TreatmentFailed
-from dicomroute_gateway.prepare.places import places
+from dicomroute_gateway.prepare.keyed import Keyed
 from dicomroute_gateway.prepare.transcode import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -20,75 +24,117 @@ from dicomroute_gateway.prepare.transcode import (
     transcode,
 )
 from dicomroute_gateway.prepare.transform import Came, Source, transform
-from dicomroute_gateway.rules.attributes import ATTRIBUTES, ValueUnusable, value_of
+from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.changes import compile_transform
-from dicomroute_gateway.rules.head import MAX_VALUE_BYTES, RawElement
+from dicomroute_gateway.rules.head import RawElement
 
+from .comparison import Place, compared, elements_of
 from .instance import InstanceFile
 
 _IN_MEMORY_BYTES: Final = 64 << 20
-_SHOWN_CHARACTERS: Final = 64
-_PIXELS: Final = 0x7FE00000
+_EXAMPLE_KEY: Final = bytes(LEAST_KEY_BYTES)
+"""Never the profile's: whoever may explain could otherwise ask for the pseudonym of any patient."""
+
+Words = Callable[[str], bytes | None]
+"""Returns the content of a mounted file by its name, None where it is missing."""
 
 
-def differences(instance: InstanceFile, recipe: Recipe, came: Came) -> list[dict[str, Any]] | str:
-    """Return what a recipe changes, each attribute with its values before and after; a sentence where it cannot.
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What a recipe changes: each attribute with its values before and after, and regions of pixels that it blackens.
 
-    Sequences are compared whole, pixels not at all.
+    With `profile` the instance is de-identified; its new UIDs, pseudonyms and dates are examples then.
     """
-    before, syntax = _copy(_blocks(instance)), instance.transfer_syntax_uid
+
+    changes: list[dict[str, Any]]
+    masked: list[dict[str, int]] = field(default_factory=list)
+    profile: str = ""
+
+
+def differences(instance: InstanceFile, recipe: Recipe, came: Came, words: Words) -> Differences | str:
+    """Return what a recipe changes; a sentence where it cannot. `words` has the ConfigMaps that profiles name.
+
+    Pixels are not compared.
+    """
+    made = _Form(_copy(_blocks(instance)), instance.transfer_syntax_uid)
     try:
-        if syntax in (EXPLICIT_VR_BIG_ENDIAN, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN):
-            before = _copy(transcode(before, _length(before), syntax, EXPLICIT_VR_LITTLE_ENDIAN))
-            syntax = EXPLICIT_VR_LITTLE_ENDIAN
-        after = before
+        if made.syntax in (EXPLICIT_VR_BIG_ENDIAN, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN):
+            made = _Form(
+                _copy(transcode(made.file, made.length, made.syntax, EXPLICIT_VR_LITTLE_ENDIAN)),
+                EXPLICIT_VR_LITTLE_ENDIAN,
+            )
+        before, masked, profile = made, list[dict[str, int]](), ""
         for step in recipe.steps:
             match step:
                 case Transform():
-                    source = Source(syntax, _length(after), _stream(after), _reader(after))
-                    after = _copy(transform(source, compile_transform(step), came))
+                    source = Source(made.syntax, made.length, made.begin, made.read)
+                    made = _Form(_copy(transform(source, compile_transform(step), came)), made.syntax)
                 case Transcode():
                     pass  # no value changes
                 case Deidentify():
-                    name = step.profile.name
-                    return f"de-identified by profile {name}: `dicomroute deidentify --profile {name}` shows the result"
-        return list(_compared(_elements(before, syntax), _elements(after, syntax)))
+                    made, masked = _deidentified(made, step, words)
+                    profile = step.profile.name
+        return Differences(list(compared(before.elements(), made.elements())), masked, profile)
+    except Withheld as error:
+        return f"{error.reason}: {error}"
     except (TranscodingFailed, TreatmentFailed) as error:
         return str(error)
 
 
-def _elements(file: BinaryIO, syntax: str) -> dict[int, RawElement]:
-    """Return the top-level elements of a data set but its pixels, by tag."""
-    encoding = IMPLICIT if syntax == IMPLICIT_VR_LITTLE_ENDIAN else EXPLICIT
-    found, read = dict[int, RawElement](), _reader(file)
-    for place in places(_stream(file)(), _length(file), encoding):
-        if place.tag < _PIXELS:
-            value = read(place.value, min(place.end - place.value, MAX_VALUE_BYTES))
-            found[place.tag] = RawElement(place.vr, value, place.end - place.value > MAX_VALUE_BYTES)
-    return found
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A form of the instance: the file of its data set alone, and its transfer syntax."""
+
+    file: BinaryIO
+    syntax: str
+
+    @property
+    def length(self) -> int:
+        at = self.file.tell()
+        length = self.file.seek(0, io.SEEK_END)
+        self.file.seek(at)
+        return length
+
+    def begin(self) -> BinaryIO:
+        self.file.seek(0)
+        return self.file
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.file.seek(offset, os.SEEK_SET)
+        return self.file.read(length)
+
+    def elements(self) -> dict[Place, RawElement]:
+        return elements_of(
+            self.begin(), self.length, IMPLICIT if self.syntax == IMPLICIT_VR_LITTLE_ENDIAN else EXPLICIT
+        )
 
 
-def _compared(before: Mapping[int, RawElement], after: Mapping[int, RawElement]) -> Iterator[dict[str, Any]]:
-    for tag in sorted(before.keys() | after.keys()):
-        if before.get(tag) != after.get(tag):
-            name = keyword_for_tag(tag) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-            yield {"attribute": name, "before": _shown(tag, before), "after": _shown(tag, after)}
+def _deidentified(form: _Form, step: Deidentify, words: Words) -> tuple[_Form, list[dict[str, int]]]:
+    """Return what a profile makes of it, in a process of its own as a gateway does; and what is blackened.
+
+    Raises Withheld, TreatmentFailed.
+    """
+    if not step.key_file:
+        raise _missing(f"profile {step.profile.name} does not exist: create it")
+    tokens = words(step.allowed_tokens_file) if step.allowed_tokens_file else b""
+    if tokens is None:
+        raise _missing(f"{step.allowed_tokens_file} is missing: create the ConfigMap with this key")
+    profile = step.profile.model_copy(update={"allowed_tokens": tokens.decode("utf-8", "replace").split()})
+    head: list[Made] = []
+
+    def begin(made: Made) -> bytes:
+        head.append(made)
+        return b""
+
+    with ExitStack() as ending:
+        ending.callback((decoders := Decoders()).end_idle)
+        ending.callback((pool := Deidentifiers(decoders)).end_idle)
+        file = _copy(pool.file(form.read, form.length, form.syntax, Keyed(profile, (_EXAMPLE_KEY,)).form(), begin))
+    return _Form(file, head[0].transfer_syntax_uid), [one.model_dump() for one in head[0].masked]
 
 
-def _shown(tag: int, elements: Mapping[int, RawElement]) -> str | None:
-    """Return the value of an element for a person; None where there is none."""
-    element = elements.get(tag)
-    if element is None:
-        return None
-    attribute = ATTRIBUTES.get(keyword_for_tag(tag))
-    try:
-        found = None if attribute is None else value_of(attribute, elements)
-    except ValueUnusable:
-        found = None
-    if found is None and element.value:
-        return "a sequence" if element.vr == "SQ" else f"{len(element.value)} bytes"
-    text = "\\".join(map(str, found)) if isinstance(found, list) else str("" if found is None else found)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+def _missing(sentence: str) -> TreatmentFailed:
+    return TreatmentFailed(Reason.TREATMENT_KEY_MISSING, sentence)
 
 
 def _blocks(instance: InstanceFile) -> Iterator[bytes]:
@@ -105,26 +151,3 @@ def _copy(blocks: Iterable[bytes]) -> BinaryIO:
         file.write(block)
     file.seek(0)
     return file
-
-
-def _length(file: BinaryIO) -> int:
-    at = file.tell()
-    length = file.seek(0, io.SEEK_END)
-    file.seek(at)
-    return length
-
-
-def _stream(file: BinaryIO) -> Any:
-    def begin() -> BinaryIO:
-        file.seek(0)
-        return file
-
-    return begin
-
-
-def _reader(file: BinaryIO) -> Any:
-    def read(offset: int, length: int) -> bytes:
-        file.seek(offset, os.SEEK_SET)
-        return file.read(length)
-
-    return read

@@ -5,7 +5,6 @@ asks for the bytes of the instance as it needs them, and for frames to be decode
 """
 
 import io
-import json
 import os
 import signal
 import sys
@@ -14,17 +13,17 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from dicomroute_gateway.configuration.profile import Profile
 from dicomroute_gateway.reasons import Reason
 
 from .decoder import bound
 from .decoder_messages import read_message, write_message
 from .decoders import Bounds, Frame
 from .deidentify.instance import deidentify
-from .deidentify.plan import Plan, resolve
+from .deidentify.plan import Plan
 from .deidentify.withheld import Withheld
 from .elements import BLOCK_BYTES
 from .failures import TranscodingFailed
+from .keyed import keyed_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -100,12 +99,11 @@ class _Instance(io.RawIOBase):
 
 
 @lru_cache(8)
-def _plan(secret: bytes) -> Plan:
-    found = json.loads(secret)
-    return resolve(Profile.model_validate(found["profile"]), bytes.fromhex(found["key"]))
+def _plan(form: bytes) -> Plan:
+    return keyed_of(form).plan()
 
 
-def _answer(head: dict[str, Any], secret: bytes, gateway: Gateway) -> None:
+def _answer(head: dict[str, Any], form: bytes, gateway: Gateway) -> None:
     """De-identify one instance, and say how that ended."""
     length = head["length"]
 
@@ -113,7 +111,7 @@ def _answer(head: dict[str, Any], secret: bytes, gateway: Gateway) -> None:
         return io.BufferedReader(_Instance(gateway, length), BLOCK_BYTES)
 
     try:
-        made = deidentify(data_set, length, head["syntax"], _plan(secret), gateway)
+        made = deidentify(data_set, length, head["syntax"], _plan(form), gateway)
         gateway.tell(
             do="made",
             sop_class_uid=made.sop_class_uid,
@@ -121,6 +119,7 @@ def _answer(head: dict[str, Any], secret: bytes, gateway: Gateway) -> None:
             series_instance_uid=made.series_instance_uid,
             study_instance_uid=made.study_instance_uid,
             transfer_syntax_uid=made.transfer_syntax_uid,
+            masked=[one.model_dump() for one in made.masked],
         )
         waiting = bytearray()
         for piece in made.pieces:
@@ -144,10 +143,12 @@ def main() -> None:
     """De-identify until standard input ends."""
     requests, answers = bound(int(sys.argv[1]))
     os.nice(_NICE)
+    form = b""
     while message := read_message(requests):
-        head, secret = message
+        head, told = message
+        form = told or form
         signal.alarm(int(head["seconds"]))  # whose default is to end the process, whatever it is about
-        _answer(head, secret, Gateway(requests, answers, head["frame_bytes"]))
+        _answer(head, form, Gateway(requests, answers, head["frame_bytes"]))
         signal.alarm(0)
 
 

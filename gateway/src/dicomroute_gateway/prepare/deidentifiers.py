@@ -1,16 +1,16 @@
 """De-identifies in processes of their own, bound in memory and time: this one parses nothing of an instance."""
 
-import json
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from dicomroute_gateway.configuration.profile import Region
 from dicomroute_gateway.reasons import Reason
 
 from .children import Child, Pool
 from .decoders import Decoders
 from .deidentify.withheld import Withheld
 from .failures import TranscodingFailed
-from .plans import Keyed
 
 _LEAST_SECONDS: Final = 60.0
 _BYTES_A_SECOND: Final = 1 << 20
@@ -19,8 +19,20 @@ _LATER_SECONDS: Final = 5
 
 Read = Callable[[int, int], bytes]
 """Returns bytes of a data set: offset, length."""
-Head = Callable[[str, str, str], bytes]
-"""Returns what stands before a data set: SOP class, SOP instance, transfer syntax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an instance becomes; `masked` are the regions of its pixels that are blackened."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    masked: tuple[Region, ...] = ()
+
+
+Head = Callable[[Made], bytes]
+"""Returns what stands before a data set."""
 
 
 class Deidentifier(Child):
@@ -28,6 +40,12 @@ class Deidentifier(Child):
 
     def __init__(self, process_bytes: int) -> None:
         super().__init__("dicomroute_gateway.prepare.deidentifier", process_bytes, 0)
+        self._told = b""
+
+    def begin(self, task: Mapping[str, Any], form: bytes) -> None:
+        """Tell the process what to de-identify and by what, which it keeps in mind: it may be long. Raises OSError."""
+        self.tell(task, b"" if form == self._told else form)
+        self._told = form
 
 
 class Deidentifiers(Pool[Deidentifier]):
@@ -38,8 +56,8 @@ class Deidentifiers(Pool[Deidentifier]):
         bounds = decoders.bounds
         super().__init__(lambda: Deidentifier(bounds.process_bytes), bounds.processes)
 
-    def file(self, read: Read, length: int, transfer_syntax_uid: str, keyed: Keyed, head: Head) -> Iterator[bytes]:
-        """Yield the file of what a data set becomes: `head`, and the data set.
+    def file(self, read: Read, length: int, transfer_syntax_uid: str, form: bytes, head: Head) -> Iterator[bytes]:
+        """Yield the file of what a data set becomes: `head`, and the data set; `form` is that of a `Keyed`.
 
         What was yielded before something is raised is of no use then. Raises Withheld, also for what breaks the process
         or takes it too long, OSError, and what `read` raises.
@@ -51,10 +69,9 @@ class Deidentifiers(Pool[Deidentifier]):
             "seconds": int(seconds) + _LATER_SECONDS,
             "frame_bytes": self._decoders.bounds.frame_bytes,
         }
-        secret = {"profile": keyed.plan.profile.model_dump(mode="json", by_alias=True), "key": keyed.key.hex()}
         with self.lend() as one, one.patience(seconds):
             try:
-                one.tell(task, json.dumps(secret).encode())
+                one.begin(task, form)
                 withheld = yield from self._serve(one, read, head)
             except (BrokenPipeError, ConnectionError) as error:
                 raise _broken() from error
@@ -71,7 +88,7 @@ class Deidentifiers(Pool[Deidentifier]):
                 case "decode":
                     one.tell(*self._decoded(said, body))
                 case "made":
-                    yield head(said["sop_class_uid"], said["sop_instance_uid"], said["transfer_syntax_uid"])
+                    yield head(_made(said))
                 case "piece":
                     yield body
                 case "end":
@@ -91,6 +108,11 @@ class Deidentifiers(Pool[Deidentifier]):
             "photometric_interpretation": found.photometric_interpretation,
             "planar_configuration": found.planar_configuration,
         }, found.pixels
+
+
+def _made(said: Mapping[str, Any]) -> Made:
+    masked = tuple(Region.model_validate(one) for one in said["masked"])
+    return Made(said["sop_class_uid"], said["sop_instance_uid"], said["transfer_syntax_uid"], masked)
 
 
 def _broken() -> Withheld:

@@ -6,23 +6,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 from dicomroute_gateway.configuration.recipe import AS_IT_CAME, Deidentify, Recipe, Step, Transcode, Transform
 from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.changes import compile_transform
+from dicomroute_gateway.rules.head import scan
 from dicomroute_gateway.spool.content import StoredFile
-from dicomroute_gateway.spool.part10 import PREAMBLE, file_head, head_length
+from dicomroute_gateway.spool.part10 import file_head, file_meta, head_length
 from dicomroute_gateway.spool.records import Received
 from dicomroute_gateway.spool.spool import Spool
 
 from .decoders import Decoders
 from .decompress import DECODED, decompress
-from .deidentifiers import Deidentifiers
+from .deidentifiers import Deidentifiers, Made
 from .deidentify.withheld import Withheld
-from .elements import EXPLICIT, Elements
 from .failures import TreatmentFailed
 from .parcel import Parcel
 from .plans import Plans
@@ -36,7 +35,8 @@ from .transcode import (
 )
 from .transform import Came, Source, transform
 
-_TRANSFER_SYNTAX_UID: Final = 0x00020010
+_STUDY_INSTANCE_UID: Final = 0x0020000D
+_SERIES_INSTANCE_UID: Final = 0x0020000E
 _MOST_HEAD_BYTES: Final = 1024
 
 
@@ -128,8 +128,7 @@ class Preparing:
 
     def _deidentified(self, received: Received, before: tuple[Step, ...], step: Deidentify) -> Parcel:
         """Return a parcel with another identity. Raises as `treated` does."""
-        keyed = self._plans.keyed(step)
-        plan = keyed.plan
+        form = self._plans.form(step)
 
         def make() -> Iterator[bytes]:
             with self._meanwhile(received, before) as parcel, parcel.file.open() as content:
@@ -139,9 +138,7 @@ class Preparing:
                     return content.read_at(head + offset, length)
 
                 try:
-                    yield from self._deidentifiers.file(
-                        read, parcel.length, parcel.transfer_syntax_uid, keyed, file_head
-                    )
+                    yield from self._deidentifiers.file(read, parcel.length, parcel.transfer_syntax_uid, form, _head_of)
                 except Withheld as error:
                     raise TreatmentFailed(error.reason, str(error)) from error
 
@@ -153,18 +150,7 @@ class Preparing:
                 raise
             # A process may have been ended for what others did; what breaks a second one does so itself.
             file = self._spool.derived(received, recipe, make)
-        sop_instance_uid, syntax = plan.new_uid(received.sop_instance_uid), _syntax_of(file)
-        head = head_length(received.sop_class_uid, sop_instance_uid, syntax)
-        return Parcel(
-            recipe,
-            received.sop_class_uid,
-            sop_instance_uid,
-            plan.new_uid(received.series_instance_uid),
-            plan.new_uid(received.study_instance_uid),
-            syntax,
-            file.length - head,
-            file,
-        )
+        return _as_made(recipe, file)
 
     def _made(self, received: Received, parcel: Parcel, step: Step, make: Callable[[], Iterator[bytes]]) -> Parcel:
         """Return what one more step makes of a parcel, in the same transfer syntax; `make` yields the file."""
@@ -196,17 +182,31 @@ class Preparing:
                 yield from transcode(data_set(), parcel.length, source, transfer_syntax_uid)
 
 
-def _syntax_of(file: StoredFile) -> str:
-    """Return the transfer syntax that the meta information of a file names. Raises Unreadable."""
+def _head_of(made: Made) -> bytes:
+    return file_head(made.sop_class_uid, made.sop_instance_uid, made.transfer_syntax_uid)
+
+
+def _as_made(recipe: Recipe, file: StoredFile) -> Parcel:
+    """Return the parcel in a file, under the identity that it has there.
+
+    It is what the key of that day made: the key of today may be another one. Raises Unreadable.
+    """
     with file.open() as content:
-        head = content.read_at(0, min(file.length, _MOST_HEAD_BYTES))
-    elements = Elements(BytesIO(head[len(PREAMBLE) :]), None, EXPLICIT)
-    while (found := elements.header()) is not None:
-        tag, _, size = found
-        value = elements.value(size)
-        if tag == _TRANSFER_SYNTAX_UID:
-            return value.rstrip(b"\0").decode("ascii")
-    raise AssertionError("every file that is made here says its transfer syntax")
+        meta = file_meta(content.read_at(0, min(file.length, _MOST_HEAD_BYTES)))
+        assert meta is not None, "every file that is made here has File Meta Information"
+
+        def read(offset: int, length: int) -> bytes:
+            return content.read_at(meta.length_before + offset, min(length, file.length - meta.length_before - offset))
+
+        found = scan(read, meta.transfer_syntax_uid, (_STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID))
+    series, study = (
+        found[tag].value.rstrip(b"\0 ").decode("latin-1") if tag in found else ""
+        for tag in (_SERIES_INSTANCE_UID, _STUDY_INSTANCE_UID)
+    )
+    length = file.length - meta.length_before
+    return Parcel(
+        recipe, meta.sop_class_uid, meta.sop_instance_uid, series, study, meta.transfer_syntax_uid, length, file
+    )
 
 
 def other_forms(transfer_syntax_uid: str) -> tuple[str, ...]:

@@ -37,6 +37,13 @@ class Watching:
                 log.error("spool.key_unusable", reason=keys.problem.reason, message=keys.problem.message)
         return keys
 
+    def content(self, file: str) -> bytes | None:
+        """Return what is in a mounted file, None where it is missing."""
+        try:
+            return (self._secrets / file).read_bytes()
+        except OSError:
+            return None
+
     def has_changed(self, configuration: Configuration) -> bool:
         """Return whether other Secrets, or other versions of them, are mounted than when this was asked last."""
         seen = []

@@ -92,6 +92,14 @@ class PatientIDs(Model):
             ),
         ),
     ] = Field(default="", description="Prefix of pseudonyms, such as the name of a study.")
+    known_ref: ConfigMapKeyReference | None = Field(
+        default=None,
+        description=(
+            "Pseudonyms that recipients already have: a key of a ConfigMap, with spaces or line breaks between the "
+            "pseudonyms. A patient with one of them by an older key of keySecretRef keeps the pseudonym, the UIDs and "
+            "the shift of that key. Needed when the Secret gets a new key; without it, older keys are not used."
+        ),
+    )
 
 
 class Dates(Model):
@@ -245,7 +253,8 @@ class DeidentificationProfileSpec(Model):
         description=(
             "Secret key with the key that derives UIDs, pseudonyms and shifts: at least 32 random bytes in base64. "
             "Anyone with this key can find the patient of a pseudonym. Another key gives the same patients other "
-            "pseudonyms."
+            "pseudonyms. One key a line, at most 16: the first is used for new patients, the others for patients in "
+            "patientID.knownRef."
         )
     )
     patient_id: PatientIDs = Field(default=PatientIDs(), description="Pseudonyms of patients.")
@@ -280,6 +289,8 @@ class DeidentificationProfileSpec(Model):
         files = list(files_of(self.key_secret_ref, "keySecretRef"))
         if (tokens := self.allowed_tokens_ref) is not None:
             files.append(FileReference("ConfigMap", tokens.name, tokens.key, "allowedTokensRef"))
+        if (known := self.patient_id.known_ref) is not None:
+            files.append(FileReference("ConfigMap", known.name, known.key, "patientID.knownRef"))
         return files
 
 

@@ -15,6 +15,8 @@ def check_profile(profile: DeidentificationProfile) -> list[Finding]:
         sentences.append("text is kept, unchecked, in attributes that the table does not list")
     if passed := [rule.name for rule in spec.objects if rule.action == "Pass"]:
         sentences.append(f"the object rules {', '.join(passed)} pass images whose pixels are not checked for names")
+    if (known := spec.patient_id.known_ref) is not None:
+        sentences.append(f"patients in ConfigMap {known.name} keep the pseudonyms of older keys")
     if spec.hold:
         sentences.append("on hold: this profile de-identifies nothing")
     return [Finding("DeidentificationProfile", profile.metadata.name, Accepted.ACCEPTED, True, "; ".join(sentences))]

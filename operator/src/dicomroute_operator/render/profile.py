@@ -5,8 +5,8 @@ from typing import Any
 from dicomroute_operator.api.profile import DeidentificationProfile
 
 
-def render_profile(profile: DeidentificationProfile, allowed_tokens: str = "") -> dict[str, Any]:
-    """Return the section of the gateway's configuration; `allowed_tokens` is the value that allowedTokensRef names."""
+def render_profile(profile: DeidentificationProfile) -> dict[str, Any]:
+    """Return the section of the gateway's configuration. What ConfigMaps say of it, the gateway reads itself."""
     spec = profile.spec
     return {
         "namespace": profile.metadata.namespace,
@@ -16,7 +16,6 @@ def render_profile(profile: DeidentificationProfile, allowed_tokens: str = "") -
         "patientIDPrefix": spec.patient_id.prefix,
         "keepWeekdays": spec.dates.keep_weekdays,
         "unlistedText": spec.unlisted_text,
-        "allowedTokens": sorted(set(allowed_tokens.split())),
         "rules": [rule.model_dump(mode="json", by_alias=True) for rule in spec.rules],
         "objects": [rule.model_dump(mode="json", by_alias=True) for rule in spec.objects],
         "hold": spec.hold,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from dicomroute_operator.api.inputs import RouteInputs
+from dicomroute_operator.api.profile import DeidentificationProfile
 from dicomroute_operator.api.route import Rule
 from dicomroute_operator.api.transform import GivenAttribute, TransformStep
 
@@ -26,6 +27,11 @@ def _deidentify(name: str, inputs: RouteInputs) -> dict[str, Any]:
     if profile is None:
         missing = {"namespace": inputs.route.metadata.namespace, "name": name, "edition": "2026c", "hold": True}
         return {"step": "Deidentify", "profile": missing, "keyFile": ""}
+    return deidentify_step(profile)
+
+
+def deidentify_step(profile: DeidentificationProfile) -> dict[str, Any]:
+    """Return the step that de-identifies by a profile, and names the files with its key and its words."""
     key, tokens = profile.spec.key_secret_ref, profile.spec.allowed_tokens_ref
     step = {
         "step": "Deidentify",
@@ -34,6 +40,8 @@ def _deidentify(name: str, inputs: RouteInputs) -> dict[str, Any]:
     }
     if tokens is not None:
         step["allowedTokensFile"] = names.mounted_file("ConfigMap", tokens.name, tokens.key)
+    if (known := profile.spec.patient_id.known_ref) is not None:
+        step["knownPatientIDsFile"] = names.mounted_file("ConfigMap", known.name, known.key)
     return step
 
 

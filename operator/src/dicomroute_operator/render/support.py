@@ -13,6 +13,8 @@ from dicomroute_operator.api.meta import Accepts
 
 NODE_ACCEPTS: Final = "NodeAccepts"
 """It knows that a DicomNode may be one that takes de-identified data alone."""
+KNOWN_PATIENTS: Final = "KnownPatients"
+"""It knows that patients may keep the pseudonyms of older keys."""
 TREATMENT_NOT_IN_FORCE: Final = "TreatmentNotInForce"
 """It knows that a destination is to get nothing until its treatment is in force."""
 
@@ -23,6 +25,9 @@ def needed(inputs: RouteInputs, destination: Destination) -> frozenset[str]:
     node = inputs.node_of(destination)
     found = {"Transform"} if any(rule.transform for rule in rules) else set()
     found |= {"Deidentify"} if any(rule.deidentify for rule in rules) else set()
+    profiles = [inputs.profiles.get(rule.deidentify.name) for rule in rules if rule.deidentify]
+    has_known = any(one is not None and one.spec.patient_id.known_ref is not None for one in profiles)
+    found |= {KNOWN_PATIENTS} if has_known else set()
     found |= {NODE_ACCEPTS} if node is not None and node.spec.accepts is not Accepts.ANY else set()
     return frozenset(found)
 
@@ -52,7 +57,9 @@ def told(configuration: Mapping[str, Any]) -> frozenset[str]:
 
     Raises ValueError, KeyError, TypeError, AttributeError for what is no configuration.
     """
-    found = {step["step"] for rule in configuration["rules"]["rules"] for step in rule.get("steps", ())}
+    steps = [step for rule in configuration["rules"]["rules"] for step in rule.get("steps", ())]
+    found = {step["step"] for step in steps}
+    found |= {KNOWN_PATIENTS} if any("knownPatientIDsFile" in step for step in steps) else set()
     query = configuration.get("queryRetrieve") or {}
     nodes = [*configuration["destinations"], *query.get("moveDestinations", ()), *query.get("clients", ())]
     is_strict = any("accepts" in one for one in nodes if one.get("kind") != "CloudTarget")

@@ -1,5 +1,6 @@
 """The engine on data sets that were made for it: depth, UN, private blocks, pixels, what is withheld; and by chance."""
 
+import io
 import struct
 
 import pytest
@@ -19,7 +20,10 @@ from dicomroute_gateway.configuration.profile import (
 )
 from dicomroute_gateway.prepare.deidentify.plan import resolve
 from dicomroute_gateway.prepare.deidentify.withheld import Withheld
+from dicomroute_gateway.prepare.elements import EXPLICIT as DATA_SET
+from dicomroute_gateway.prepare.elements import ITEM, ITEM_END, SEQUENCE_END, Elements
 from dicomroute_gateway.reasons import Reason
+from dicomroute_gateway.spool.part10 import meta_length
 
 CT = b"1.2.840.10008.5.1.4.1.1.2"
 US = b"1.2.840.10008.5.1.4.1.1.6.1"
@@ -93,6 +97,41 @@ def test_safe_private_elements_stay_with_their_creator_and_no_others() -> None:
         0x00191123: b"2.5 ",
     }
     assert not [tag for tag in made(*block) if tag >> 16 == 0x19]
+
+
+def test_what_stands_between_the_parts_of_a_code_stays_in_its_place() -> None:
+    """Tags ascend within each item (PS3.5 7.1), also where a code is judged by all of its parts."""
+    code: list[Element] = [
+        (0x00080100, "SH", b"T-D1100"),
+        (0x00080102, "SH", b"SRT"),
+        (0x00080104, "LO", b"Head of Qzxmiller"),
+        (0x00080106, "DT", b"20260101"),
+        (0x0008010B, "CS", b"N"),
+        (0x0008010C, "UI", b"1.2.840.10008.2.16.4"),
+        (0x0008010F, "CS", b"4031"),
+        (0x00080119, "UC", b"LONG"),
+        (0x00080121, "SQ", [[(0x00080100, "SH", b"1"), (0x0008010F, "CS", b"2"), (0x00080120, "UR", b"urn:x")]]),
+    ]
+    plan = resolve(Profile(namespace="n", name="p", edition="2026c"), bytes(32))
+    content = made_of(instance((0x00082218, "SQ", [code]), *code), plan)
+    at = meta_length(content)
+    assert at is not None
+    elements = Elements(io.BytesIO(content[at:]), len(content) - at, DATA_SET)
+    last, seen = [0], 0
+    while (found := elements.header()) is not None:
+        tag, vr, size = found
+        if tag in (ITEM_END, SEQUENCE_END):
+            last.pop()
+            continue
+        if tag != ITEM:
+            assert tag > last[-1], f"{tag:08X} after {last[-1]:08X}"
+            last[-1] = tag
+            seen += tag == 0x0008010F
+        if elements.enter(tag, vr, size):
+            last.append(0)
+        else:
+            elements.value(size)
+    assert seen == 4
 
 
 def test_a_rule_comes_before_the_table_and_never_keeps_a_name() -> None:

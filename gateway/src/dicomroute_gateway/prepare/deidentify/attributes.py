@@ -33,10 +33,7 @@ class Attributes:
     def __init__(self, plan: Plan, subject: Subject) -> None:
         self._plan = plan
         self._character_set = subject.values.get(0x00080005, b"")
-        issuer = subject.values.get(0x00100021, b"").strip(b" \0")
-        patient = subject.values.get(0x00100020, b"").strip(b" \0")
-        if not patient:  # whoever it is, it is the same one throughout the study
-            issuer, patient = b"study", subject.values.get(0x0020000D, b"").strip(b" \0")
+        issuer, patient = subject.patient
         self._pseudonym = plan.pseudonyms.patient_id(issuer, patient, plan.profile.patient_id_prefix).encode()
         days = plan.pseudonyms.shift_days(issuer, patient)
         self._days = days // 7 * 7 if plan.profile.keep_weekdays else days

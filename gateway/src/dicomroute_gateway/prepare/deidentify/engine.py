@@ -146,8 +146,13 @@ class Writing:
         if len(self._levels) == 1 and tag in _IMAGE:
             self._image[tag] = value
         written = self._attributes.written(tag, known, value, action, level)
-        if written is not None:
-            self._write(tag, known if vr == "UN" else vr, written)
+        if written is None:
+            return
+        as_vr = known if vr == "UN" else vr
+        if level.codes:
+            level.beside_codes.append((tag, as_vr, written))
+        else:
+            self._write(tag, as_vr, written)
 
     def _value(self, size: int) -> bytes:
         if size > _MOST_VALUE_BYTES:
@@ -169,6 +174,7 @@ class Writing:
         if action is Action.REMOVE or (vr not in ("SQ", "UN") and size != UNDEFINED):
             self._drop(tag, vr, size)
             return
+        self._write_code(level)
         if action is Action.EMPTY:
             self._drop(tag, vr, size)
             self._out += header_of(tag, "SQ", 0, EXPLICIT)
@@ -193,10 +199,8 @@ class Writing:
     def _before(self, tag: int) -> None:
         """Write what waits and has its place before a tag."""
         level = self._levels[-1]
-        if level.codes and not 0x00080100 <= tag <= 0x00080120:
-            codes, level.codes = level.codes, {}
-            for one, vr, value in self._attributes.coded(codes):
-                self._write(one, vr, value)
+        if not 0x00080100 <= tag <= 0x00080120:
+            self._write_code(level)
         if level.private is not None and level.private.group != tag >> 16:
             private, level.private = level.private, None
             for one, vr, value in private.kept():
@@ -204,6 +208,14 @@ class Writing:
         if len(self._levels) == 1:
             while self._additions and (first := min(self._additions)) < tag:
                 self._out += self._additions.pop(first)
+
+    def _write_code(self, level: Level) -> None:
+        """Write the parts of a code that wait to be judged together, and what stands between them, by tag."""
+        if level.codes:
+            codes, level.codes = level.codes, {}
+            beside, level.beside_codes = level.beside_codes, []
+            for one, vr, value in sorted([*self._attributes.coded(codes), *beside]):
+                self._write(one, vr, value)
 
     def _drop(self, tag: int, vr: str, size: int) -> None:
         """Go beyond an element with all that is in it."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from dicomroute_gateway.configuration.profile import Region
 from dicomroute_gateway.prepare.decoders import LendsDecoders
 from dicomroute_gateway.prepare.decompress import DECODED, decompress
 from dicomroute_gateway.prepare.elements import EXPLICIT, IMPLICIT, Elements, Encoding
@@ -34,7 +35,7 @@ OpenDataSet = Callable[[], io.BufferedReader]
 
 @dataclass(frozen=True, slots=True)
 class Deidentified:
-    """What an instance becomes: its identity and transfer syntax, and its data set.
+    """What an instance becomes: its identity and transfer syntax, its data set, and regions that are blackened in it.
 
     `pieces` raises Withheld, OSError and what reading raises, to the very end; what was yielded before is then of no
     use, and has to be thrown away.
@@ -46,6 +47,7 @@ class Deidentified:
     study_instance_uid: str
     transfer_syntax_uid: str
     pieces: Iterator[bytes]
+    masked: tuple[Region, ...] = ()
 
 
 def deidentify(
@@ -63,6 +65,7 @@ def deidentify(
         subject = read_subject(*_opened(open_data_set, length, transfer_syntax_uid))
     except TranscodingFailed as error:
         raise Withheld(Reason.CANNOT_BE_READ, str(error)) from error
+    plan = plan.about(subject)
     regions = judge(plan, subject)
     instance, series, study = (subject.text(tag) for tag in (0x00080018, 0x0020000E, 0x0020000D))
     if not is_uid(instance):
@@ -78,7 +81,7 @@ def deidentify(
         elements = Elements(*_opened(open_data_set, length, transfer_syntax_uid))
     writing = Writing(elements, plan, subject, target, regions)
     instance, series, study = (plan.new_uid(uid) for uid in (instance, series, study))
-    return Deidentified(subject.text(0x00080016), instance, series, study, target, _checked(writing))
+    return Deidentified(subject.text(0x00080016), instance, series, study, target, _checked(writing), regions or ())
 
 
 def _opened(open_data_set: OpenDataSet, length: int, transfer_syntax_uid: str) -> tuple[BinaryIO, int | None, Encoding]:

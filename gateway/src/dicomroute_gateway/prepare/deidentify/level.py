@@ -17,3 +17,5 @@ class Level:
     is_dummy: bool = False
     private: PrivateGroup | None = None
     codes: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+    beside_codes: list[tuple[int, str, bytes]] = field(default_factory=list)
+    """What stands between the parts of a code, such as its Context Identifier (PS3.3 8.8)."""

@@ -1,14 +1,15 @@
 """What a profile does with each attribute: options, rules and the table, resolved once (PS3.15 E.1 to E.3). Pure."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Final
 
 from dicomroute_gateway.configuration.profile import AttributeAction, Option, Profile, UnlistedText
 
 from .pseudonyms import Noted, Pseudonyms
+from .subject import Subject
 from .table import Table, table
 
 PATIENT_ID: Final = 0x00100020
@@ -106,7 +107,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """A profile, resolved. `entries` has the attributes of table and list, `rules` patterns that come before it."""
+    """A profile, resolved. `entries` has the attributes of table and list, `rules` patterns that come before it.
+
+    `older` are the pseudonyms of earlier keys, the newest first; they are those of patients who are `known` by them.
+    """
 
     profile: Profile
     options: frozenset[Option]
@@ -115,7 +119,23 @@ class Plan:
     pseudonyms: Pseudonyms = field(repr=False)
     allowed_tokens: frozenset[str]
     _rules: tuple[tuple[re.Pattern[str], Action], ...]
+    older: tuple[Pseudonyms, ...] = field(default=(), repr=False)
+    known: Collection[str] = field(default=frozenset(), repr=False)
     _by_rule: dict[int, Action | None] = field(default_factory=dict, repr=False)
+
+    def about(self, subject: Subject) -> "Plan":
+        """Return the plan for the patient of an instance: with the key by which he is known, the first one otherwise.
+
+        All of an instance is made by one key: its UIDs and those that it refers to, the pseudonym, and the shift. Which
+        one depends on nothing but the patient, the keys and what is known, so that it is the same in every gateway.
+        """
+        if not self.older or not self.known:
+            return self
+        prefix = self.profile.patient_id_prefix
+        for one in (self.pseudonyms, *self.older):
+            if one.would_be(*subject.patient, prefix) in self.known:
+                return self if one is self.pseudonyms else replace(self, pseudonyms=one, older=())
+        return self
 
     def new_uid(self, uid: str) -> str:
         """Return the UID in the place of one, itself where UIDs are retained."""
@@ -142,10 +162,18 @@ class Plan:
         return self._by_rule[tag]
 
 
-def resolve(profile: Profile, key: bytes, noted: Noted | None = None) -> Plan:
+def resolve(
+    profile: Profile,
+    key: bytes,
+    noted: Noted | None = None,
+    *,
+    older: Sequence[bytes] = (),
+    known: Collection[str] = frozenset(),
+) -> Plan:
     """Return the plan of a profile; pseudonyms are noted in `noted`.
 
-    Raises ValueError for a short key.
+    `known` are pseudonyms that the recipients have: whoever has one of them by one of the `older` keys keeps it. Raises
+    ValueError for a short key.
     """
     options = frozenset(profile.options)
     found = table()
@@ -167,6 +195,8 @@ def resolve(profile: Profile, key: bytes, noted: Noted | None = None) -> Plan:
             for rule in profile.rules
             for tag in rule.tags
         ),
+        tuple(Pseudonyms(one, noted) for one in older),
+        known,
     )
 
 

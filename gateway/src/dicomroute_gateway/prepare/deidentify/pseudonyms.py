@@ -5,6 +5,7 @@ the key, and after every restart; with another key nothing is in common.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 LEAST_KEY_BYTES: Final = 32
+MOST_KEYS: Final = 16
 _MOST_DAYS: Final = 365
 _ID_BYTES: Final = 10
 """80 bits: among a million patients two have the same pseudonym with a probability below 10 to the minus 12."""
@@ -57,11 +59,15 @@ class Pseudonyms:
 
     def patient_id(self, issuer: bytes, patient_id: bytes, prefix: str) -> str:
         """Return the Patient ID in the place of one; `prefix` and 16 characters of base32 (RFC 4648)."""
-        digest = self._digest(b"patient", issuer, patient_id)
-        pseudonym = prefix + base64.b32encode(digest[:_ID_BYTES]).decode()
+        pseudonym = self.would_be(issuer, patient_id, prefix)
         if self._noted is not None:
             self._noted.patient_ids[patient_id] = pseudonym
         return pseudonym
+
+    def would_be(self, issuer: bytes, patient_id: bytes, prefix: str) -> str:
+        """Return what `patient_id` returns, and note nothing."""
+        digest = self._digest(b"patient", issuer, patient_id)
+        return prefix + base64.b32encode(digest[:_ID_BYTES]).decode()
 
     def shift_days(self, issuer: bytes, patient_id: bytes) -> int:
         """Return by how many days all dates of a patient move: -365 to -1."""
@@ -72,6 +78,30 @@ class Pseudonyms:
         """Return the HMAC of parts, each with its length, so that no two lists of parts are the same bytes."""
         message = purpose + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self._key, message, hashlib.sha256)
+
+
+def keys_of(secret: bytes) -> tuple[bytes, ...]:
+    """Return the keys in the value of a Secret: one a line, in base64, the one that new patients get first.
+
+    Empty lines and lines that begin with # say nothing. Raises ValueError, whose text names the line and no key.
+    """
+    keys = []
+    for number, line in enumerate(secret.splitlines(), 1):
+        text = line.strip()
+        if not text or text.startswith(b"#"):
+            continue
+        try:
+            key = base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"line {number} is not base64") from error
+        if len(key) < LEAST_KEY_BYTES:
+            raise ValueError(f"the key in line {number} has {len(key)} bytes: it needs at least {LEAST_KEY_BYTES}")
+        keys.append(key)
+    if not keys:
+        raise ValueError("there is no key")
+    if len(keys) > MOST_KEYS:
+        raise ValueError(f"there are {len(keys)} keys: at most {MOST_KEYS} are used")
+    return tuple(keys)
 
 
 def is_uid(text: str) -> bool:

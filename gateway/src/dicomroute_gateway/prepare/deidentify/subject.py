@@ -45,6 +45,14 @@ class Subject:
         """Return the values of an attribute."""
         return [one.strip(" ") for one in self.text(tag).split("\\")]
 
+    @property
+    def patient(self) -> tuple[bytes, bytes]:
+        """Issuer and Patient ID by which pseudonyms are made; of one without an ID, the study that it is in."""
+        issuer, patient_id = (self.values.get(tag, b"").strip(b" \0") for tag in (0x00100021, 0x00100020))
+        if not patient_id:  # whoever it is, it is the same one throughout the study
+            return b"study", self.values.get(0x0020000D, b"").strip(b" \0")
+        return issuer, patient_id
+
     def number(self, tag: int) -> int:
         """Return a US, 0 where there is none."""
         value = self.values.get(tag, b"")
