@@ -139,17 +139,26 @@ class Receiver:
         title: str = "PACS",
         status: Callable[[Dataset], int] = lambda _: 0x0000,
         pause_seconds: float = 0.0,
+        most_associations: int = 10,
+        on_store: Callable[[Any], None] = lambda _: None,
     ) -> None:
         self.received: list[tuple[str, bytes]] = []
         self.originators: set[tuple[str, int]] = set()
-        self.associations = 0
+        self.associations = self.refused = self.busy = self.most_busy = 0
+        self._lock = threading.Lock()
         self.pause_seconds = pause_seconds
         self.has_begun = threading.Event()
         self._status = status
+        self._on_store = on_store
         entity = AE(ae_title=title)
+        entity.maximum_associations = most_associations
         for sop_class, syntaxes in (storage or {CT: [EXPLICIT, IMPLICIT], MR: [EXPLICIT, IMPLICIT]}).items():
             entity.add_supported_context(sop_class, syntaxes)
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ACCEPTED, self._accepted)]
+        handlers = [
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_ACCEPTED, self._accepted),
+            (evt.EVT_REJECTED, self._rejected),
+        ]
         self._server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
         self.port = int(self._server.server_address[1])
 
@@ -162,13 +171,22 @@ class Receiver:
     def _accepted(self, _: Any) -> None:
         self.associations += 1
 
+    def _rejected(self, _: Any) -> None:
+        self.refused += 1
+
     def _store(self, event: Any) -> int:
         self.has_begun.set()
+        with self._lock:
+            self.busy += 1
+            self.most_busy = max(self.busy, self.most_busy)
         time.sleep(self.pause_seconds)
+        with self._lock:
+            self.busy -= 1
         request = event.request
         self.received.append((str(event.context.transfer_syntax), request.DataSet.getvalue()))
         title = request.MoveOriginatorApplicationEntityTitle
         self.originators.add((str(title).strip(), request.MoveOriginatorMessageID))
+        self._on_store(event)
         return self._status(event.dataset)
 
 

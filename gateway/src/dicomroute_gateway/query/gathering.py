@@ -35,6 +35,11 @@ class Gathering:
         return list(dict.fromkeys(uid for of_one in self._of_source for uid in of_one))
 
     @property
+    def count(self) -> int:
+        """How many instances were listed."""
+        return len(self.sop_instance_uids)
+
+    @property
     def references(self) -> Iterator[InstanceReference]:
         """What was listed, at each source."""
         return (one for of_one in self._of_source for one in of_one.values())

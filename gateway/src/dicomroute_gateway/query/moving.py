@@ -10,7 +10,7 @@ import structlog
 from dicomroute_gateway.dimse.failures import AFTER_REQUEST, ContextRefused, RequestorFailure, SourceFailed
 from dicomroute_gateway.dimse.messages import MoveOriginator
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
-from dicomroute_gateway.dimse.requestor import Requestor, StoreInstance
+from dicomroute_gateway.dimse.requestor import Called, Requestor, StoreInstance
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.node.calling import Peer, associate
 from dicomroute_gateway.node.outgoing import Outgoing
@@ -38,8 +38,16 @@ class Unreachable(Exception):
         self.reason = failure.reason
 
 
+class _Left(Exception):
+    """The association ended, and another one stands that can take the instance."""
+
+    def __init__(self, fetched: Fetched) -> None:
+        super().__init__()
+        self.fetched = fetched
+
+
 class Moving:
-    """Stores instances at one destination. For one thread, but for `interrupt`."""
+    """Stores instances at one destination, over one association at a time. For one thread, but for `interrupt`."""
 
     def __init__(
         self,
@@ -61,6 +69,9 @@ class Moving:
         self._requestor: Requestor | None = None
         self._proposed: dict[Syntaxes, None] = {}
         self._answered = 0
+        self._may_leave = False
+        self.left: list[Fetched] = []
+        """What was not stored because the association ended."""
         self._unthrottled = Throttle(lambda: None)
 
     def expect(self, references: Iterable[InstanceReference]) -> None:
@@ -70,8 +81,22 @@ class Moving:
                 if one.sop_class_uid and len(self._proposed) < MOST_CONTEXTS:
                     self._proposed.setdefault(Syntaxes(one.sop_class_uid, syntax))
 
-    def run(self, results: Iterator[Fetched | NotFetched]) -> None:
-        """Store what comes, and count what becomes of each. Raises Unreachable, and what `check` raises."""
+    @property
+    def called(self) -> Called:
+        """Whom it stores at."""
+        return self._peer.called
+
+    def open(self) -> None:
+        """Associate for what is expected. Raises RequestorFailure."""
+        self._requestor = associate(self._peer, list(self._proposed), self._contexts)
+
+    def run(self, results: Iterator[Fetched | NotFetched], *, may_leave: bool = False) -> None:
+        """Store what comes, and count what becomes of each. Raises Unreachable, and what `check` raises.
+
+        Where it `may_leave`, no further association is opened: what the first one did not store when it ended is
+        `left`, and neither counted nor removed.
+        """
+        self._may_leave = may_leave
         try:
             for result in results:
                 if isinstance(result, NotFetched):
@@ -80,8 +105,13 @@ class Moving:
                 try:
                     self._check()
                     result = self._store(result)  # noqa: PLW2901  # the form that was made is what is to be removed
-                finally:
+                except _Left as left:
+                    self.left.append(left.fetched)
+                    return
+                except BaseException:
                     discard(result)
+                    raise
+                discard(result)
         finally:
             if self._requestor is not None:
                 self._requestor.release()
@@ -96,6 +126,8 @@ class Moving:
         """Store an instance; return it in the form that it had last."""
         uid, wanted = fetched.reference.sop_instance_uid, forms(fetched)
         for is_last in (False, True):
+            if self._may_leave and not self._serves(wanted):
+                raise _Left(fetched)
             requestor, answered = self._association(wanted)
             taken = next((one for one in wanted if requestor.refusal(one) is None), None)
             if taken is None:
@@ -112,7 +144,10 @@ class Moving:
                 break
             except RequestorFailure as failure:
                 # An association may end between two messages as the peer likes; that says nothing of the instance.
-                is_theirs = failure.reason in AFTER_REQUEST and not isinstance(failure, ContextRefused | SourceFailed)
+                is_of_instance = isinstance(failure, ContextRefused | SourceFailed)
+                is_theirs = failure.reason in AFTER_REQUEST and not is_of_instance
+                if self._may_leave and not is_of_instance:
+                    raise _Left(fetched) from failure
                 if is_last or not is_theirs or not answered:
                     self._note(str(failure), fetched, failure.reason)
                     break
@@ -128,7 +163,7 @@ class Moving:
     def _association(self, wanted: Sequence[Syntaxes]) -> tuple[Requestor, int]:
         """Return an association on which the first of the forms was proposed, and how much was answered on it."""
         kept = self._requestor
-        if kept is not None and kept.is_open and wanted[0] in self._proposed:
+        if kept is not None and self._serves(wanted):
             return kept, self._answered
         if kept is not None:
             kept.release()
@@ -147,6 +182,10 @@ class Moving:
                 self._ended.wait(_PAUSE_SECONDS)
             else:
                 return self._requestor, 0
+
+    def _serves(self, wanted: Sequence[Syntaxes]) -> bool:
+        """Whether the association stands, and the first of the forms was proposed on it."""
+        return self._requestor is not None and self._requestor.is_open and wanted[0] in self._proposed
 
     def _note(self, why: str, fetched: Fetched, reason: str) -> None:
         log.warning(

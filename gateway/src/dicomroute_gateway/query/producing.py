@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 class Producing:
-    """Lists, fetches and prepares the instances of a retrieval; `next` hands them out. `end` ends it early."""
+    """Lists, fetches and prepares the instances of a retrieval; `next` hands them out, to any thread."""
 
     def __init__(
         self, gathering: Gathering, tally: Tally, folder: Path, prepare: Prepare, ended: threading.Event
@@ -40,6 +40,11 @@ class Producing:
         self._ended = ended
         self._ready: Queue[Fetched | NotFetched | None] = Queue(_AHEAD)
         self._thread = threading.Thread(target=self._run, name="retrieve", daemon=True)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether instances wait to be taken."""
+        return self._ready.qsize() >= _AHEAD // 2
 
     def start(self) -> None:
         """Begin."""

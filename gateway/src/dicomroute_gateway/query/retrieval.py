@@ -4,7 +4,6 @@ The thread of the association tells and hears. What there is to retrieve is list
 and a C-MOVE stores it in another; the sub-operations of a C-GET go by the association itself.
 """
 
-import threading
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -29,16 +28,17 @@ from dicomroute_gateway.prepare.failures import TranscodingFailed
 from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.throttle import Throttle
 
-from .archive import Cancelled, Fetched, NotFetched, Scope
+from .archive import Fetched, NotFetched, Scope
 from .attending import IN_HAND_SECONDS, Attended
 from .forms import Forms, discard, forms
 from .gathering import Gathering
 from .identifier import encode_identifier
 from .models import GET_MODELS, MOVE_MODELS, keyword_of
-from .moving import Moving, Unreachable
+from .moving import Moving
 from .producing import Producing
 from .request import Refused, Request
 from .scope import scope_of
+from .storing import Storing
 from .tally import Listed, Tally
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ class Move(_Retrieval):
         attended = Attended(responder, self._tally, settings.pending_interval_seconds)
         gathering = self._gathering(settings, scope, attended)
         producing = Producing(gathering, self._tally, folder, lambda one: one, attended.ended)
-        storing = _Storing(self._moving(node, folder, attended), gathering, producing)
+        bounds = self._service.bounds
+        storing = Storing(lambda: self._moving(node, folder, attended), gathering, producing, bounds)
         attended.attend(self._service.closing)
         try:
             producing.start()
@@ -152,11 +153,11 @@ class Move(_Retrieval):
             while not storing.join(_TURN_SECONDS):
                 attended.attend(self._service.closing)
                 if attended.is_overdue:
-                    storing.moving.interrupt()
+                    storing.interrupt()
         finally:
             attended.ended.set()
             if not storing.join(IN_HAND_SECONDS):
-                storing.moving.interrupt()
+                storing.interrupt()
             producing.join(IN_HAND_SECONDS)
         comment = ""
         if storing.unreachable is not None:
@@ -168,40 +169,6 @@ class Move(_Retrieval):
         originator = MoveOriginator(self._call.association.calling_ae_title, command.message_id or 0)
         made = Forms(means.preparing, means.files, folder)
         return Moving(peer_of(node), means.contexts, originator, made, self._tally, attended.check, attended.ended)
-
-
-class _Storing:
-    """The thread in which a C-MOVE stores."""
-
-    def __init__(self, moving: Moving, gathering: Gathering, producing: Producing) -> None:
-        self.moving = moving
-        self.unreachable: Unreachable | None = None
-        self._gathering = gathering
-        self._producing = producing
-        self._thread = threading.Thread(target=self._run, name="move", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def join(self, seconds: float) -> bool:
-        """Wait for the thread; return whether it has ended."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            self._producing.is_listed.wait()
-            self.moving.expect(self._gathering.references)
-            self.moving.run(self._producing.all())
-        except Cancelled:
-            pass
-        except Unreachable as error:
-            self.unreachable = error
-            log.warning("retrieval.destination_unreachable", reason=error.reason, why=str(error))
-        except Exception:
-            log.exception("retrieval.failed")
-            self._producing.has_failed = True
 
 
 class Get(_Retrieval):

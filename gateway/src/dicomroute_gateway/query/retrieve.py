@@ -25,6 +25,7 @@ from .archive import Archive
 from .models import GET_MODELS, MOVE_MODELS
 from .request import Places, offered
 from .retrieval import Get, Move
+from .storing import Bounds
 
 EXTENDED: Final = b"\1\0"
 """Relational retrieval; no enhanced multi-frame image conversion (PS3.4 C.5.2.1 and C.5.3.1)."""
@@ -56,6 +57,7 @@ class RetrieveService:
         self._configuration = configuration
         self.means = means
         self.places = Places()
+        self.bounds = Bounds()
         self.closing = threading.Event()
         self._numbers = itertools.count(1)
 
