@@ -51,7 +51,7 @@ class Signing:
         (folder / "sign-in.json").write_text(json.dumps(said))
         (folder / "account").write_text("none yet")
         options = [f"--sign-in={folder / 'sign-in.json'}", f"--account-token={folder / 'account'}"]
-        self.there = InCluster(plane, folder, root, [*options, f"--admin-key={folder / 'admin-key'}"])
+        self.there = InCluster(plane, folder, root, [*options, f"--console-key={folder / 'console-key'}"])
         self._account(root)
         self._grant("oidc:/readers", [*VIEW[:1], *console_rules(root)])
         self._grant("local:readers", VIEW[:1])
