@@ -142,7 +142,7 @@ test-deid: setup ## De-identify COPIES (40) instances of each SOP class with pla
 test-console: setup peers kubernetes ## The tests of the console alone: in a real browser, and at a real API server
 	$(BIN)/pytest -q tests/unit/console tests/integration/test_console.py tests/integration/test_console_cluster.py \
 		tests/integration/test_console_sign_in.py tests/integration/test_console_configuration.py \
-		tests/integration/test_console_api.py
+		tests/integration/test_console_api.py tests/integration/test_console_retrieving.py
 
 .PHONY: screenshots
 screenshots: setup peers ## Make the pictures of the console's pages in docs/images again

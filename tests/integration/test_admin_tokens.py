@@ -38,6 +38,11 @@ ENDPOINTS: dict[tuple[str, str], Scope | None] = {
     ("post", "/api/v1/queue/drop"): Scope.QUEUE_DELETE,
     ("post", "/api/v1/explain"): Scope.EXPLAIN,
     ("post", "/api/v1/test/{kind}/{name}"): Scope.TEST,
+    ("post", "/api/v1/find"): Scope.IDENTIFIERS_GET,
+    ("get", "/api/v1/moves"): Scope.IDENTIFIERS_GET,
+    ("post", "/api/v1/moves"): Scope.QUERY,
+    ("post", "/api/v1/moves/{number}/cancel"): Scope.QUERY,
+    ("get", "/api/v1/audit"): Scope.AUDIT_GET,
     ("post", "/api/v1/erase"): None,
 }
 """Every endpoint behind a token, and the scope that opens it; None: the admin token alone does."""
@@ -54,7 +59,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneGateway]:
 
 def ask(gateway: LoneGateway, method: str, path: str, token: str, body: bytes | None = None, **headers: str) -> int:
     """Return the status of an answer, and let go of the rest."""
-    path = path.format(instance=1, uid="1.2.3", kind="CloudTarget", name="archive")
+    path = path.format(instance=1, number=1, uid="1.2.3", kind="CloudTarget", name="archive")
     data = (b"{}" if body is None else body) if method == "post" else None
     request = urllib.request.Request(f"http://{gateway.admin}{path}", data, method=method.upper())
     for name, value in {"Authorization": f"Bearer {token}", **headers}.items():

@@ -264,7 +264,7 @@ def test_people_sign_in_and_out_in_a_browser(signing: Signing, root: Path) -> No
 
 def test_a_person_without_a_group_sees_nothing(signing: Signing) -> None:
     token = signing.token("eve")
-    assert "There is no route that you may see" in signing.ask("/", token).text
+    assert "You cannot see any route" in signing.ask("/", token).text
     for path in (ROUTE, f"{ROUTE}/queue", f"{ROUTE}/queue/drop"):
         assert signing.ask(path, token).code == 403
     refused = [one for one in audit_lines(signing.there.log) if one["event"] == "console.refused"]

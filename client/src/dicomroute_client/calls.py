@@ -15,6 +15,7 @@ from .documents.erase import ErasureReport
 from .documents.events import EventsDocument
 from .documents.explain import ExplanationDocument
 from .documents.ledger import LedgerDocument, ReportDocument
+from .documents.query import AuditTrailDocument, FindDocument, MoveDocument, MoveRequest, MovesDocument
 from .documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection
 from .documents.refused import ErrorDocument, RefusedDocument
 from .documents.status import ProbeDocument, StatusDocument
@@ -147,8 +148,13 @@ def studies(state: str | None = None, day: str | None = None, limit: int = 100) 
 
 def study(uid: str, limit: int = 1000) -> Call[StudyDocument]:
     """Ask for all that is known of a study, by its Study Instance UID; at most so many of its instances."""
-    path = f"/api/v1/studies/{quote(uid, safe='')}"
-    return Call(StudyDocument, path, Scope.STUDIES_GET, {"limit": limit}, patience_seconds=60)
+    return Call(
+        StudyDocument,
+        f"/api/v1/studies/{quote(uid, safe='')}",
+        Scope.STUDIES_GET,
+        {"limit": limit},
+        patience_seconds=60,
+    )
 
 
 def erase(study: str = "", patient: str = "") -> Call[ErasureReport]:
@@ -215,6 +221,34 @@ def explain(
     """Ask what would become of a DICOM file (PS3.10) that this caller would send. Nothing is kept of it."""
     query = {"calling": calling, "called": called, "address": address}
     return Call(ExplanationDocument, "/api/v1/explain", Scope.EXPLAIN, query, content=content, patience_seconds=60)
+
+
+def find(level: str, keys: Mapping[str, str], limit: int = 100) -> Call[FindDocument]:
+    """Look for studies or series in the archives of the route and in its spool; keywords (PS3.6) and their values."""
+    body = {"level": level, "keys": dict(keys), "limit": limit}
+    return Call(FindDocument, "/api/v1/find", Scope.IDENTIFIERS_GET, body=body, patience_seconds=120)
+
+
+def move(study: str, destination: str, series: str | None = None) -> Call[MoveDocument]:
+    """Begin to send a study, or a series of it, from the archives of the route to a DicomNode."""
+    wanted = MoveRequest(study_instance_uid=study, series_instance_uid=series, destination=destination)
+    body = wanted.model_dump(by_alias=True, exclude_none=True)
+    return Call(MoveDocument, "/api/v1/moves", Scope.QUERY, body=body, patience_seconds=15)
+
+
+def moves() -> Call[MovesDocument]:
+    """Ask for the retrievals of persons, the newest first, and for the nodes that one may send to."""
+    return Call(MovesDocument, "/api/v1/moves", Scope.IDENTIFIERS_GET)
+
+
+def cancel_move(number: int) -> Call[MoveDocument]:
+    """End a retrieval."""
+    return Call(MoveDocument, f"/api/v1/moves/{number}/cancel", Scope.QUERY, body={})
+
+
+def audit() -> Call[AuditTrailDocument]:
+    """Ask who queried and retrieved since the gateway started, the newest first."""
+    return Call(AuditTrailDocument, "/api/v1/audit", Scope.AUDIT_GET)
 
 
 def headers(call: Call[Any], token: str, actor: str) -> dict[str, str]:

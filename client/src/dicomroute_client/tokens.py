@@ -32,6 +32,9 @@ class Scope(StrEnum):
     STUDIES_GET = "studies:get"
     EXPLAIN = "explain:create"
     TEST = "test:create"
+    IDENTIFIERS_GET = "identifiers:get"
+    QUERY = "query:create"
+    AUDIT_GET = "audit:get"
 
 
 class NotValid(Exception):

@@ -21,7 +21,18 @@ from dicomroute_console.api import health
 from dicomroute_console.api import routes as api
 from dicomroute_console.api.description import bare, described
 from dicomroute_console.api.once import Once, Reused
-from dicomroute_console.pages import auditing, configuration, explain, happening, peers, queue, routes, signing, studies
+from dicomroute_console.pages import (
+    auditing,
+    configuration,
+    explain,
+    happening,
+    peers,
+    queue,
+    retrieving,
+    routes,
+    signing,
+    studies,
+)
 from dicomroute_console.pages.advice import advice
 from dicomroute_console.pages.asking import Console, Settings, bearer_of
 from dicomroute_console.pages.rendering import is_part, problem
@@ -55,7 +66,7 @@ def application(source: Source, settings: Settings, doors: Doors | None = None) 
     app = FastAPI(title="dicomroute console", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.console = console
     app.mount("/static", StaticFiles(directory=_WEB / "static"), name="static")
-    for room in (signing, routes, queue, studies, peers, explain, happening, configuration, auditing):
+    for room in (signing, routes, queue, studies, peers, explain, retrieving, happening, configuration, auditing):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(api.router)

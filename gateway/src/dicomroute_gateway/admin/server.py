@@ -28,6 +28,7 @@ from dicomroute_gateway.dimse.refused import Refused
 from dicomroute_gateway.events.feed import Feed
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.probes.prober import Prober, TooManyTests
+from dicomroute_gateway.query.person import ForPersons
 
 from .answers import answer as _answer
 from .answers import refuse as _refuse
@@ -40,6 +41,7 @@ from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
 from .openapi import openapi_json
 from .queue import Queue
+from .retrieving import Retrieving
 from .status import Observation, probe_document, refused_document, status_document
 from .studies import StudiesView
 
@@ -76,6 +78,7 @@ class AdminServer:
         configuration: Callable[[], Configuration | None],
         studies: Callable[[], StudiesView | None] = lambda: None,
         feed: Callable[[], Feed | None] = lambda: None,
+        persons: Callable[[], ForPersons | None] = lambda: None,
     ) -> None:
         self._observe = observe
         self._queue = queue
@@ -92,6 +95,7 @@ class AdminServer:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._questions: list[Future[Any]] = []
         self._events = Events(feed, measures.events)
+        self._retrieving = Retrieving(persons)
 
     async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a port for health, the API, or both; return the port. Raises OSError."""
@@ -125,8 +129,15 @@ class AdminServer:
                     web.get("/api/v1/queue", self._secured(self._list, Scope.QUEUE_GET)),
                     web.get("/api/v1/queue/{instance}", self._secured(self._show, Scope.QUEUE_GET)),
                     web.post("/api/v1/test/{kind}/{name}", self._secured(self._test, Scope.TEST)),
-                    web.post("/api/v1/queue/{operation}", self._secured(self._change, *_QUEUE_SCOPES)),
+                    web.post(
+                        "/api/v1/queue/{operation}", self._secured(self._change, *(one.scope for one in Operation))
+                    ),
                     web.post("/api/v1/erase", self._secured(self._erase)),
+                    web.post("/api/v1/find", self._secured(self._retrieving.find, Scope.IDENTIFIERS_GET)),
+                    web.get("/api/v1/moves", self._secured(self._retrieving.moves, Scope.IDENTIFIERS_GET)),
+                    web.post("/api/v1/moves", self._secured(self._retrieving.move, Scope.QUERY)),
+                    web.post("/api/v1/moves/{number}/cancel", self._secured(self._retrieving.cancel, Scope.QUERY)),
+                    web.get("/api/v1/audit", self._secured(self._retrieving.trail, Scope.AUDIT_GET)),
                     web.post("/api/v1/explain", self._secured(self._explain, Scope.EXPLAIN)),
                 ]
             )
