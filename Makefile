@@ -148,7 +148,7 @@ fuzz: setup ## De-identify damaged instances for MINUTES (60): each is withheld,
 test-console: setup peers kubernetes ## The tests of the console alone: in a real browser, and at a real API server
 	$(BIN)/pytest -q tests/unit/console tests/integration/test_console.py tests/integration/test_console_cluster.py \
 		tests/integration/test_console_sign_in.py tests/integration/test_console_configuration.py \
-		tests/integration/test_console_api.py
+		tests/integration/test_console_api.py tests/integration/test_console_retrieving.py
 
 .PHONY: screenshots
 screenshots: setup peers ## Make the pictures of the console's pages in docs/images again

@@ -18,6 +18,7 @@ PAGES: Final = {
     "queue": f"{ROUTE}/queue",
     "study": f"/studies/{STUDY}",
     "configuration": f"{ROUTE}/configuration",
+    "mode": f"{ROUTE}/mode",
 }
 SIZE: Final[Any] = {"width": 1280, "height": 800}
 

@@ -19,7 +19,9 @@ SETTINGS = RenderSettings(
     gateway_image="registry.example/dicomroute-gateway:0.1.0",
     operator_namespace="dicomroute-system",
 )
-CREDENTIAL = AdminCredential("a token", "a certificate in PEM", "its key in PEM", "a key of configurations")
+CREDENTIAL = AdminCredential(
+    "a token", "a certificate in PEM", "its key in PEM", "a key of configurations", "a key of tokens"
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)

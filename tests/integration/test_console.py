@@ -38,7 +38,7 @@ PAGES += [
 PAGES += ["/studies?calling=CT1", f"/studies/{STUDY}", "/nodes", "/nodes/default/pacs", "/nodes/default/ct-1"]
 PAGES += [f"{ROUTE}/mode", f"{ROUTE}/configuration", "/nodes/default/ct-1/configuration"]
 PAGES += ["/targets/default/archive/configuration"]
-PAGES += ["/audit", "/audit?by=nobody"]
+PAGES += ["/audit", "/audit?by=nobody", "/audit?about=default/ct-to-cloud", f"{ROUTE}/query", f"{ROUTE}/moves"]
 PAGES += ["/targets", "/targets/default/archive", "/nothing"]
 
 
@@ -259,7 +259,7 @@ def test_every_route_of_the_application_asks_who_and_whether() -> None:
     app = application(Nobody(), Settings(frozenset({"127.0.0.1"}), is_local=True))
     open_to_all = {"/healthz", "/sign-in", "/sign-out", "/sign-in/oidc", "/sign-in/callback"}
     open_to_all |= {"/api/v1/health", "/api/v1/openapi.json"}
-    values = {"namespace": "n", "name": "r", "host": "127.0.0.1", "instance": "1", "uid": "1.2"}
+    values = {"namespace": "n", "name": "r", "host": "127.0.0.1", "instance": "1", "uid": "1.2", "number": "1"}
     seen = {f"/{one}/{{namespace}}/{{name}}" for one in ("routes", "nodes", "targets")}
     seen |= {f"/{one}/{{namespace}}/{{name}}/configuration" for one in ("routes", "nodes", "targets")}
     seen |= {f"/api/v1{one}" for one in seen}

@@ -51,7 +51,7 @@ class Signing:
         (folder / "sign-in.json").write_text(json.dumps(said))
         (folder / "account").write_text("none yet")
         options = [f"--sign-in={folder / 'sign-in.json'}", f"--account-token={folder / 'account'}"]
-        self.there = InCluster(plane, folder, root, [*options, f"--admin-key={folder / 'admin-key'}"])
+        self.there = InCluster(plane, folder, root, [*options, f"--console-key={folder / 'console-key'}"])
         self._account(root)
         self._grant("oidc:/readers", [*VIEW[:1], *console_rules(root)])
         self._grant("local:readers", VIEW[:1])
@@ -264,7 +264,7 @@ def test_people_sign_in_and_out_in_a_browser(signing: Signing, root: Path) -> No
 
 def test_a_person_without_a_group_sees_nothing(signing: Signing) -> None:
     token = signing.token("eve")
-    assert "There is no route that you may see" in signing.ask("/", token).text
+    assert "You cannot see any route" in signing.ask("/", token).text
     for path in (ROUTE, f"{ROUTE}/queue", f"{ROUTE}/queue/drop"):
         assert signing.ask(path, token).code == 403
     refused = [one for one in audit_lines(signing.there.log) if one["event"] == "console.refused"]

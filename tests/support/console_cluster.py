@@ -2,6 +2,7 @@
 
 import base64
 import random
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from processes import Process
 from routes import local_node, local_route, to
 from running import Running, storescu
 
-from dicomroute_operator.gateways.credential import admin_credential
+from dicomroute_operator.gateways.credential import admin_credential, fingerprint
 
 API = "/apis/dicomroute.dev/v1alpha1"
 NOWHERE = "http://127.0.0.1:9/dicom-web"
@@ -44,7 +45,7 @@ class InCluster:
     """The objects of a route and its gateway, people with their rights, and the console."""
 
     def __init__(self, plane: ControlPlane, folder: Path, root: Path, options: Sequence[str] = ()) -> None:
-        """`options` are for the console; with the file admin-key in the folder it can ask the gateway by that."""
+        """`options` are for the console; with the file console-key in the folder it can ask the gateway by that."""
         self.plane = plane
         self._created: list[str] = []
         address = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.7"
@@ -52,6 +53,9 @@ class InCluster:
         documents = [local_node(), to(NOWHERE), local_route(rules=ONLY_CT)]
         self.uid = self._resources(documents)
         (folder / "admin-key").write_bytes(b"k" * 32)
+        console = [sys.executable, "-m", "dicomroute_console"]
+        made = ["--derive-key", str(folder / "admin-key"), str(folder / "console-key")]
+        subprocess.run([*console, *made], check=True, timeout=60)
         credential = admin_credential(self.uid, b"k" * 32)
         state = folder / "state" / "default" / "ct-to-cloud"
         state.mkdir(parents=True, mode=0o700)
@@ -59,6 +63,7 @@ class InCluster:
             ("admin-token", credential.token),
             ("admin-tls.crt", credential.certificate),
             ("admin-tls.key", credential.key),
+            ("console-key", credential.console_key),
         ):
             (state / name).write_text(text)
             (state / name).chmod(0o600)
@@ -123,10 +128,11 @@ class InCluster:
             "message": "<b>it starts</b>",
             "lastTransitionTime": "2026-01-02T03:04:05Z",
         }
+        shown = fingerprint(data["tls.crt"].read_text()).hex()
         answer = self.plane.request(
             "PATCH",
             f"{API}/namespaces/default/dicomroutes/ct-to-cloud/status",
-            {"status": {"conditions": [condition]}},
+            {"status": {"conditions": [condition], "adminCertificateSHA256": shown}},
             kind="merge-patch+json",
         )
         assert answer.code == 200, answer.message

@@ -1,8 +1,9 @@
 """A client for an event loop: many gateways, each known by the fingerprint of its certificate alone."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
@@ -11,18 +12,29 @@ from .calls import Answer, Call, D, headers, sentence_of
 from .documents.events import EventDocument
 from .errors import AdminError, Refused, Unknown, Unreachable, Unreadable
 from .following import Position
+from .tokens import Signer
 
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where an admin API is, and how one is let in. `fingerprint` is the SHA-256 of its certificate (DER)."""
+    """Where an admin API is, and how one is let in. `fingerprint` is the SHA-256 of its certificate (DER).
+
+    With a `signer` each call has a token of its own, for its scope and whoever asks.
+    """
 
     host: str
     port: int
-    token: str
+    token: str = field(repr=False)
     fingerprint: bytes
+    signer: Signer | None = field(default=None, repr=False)
+
+    def token_for(self, call: Call[Any], actor: str) -> str:
+        """Return what a call shows."""
+        if self.signer is None:
+            return self.token
+        return self.signer.token(call.scope, actor, time.time())
 
     @property
     def url(self) -> str:
@@ -55,7 +67,7 @@ class AdminClient:
                 call.method,
                 f"{gateway.url}{call.target}",
                 data=call.payload,
-                headers=headers(call, gateway.token, actor),
+                headers=headers(call, gateway.token_for(call, actor), actor),
                 ssl=aiohttp.Fingerprint(gateway.fingerprint),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=call.patience_seconds, sock_connect=2),

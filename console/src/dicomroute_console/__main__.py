@@ -1,6 +1,7 @@
 """Runs the console: `dicomroute-console --kubernetes URL --authorities FILE`, or for `dicomroute run` with --local.
 
-`dicomroute-console --hash` reads a password and prints its hash, for the file of local users.
+`dicomroute-console --hash` reads a password and prints its hash, for the file of local users. `--derive-key` makes the
+console's own key of the operator's admin key, which the console never sees.
 """
 
 import argparse
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
+
+from dicomroute_client.tokens import console_key
 
 from . import audit
 from .signin.configuration import Mistaken, of_text
@@ -45,7 +48,10 @@ def main() -> None:
     parser.add_argument("--parent", type=int, default=0, metavar="PID", help="Exit when this process exits.")
     parser.add_argument("--sign-in", type=Path, metavar="FILE", help="Issuers and local users, in JSON.")
     parser.add_argument("--account-token", type=Path, metavar="FILE", help="With --sign-in: the console's own token.")
-    parser.add_argument("--admin-key", type=Path, metavar="FILE", help="With --sign-in: the admin key of the operator.")
+    parser.add_argument("--console-key", type=Path, metavar="FILE", help="With --sign-in: what --derive-key has made.")
+    if sys.argv[1:2] == ["--derive-key"]:
+        _derive_key(sys.argv[2:])
+        return
     if sys.argv[1:] == ["--hash"]:
         print(hash_of(getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")))
         return
@@ -64,9 +70,10 @@ def main() -> None:
         cluster = Cluster(_api_server(options.kubernetes), options.authorities, options.namespace)
         source = cluster
         if options.sign_in is not None:
-            if options.account_token is None or options.admin_key is None:
-                parser.error("--sign-in needs --account-token and --admin-key")
-            source = Either(cluster, Delegated(cluster, options.account_token, options.admin_key.read_bytes().strip()))
+            if options.account_token is None or options.console_key is None:
+                parser.error("--sign-in needs --account-token and --console-key")
+            key = options.console_key.read_text().strip()
+            source = Either(cluster, Delegated(cluster, options.account_token, key))
     try:
         doors = Doors(of_text(options.sign_in.read_text())) if options.sign_in is not None else Doors()
     except Mistaken as error:
@@ -89,6 +96,17 @@ def main() -> None:
         )
     )
     server.run(sockets=[listening])
+
+
+def _derive_key(arguments: list[str]) -> None:
+    """Write the console's key, made of the operator's admin key: for a process that ends before the console starts."""
+    if len(arguments) != 2:
+        sys.exit("--derive-key takes two files: the admin key, and where the console's key is written")
+    admin_key, made = Path(arguments[0]), Path(arguments[1])
+    made.touch(mode=0o400)
+    made.chmod(0o600)
+    made.write_text(console_key(admin_key.read_bytes().strip()))
+    made.chmod(0o400)
 
 
 def _api_server(text: str) -> str:

@@ -4,6 +4,8 @@ The names of attributes are said, never what they were to match, and how many en
 """
 
 import logging
+import time
+from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -20,9 +22,10 @@ log = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_l
 class AuditRecord:
     """One request that was answered, or refused.
 
-    `action` is a word of the code, such as Query. `who` is the node that asked, "" for a stranger; the titles and the
-    address are what it called with. `keys` are keywords of PS3.6, by whose values it was looked for. `count` is of
-    entities told; `status` the final one (PS3.7 annex C), in hexadecimal. `asked` are the archives that were.
+    `action` is a word of the code, such as Query. `who` is the node that asked, "" for a stranger, or the person who
+    asked by the admin API; the titles and the address are what it called with. `keys` are keywords of PS3.6, by whose
+    values it was looked for. `count` is of entities told; `status` the final one (PS3.7 annex C), in hexadecimal.
+    `asked` are the archives that were.
     """
 
     action: str
@@ -45,3 +48,13 @@ class AuditRecord:
 def record(entry: AuditRecord) -> None:
     """Write a record down."""
     log.info(EVENT, **asdict(entry))
+    _kept.append((time.time(), entry))
+
+
+def newest() -> list[tuple[float, AuditRecord]]:
+    """Return the last records of this process with their times in seconds since 1970, the newest first."""
+    return list(reversed(_kept))
+
+
+_kept: Final[deque[tuple[float, AuditRecord]]] = deque(maxlen=1000)
+"""For those who look: the log has all of them."""

@@ -23,7 +23,7 @@ from dicomroute_operator.render.route import render_route
 from dicomroute_operator.render.settings import RenderSettings
 
 SETTINGS = RenderSettings(gateway_image="registry.example/gateway:1", operator_namespace="dicomroute-system")
-CREDENTIAL = AdminCredential("a token", "a certificate", "a key", "another key")
+CREDENTIAL = AdminCredential("a token", "a certificate", "a key", "another key", "a third")
 SECRET = {"name": "archive", "key": "password"}
 ARCHIVE = {"kind": "CloudTarget", "name": "archive"}
 CT1 = {"kind": "DicomNode", "name": "ct-1"}

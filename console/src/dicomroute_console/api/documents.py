@@ -8,6 +8,7 @@ from pydantic import Field
 from dicomroute_client.documents.document import Document
 from dicomroute_client.documents.erase import ErasureReport
 from dicomroute_client.documents.explain import ExplanationDocument
+from dicomroute_client.documents.query import MovesDocument
 from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument
 from dicomroute_client.documents.refused import RefusedDocument
 from dicomroute_client.documents.status import ProbeDocument, StatusDocument
@@ -81,6 +82,27 @@ class Refused(Document):
     """Who was refused, a gateway each."""
 
     gateways: list[FromGateway[RefusedDocument]]
+
+
+class Query(Document):
+    """What studies are looked for by: keywords (PS3.6) and their values, as a C-FIND matches them (PS3.4 C.2.2.2)."""
+
+    keys: dict[str, str] = Field(min_length=1, max_length=32)
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+class Retrieve(Document):
+    """A study that is to be sent to a DicomNode, by the gateway (its host) that found it."""
+
+    study: str = Field(pattern=r"^[0-9.]{1,64}$")
+    destination: str = Field(min_length=1, max_length=253)
+    gateway: str = Field(max_length=64)
+
+
+class Retrievals(Document):
+    """The retrievals that people have begun, a gateway each."""
+
+    gateways: list[FromGateway[MovesDocument]]
 
 
 class Changed(Document):

@@ -9,9 +9,10 @@ from dicomroute_client import calls
 from dicomroute_client.calls import Operation
 from dicomroute_client.documents.document import Document
 from dicomroute_client.documents.explain import ExplanationDocument
+from dicomroute_client.documents.query import FindDocument, MoveDocument
 from dicomroute_client.documents.queue import InstanceDocument
 from dicomroute_console import audit
-from dicomroute_console.pages import model, peers
+from dicomroute_console.pages import model, peers, retrieving
 from dicomroute_console.pages.asking import Me, Said, ask_one, ask_route, console_of, needs
 from dicomroute_console.pages.configuration import moded
 from dicomroute_console.pages.erasing import erased
@@ -236,6 +237,42 @@ async def set_mode(
     asked = f"{request.method} {request.url.path} {change.model_dump_json()}".encode()
     once: Once = request.app.state.once
     return cast(documents.Applied, await once.make(me.name, key, asked, write))
+
+
+@router.post(f"{_ROUTE}/query", operation_id="queryArchives", dependencies=[Depends(needs(Right.SEE_IDENTIFIERS))])
+async def query(
+    request: Request, namespace: str, name: str, me: Me, wanted: documents.Query
+) -> documents.FromGateway[FindDocument]:
+    """Look for studies in the archives of a route and in its spool. Answers have names of patients."""
+    said = await retrieving.found(console_of(request), me, (namespace, name), wanted.keys, wanted.limit)
+    return _said([said])[0]
+
+
+@router.get(f"{_ROUTE}/moves", operation_id="listRetrievals", dependencies=[Depends(needs(Right.SEE_IDENTIFIERS))])
+async def list_moves(request: Request, namespace: str, name: str, me: Me) -> documents.Retrievals:
+    """List the retrievals that people have begun, with their progress."""
+    answers = await ask_route(console_of(request), me, namespace, name, calls.moves())
+    return documents.Retrievals(gateways=_said(answers))
+
+
+@router.post(
+    f"{_ROUTE}/moves",
+    operation_id="retrieveStudy",
+    dependencies=[Depends(needs(Right.SEE_IDENTIFIERS))],
+    responses=_WRITES,
+)
+async def retrieve(
+    request: Request, namespace: str, name: str, me: Me, wanted: documents.Retrieve, key: Key = ""
+) -> MoveDocument:
+    """Begin to send a study from the archives of a route to a DicomNode."""
+    where = (namespace, name)
+
+    async def write() -> Document:
+        return await retrieving.moved(console_of(request), me, where, wanted.study, wanted.destination, wanted.gateway)
+
+    asked = f"{request.method} {request.url.path} {wanted.model_dump_json()}".encode()
+    once: Once = request.app.state.once
+    return cast(MoveDocument, await once.make(me.name, key, asked, write))
 
 
 def _deciding(operation: Operation) -> Callable[..., Awaitable[documents.Changed]]:

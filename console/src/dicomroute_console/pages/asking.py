@@ -124,11 +124,15 @@ async def ask(gateway: Gateway, client: AdminClient, call: Call[D], where: tuple
     return Said(*where, gateway.host, answer.document)
 
 
-async def ask_route(console: Console, me: Person, namespace: str, name: str, call: Call[D]) -> list[Said[D]]:
-    """Make a call at every gateway of a route. Raises NotAllowed, NotFound, OutOfReach."""
+async def ask_route(
+    console: Console, me: Person, namespace: str, name: str, call: Call[D], *, first: bool = False
+) -> list[Said[D]]:
+    """Make a call at every gateway of a route, or at the first alone. Raises NotAllowed, NotFound, OutOfReach."""
     gateways = await console.source.gateways(me, namespace, name)
     if not gateways:
         raise OutOfReach(f"no pod of route {namespace}/{name} has an address yet")
+    if first:
+        gateways = gateways[:1]
     client = console.client()
     where = (namespace, name)
     return list(await asyncio.gather(*(ask(one, client, call, where, me.name) for one in gateways)))

@@ -1,8 +1,8 @@
 """A cluster for people whose token it does not know: the console asks by its own account, and RBAC whether they may.
 
 For each question there is a SubjectAccessReview with the person's name and groups: nothing is impersonated, and RBAC
-stays the one place. The account reads our kinds and the addresses of pods; gateways are asked with the admin key, and
-no Secret is read.
+stays the one place. The account reads our kinds and the addresses of pods; gateways are asked with short tokens, each
+for one route, one scope and the person's name, and no Secret is read.
 """
 
 import time
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from dicomroute_client.asynchronous import Gateway
-from dicomroute_client.credential import access
+from dicomroute_client.tokens import signer
 
 from .cluster import API_PORT, GROUP, RIGHTS_SECONDS, Cluster
 from .person import NotKnown, Person
-from .source import ROUTES, Json, NotAllowed, Right
+from .source import ROUTES, Json, NotAllowed, NotFound, Right
 
 _MOST_RIGHTS: Final = 10_000
 _AUTHENTICATED: Final = "system:authenticated"
@@ -25,11 +25,11 @@ _AUTHENTICATED: Final = "system:authenticated"
 class Delegated:
     """A cluster, asked by the console's account; each person sees and does there what a SubjectAccessReview allows."""
 
-    def __init__(self, cluster: Cluster, token_file: Path, admin_key: bytes) -> None:
-        """`token_file` has the account's token, which the kubelet renews; `admin_key` is the one of the operator."""
+    def __init__(self, cluster: Cluster, token_file: Path, console_key: str) -> None:
+        """`token_file` has the account's token, which the kubelet renews; `console_key` is what tokens are made of."""
         self._cluster = cluster
         self._token_file = token_file
-        self._admin_key = admin_key
+        self._console_key = console_key
         self._rights: dict[tuple[object, ...], tuple[float, bool]] = {}
 
     async def person(self, secret: str, namespaces: Sequence[str]) -> Person:
@@ -59,9 +59,15 @@ class Delegated:
     async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
         """Return the gateways of a route that the person may get. What they are asked has a right of its own."""
         route = await self.resource(person, ROUTES, namespace, name)
-        known = access(route["metadata"]["uid"], self._admin_key)
+        fingerprint = str((route.get("status") or {}).get("adminCertificateSHA256") or "")
+        if not fingerprint:
+            raise NotFound(
+                f"the status of route {namespace}/{name} does not name its gateways' certificate yet: the operator "
+                "writes it when the route is accepted, and an earlier release of the operator does not"
+            )
+        makes = signer(self._console_key, str(route["metadata"]["uid"]))
         addresses = await self._cluster.addresses(self._account(), namespace, name)
-        return [Gateway(address, API_PORT, known.token, known.fingerprint) for address in addresses]
+        return [Gateway(address, API_PORT, "", bytes.fromhex(fingerprint), makes) for address in addresses]
 
     async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:
         """Write a resource as `Cluster.apply` does, for a person who may patch and create it."""

@@ -49,6 +49,8 @@ class Right(Enum):
     TEST_TARGET = ("create", TARGETS, "test")
     TEST_NODE = ("create", NODES, "test")
     AUDIT = ("get", ROUTES, "audit")
+    SEE_IDENTIFIERS = ("get", ROUTES, "identifiers")
+    RETRIEVE_TO = ("create", NODES, "query")
     EDIT_ROUTE = ("patch", ROUTES, "")
     EDIT_NODE = ("patch", NODES, "")
     EDIT_TARGET = ("patch", TARGETS, "")

@@ -29,6 +29,7 @@ from dicomroute_console.pages import (
     happening,
     peers,
     queue,
+    retrieving,
     routes,
     signing,
     studies,
@@ -66,7 +67,19 @@ def application(source: Source, settings: Settings, doors: Doors | None = None) 
     app = FastAPI(title="dicomroute console", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.console = console
     app.mount("/static", StaticFiles(directory=_WEB / "static"), name="static")
-    for room in (signing, routes, queue, studies, peers, explain, erasing, happening, configuration, auditing):
+    for room in (
+        signing,
+        routes,
+        queue,
+        studies,
+        peers,
+        explain,
+        erasing,
+        retrieving,
+        happening,
+        configuration,
+        auditing,
+    ):
         app.include_router(room.router, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(api.router)

@@ -12,6 +12,14 @@ from dicomroute_client.documents.erase import ErasureReport, ErasureRequest
 from dicomroute_client.documents.events import EVENT_TYPES, EventDocument, EventsDocument
 from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_client.documents.ledger import LedgerDocument, ReportDocument
+from dicomroute_client.documents.query import (
+    AuditTrailDocument,
+    FindDocument,
+    FindRequest,
+    MoveDocument,
+    MoveRequest,
+    MovesDocument,
+)
 from dicomroute_client.documents.queue import InstanceDocument, QueueChange, QueueDocument, QueueSelection, QueueState
 from dicomroute_client.documents.refused import ErrorDocument, RefusedDocument
 from dicomroute_client.documents.status import ProbeDocument, StatusDocument
@@ -37,6 +45,12 @@ _DOCUMENTS: tuple[type[Document], ...] = (
     *(one.data for one in EVENT_TYPES),
     StudiesDocument,
     StudyDocument,
+    FindRequest,
+    FindDocument,
+    MoveRequest,
+    MoveDocument,
+    MovesDocument,
+    AuditTrailDocument,
 )
 
 _LEDGER_KEYS = ("sopInstanceUID", "seriesInstanceUID", "studyInstanceUID", "callingAETitle")
@@ -144,6 +158,7 @@ def openapi_document() -> dict[str, Any]:
             },
         }
     }
+    paths |= _retrieving()
     for one in Operation:
         paths[f"/api/v1/queue/{one}"] = {
             "post": _operation(one.summary, _json("QueueChange"))
@@ -176,6 +191,26 @@ def _events() -> dict[str, Any]:
         {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}},
     ]
     return {"get": operation}
+
+
+def _retrieving() -> dict[str, Any]:
+    """Return what is said of queries and retrievals of persons."""
+    number = {"name": "number", "in": "path", "required": True, "schema": {"type": "integer"}}
+    return {
+        "/api/v1/find": {
+            "post": _operation("Search the archives of the route and its spool.", _json("FindDocument"))
+            | {"requestBody": {"required": True, "content": _json("FindRequest")}}
+        },
+        "/api/v1/moves": {
+            "get": _operation("Retrievals of persons, newest first.", _json("MovesDocument")),
+            "post": _operation("Send a study or a series from the archives to a DicomNode.", _json("MoveDocument"))
+            | {"requestBody": {"required": True, "content": _json("MoveRequest")}},
+        },
+        "/api/v1/moves/{number}/cancel": {
+            "post": _operation("End a retrieval.", _json("MoveDocument")) | {"parameters": [number]}
+        },
+        "/api/v1/audit": {"get": _operation("Who queried and retrieved, newest first.", _json("AuditTrailDocument"))},
+    }
 
 
 def _operation(summary: str, content: dict[str, Any], *, secured: bool = True) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The HTTP server of the admin room: plain health and metrics, and the API behind a token."""
 
 import asyncio
-import hmac
 import re
 import ssl
 import time
@@ -21,6 +20,7 @@ from dicomroute_client.documents.document import Document
 from dicomroute_client.documents.erase import ErasureRequest
 from dicomroute_client.documents.queue import QueueSelection, QueueState
 from dicomroute_client.documents.studies import StudyStateChoice
+from dicomroute_client.tokens import Scope
 from dicomroute_gateway import audit
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import destination_named
@@ -29,17 +29,20 @@ from dicomroute_gateway.events.feed import Feed
 from dicomroute_gateway.explain.treatment import Words
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.probes.prober import Prober, TooManyTests
+from dicomroute_gateway.query.person import ForPersons
 
 from .answers import answer as _answer
 from .answers import refuse as _refuse
 from .door import Door
 from .dry_run import caller_of, content_of, explained
+from .entrance import CALLER, Entrance, NotLetIn
 from .events import Events
 from .lately import Lately
 from .ledger import LedgerView, Question
 from .metrics import CONTENT_TYPE, metrics_text
 from .openapi import openapi_json
 from .queue import Queue
+from .retrieving import Retrieving
 from .status import Observation, probe_document, refused_document, status_document
 from .studies import StudiesView
 
@@ -50,7 +53,7 @@ _UNKNOWN_STUDY = (
     "there is no such study in the spool, and the ledger knows none: it may be older than spec.ledger.retentionSeconds"
 )
 _LOGGED_INSTANCES: Final = 100
-_MOST_ACTOR_CHARACTERS: Final = 128
+_QUEUE_SCOPES: Final = tuple(one.scope for one in Operation)
 _MOST_QUESTIONS: Final = 2
 """How many questions to the ledger are taken: one that is being answered, and one that waits."""
 
@@ -77,11 +80,12 @@ class AdminServer:
         studies: Callable[[], StudiesView | None] = lambda: None,
         feed: Callable[[], Feed | None] = lambda: None,
         words: Words = lambda _: None,
+        persons: Callable[[], ForPersons | None] = lambda: None,
     ) -> None:
         self._observe = observe
         self._queue = queue
         self._ledger = ledger
-        self._token_file = token_file
+        self._entrance = Entrance(token_file)
         self._refused = refused
         self._prober = prober
         self._configuration = configuration
@@ -94,6 +98,7 @@ class AdminServer:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._questions: list[Future[Any]] = []
         self._events = Events(feed, measures.events)
+        self._retrieving = Retrieving(persons)
 
     async def start(self, bind: str, port: int, *, health: bool, api: bool, tls: ssl.SSLContext | None = None) -> int:
         """Listen on a port for health, the API, or both; return the port. Raises OSError."""
@@ -117,19 +122,26 @@ class AdminServer:
             app.add_routes(
                 [
                     web.get("/openapi.json", self._openapi),
-                    web.get("/api/v1/status", self._secured(self._status)),
-                    web.get("/api/v1/ledger", self._secured(self._find)),
-                    web.get("/api/v1/report", self._secured(self._report)),
-                    web.get("/api/v1/studies", self._secured(self._list_studies)),
-                    web.get("/api/v1/studies/{uid}", self._secured(self._show_study)),
-                    web.get("/api/v1/refused", self._secured(self._list_refused)),
-                    web.get("/api/v1/events", self._secured(self._events.answer)),
-                    web.get("/api/v1/queue", self._secured(self._list)),
-                    web.get("/api/v1/queue/{instance}", self._secured(self._show)),
-                    web.post("/api/v1/test/{kind}/{name}", self._secured(self._test)),
-                    web.post("/api/v1/queue/{operation}", self._secured(self._change)),
-                    web.post("/api/v1/erase", self._secured(self._erase)),
-                    web.post("/api/v1/explain", self._secured(self._explain)),
+                    web.get("/api/v1/status", self._secured(self._status, Scope.QUEUE_GET)),
+                    web.get("/api/v1/ledger", self._secured(self._find, Scope.STUDIES_GET)),
+                    web.get("/api/v1/report", self._secured(self._report, Scope.STUDIES_GET)),
+                    web.get("/api/v1/studies", self._secured(self._list_studies, Scope.STUDIES_GET)),
+                    web.get("/api/v1/studies/{uid}", self._secured(self._show_study, Scope.STUDIES_GET)),
+                    web.get("/api/v1/refused", self._secured(self._list_refused, Scope.QUEUE_GET)),
+                    web.get("/api/v1/events", self._secured(self._events.answer, Scope.QUEUE_GET)),
+                    web.get("/api/v1/queue", self._secured(self._list, Scope.QUEUE_GET)),
+                    web.get("/api/v1/queue/{instance}", self._secured(self._show, Scope.QUEUE_GET)),
+                    web.post("/api/v1/test/{kind}/{name}", self._secured(self._test, Scope.TEST)),
+                    web.post(
+                        "/api/v1/queue/{operation}", self._secured(self._change, *(one.scope for one in Operation))
+                    ),
+                    web.post("/api/v1/erase", self._secured(self._erase, Scope.STUDIES_DELETE)),
+                    web.post("/api/v1/find", self._secured(self._retrieving.find, Scope.IDENTIFIERS_GET)),
+                    web.get("/api/v1/moves", self._secured(self._retrieving.moves, Scope.IDENTIFIERS_GET)),
+                    web.post("/api/v1/moves", self._secured(self._retrieving.move, Scope.QUERY)),
+                    web.post("/api/v1/moves/{number}/cancel", self._secured(self._retrieving.cancel, Scope.QUERY)),
+                    web.get("/api/v1/audit", self._secured(self._retrieving.trail, Scope.AUDIT_GET)),
+                    web.post("/api/v1/explain", self._secured(self._explain, Scope.EXPLAIN)),
                 ]
             )
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
@@ -149,20 +161,14 @@ class AdminServer:
             await runner.cleanup()
         self._reader.shutdown(wait=False, cancel_futures=True)
 
-    def _secured(self, handler: Handler) -> Handler:
+    def _secured(self, handler: Handler, *scopes: Scope) -> Handler:
+        """Return a handler for who has the admin token, or a token of the console for one of `scopes`."""
+
         async def check(request: web.Request) -> web.StreamResponse:
             try:
-                token = self._token_file.read_text().strip()
-            except OSError:
-                token = ""
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            if not given or scheme.lower() != "bearer":
-                return _refuse(401, "send the route's admin token: Authorization: Bearer TOKEN")
-            if not token or not hmac.compare_digest(given.encode(errors="surrogateescape"), token.encode()):
-                return _refuse(
-                    401,
-                    "the token does not belong to this gateway: each route, and each state folder, has its own token",
-                )
+                request[CALLER] = self._entrance.caller(request.headers, scopes, time.time())
+            except NotLetIn as error:
+                return _refuse(error.status, str(error))
             for door in self._doors:
                 door.trust(request.transport)
             return await handler(request)
@@ -343,6 +349,8 @@ class AdminServer:
         operation = next((one for one in Operation if one == name), None)
         if operation is None:
             return _refuse(404, f"there is no operation {name!r}: use {', '.join(Operation)}")
+        if not request[CALLER].may(operation.scope):
+            return _refuse(403, f"the token is for {request[CALLER].scope}, but {operation} needs {operation.scope}")
         try:
             selection = QueueSelection.model_validate_json(await request.read())
         except ValidationError as error:
@@ -357,7 +365,7 @@ class AdminServer:
             return _refuse(400, sentence)
         if sentence := queue.unknown(selection.destination):
             return _refuse(404, sentence)
-        by = _actor(request)
+        by = request[CALLER].name
         change = await asyncio.to_thread(queue.operations[operation], selection, by)
         if operation is Operation.RETRY:
             queue.hurry(selection)
@@ -381,7 +389,7 @@ class AdminServer:
             wanted = ErasureRequest.model_validate_json(await request.read())
         except ValidationError as error:
             return _refuse(400, error.errors()[0]["msg"])
-        by = _actor(request)
+        by = request[CALLER].name
         report = await asyncio.to_thread(queue.erase, wanted, by)
         named = "StudyInstanceUID" if wanted.study else "PatientID"  # never which
         audit.log.info(
@@ -389,12 +397,6 @@ class AdminServer:
             deliveries=report.deliveries, bytes=report.bytes,
         )  # fmt: skip
         return _answer(report)
-
-
-def _actor(request: web.Request) -> str:
-    """Return who asks, as he says: whoever has the token may say what he likes."""
-    text = request.headers.get("Dicomroute-Actor", "")
-    return text if text.isprintable() and 0 < len(text) <= _MOST_ACTOR_CHARACTERS else "a holder of the token"
 
 
 def _limit(request: web.Request, default: int = 100) -> int:

@@ -31,6 +31,8 @@ class AssociationFacts:
     address: IPv4Address | IPv6Address
     certificate: bytes | None = None
     """What the peer has shown, in DER; TLS has verified it."""
+    person: str = ""
+    """Who asks by the admin API, where there is no peer: a person whose rights were asked before."""
 
 
 @dataclass(frozen=True, slots=True)

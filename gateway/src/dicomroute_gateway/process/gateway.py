@@ -145,6 +145,7 @@ class Gateway:
             lambda: self._opened.studies_view if self._opened else None,
             lambda: self._opened.feed if self._opened else None,
             self._watching.content,
+            lambda: self._opened.querying.persons if self._opened else None,
         )
         self.admin_port: int | None = None
 

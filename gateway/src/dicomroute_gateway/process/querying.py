@@ -11,6 +11,7 @@ from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.query.find import FindService
+from dicomroute_gateway.query.person import ForPersons
 from dicomroute_gateway.query.retrieve import Means, RetrieveService
 from dicomroute_gateway.query.spool_archive import SpoolArchive
 from dicomroute_gateway.query.watched import Failing
@@ -51,6 +52,7 @@ class Querying:
             lambda host, port: port in ports() and _is_here(host),
         )
         self.retrieve = RetrieveService(configuration, means)
+        self.persons = ForPersons(self.find, self.retrieve, configuration)
         self._catalogue.start()
 
     def failing_archives(self) -> list[Failing]:

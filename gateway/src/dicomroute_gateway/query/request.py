@@ -14,7 +14,7 @@ from dicomroute_gateway.configuration.queries import QueryClient, QueryRetrieve
 from dicomroute_gateway.decoded import Level
 from dicomroute_gateway.dimse.admission import find_caller
 from dicomroute_gateway.dimse.command import Status
-from dicomroute_gateway.dimse.services import Call, Offer, Proposal, Reply, Responder
+from dicomroute_gateway.dimse.services import AssociationFacts, Call, Offer, Proposal, Reply, Responder
 from dicomroute_gateway.measures import Measures
 
 from .identifier import MAX_IDENTIFIER_BYTES, TRANSFER_SYNTAXES, Identifier, IdentifierInvalid, decode_identifier
@@ -129,16 +129,13 @@ class Request(ABC):
         facts, context = self._call.association, self._call.context
         if settings is None:
             raise Refused(Status.NOT_AUTHORIZED, "queries and retrievals are not served here")
-        self._client = find_caller(settings.clients, facts.calling_ae_title, facts.address, facts.certificate)
-        if self._client is None:
-            raise Refused(Status.NOT_AUTHORIZED, "this node is not a client of queryRetrieve")
-        if self._client.accepts is not Accepts.ANY:
-            raise Refused(Status.NOT_AUTHORIZED, "this node accepts de-identified data only, and answers contain names")
+        if not facts.person:
+            self._client = _client(settings, facts)
         if self._call.command.affected_sop_class_uid != context.abstract_syntax:
             raise Refused(Status.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not the one of its context")
         if len(self._data) > MAX_IDENTIFIER_BYTES:
             raise IdentifierInvalid("the identifier is longer than 4 MiB")
-        default = self._client.default_character_set.encode("ascii", "replace")
+        default = self._client.default_character_set.encode("ascii", "replace") if self._client is not None else b""
         identifier = decode_identifier(bytes(self._data), context.transfer_syntax, default)
         self._data.clear()
         level = level_of(self.models[context.abstract_syntax], identifier)
@@ -172,7 +169,7 @@ class Request(ABC):
         audit.record(
             audit.AuditRecord(
                 action=self.action,
-                who=self._client.node if self._client is not None else "",
+                who=self._client.node if self._client is not None else facts.person,
                 calling_ae_title=facts.calling_ae_title,
                 called_ae_title=facts.called_ae_title,
                 address=str(facts.address),
@@ -187,3 +184,13 @@ class Request(ABC):
                 destination=destination,
             )
         )
+
+
+def _client(settings: QueryRetrieve, facts: AssociationFacts) -> QueryClient:
+    """Return the client that a peer is. Raises Refused for one that may not ask."""
+    found = find_caller(settings.clients, facts.calling_ae_title, facts.address, facts.certificate)
+    if found is None:
+        raise Refused(Status.NOT_AUTHORIZED, "this node is not a client of queryRetrieve")
+    if found.accepts is not Accepts.ANY:
+        raise Refused(Status.NOT_AUTHORIZED, "this node accepts de-identified data only, and answers contain names")
+    return found

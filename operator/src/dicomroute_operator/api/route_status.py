@@ -141,6 +141,13 @@ class DicomRouteStatus(Model):
     endpoints: Annotated[list[Endpoint], Field(max_length=64, json_schema_extra=keyed_by("listener", "address"))] = (
         Field(default=[], description="Addresses for modalities.")
     )
+    admin_certificate_sha256: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None,
+        alias="adminCertificateSHA256",
+        description=(
+            "SHA-256 of the certificate of the gateways' admin API, in hexadecimal. Clients know the gateways by it."
+        ),
+    )
     claims: Annotated[list[ClaimStatus], Field(max_length=16, json_schema_extra=keyed_by("name"))] = Field(
         default=[], description="Claims with the route's label. The claims of its pods come first."
     )

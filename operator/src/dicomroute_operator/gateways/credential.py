@@ -7,6 +7,7 @@ and certificate are functions of the key and the UID (`dicomroute_client.credent
 from functools import lru_cache
 
 from dicomroute_client.credential import Access, access, derive, fingerprint, serving, token
+from dicomroute_client.tokens import console_key, route_key
 from dicomroute_operator.render.objects import AdminCredential
 
 __all__ = ["Access", "access", "admin_credential", "fingerprint"]
@@ -21,4 +22,5 @@ def admin_credential(uid: str, key: bytes) -> AdminCredential:
         certificate=served.certificate,
         key=served.key,
         configuration_key=derive(key, "configuration", uid).hex(),
+        console_key=route_key(console_key(key), uid),
     )

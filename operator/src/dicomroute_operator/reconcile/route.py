@@ -16,7 +16,7 @@ from dicomroute_operator.api.inputs import Existing, RouteInputs
 from dicomroute_operator.api.route import DicomRoute
 from dicomroute_operator.api.route_status import DicomRouteStatus
 from dicomroute_operator.checks.route import check_route
-from dicomroute_operator.gateways.credential import admin_credential
+from dicomroute_operator.gateways.credential import admin_credential, fingerprint
 from dicomroute_operator.gather.existing import (
     claim_templates_of,
     claims_of,
@@ -182,6 +182,7 @@ class RouteReconciler:
             stateful_set=self._world.child(STATEFUL_SET, key.namespace, names.gateway(key.name)),
             configuration_hash=configuration_hash(text) if text else "",
             apply_error=error,
+            admin_certificate_sha256=fingerprint(credential.certificate).hex(),
             unsupported=unsupported(inputs),
             default_storage_class=self._settings.render.defaults.storage_class_name,
         )

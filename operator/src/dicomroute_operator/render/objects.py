@@ -51,13 +51,15 @@ class RouteObjects:
 @dataclass(frozen=True)
 class AdminCredential:
     """What protects a route's gateway: the bearer token of its admin API, the serving certificate with its key in PEM,
-    and the key by which the gateway recognizes the operator's configurations.
+    the key by which the gateway recognizes the operator's configurations, and the one by which it knows the tokens of
+    the console.
     """
 
     token: str
     certificate: str
     key: str
     configuration_key: str
+    console_key: str
 
 
 def labels(route: DicomRoute) -> dict[str, str]:

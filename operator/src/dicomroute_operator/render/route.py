@@ -53,6 +53,7 @@ def render_route(inputs: RouteInputs, settings: RenderSettings, credential: Admi
                 "tls.crt": _base64(credential.certificate),
                 "tls.key": _base64(credential.key),
                 "configuration-key": _base64(credential.configuration_key),
+                "console-key": _base64(credential.console_key),
             },
         },
         headless_service=headless_service(route),

@@ -37,6 +37,8 @@ class RouteSeen:
     apply_error: str = ""
     stateful_set: dict[str, Any] | None = None
     sentences: Mapping[str, str] = field(default_factory=dict)
+    admin_certificate_sha256: str = ""
+    """Of the certificate that its gateways show at their admin API, in hexadecimal."""
     unsupported: str = ""
     """What the gateways cannot do of what the manifest asks for; what needs it gets nothing."""
     default_storage_class: str = ""

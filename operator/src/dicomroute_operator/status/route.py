@@ -76,6 +76,7 @@ def route_status(route: DicomRoute, findings: Sequence[Finding], seen: RouteSeen
         observed_generation=route.metadata.generation,
         conditions=settle(with_progress(conditions), previous.conditions, route.metadata.generation, stamp),
         endpoints=_endpoints(seen),
+        admin_certificate_sha256=seen.admin_certificate_sha256 or previous.admin_certificate_sha256,
         claims=claim_statuses(route, seen),
         observed_time=stamp if moved else previous.observed_time,
         **numbers,
