@@ -36,7 +36,7 @@ class Call(Generic[D]):
     answer: type[D]
     path: str
     scope: Scope
-    """What a token of the console has to be for; the admin token opens everything."""
+    """What a token of the console has to be for."""
     query: Mapping[str, str | int | None] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     content: bytes | None = None

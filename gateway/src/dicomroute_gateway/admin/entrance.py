@@ -49,7 +49,7 @@ class Entrance:
         self._key_file = token_file.with_name("console-key")
 
     def caller(self, headers: Mapping[str, str], scopes: Collection[Scope], now: float) -> Caller:
-        """Return who asks for what is for any of `scopes`, or, without one, for the admin token. Raises NotLetIn."""
+        """Return who asks for what any of `scopes` opens, and the admin token. Raises NotLetIn."""
         scheme, _, given = headers.get("Authorization", "").partition(" ")
         if not given or scheme.lower() != "bearer":
             raise NotLetIn(401, _NO_TOKEN)
@@ -68,8 +68,7 @@ class Entrance:
         except NotValid as error:
             raise NotLetIn(401, str(error)) from error
         if claim.scope not in scopes:
-            needed = " or ".join(scopes) or "the admin token of the route"
-            raise NotLetIn(403, f"the token is for {claim.scope}, but this needs {needed}")
+            raise NotLetIn(403, f"the token is for {claim.scope}, but this needs {' or '.join(scopes)}")
         if not claim.by or not claim.by.isprintable():
             raise NotLetIn(401, "the token does not name a person")
         return Caller(claim.by, claim.scope)
