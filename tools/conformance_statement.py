@@ -46,6 +46,7 @@ from dicomroute_gateway.prepare.decompress import DECODED
 from dicomroute_gateway.query import find, retrieve
 from dicomroute_gateway.query.identifier import TRANSFER_SYNTAXES as QUERY_SYNTAXES
 from dicomroute_gateway.query.models import FIND_MODELS, GET_MODELS, MOVE_MODELS
+from dicomroute_gateway.query.storing import LEAST_INSTANCES
 from dicomroute_operator.api.commitment import StorageCommitment
 from dicomroute_operator.api.listener import Listener, ListenerTLS
 from dicomroute_operator.api.node import DicomNodeSpec
@@ -139,7 +140,8 @@ def networking() -> list[str]:
                 (
                     "associations initiated at a time, to a destination",
                     f"{CStoreTransport.limits.most_lanes} for deliveries, or as many as the node takes; one for each "
-                    "retrieval; two for requests for storage commitment",
+                    f"retrieval, two for a C-MOVE of {LEAST_INSTANCES} instances or more; two for requests for storage "
+                    "commitment",
                 ),
                 ("ARTIM timer, as SCP", f"{setting(Listener, 'acse_timeout_seconds')} s (`acseTimeoutSeconds`)"),
                 ("idle association, as SCP", f"{setting(Listener, 'idle_timeout_seconds')} s (`idleTimeoutSeconds`)"),
