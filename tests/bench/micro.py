@@ -14,7 +14,7 @@ from blake3 import blake3
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from dicomroute_gateway.dimse.associate import decode_associate_request
-from dicomroute_gateway.measures import STORE_SECONDS, Attempt, Histogram, Measures
+from dicomroute_gateway.measures import STORE_SECONDS, Histogram, MeasuredAttempt, Measures
 from dicomroute_gateway.rules.attributes import ATTRIBUTES
 from dicomroute_gateway.rules.expression import compile_expression
 from dicomroute_gateway.rules.head import scan
@@ -92,7 +92,7 @@ def measure_one(measures: Measures) -> None:
     listener = measures.listener("dicom")
     listener.instance_bytes.observe(524288)
     listener.answered(0, time.monotonic() - begin)
-    measures.attempted("CloudTarget/a", 0.1, (Attempt("Stored", True, 524288, 1.0),))
+    measures.attempted("CloudTarget/a", 0.1, (MeasuredAttempt("Stored", True, 524288, 1.0),))
 
 
 def compare(what: str, *candidates: tuple[str, Callable[[], object]]) -> None:

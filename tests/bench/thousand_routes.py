@@ -34,7 +34,7 @@ from dicomroute_gateway.dimse.counts import CountsSnapshot
 from dicomroute_gateway.measures import Measures
 from dicomroute_gateway.rules.routing import compile_rules
 from dicomroute_gateway.spool.entries import InstanceCounts
-from dicomroute_gateway.spool.views import Level, Snapshot
+from dicomroute_gateway.spool.views import Snapshot, SpoolLevel
 from dicomroute_operator.gateways.credential import admin_credential
 from dicomroute_operator.kinds.crd import crds
 from dicomroute_operator.kube.client import ApiError, Client
@@ -306,7 +306,7 @@ class Gateways:
             file.write_text(getattr(credential, part))
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(files["certificate"], files["key"])
-        snapshot = Snapshot(InstanceCounts(0, 0, 0, 7, 0), 0, {}, None, Level(0, 1 << 30, 1 << 29))
+        snapshot = Snapshot(InstanceCounts(0, 0, 0, 7, 0), 0, {}, None, SpoolLevel(0, 1 << 30, 1 << 29))
         seen = Observation(
             True, [], time.time(), time.time(), loaded, [], CountsSnapshot(0, {}, {}), snapshot, {},
         )  # fmt: skip

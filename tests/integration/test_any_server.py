@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from origin_server import OriginServer, Play, Reply, stored, uid_of
 
-from dicomroute_gateway.deliver.cloud.replies.result import Answer, parse_result
+from dicomroute_gateway.deliver.cloud.replies.result import HTTPAnswer, parse_result
 from dicomroute_gateway.spool.records import DeliveryState, Received
 
 
@@ -73,7 +73,7 @@ class AnyServer(RuleBasedStateMachine):
         def play(server: OriginServer, files: list[bytes]) -> Reply:
             self.too_often += [f"{uid_of(file)} before {name}" for file in files if self.is_enough(file)]
             reply = PLAYS[name](server, files)
-            result = parse_result(Answer(reply.status, reply.content_type, reply.body))
+            result = parse_result(HTTPAnswer(reply.status, reply.content_type, reply.body))
             if result is not None and not reply.is_reset and reply.announced_bytes is None:
                 with server.lock:
                     there = {file for file in files if server.files.get(uid_of(file)) == file}

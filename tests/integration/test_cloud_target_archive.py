@@ -22,7 +22,7 @@ from dicomroute_gateway.query.archive import (
     InstanceReference,
     Query,
     Scope,
-    TooMany,
+    TooManyCandidates,
 )
 from dicomroute_gateway.query.cloud_target import CloudTargetArchive
 from dicomroute_gateway.query.fetching import LANES
@@ -163,7 +163,7 @@ def test_too_many_candidates_end_the_query_after_as_many_as_may_be(opened: Open)
     one, _ = opened(most=2)
     pages = one.find(Query(Level.STUDY, keys(StudyInstanceUID=""), 3, 5, go_on))
     matches = [*next(pages), *next(pages)]
-    with pytest.raises(TooMany):
+    with pytest.raises(TooManyCandidates):
         next(pages)
     assert len(matches) == 3
 
@@ -302,7 +302,7 @@ def test_an_archive_that_is_not_there_fails_in_time(
 
 
 @pytest.mark.parametrize(
-    "status, error", [(401, ArchiveRefused), (400, ArchiveRefused), (500, ArchiveUnreachable), (413, TooMany)]
+    "status, error", [(401, ArchiveRefused), (400, ArchiveRefused), (500, ArchiveUnreachable), (413, TooManyCandidates)]
 )
 def test_a_refusal_of_a_search_is_told_apart(opened: Open, status: int, error: type[Exception]) -> None:
     one, server = opened()

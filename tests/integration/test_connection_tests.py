@@ -27,7 +27,7 @@ from storescp import StoreSCP
 from dicomroute_gateway.configuration.destinations import DicomNodeDestination
 from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.probes.echo import echo
-from dicomroute_gateway.probes.findings import Finding, Stores, node_findings
+from dicomroute_gateway.probes.findings import ProbeFinding, Stores, node_findings
 from dicomroute_gateway.probes.steps import Probed
 
 Script = Callable[[Acceptor], object]
@@ -49,7 +49,7 @@ def ask(port: int, folder: Path, **fields: Any) -> Probed:
     return echo(DicomNodeDestination.model_validate(node), TlsContexts(folder))
 
 
-def reachable(probed: Probed) -> Finding:
+def reachable(probed: Probed) -> ProbeFinding:
     return node_findings(probed, Stores()).reachable
 
 

@@ -19,7 +19,7 @@ from manifests import Json
 from playwright.sync_api import Browser, expect
 from running import echoscu
 
-from dicomroute_client.asynchronous import Gateway
+from dicomroute_client.asynchronous import GatewayAddress
 from dicomroute_console.signin.guard import HEADERS
 from dicomroute_console.sources.person import Person
 from dicomroute_console.sources.source import NotFound, Right
@@ -244,7 +244,7 @@ class Nobody:
     async def may(self, person: Person, right: Right, namespace: str, name: str) -> bool:
         return False
 
-    async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
+    async def gateways(self, person: Person, namespace: str, name: str) -> list[GatewayAddress]:
         raise AssertionError("a gateway was looked for without a right")
 
     async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:

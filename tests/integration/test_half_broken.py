@@ -14,16 +14,16 @@ from delivering import TARGET
 from origin_server import OriginServer
 from scripted_destination import BROKE_OFF, SERVER_ERROR, STORED, UNREACHABLE, Run
 
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 
-BUSY: Final = Outcome(Verdict.RETRY, "Busy", 503)
-BAD_GATEWAY: Final = Outcome(Verdict.RETRY, "ServerError", 502)
-HTML: Final = Outcome(Verdict.RETRY, "AnswerWithoutResult", 200)
-NOTHING: Final = Outcome(Verdict.RETRY, "AnswerWithoutResult", 204)
-EMPTY: Final = Outcome(Verdict.RETRY, "AnswerNamesNoInstance", 200)
-REFUSED: Final = Outcome(Verdict.RETRY, "ConnectionFailed")
-NOT_FOUND: Final = Outcome(Verdict.PAUSE, "NotFound", 404)
+BUSY: Final = AttemptOutcome(Verdict.RETRY, "Busy", 503)
+BAD_GATEWAY: Final = AttemptOutcome(Verdict.RETRY, "ServerError", 502)
+HTML: Final = AttemptOutcome(Verdict.RETRY, "AnswerWithoutResult", 200)
+NOTHING: Final = AttemptOutcome(Verdict.RETRY, "AnswerWithoutResult", 204)
+EMPTY: Final = AttemptOutcome(Verdict.RETRY, "AnswerNamesNoInstance", 200)
+REFUSED: Final = AttemptOutcome(Verdict.RETRY, "ConnectionFailed")
+NOT_FOUND: Final = AttemptOutcome(Verdict.PAUSE, "NotFound", 404)
 FAULTS: Final = {
     "503": BUSY, "502": BAD_GATEWAY, "500": SERVER_ERROR, "reset": BROKE_OFF, "HTML": HTML, "204": NOTHING,
     "empty": EMPTY, "404": NOT_FOUND, "refused": REFUSED,
@@ -38,13 +38,13 @@ class Course:
     side_by_side: float
 
 
-def course_of(folder: Path, server: OriginServer, answer: Callable[[list[int]], Outcome], count: int) -> Course:
+def course_of(folder: Path, server: OriginServer, answer: Callable[[list[int]], AttemptOutcome], count: int) -> Course:
     """Deliver so many small instances."""
     courses: list[Course] = []
     stored: Counter[int] = Counter()
     busy: list[int] = []
 
-    def counted(numbers: list[int]) -> Outcome:
+    def counted(numbers: list[int]) -> AttemptOutcome:
         outcome = answer(numbers)
         stored.update(numbers if outcome is STORED else [])
         busy.append(run.worker._busy)

@@ -11,7 +11,7 @@ from delivering import Start
 from origin_server import OriginServer
 from scripted_destination import BROKE_OFF, SERVER_ERROR, STORED, UNREACHABLE, Run
 
-from dicomroute_gateway.deliver.outcome import Outcome
+from dicomroute_gateway.deliver.outcome import AttemptOutcome
 from dicomroute_gateway.dicomweb import sending as sending_module
 from dicomroute_gateway.dicomweb.connections import new_socket
 from dicomroute_gateway.dicomweb.credentials.authorize import Authorized, Authorizer, Unsigned
@@ -23,7 +23,7 @@ from dicomroute_gateway.throttle import Throttle
 
 @pytest.mark.parametrize("fault", [SERVER_ERROR, BROKE_OFF])
 def test_one_that_breaks_its_server_again_and_again_keeps_no_other_waiting(
-    tmp_path: Path, server: OriginServer, fault: Outcome
+    tmp_path: Path, server: OriginServer, fault: AttemptOutcome
 ) -> None:
     poison: list[int] = []
 
@@ -90,7 +90,7 @@ def test_a_long_upload_keeps_nobody_from_asking_after_a_fault_of_another(tmp_pat
     large: set[int] = set()
     failed: list[int] = []
 
-    def answer(numbers: list[int]) -> Outcome:
+    def answer(numbers: list[int]) -> AttemptOutcome:
         if not large & set(numbers) and not failed:
             failed.extend(numbers)
             return UNREACHABLE

@@ -235,7 +235,7 @@ def test_what_somebody_else_renews_is_read_at_each_use(serve: Callable[[WebServe
 
 def test_nothing_that_is_kept_tells_its_secret_in_a_repr() -> None:
     from dicomroute_gateway.dicomweb.credentials.authorize import Authorized, Unsigned
-    from dicomroute_gateway.dicomweb.credentials.aws import Keys
+    from dicomroute_gateway.dicomweb.credentials.aws import TemporaryKeys
     from dicomroute_gateway.dicomweb.credentials.exchange import Reply, Request
     from dicomroute_gateway.dicomweb.credentials.tokens import Token, TokenSource
 
@@ -243,7 +243,7 @@ def test_nothing_that_is_kept_tells_its_secret_in_a_repr() -> None:
     things = [
         Token(marker, 1.0),
         TokenSource("x", (marker,), lambda: None),  # type: ignore[arg-type,return-value]
-        Keys(marker, marker, marker),
+        TemporaryKeys(marker, marker, marker),
         Request("https://a.example", {"client_secret": marker}, {"Authorization": marker}),
         Reply(200, {"x": marker}, marker.encode()),
         Authorized({"Authorization": marker}, Token(marker)),

@@ -8,7 +8,7 @@ from dicomroute_client import asynchronous
 from dicomroute_operator.gateways.credential import fingerprint
 
 
-def gateway(running: Running, **other: Any) -> asynchronous.Gateway:
+def gateway(running: Running, **other: Any) -> asynchronous.GatewayAddress:
     state = running.state / running.route
     host, _, port = running.admin.rpartition(":")
     known = {
@@ -17,4 +17,4 @@ def gateway(running: Running, **other: Any) -> asynchronous.Gateway:
         "token": (state / "admin-token").read_text().strip(),
         "fingerprint": fingerprint((state / "admin-tls.crt").read_text()),
     }
-    return asynchronous.Gateway(**{**known, **other})
+    return asynchronous.GatewayAddress(**{**known, **other})

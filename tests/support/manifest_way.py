@@ -16,7 +16,7 @@ from origin_server import OriginServer
 
 from dicomroute_client.documents.queue import QueueSelection
 from dicomroute_gateway.admin.queue import Queue
-from dicomroute_gateway.configuration.authentic import Seal
+from dicomroute_gateway.configuration.authentic import ConfigurationSeal
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
 from dicomroute_gateway.dimse.tls import TlsContexts
@@ -74,7 +74,9 @@ class ManifestWay:
     def open(self) -> None:
         """Start the gateway."""
         self._problems = Problems()
-        self._following = Following(self._mounted, self.folder / "spool", self._problems, Seal(self.folder / "no-key"))
+        self._following = Following(
+            self._mounted, self.folder / "spool", self._problems, ConfigurationSeal(self.folder / "no-key")
+        )
         self._following.reload()
         self._spool = Spool(self.folder / "spool", 1 << 40, 90)
         secrets, measures = self.folder / "secrets", Measures()

@@ -8,22 +8,22 @@ from typing import Any, Final
 from delivering import TARGET, Delivering
 from origin_server import OriginServer
 
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
-from dicomroute_gateway.deliver.transport import Item, Limits, Sent
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
+from dicomroute_gateway.deliver.transport import BatchLimits, Item, Sent
 from dicomroute_gateway.spool.records import DeliveryState
 
-STORED: Final = Outcome(Verdict.DELIVERED, "Stored", 200)
-SERVER_ERROR: Final = Outcome(Verdict.RETRY, "ServerError", 500)
-BROKE_OFF: Final = Outcome(Verdict.RETRY, "ConnectionLost", broke_off=True)
-UNREACHABLE: Final = Outcome(Verdict.RETRY, "ConnectionFailed")
+STORED: Final = AttemptOutcome(Verdict.DELIVERED, "Stored", 200)
+SERVER_ERROR: Final = AttemptOutcome(Verdict.RETRY, "ServerError", 500)
+BROKE_OFF: Final = AttemptOutcome(Verdict.RETRY, "ConnectionLost", broke_off=True)
+UNREACHABLE: Final = AttemptOutcome(Verdict.RETRY, "ConnectionFailed")
 
 
 class Scripted:
     """A destination that answers as a function says, which may let time pass."""
 
-    limits = Limits(lanes=8, most_lanes=8, batch_instances=10, most_batch_instances=10, batch_bytes=1 << 20)
+    limits = BatchLimits(lanes=8, most_lanes=8, batch_instances=10, most_batch_instances=10, batch_bytes=1 << 20)
 
-    def __init__(self, answer: Callable[[list[int]], Outcome], seconds: Callable[[list[int]], float]) -> None:
+    def __init__(self, answer: Callable[[list[int]], AttemptOutcome], seconds: Callable[[list[int]], float]) -> None:
         self._answer = answer
         self._seconds = seconds
         self.requests: list[list[int]] = []
@@ -45,7 +45,7 @@ class Run:
         self,
         folder: Path,
         server: OriginServer,
-        answer: Callable[[list[int]], Outcome],
+        answer: Callable[[list[int]], AttemptOutcome],
         seconds: Callable[[list[int]], float] = lambda _: 0.001,
     ) -> None:
         self.transport = Scripted(answer, seconds)

@@ -31,7 +31,7 @@ from dicomroute_operator.render.names import mounted_file
 
 from .admin_client import AdminClient
 from .kubectl import get, kubectl
-from .manifests.world import World, checked, load_world
+from .manifests.world import ManifestWorld, checked, load_world
 from .output import Failure
 from .state import RouteState
 
@@ -139,7 +139,7 @@ def _model(model: type[T], found: Json) -> T:
     return model.model_validate(data)
 
 
-def _of_world(world: World, model: type[T], name: str, namespace: str | None) -> T:
+def _of_world(world: ManifestWorld, model: type[T], name: str, namespace: str | None) -> T:
     kind = model.kind
     several: Mapping[tuple[str, str], Any] = world.targets if model is CloudTarget else world.nodes
     found: list[T] = [one for (space, own), one in several.items() if own == name and namespace in (None, space)]
@@ -178,7 +178,7 @@ def _routes(listed: Mapping[str, Any], kind: str, name: str) -> list[str]:
     )
 
 
-def _values_of_world(world: World, namespace: str) -> Values:
+def _values_of_world(world: ManifestWorld, namespace: str) -> Values:
     """Return what the Secrets and ConfigMaps of a namespace hold."""
     values = {("Secret", one): held for (space, one), held in world.secrets.items() if space == namespace}
     return values | {("ConfigMap", one): held for (space, one), held in world.config_maps.items() if space == namespace}

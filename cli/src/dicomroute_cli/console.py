@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from dicomroute_operator.api.meta import API_VERSION
 
-from .manifests.world import World
+from .manifests.world import ManifestWorld
 from .output import Failure, print_error
 from .state import RouteState, write_private
 
@@ -37,7 +37,7 @@ class ConsoleProcess:
         """Where it is; the port is known once it was started."""
         return f"http://127.0.0.1:{self._port}/"
 
-    def write(self, world: World, states: Mapping[str, RouteState]) -> None:
+    def write(self, world: ManifestWorld, states: Mapping[str, RouteState]) -> None:
         """Write what the console shows; Secrets are not among it. `states` are by NAMESPACE/ROUTE. Raises OSError."""
         resources = [
             {

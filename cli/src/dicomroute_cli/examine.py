@@ -17,15 +17,15 @@ from dicomroute_operator.gather.route import gather_route
 from dicomroute_operator.kinds.listed import KINDS
 from dicomroute_operator.render.steps import steps
 
-from .manifests.read import Finding
-from .manifests.world import Key, World
+from .manifests.read import ManifestFinding
+from .manifests.world import Key, ManifestWorld
 
 _KINDS_NOT_FOUND: Final[Mapping[Reason, str]] = {
     one.not_found: name for name, one in KINDS.items() if one.not_found is not None
 }
 
 
-def inputs_of(world: World, key: Key) -> RouteInputs:
+def inputs_of(world: ManifestWorld, key: Key) -> RouteInputs:
     """Return the inputs of a route, Secrets included: on this machine they are in the files."""
     secrets = {where: frozenset(values) for where, values in world.secrets.items()}
     config_maps = {where: frozenset(values) for where, values in world.config_maps.items()}
@@ -39,7 +39,7 @@ def inputs_of(world: World, key: Key) -> RouteInputs:
     )
 
 
-def examine(world: World) -> list[Finding]:
+def examine(world: ManifestWorld) -> list[ManifestFinding]:
     """Return everything that is wrong with the manifests, and what somebody should look at."""
     findings = list(world.findings)
     for name, kind in KINDS.items():
@@ -53,7 +53,7 @@ def examine(world: World) -> list[Finding]:
     return findings
 
 
-def _rule_findings(world: World, key: Key) -> list[Finding]:
+def _rule_findings(world: ManifestWorld, key: Key) -> list[ManifestFinding]:
     route = world.routes[key]
     file = world.file_of(key[0], "DicomRoute", key[1])
     findings = []
@@ -63,7 +63,7 @@ def _rule_findings(world: World, key: Key) -> list[Finding]:
                 check()
             except ExpressionError as error:
                 where = f"spec.rules[{rule.name}].{field}"
-                findings.append(Finding(file, f"DicomRoute/{key[1]}", where, f"RuleInvalid: {error}"))
+                findings.append(ManifestFinding(file, f"DicomRoute/{key[1]}", where, f"RuleInvalid: {error}"))
     return findings
 
 
@@ -79,14 +79,14 @@ def _parts(rule: Rule, inputs: RouteInputs) -> Iterator[tuple[str, Callable[[], 
             yield f"transform[{index}]", partial(compile_transform, one)
 
 
-def _is_there_and_invalid(world: World, namespace: str, finding: Check) -> bool:
+def _is_there_and_invalid(world: ManifestWorld, namespace: str, finding: Check) -> bool:
     """Return whether what is not found is in the files, and was refused: its own findings say what to do."""
     kind = _KINDS_NOT_FOUND.get(finding.reason)
     return kind is not None and (namespace, kind, finding.field.rpartition("[")[2].rstrip("]")) in world.invalid
 
 
-def _shown(world: World, namespace: str, finding: Check) -> Finding:
-    return Finding(
+def _shown(world: ManifestWorld, namespace: str, finding: Check) -> ManifestFinding:
+    return ManifestFinding(
         world.file_of(namespace, finding.kind, finding.name),
         f"{finding.kind}/{finding.name}",
         finding.field,

@@ -34,7 +34,7 @@ _MEANINGS: Final = {
 
 
 @dataclass(frozen=True)
-class Gateway:
+class CalledGateway:
     """Which gateway to call, as whom, and over which TLS, if any."""
 
     host: str
@@ -97,7 +97,7 @@ def trusting(ca_bundle: Path | None, certificate: Path | None, key: Path | None)
 class Asking:
     """An association with a gateway for one kind of request; release it in the end."""
 
-    def __init__(self, gateway: Gateway, abstract_syntax: str) -> None:
+    def __init__(self, gateway: CalledGateway, abstract_syntax: str) -> None:
         """Associate. Raises Failure."""
         self._syntax = abstract_syntax
         entity = AE(ae_title=gateway.calling_ae_title)

@@ -17,8 +17,8 @@ from dicomroute_operator.render.names import mounted_file
 
 from .console import ConsoleProcess
 from .examine import examine, inputs_of
-from .manifests.read import Finding, files_of
-from .manifests.world import Key, World, load_world
+from .manifests.read import ManifestFinding, files_of
+from .manifests.world import Key, ManifestWorld, load_world
 from .output import Failure, print_error
 from .state import RouteState, event_line, route_state, write_address
 from .state_lock import lock_state
@@ -101,7 +101,7 @@ class _Supervisor:
     def __init__(self, settings: RunSettings) -> None:
         self._settings = settings
         self._gateways: dict[Key, _Gateway] = {}
-        self._world = World()
+        self._world = ManifestWorld()
         port = settings.console_port
         self._console = ConsoleProcess(settings.state, port) if port is not None else None
 
@@ -225,7 +225,7 @@ class _Supervisor:
         try:
             _check_ports(changed, self._settings)
         except Failure as failure:
-            findings.append(Finding("", "", "", str(failure)))
+            findings.append(ManifestFinding("", "", "", str(failure)))
             print_error(str(failure))
         if any(one.is_error and not one.message.startswith(_MISSING) for one in findings):
             print_error("the changed manifests have errors: the gateways keep their previous configuration")
@@ -292,12 +292,12 @@ def _host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _print(findings: Sequence[Finding]) -> None:
+def _print(findings: Sequence[ManifestFinding]) -> None:
     for finding in findings:
         print_error(f"{'' if finding.is_error else 'warning: '}{finding}")
 
 
-def _check_ports(world: World, settings: RunSettings) -> None:
+def _check_ports(world: ManifestWorld, settings: RunSettings) -> None:
     """Raise Failure when two listeners or admin APIs want one port, naming both."""
     taken: dict[int, str] = {}
     known = set()
@@ -323,7 +323,7 @@ def _check_ports(world: World, settings: RunSettings) -> None:
         raise Failure(f"--port {name}: there is no such listener; there are {', '.join(sorted(known))}", 2)
 
 
-def mounted_files(world: World, inputs: RouteInputs) -> dict[str, dict[str, bytes]]:
+def mounted_files(world: ManifestWorld, inputs: RouteInputs) -> dict[str, dict[str, bytes]]:
     """Return the files that a gateway of this route would have mounted, by folder and key."""
     wanted: dict[str, dict[str, bytes]] = {}
     for needed in inputs.files():

@@ -18,7 +18,7 @@ MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Gateway:
+class GatewayAddress:
     """Where an admin API is, and how one is let in. `fingerprint` is the SHA-256 of its certificate (DER).
 
     With a `signer` each call has a token of its own, for its scope and whoever asks.
@@ -48,7 +48,7 @@ class AdminClient:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def ask(self, gateway: Gateway, call: Call[D], actor: str = "") -> Answer[D]:
+    async def ask(self, gateway: GatewayAddress, call: Call[D], actor: str = "") -> Answer[D]:
         """Make a call; `actor` says who decides, where it decides something. Raises AdminError.
 
         The fingerprint is checked before the token is sent; it takes the place of a certificate authority and of the
@@ -61,7 +61,7 @@ class AdminClient:
             raise Refused(status, sentence_of(text) or f"it answered with status {status}")
         return call.read(text)
 
-    async def _answer(self, gateway: Gateway, call: Call[Any], actor: str) -> tuple[int, bytes]:
+    async def _answer(self, gateway: GatewayAddress, call: Call[Any], actor: str) -> tuple[int, bytes]:
         try:
             async with self._session.request(
                 call.method,
@@ -92,7 +92,7 @@ class EventFollower:
     def __init__(
         self,
         client: AdminClient,
-        gateway: Gateway,
+        gateway: GatewayAddress,
         cursor: str = "",
         types: Iterable[str] = (),
         *,

@@ -227,7 +227,7 @@ class RetrievalMeasures:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class MeasuredAttempt:
     """What an attempt made of one delivery; `age_seconds` since the instance was received, `bytes` of its data set."""
 
     reason: str
@@ -246,7 +246,7 @@ class DestinationMeasures:
         self._attempts: Counter[str] = Counter()
         self._bytes = 0
 
-    def attempted(self, seconds: float, attempts: Iterable[Attempt]) -> None:
+    def attempted(self, seconds: float, attempts: Iterable[MeasuredAttempt]) -> None:
         """Count an attempt that took `seconds`, and what it made of each delivery."""
         self.attempt_seconds.observe(seconds)
         for one in attempts:
@@ -322,7 +322,7 @@ class Measures:
         with self._lock:
             return dict(self._archive_failures)
 
-    def attempted(self, destination: Destination, seconds: float, attempts: Iterable[Attempt]) -> None:
+    def attempted(self, destination: Destination, seconds: float, attempts: Iterable[MeasuredAttempt]) -> None:
         """Count an attempt at deliveries to a destination that took `seconds`."""
         found = self._destinations.get(destination)
         if found is None:

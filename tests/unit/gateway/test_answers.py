@@ -8,8 +8,8 @@ from origin_server import result
 from dicomroute_gateway.configuration.destinations import CloudTargetDestination
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes
 from dicomroute_gateway.deliver.cloud.replies.reasons import reading
-from dicomroute_gateway.deliver.cloud.replies.result import Answer
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.cloud.replies.result import HTTPAnswer
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 
 V = Verdict
 PROVIDERS = ("Azure", "Google", "AWS", "Orthanc", "Dcm4chee", "Generic")
@@ -22,8 +22,10 @@ def target(provider: str, **answers: list[int]) -> CloudTargetDestination:
     )  # fmt: skip
 
 
-def outcome(provider: str, status: int, body: bytes, media: str = "application/dicom+json", **answers: Any) -> Outcome:
-    (one,) = outcomes(Answer(status, media, body), ["1.1"], reading(target(provider, **answers)))
+def outcome(
+    provider: str, status: int, body: bytes, media: str = "application/dicom+json", **answers: Any
+) -> AttemptOutcome:
+    (one,) = outcomes(HTTPAnswer(status, media, body), ["1.1"], reading(target(provider, **answers)))
     return one
 
 
@@ -45,7 +47,7 @@ def outcome(provider: str, status: int, body: bytes, media: str = "application/d
     ],
 )
 def test_codes_that_mean_the_same_everywhere(provider: str, reason: int, verdict: Verdict, name: str) -> None:
-    assert outcome(provider, 200, result([], {"1.1": reason})) == Outcome(verdict, name, reason)
+    assert outcome(provider, 200, result([], {"1.1": reason})) == AttemptOutcome(verdict, name, reason)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_a_conflict_at_google_may_be_a_duplicate_and_what_its_code_explains_is_n
 @pytest.mark.parametrize("reason, code", [(45063, 45063), ("B006", 0xB006), (1, 1), (45312, 45312), ("?", 0)])
 def test_an_instance_stored_with_a_warning_is_delivered_and_says_which(reason: Any, code: int) -> None:
     found = outcome("AWS", 202, result(["1.1"], warnings={"1.1": reason}))
-    assert found == Outcome(V.DELIVERED, "StoredWithWarning", 202, code)
+    assert found == AttemptOutcome(V.DELIVERED, "StoredWithWarning", 202, code)
 
 
 def test_other_failures_have_no_name() -> None:
@@ -102,7 +104,7 @@ def test_what_is_wrong_with_the_target_is_never_held_against_an_instance(provide
     "status, name", [(429, "Throttled"), (503, "Busy"), (500, "ServerError"), (204, "AnswerWithoutResult")]
 )
 def test_what_passes_is_tried_again(status: int, name: str) -> None:
-    assert outcome("Azure", status, b"", "") == Outcome(V.RETRY, name, status, may_have_arrived=status != 429)
+    assert outcome("Azure", status, b"", "") == AttemptOutcome(V.RETRY, name, status, may_have_arrived=status != 429)
 
 
 @pytest.mark.parametrize(

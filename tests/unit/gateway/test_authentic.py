@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dicomroute_gateway.configuration.authentic import Seal
+from dicomroute_gateway.configuration.authentic import ConfigurationSeal
 from dicomroute_gateway.configuration.authentic import configuration_mac as gateway_mac
 from dicomroute_gateway.process import following as module
 from dicomroute_gateway.process.following import Following
@@ -35,7 +35,7 @@ class Mounted:
 
     def start(self) -> None:
         self.problems = Problems()
-        seal = Seal(self.folder / "configuration-key")
+        seal = ConfigurationSeal(self.folder / "configuration-key")
         self.following = Following(self.folder / "v1.json", self.folder / "kept", self.problems, seal)
 
     def rotate(self, key: str) -> None:

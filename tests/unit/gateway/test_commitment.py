@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from spools import CT, delivered, open_spool, received, store
 
 from dicomroute_gateway.commitment.committing import Committing
-from dicomroute_gateway.commitment.decide import FailureReason, Known, Promise, Verdict, decide
+from dicomroute_gateway.commitment.decide import CommitmentVerdict, FailureReason, Known, Promise, decide
 from dicomroute_gateway.commitment.transactions import (
     MOST_OPEN,
     MOST_REFERENCES,
     OtherContent,
-    TooMany,
+    TooManyRequests,
     Transaction,
     Transactions,
 )
@@ -63,21 +63,21 @@ HERE = DeliveryState.DELIVERED
     [
         (None, ANY, FailureReason.NO_SUCH_OBJECT_INSTANCE),
         (known(), ANY, FailureReason.NO_SUCH_OBJECT_INSTANCE),
-        (known("Unmatched"), ANY, Verdict.WAITS),
-        (known(a=HERE, b=HERE), ANY, Verdict.COMMITTED),
-        (known(a=HERE, b=DeliveryState.PENDING), ANY, Verdict.WAITS),
-        (known(a=HERE, b=DeliveryState.UNCONFIRMED), ANY, Verdict.WAITS),
-        (known(a=HERE, b=DeliveryState.HELD), ANY, Verdict.WAITS),
+        (known("Unmatched"), ANY, CommitmentVerdict.WAITS),
+        (known(a=HERE, b=HERE), ANY, CommitmentVerdict.COMMITTED),
+        (known(a=HERE, b=DeliveryState.PENDING), ANY, CommitmentVerdict.WAITS),
+        (known(a=HERE, b=DeliveryState.UNCONFIRMED), ANY, CommitmentVerdict.WAITS),
+        (known(a=HERE, b=DeliveryState.HELD), ANY, CommitmentVerdict.WAITS),
         (known(a=DeliveryState.PENDING, b=DeliveryState.DEAD_LETTERED), ANY, FailureReason.PROCESSING_FAILURE),
         (known(a=HERE, b=DeliveryState.SKIPPED), ANY, FailureReason.PROCESSING_FAILURE),
-        (known(a=HERE, c=DeliveryState.SKIPPED), ANY, Verdict.COMMITTED),
+        (known(a=HERE, c=DeliveryState.SKIPPED), ANY, CommitmentVerdict.COMMITTED),
         (known(c=HERE), ANY, FailureReason.PROCESSING_FAILURE),
-        (known(a=HERE, b=DeliveryState.PENDING), Promise(frozenset({A})), Verdict.COMMITTED),
+        (known(a=HERE, b=DeliveryState.PENDING), Promise(frozenset({A})), CommitmentVerdict.COMMITTED),
         (known(b=HERE), Promise(frozenset({A})), FailureReason.PROCESSING_FAILURE),
-        (known(c=HERE), Promise(frozenset({OPTIONAL}), {OPTIONAL}), Verdict.COMMITTED),
+        (known(c=HERE), Promise(frozenset({OPTIONAL}), {OPTIONAL}), CommitmentVerdict.COMMITTED),
     ],
 )
-def test_the_table(what: Known | None, promise: Promise, said: FailureReason | Verdict) -> None:
+def test_the_table(what: Known | None, promise: Promise, said: FailureReason | CommitmentVerdict) -> None:
     assert decide(REFERENCE, what, promise) is said
 
 
@@ -106,8 +106,8 @@ def test_nothing_is_promised_that_a_destination_which_counts_has_not(
     said = decide(REFERENCE, what, promise)
     counted = promise.counted(what)
     has_all = all(one in what.deliveries and what.deliveries[one].state is HERE for one in counted)
-    assert (said is Verdict.COMMITTED) == (has_all and bool(counted) and not hold)
-    if said is Verdict.WAITS:
+    assert (said is CommitmentVerdict.COMMITTED) == (has_all and bool(counted) and not hold)
+    if said is CommitmentVerdict.WAITS:
         assert hold or any(what.deliveries[one].state in WAITING for one in counted)
         assert hold or not any(what.deliveries[one].state in GIVEN_UP for one in counted)
 
@@ -194,12 +194,12 @@ def test_there_is_a_bound_on_references_and_on_open_transactions(
     spool = open_spool(tmp_path)
     transactions = opened(spool)
     transactions.begin(transaction("2.25.0", MOST_REFERENCES), claim_seconds=0)
-    with pytest.raises(TooMany):
+    with pytest.raises(TooManyRequests):
         transactions.begin(transaction("2.25.1", MOST_REFERENCES + 1), claim_seconds=0)
     monkeypatch.setattr(spool.commitments, "put", lambda *_: None)
     for number in range(1, MOST_OPEN):
         transactions.begin(transaction(f"2.25.{number}", 1), claim_seconds=0)
-    with pytest.raises(TooMany):
+    with pytest.raises(TooManyRequests):
         transactions.begin(transaction(f"2.25.{MOST_OPEN}", 1), claim_seconds=0)
     transactions.finish("2.25.7")
     assert transactions.begin(transaction(f"2.25.{MOST_OPEN}", 1), claim_seconds=0)

@@ -14,9 +14,9 @@ from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.deliver.backoff import SOON_ATTEMPTS, full_jitter, soon
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes as outcomes_of
 from dicomroute_gateway.deliver.cloud.replies.reasons import Reading
-from dicomroute_gateway.deliver.cloud.replies.result import Answer, parse_result
+from dicomroute_gateway.deliver.cloud.replies.result import HTTPAnswer, parse_result
 from dicomroute_gateway.deliver.holding import held
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.dicomweb.multipart import MultipartBody
 from dicomroute_gateway.dicomweb.retry_after import retry_after_seconds
 from dicomroute_gateway.spool.content import StoredFile, Unreadable
@@ -24,7 +24,7 @@ from dicomroute_gateway.spool.content import StoredFile, Unreadable
 ROOT = Path(__file__).parents[3]
 
 
-def outcomes(answer: Answer, sent: list[str]) -> list[Outcome]:
+def outcomes(answer: HTTPAnswer, sent: list[str]) -> list[AttemptOutcome]:
     return outcomes_of(answer, sent, Reading())
 
 
@@ -42,7 +42,7 @@ def result(stored: list[str], failed: dict[str, Any] | None = None, nameless: li
 def verdicts(
     status: int, body: bytes = b"", sent: list[str] | None = None, media: str = "application/dicom+json"
 ) -> list[Any]:
-    return [one.verdict for one in outcomes(Answer(status, media, body), sent or ["1.1"])]
+    return [one.verdict for one in outcomes(HTTPAnswer(status, media, body), sent or ["1.1"])]
 
 
 V = Verdict
@@ -162,7 +162,7 @@ def test_an_answer_without_a_media_type_is_looked_at(media: str) -> None:
 @pytest.mark.parametrize("reason", [-1, 1 << 16, 10**300, "1" * 4000, "1" * 5000, 1.5, True, [], {}])
 def test_a_reason_that_is_none_says_nothing(reason: Any) -> None:
     document = {"00081198": {"Value": [{"00081155": {"Value": ["1.1"]}, "00081197": {"Value": [reason]}}]}}
-    found = parse_result(Answer(409, "application/dicom+json", json.dumps(document).encode()))
+    found = parse_result(HTTPAnswer(409, "application/dicom+json", json.dumps(document).encode()))
     assert found is not None
     assert found.failed == {"1.1": 0}
 
@@ -193,8 +193,8 @@ def test_deeply_nested_json_has_an_outcome() -> None:
 
 
 def test_an_outcome_says_what_a_person_is_shown() -> None:
-    (outcome,) = outcomes(Answer(503, "", b""), ["1.1"])
-    assert outcome == Outcome(Verdict.RETRY, "Busy", 503, may_have_arrived=True)
+    (outcome,) = outcomes(HTTPAnswer(503, "", b""), ["1.1"])
+    assert outcome == AttemptOutcome(Verdict.RETRY, "Busy", 503, may_have_arrived=True)
 
 
 @given(st.integers(1, 1000), st.floats(0, 1, exclude_max=True))

@@ -3,19 +3,19 @@
 import pytest
 
 from dicomroute_gateway.configuration.destinations import OnDuplicate
-from dicomroute_gateway.deliver.cloud.duplicates import Found, Step, compared, overwritten, settle
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.cloud.duplicates import Found, NextStep, compared, overwritten, settle
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 
 V, P = Verdict, OnDuplicate
 STORED, EXISTS, CONFLICT = (
-    Outcome(V.DELIVERED, "Stored", 200),
-    Outcome(V.DUPLICATE, "InstanceExists", 45070),
-    Outcome(V.CONFLICT, "Conflict", 409),
+    AttemptOutcome(V.DELIVERED, "Stored", 200),
+    AttemptOutcome(V.DUPLICATE, "InstanceExists", 45070),
+    AttemptOutcome(V.CONFLICT, "Conflict", 409),
 )
 
 
-def word(step: Outcome | Step) -> str:
-    return step.value if isinstance(step, Step) else f"{step.verdict.value} {step.reason}"
+def word(step: AttemptOutcome | NextStep) -> str:
+    return step.value if isinstance(step, NextStep) else f"{step.verdict.value} {step.reason}"
 
 
 @pytest.mark.parametrize(
@@ -31,14 +31,14 @@ def word(step: Outcome | Step) -> str:
         (CONFLICT, P.FAIL, "compare"),
     ],
 )
-def test_the_first_step(outcome: Outcome, policy: OnDuplicate, expected: str) -> None:
+def test_the_first_step(outcome: AttemptOutcome, policy: OnDuplicate, expected: str) -> None:
     assert word(settle(outcome, policy, own=False, follows=False)) == expected
 
 
 @pytest.mark.parametrize("policy", list(P))
 def test_our_own_earlier_attempt_is_a_delivery_and_a_conflict_is_no_sign_of_it(policy: OnDuplicate) -> None:
     assert word(settle(EXISTS, policy, own=True, follows=False)) == "delivered StoredBefore"
-    assert isinstance(settle(CONFLICT, policy, own=True, follows=False), Step)
+    assert isinstance(settle(CONFLICT, policy, own=True, follows=False), NextStep)
 
 
 @pytest.mark.parametrize("policy", list(P))
@@ -66,13 +66,13 @@ def test_a_later_version_is_looked_at_unless_the_manifest_accepts_whatever_is_th
         (STORED, Found.ABSENT, P.ACCEPT_IDENTICAL, "retry CannotCompare"),
     ],
 )
-def test_after_a_comparison(outcome: Outcome, found: Found, policy: OnDuplicate, expected: str) -> None:
+def test_after_a_comparison(outcome: AttemptOutcome, found: Found, policy: OnDuplicate, expected: str) -> None:
     assert word(compared(outcome, found, policy, 200)) == expected
 
 
 @pytest.mark.parametrize("verdict", list(V))
 def test_what_was_not_overwritten_is_no_later_proof_of_an_arrival(verdict: Verdict) -> None:
-    found = overwritten(Outcome(verdict, "ServerError", 503))
+    found = overwritten(AttemptOutcome(verdict, "ServerError", 503))
     if verdict in (V.DELIVERED, V.REFUSED, V.DOUBTFUL):
         assert found.verdict is verdict
     else:

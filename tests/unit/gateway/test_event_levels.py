@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dicomroute_gateway.destination import Destination
-from dicomroute_gateway.dimse.refused import Caller, Refused
+from dicomroute_gateway.dimse.refused import RefusalCount, RefusedCaller
 from dicomroute_gateway.events.levels import DestinationSeen, Levels, Seen
 from dicomroute_gateway.events.refusals import Refusals
 from dicomroute_gateway.events.told import Teller, Told
@@ -94,32 +94,32 @@ def test_pressure_health_configuration_and_tests_are_told_when_they_change() -> 
     assert len(ids) == len(set(ids))
 
 
-def caller(title: str | None, address: str = "192.0.2.1") -> Caller:
-    return Caller(title, "GATE", address, "dicom", "UnknownCallingAETitle")
+def caller(title: str | None, address: str = "192.0.2.1") -> RefusedCaller:
+    return RefusedCaller(title, "GATE", address, "dicom", "UnknownCallingAETitle")
 
 
 def test_a_caller_is_told_at_once_and_hourly_and_a_crowd_as_one() -> None:
     refusals = Refusals(TELLER)
-    one = Refused(caller("CT9"), 1, 0.0, 0.0)
+    one = RefusalCount(caller("CT9"), 1, 0.0, 0.0)
     (first,) = refusals.look([one], 0.0)
     assert json.loads(first.document)["data"]["count"] == 1
     assert refusals.look([replace(one, count=500, last_time=10.0)], 10.0) == []
     (later,) = refusals.look([replace(one, count=500, last_time=10.0)], 3601.0)
     assert json.loads(later.document)["data"]["count"] == 499
-    crowd = [Refused(caller(f"X{number}"), 1, 0.0, 0.0) for number in range(200)]
+    crowd = [RefusalCount(caller(f"X{number}"), 1, 0.0, 0.0) for number in range(200)]
     told = refusals.look(crowd, 3602.0)
     assert len(told) == 20, "nineteen besides the one of before, and the others"
     gathered = json.loads(told[-1].document)["data"]
     assert (gathered["callers"], gathered["count"], gathered["callingAETitle"]) == (181, 181, None)
     seconds = range(3603, 7200)
-    more = [refusals.look([Refused(caller(f"Y{now}"), 1, 0.0, 0.0)], float(now)) for now in seconds]
+    more = [refusals.look([RefusalCount(caller(f"Y{now}"), 1, 0.0, 0.0)], float(now)) for now in seconds]
     assert sum(map(len, more)) <= 3600 / 300 + 20
 
 
 def test_a_title_is_told_if_it_is_one() -> None:
     refusals = Refusals(TELLER)
     names = ["CT 1", "PLANTED^NAME^TOO^LONG", "a\x00b", "ümlaut", "", None]
-    told = refusals.look([Refused(caller(name), 1, 0.0, 0.0) for name in names], 0.0)
+    told = refusals.look([RefusalCount(caller(name), 1, 0.0, 0.0) for name in names], 0.0)
     assert [json.loads(one.document)["data"]["callingAETitle"] for one in told] == [
         "CT 1",
         None,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dicomroute_client.documents.events import STUDY_RECEIVED, StudyReceived
-from dicomroute_gateway.events.store import Cursor, NoRoom, Store, StoreDamaged, TooOld
+from dicomroute_gateway.events.store import Cursor, FeedNotWritable, Store, StoreDamaged, TooOld
 from dicomroute_gateway.events.told import Teller, Told
 
 TELLER = Teller("/namespaces/n/dicomroutes/r/gateways/g")
@@ -79,7 +79,7 @@ def test_a_week_of_a_busy_site_stays_within_its_bound(tmp_path: Path) -> None:
 
 def test_too_much_at_once_is_refused_and_the_oldest_make_room(tmp_path: Path) -> None:
     store = Store(tmp_path / "events.sqlite", 1 << 20)
-    with pytest.raises(NoRoom):
+    with pytest.raises(FeedNotWritable):
         store.write([told(one) for one in range(10_000)], 1.0)
     assert numbers(store, store.first()) == [], "all of a batch or nothing"
     store.write([told(one) for one in range(100)], 1.0)

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from dicomroute_gateway.deliver.lanes import Lanes
-from dicomroute_gateway.deliver.transport import Limits
+from dicomroute_gateway.deliver.transport import BatchLimits
 
-LIMITS = Limits(lanes=8, most_lanes=32, batch_instances=10, most_batch_instances=30, batch_bytes=1000)
+LIMITS = BatchLimits(lanes=8, most_lanes=32, batch_instances=10, most_batch_instances=30, batch_bytes=1000)
 
 
 def lanes() -> Lanes:

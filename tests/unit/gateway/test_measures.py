@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomroute_gateway.dimse.refused import Caller, RefusedCallers
-from dicomroute_gateway.measures import OTHER, Attempt, DestinationMeasures, Histogram, Measures
+from dicomroute_gateway.dimse.refused import RefusedCaller, RefusedCallers
+from dicomroute_gateway.measures import OTHER, DestinationMeasures, Histogram, MeasuredAttempt, Measures
 from dicomroute_gateway.spool.deliveries import AWAITED
 from dicomroute_gateway.spool.ledger import Ledger
 from dicomroute_gateway.spool.oldest import OldestPending
@@ -35,7 +35,7 @@ def test_a_histogram_counts_what_is_up_to_each_bound(values: list[float]) -> Non
 def test_reasons_beyond_the_bound_are_counted_together() -> None:
     measures = DestinationMeasures()
     for number in range(1000):
-        measures.attempted(0.1, [Attempt(f"Reason{number}", False, 10, 1.0)])
+        measures.attempted(0.1, [MeasuredAttempt(f"Reason{number}", False, 10, 1.0)])
     found = measures.attempts()
     assert len(found) == 65
     assert found[OTHER] == 1000 - 64
@@ -44,7 +44,11 @@ def test_reasons_beyond_the_bound_are_counted_together() -> None:
 
 def test_only_what_was_delivered_counts_as_delivered() -> None:
     measures = Measures()
-    attempts = [Attempt("Stored", True, 10, 2.0), Attempt("Busy", False, 20, 3.0), Attempt("Stored", True, 30, -1.0)]
+    attempts = [
+        MeasuredAttempt("Stored", True, 10, 2.0),
+        MeasuredAttempt("Busy", False, 20, 3.0),
+        MeasuredAttempt("Stored", True, 30, -1.0),
+    ]
     measures.attempted("CloudTarget/a", 0.5, attempts)
     found = measures.destinations()["CloudTarget/a"]
     assert (found.delivered_bytes, found.attempts()) == (40, {"Stored": 2, "Busy": 1})
@@ -52,9 +56,9 @@ def test_only_what_was_delivered_counts_as_delivered() -> None:
     assert found.attempt_seconds.snapshot().cumulative[-1] == 1
 
 
-def caller(number: int, address: str | None = None) -> Caller:
+def caller(number: int, address: str | None = None) -> RefusedCaller:
     host = address or f"192.0.2.{number}"
-    return Caller(f"AE{number}", "GATE", host, "dicom", "CallingAETitle")
+    return RefusedCaller(f"AE{number}", "GATE", host, "dicom", "CallingAETitle")
 
 
 def test_the_callers_that_were_seen_last_are_remembered() -> None:

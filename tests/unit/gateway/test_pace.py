@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from dicomroute_gateway.deliver.pace import Pace
-from dicomroute_gateway.deliver.transport import Limits
+from dicomroute_gateway.deliver.transport import BatchLimits
 
-LIMITS = Limits(lanes=8, most_lanes=12, batch_instances=10, most_batch_instances=30, batch_bytes=1000)
+LIMITS = BatchLimits(lanes=8, most_lanes=12, batch_instances=10, most_batch_instances=30, batch_bytes=1000)
 
 
 def pace() -> Pace:

@@ -2,8 +2,15 @@
 
 import pytest
 
-from dicomroute_gateway.probes.findings import Finding, Findings, Stores, findings, node_findings, within_milliseconds
-from dicomroute_gateway.probes.steps import Probed, Result, Step, StepName, advised, answered
+from dicomroute_gateway.probes.findings import (
+    Findings,
+    ProbeFinding,
+    Stores,
+    findings,
+    node_findings,
+    within_milliseconds,
+)
+from dicomroute_gateway.probes.steps import Probed, ProbeStep, StepName, StepResult, advised, answered
 
 TIME = 1000.0
 NEVER = Stores()
@@ -14,21 +21,21 @@ FORBIDDEN = Stores(refused="Forbidden", refused_message="HTTP 403", is_waiting=T
 
 def probed(**failed: str) -> Probed:
     """Return a probe in which the named steps failed for these reasons, and what follows was not tried."""
-    steps: list[Step] = []
+    steps: list[ProbeStep] = []
     is_reached = is_known = True
     for name in StepName:
         reason = failed.get(name.lower(), "")
         is_tried = is_known and is_reached if name is StepName.QUERY else is_reached or name is StepName.CREDENTIAL
         if reason:
-            steps.append(Step(name, Result.FAILED, reason, f"{reason} says", 0.1))
+            steps.append(ProbeStep(name, StepResult.FAILED, reason, f"{reason} says", 0.1))
             is_known, is_reached = (False, is_reached) if name is StepName.CREDENTIAL else (is_known, False)
         else:
-            steps.append(Step(name, Result.PASSED if is_tried else Result.NOT_TRIED))
+            steps.append(ProbeStep(name, StepResult.PASSED if is_tried else StepResult.NOT_TRIED))
     return Probed(TIME, tuple(steps))
 
 
 def words(found: Findings) -> tuple[str, str, str]:
-    def word(one: Finding) -> str:
+    def word(one: ProbeFinding) -> str:
         return f"{one.status}/{one.reason}"
 
     return word(found.reachable), word(found.authenticated), word(found.ready)
@@ -92,23 +99,23 @@ def test_only_what_certainly_does_not_work_fails() -> None:
     assert not findings(probed(query="QueryNotAllowed"), NEVER).fails
 
 
-def of_node(*steps: Step) -> Probed:
+def of_node(*steps: ProbeStep) -> Probed:
     """Return a test of a node in which the association came about."""
-    return Probed(TIME, (Step(StepName.ASSOCIATION, Result.PASSED), *steps))
+    return Probed(TIME, (ProbeStep(StepName.ASSOCIATION, StepResult.PASSED), *steps))
 
 
 def test_a_node_is_reachable_where_it_answers_or_takes_what_is_delivered() -> None:
-    answers = of_node(Step(StepName.ECHO, Result.PASSED, seconds=0.0042))
-    takes_none = of_node(Step(StepName.ECHO, Result.NOT_NEEDED, "VerificationNotAccepted", "it associates"))
-    silent = of_node(Step(StepName.ECHO, Result.FAILED, "ResponseTimedOut", "no answer"))
-    assert node_findings(answers, NEVER).reachable == Finding(
+    answers = of_node(ProbeStep(StepName.ECHO, StepResult.PASSED, seconds=0.0042))
+    takes_none = of_node(ProbeStep(StepName.ECHO, StepResult.NOT_NEEDED, "VerificationNotAccepted", "it associates"))
+    silent = of_node(ProbeStep(StepName.ECHO, StepResult.FAILED, "ResponseTimedOut", "no answer"))
+    assert node_findings(answers, NEVER).reachable == ProbeFinding(
         True, "Reachable", "the node answers a C-ECHO within 5 ms"
     )
     assert node_findings(answers, SINCE).reachable == node_findings(answers, NEVER).reachable
-    assert node_findings(takes_none, NEVER).reachable == Finding(True, "VerificationNotAccepted", "it associates")
-    assert node_findings(silent, NEVER).reachable == Finding(False, "ResponseTimedOut", "no answer")
+    assert node_findings(takes_none, NEVER).reachable == ProbeFinding(True, "VerificationNotAccepted", "it associates")
+    assert node_findings(silent, NEVER).reachable == ProbeFinding(False, "ResponseTimedOut", "no answer")
     assert node_findings(silent, BEFORE).fails
-    assert node_findings(silent, SINCE).reachable == Finding(True, "Reachable", "the node accepts deliveries")
+    assert node_findings(silent, SINCE).reachable == ProbeFinding(True, "Reachable", "the node accepts deliveries")
     assert node_findings(silent, Stores(taken_time=TIME + 1, is_waiting=True)).fails
 
 
@@ -121,9 +128,9 @@ def test_round_trips_are_rounded_up_so_that_each_is_no_news(seconds: float, mill
 
 
 def test_a_step_that_is_not_needed_passes() -> None:
-    steps = (Step(StepName.DNS, Result.NOT_NEEDED), Step(StepName.TCP, Result.PASSED))
+    steps = (ProbeStep(StepName.DNS, StepResult.NOT_NEEDED), ProbeStep(StepName.TCP, StepResult.PASSED))
     assert Probed(TIME, steps).passed
-    assert not Probed(TIME, (*steps, Step(StepName.TLS, Result.NOT_TRIED))).passed
+    assert not Probed(TIME, (*steps, ProbeStep(StepName.TLS, StepResult.NOT_TRIED))).passed
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spools import CT, EXPLICIT, counts, delivered, journal, open_spool, received
 from studies import instance as made
 
-from dicomroute_gateway.configuration.study import OnRevision, Plan, Studies, Wait
+from dicomroute_gateway.configuration.study import OnRevision, Studies, Wait, WaitPlan
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.measures import StudyMeasures
 from dicomroute_gateway.rules.expression import ExpressionError, compile_expression
@@ -42,15 +42,15 @@ class Clock:
         return self.seconds
 
 
-def plan(condition: str = "", on_revision: OnRevision = OnRevision.SEND_NEW) -> Plan:
-    return Plan((Wait(rule="whole", when_complete=condition, on_revision=on_revision),))
+def plan(condition: str = "", on_revision: OnRevision = OnRevision.SEND_NEW) -> WaitPlan:
+    return WaitPlan((Wait(rule="whole", when_complete=condition, on_revision=on_revision),))
 
 
 def come(
     spool: Spool,
     number: int,
     *,
-    waits: Plan | None = None,
+    waits: WaitPlan | None = None,
     destinations: Sequence[Destination] = (A,),
     study: str = STUDY,
     modality: str | None = "CT",

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 from spools import received
 
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.deliver.suspects import Suspects
 from dicomroute_gateway.spool.records import Received
 
-ERROR, UNREACHABLE = Outcome(Verdict.RETRY, "ServerError", 500), Outcome(Verdict.RETRY, "ConnectionFailed")
+ERROR, UNREACHABLE = (
+    AttemptOutcome(Verdict.RETRY, "ServerError", 500),
+    AttemptOutcome(Verdict.RETRY, "ConnectionFailed"),
+)
 
 
 def one(identifier: int, series: str = "1.2.3") -> Received:

@@ -8,7 +8,7 @@ import pytest
 from spools import counts, open_spool, received, store
 
 from dicomroute_gateway.deliver.attempt import after, after_asking
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.spool import formats
 from dicomroute_gateway.spool.errors import SpoolError
 from dicomroute_gateway.spool.ledger import Ledger
@@ -17,7 +17,7 @@ from dicomroute_gateway.spool.views import Drop, Owed, Treatment
 from dicomroute_gateway.spool.waiting import Waiter
 
 A = "CloudTarget/a"
-STORED = Outcome(Verdict.DELIVERED, "Stored")
+STORED = AttemptOutcome(Verdict.DELIVERED, "Stored")
 
 
 def sent(identifier: int, *, refusals: int = 0) -> DeliveryRecord:
@@ -57,15 +57,15 @@ def test_a_gateway_of_before_refuses_such_a_spool(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("outcome", "is_over", "state", "refusals"),
     [
-        (Outcome(Verdict.DELIVERED, "Committed"), False, DeliveryState.DELIVERED, 1),
-        (Outcome(Verdict.DOUBTFUL, "NotCommitted", 0x0110), False, DeliveryState.PENDING, 2),
-        (Outcome(Verdict.REFUSED, "NotCommitted", 0x0119), False, DeliveryState.DEAD_LETTERED, 2),
-        (Outcome(Verdict.RETRY, "NoCommitmentReport"), True, DeliveryState.PENDING, 1),
-        (Outcome(Verdict.RETRY, "ConnectionRefused"), False, None, None),
+        (AttemptOutcome(Verdict.DELIVERED, "Committed"), False, DeliveryState.DELIVERED, 1),
+        (AttemptOutcome(Verdict.DOUBTFUL, "NotCommitted", 0x0110), False, DeliveryState.PENDING, 2),
+        (AttemptOutcome(Verdict.REFUSED, "NotCommitted", 0x0119), False, DeliveryState.DEAD_LETTERED, 2),
+        (AttemptOutcome(Verdict.RETRY, "NoCommitmentReport"), True, DeliveryState.PENDING, 1),
+        (AttemptOutcome(Verdict.RETRY, "ConnectionRefused"), False, None, None),
     ],
 )
 def test_what_its_destination_says_decides(
-    outcome: Outcome, is_over: bool, state: DeliveryState | None, refusals: int | None
+    outcome: AttemptOutcome, is_over: bool, state: DeliveryState | None, refusals: int | None
 ) -> None:
     record = after_asking(sent(1, refusals=1), outcome, 200.0, 3, is_over=is_over)
     assert (record and record.state, record and record.refusals) == (state, refusals)
@@ -76,7 +76,7 @@ def test_an_outage_never_makes_a_dead_letter_of_it() -> None:
     record: DeliveryRecord | None = sent(1)
     for _ in range(20):
         assert record is not None
-        record = after_asking(record, Outcome(Verdict.RETRY, "TimedOut"), 200.0, 3, is_over=True)
+        record = after_asking(record, AttemptOutcome(Verdict.RETRY, "TimedOut"), 200.0, 3, is_over=True)
         assert record is not None
         assert record.state is DeliveryState.PENDING
         record = after(record, STORED, 300.0, True, 3, confirms=True)
@@ -86,7 +86,7 @@ def test_people_drop_and_retry_it_and_a_late_report_changes_nothing_then(tmp_pat
     spool = open_spool(tmp_path)
     dropped, retried = store(spool), store(spool)
     spool.settle([sent(dropped), sent(retried)])
-    failed = after_asking(sent(dropped), Outcome(Verdict.DOUBTFUL, "NotCommitted"), 200.0, 3, is_over=False)
+    failed = after_asking(sent(dropped), AttemptOutcome(Verdict.DOUBTFUL, "NotCommitted"), 200.0, 3, is_over=False)
     assert failed is not None
     spool.decisions.drop([Drop(dropped)], "a person")
     assert spool.decisions.retry([Owed(retried, A)], "a person").count == 1

@@ -3,7 +3,7 @@
 import asyncio
 
 from dicomroute_operator.reconcile import queue as module
-from dicomroute_operator.reconcile.queue import Queue, ReconcileError
+from dicomroute_operator.reconcile.queue import ReconcileError, WorkQueue
 
 
 def test_many_askings_are_one_and_an_asking_meanwhile_is_another() -> None:
@@ -16,7 +16,7 @@ def test_many_askings_are_one_and_an_asking_meanwhile_is_another() -> None:
             begun.set()
             await go_on.wait()
 
-        queue = Queue(work, workers=4)
+        queue = WorkQueue(work, workers=4)
         for _ in range(5):
             await queue.add("a")
         task = asyncio.create_task(queue.run())
@@ -47,7 +47,7 @@ def test_a_failure_stops_no_other_key_and_is_tried_again(monkeypatch) -> None:
             if tried.count("bad") < 3 and key == "bad":
                 raise ValueError("not yet")
 
-        queue = Queue(work, workers=1)
+        queue = WorkQueue(work, workers=1)
         await queue.add("bad")
         await queue.add("good")
         task = asyncio.create_task(queue.run())
@@ -68,7 +68,7 @@ def test_work_that_begins_earlier_makes_up_for_what_was_to_come_later() -> None:
         async def work(key: str) -> None:
             worked.append(key)
 
-        queue = Queue(work, workers=1)
+        queue = WorkQueue(work, workers=1)
         queue.later("a", 0.05)
         queue.later("b", 0.05)
         await queue.add("a", patiently=True)
@@ -88,7 +88,7 @@ def test_one_that_fails_waits_for_its_next_attempt_when_asked_patiently() -> Non
             tried.append(key)
             raise ValueError("not yet")
 
-        queue = Queue(work, workers=1)
+        queue = WorkQueue(work, workers=1)
         await queue.add("a")
         task = asyncio.create_task(queue.run())
         while not queue.failed:
@@ -112,7 +112,7 @@ def test_what_was_changed_is_tried_anew_however_often_it_has_failed() -> None:
         async def work(key: str) -> None:
             raise ReconcileError("not yet")
 
-        queue = Queue(work, workers=1)
+        queue = WorkQueue(work, workers=1)
         queue.later = lambda key, seconds: pauses.append(seconds)  # type: ignore[method-assign]
         task = asyncio.create_task(queue.run())
         for attempt in range(1, 8):

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from dicomroute_cli.manifests.world import Key, World, load_world
+from dicomroute_cli.manifests.world import Key, ManifestWorld, load_world
 from dicomroute_cli.output import Failure, print_error
 from dicomroute_gateway.configuration.recipe import Deidentify
 from dicomroute_gateway.explain.instance import NotAnInstance, open_instance
@@ -86,7 +86,7 @@ def deidentify(
         raise Failure(f"{done.failed} could not be read or written", 1)
 
 
-def _plan(world: World, key: Key, noted: Noted | None) -> Plan:
+def _plan(world: ManifestWorld, key: Key, noted: Noted | None) -> Plan:
     """Return the plan of a profile in the manifests. Raises Failure."""
     errors = [one for one in world.findings if one.is_error]
     for one in errors:
@@ -104,7 +104,7 @@ def _plan(world: World, key: Key, noted: Noted | None) -> Plan:
         raise Failure(str(error), 2) from error
 
 
-def _content(world: World, namespace: str, file: FileReference) -> bytes:
+def _content(world: ManifestWorld, namespace: str, file: FileReference) -> bytes:
     """Return the value of a key of a Secret or ConfigMap. Raises Failure."""
     objects = world.secrets if file.kind == "Secret" else world.config_maps
     content = objects.get((namespace, file.name), {}).get(file.key)

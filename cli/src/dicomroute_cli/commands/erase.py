@@ -8,12 +8,12 @@ import typer
 from dicomroute_cli.output import Failure, print_data, print_table
 from dicomroute_client import calls
 
-from .options import Gateway, asks_gateway
+from .options import AskedGateway, asks_gateway
 
 
 @asks_gateway
 def erase(
-    gateway: Gateway,
+    gateway: AskedGateway,
     study: Annotated[str, typer.Option(help="Study Instance UID.", metavar="UID")] = "",
     patient: Annotated[str, typer.Option(help="Patient ID, as it came.", metavar="ID")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask at a terminal.")] = False,

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from dicomroute_cli.examine import examine, inputs_of
-from dicomroute_cli.manifests.world import Key, World, load_world
+from dicomroute_cli.manifests.world import Key, ManifestWorld, load_world
 from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
 from dicomroute_cli.supervise import mounted_files
 from dicomroute_gateway.configuration.load import ConfigurationError, load
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.dimse.certificate import PeerCertificate, read_certificate
-from dicomroute_gateway.explain.explanation import Caller, explanation
+from dicomroute_gateway.explain.explanation import ExplainedCaller, explanation
 from dicomroute_gateway.explain.instance import NotAnInstance, open_instance
 from dicomroute_gateway.rules.routing import compile_rules
 from dicomroute_operator.api.inputs import RouteInputs
@@ -43,7 +43,7 @@ def explain(
 ) -> None:
     """Show which listeners would accept the sender, which rules match an instance and why, and its destinations."""
     try:
-        caller = Caller(calling, called, ip_address(address), _shown(certificate))
+        caller = ExplainedCaller(calling, called, ip_address(address), _shown(certificate))
     except ValueError as error:
         raise Failure(f"--address {address}: is not an IP address", 2) from error
     world = load_world(filename)
@@ -77,7 +77,7 @@ def _shown(file: Path | None) -> PeerCertificate | None:
         raise Failure(f"--certificate {file}: the file contains no PEM certificate", 2) from error
 
 
-def _route_key(world: World, name: str) -> Key:
+def _route_key(world: ManifestWorld, name: str) -> Key:
     namespace, _, plain = name.rpartition("/")
     found = [key for key in world.routes if key[1] == plain and namespace in ("", key[0])]
     if len(found) == 1:

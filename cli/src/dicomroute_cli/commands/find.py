@@ -8,7 +8,7 @@ import typer
 from pydicom.dataset import Dataset
 
 from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
-from dicomroute_cli.query_scu import FIND, MOVE, Asking, Ended, Gateway, identifier, is_pending, trusting
+from dicomroute_cli.query_scu import FIND, MOVE, Asking, CalledGateway, Ended, identifier, is_pending, trusting
 
 from .options import Output
 
@@ -162,13 +162,13 @@ def _gateway(
     ca_bundle: Path | None,
     certificate: Path | None,
     certificate_key: Path | None,
-) -> Gateway:
+) -> CalledGateway:
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or not host:
         raise Failure(f"{address} is not HOST:PORT, such as gateway.example:11112", 2)
     uses_tls = tls or ca_bundle is not None or certificate is not None
     context = trusting(ca_bundle, certificate, certificate_key) if uses_tls else None
-    return Gateway(host.strip("[]"), int(port), called, calling, context)
+    return CalledGateway(host.strip("[]"), int(port), called, calling, context)
 
 
 def _text(found: Dataset, keyword: str) -> str:

@@ -12,7 +12,7 @@ from dicomroute_client import calls
 from dicomroute_client.documents.ledger import SourceReport
 from dicomroute_client.documents.queue import DeliveryDocument
 
-from .options import Gateway, asks_gateway
+from .options import AskedGateway, asks_gateway
 from .studies import print_studies
 
 
@@ -28,7 +28,7 @@ Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The day, in
 
 @asks_gateway
 def ledger(
-    gateway: Gateway,
+    gateway: AskedGateway,
     study: Annotated[str | None, typer.Option(metavar="UID", help="Study Instance UID.")] = None,
     series: Annotated[str | None, typer.Option(metavar="UID", help="Series Instance UID.")] = None,
     instance: Annotated[str | None, typer.Option(metavar="UID", help="SOP Instance UID.")] = None,
@@ -74,7 +74,7 @@ def ledger(
 
 @asks_gateway
 def report(
-    gateway: Gateway,
+    gateway: AskedGateway,
     day: Day = None,
     by: Annotated[By, typer.Option(help="What a line is about.")] = By.SOURCE,
 ) -> None:

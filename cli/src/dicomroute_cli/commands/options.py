@@ -72,7 +72,7 @@ def client_of(
 
 
 @dataclass(frozen=True)
-class Gateway:
+class AskedGateway:
     """The gateway that a command asks, and how it prints what that answers: the options of `asks_gateway`."""
 
     admin: Admin = None
@@ -88,17 +88,17 @@ class Gateway:
         return client_of(self.admin, self.token_file, self.state, self.route, self.namespace, self.context)
 
 
-def asks_gateway(command: Callable[Concatenate[Gateway, P], None]) -> Callable[..., None]:
+def asks_gateway(command: Callable[Concatenate[AskedGateway, P], None]) -> Callable[..., None]:
     """Return a command with the options of a Gateway in the place of its first parameter.
 
     The options that name the gateway come before its own options, the others after them.
     """
-    shared = list(inspect.signature(Gateway).parameters.values())
+    shared = list(inspect.signature(AskedGateway).parameters.values())
     own = list(inspect.signature(command).parameters.values())[1:]
 
     @wraps(command)
     def with_options(*arguments: P.args, **values: P.kwargs) -> None:
-        gateway = Gateway(**{one.name: values.pop(one.name) for one in shared})  # type: ignore[arg-type]
+        gateway = AskedGateway(**{one.name: values.pop(one.name) for one in shared})  # type: ignore[arg-type]
         command(gateway, *arguments, **values)
 
     parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*shared[:4], *own, *shared[4:])]

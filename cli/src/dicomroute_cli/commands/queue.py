@@ -14,7 +14,7 @@ from dicomroute_client.calls import Operation
 from dicomroute_client.documents.queue import AttemptDocument, QueueItem
 from dicomroute_client.documents.status import SpoolKeyDocument
 
-from .options import Gateway, asks_gateway
+from .options import AskedGateway, asks_gateway
 
 queue = typer.Typer(
     no_args_is_help=True,
@@ -57,7 +57,7 @@ Study = Annotated[str | None, typer.Option(help="Only instances of this study.",
 @queue.command("list")
 @asks_gateway
 def list_(
-    gateway: Gateway,
+    gateway: AskedGateway,
     queue_state: QueueState = None,
     destination: Destination = None,
     reason: Reason = None,
@@ -94,7 +94,7 @@ def list_(
 @queue.command()
 @asks_gateway
 def show(
-    gateway: Gateway,
+    gateway: AskedGateway,
     instance: Annotated[int, typer.Argument(help="Number of the instance.")],
 ) -> None:
     """Show everything that is known about an instance."""
@@ -133,7 +133,7 @@ def show(
 @queue.command()
 @asks_gateway
 def retry(
-    gateway: Gateway,
+    gateway: AskedGateway,
     instances: Instances = None,
     all_: All = False,
     destination: Destination = None,
@@ -159,7 +159,7 @@ def retry(
 @queue.command()
 @asks_gateway
 def release(
-    gateway: Gateway,
+    gateway: AskedGateway,
     instances: Instances = None,
     all_: All = False,
     study: Study = None,
@@ -184,7 +184,7 @@ def release(
 @queue.command()
 @asks_gateway
 def drop(
-    gateway: Gateway,
+    gateway: AskedGateway,
     instances: Instances = None,
     all_: All = False,
     destination: Destination = None,
@@ -210,7 +210,7 @@ def drop(
 @queue.command()
 @asks_gateway
 def keys(
-    gateway: Gateway,
+    gateway: AskedGateway,
 ) -> None:
     """Show the keys of an encrypted spool: the key that encrypts, missing keys, and keys that no instance needs."""
     client = gateway.client()

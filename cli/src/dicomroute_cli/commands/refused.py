@@ -11,7 +11,7 @@ from dicomroute_client import calls
 from dicomroute_client.documents.document import text_of
 from dicomroute_client.documents.refused import RefusedCaller
 
-from .options import Gateway, asks_gateway
+from .options import AskedGateway, asks_gateway
 
 
 class _Quoted(str):
@@ -29,7 +29,7 @@ _Dumper.add_representer(_Quoted, lambda dumper, text: dumper.represent_scalar("t
 
 @asks_gateway
 def refused(
-    gateway: Gateway,
+    gateway: AskedGateway,
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Print DicomNodes that would allow these callers, for kubectl apply.")
     ] = False,

@@ -9,7 +9,7 @@ from dicomroute_client import calls
 from dicomroute_client.calls import Answer
 from dicomroute_client.documents.studies import StudiesDocument, StudyDestination, StudyItem, StudyStateChoice
 
-from .options import Gateway, asks_gateway
+from .options import AskedGateway, asks_gateway
 
 studies = typer.Typer(
     no_args_is_help=True,
@@ -22,7 +22,7 @@ studies = typer.Typer(
 @studies.command("list")
 @asks_gateway
 def list_(
-    gateway: Gateway,
+    gateway: AskedGateway,
     study_state: Annotated[
         StudyStateChoice | None, typer.Option("--in", help="Only studies in this state.", metavar="STATE")
     ] = None,
@@ -42,7 +42,7 @@ def list_(
 @studies.command()
 @asks_gateway
 def show(
-    gateway: Gateway,
+    gateway: AskedGateway,
     study: Annotated[str, typer.Argument(help="Study Instance UID.", metavar="UID")],
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of instances.")] = 1000,
 ) -> None:

@@ -12,7 +12,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ManifestFinding:
     """Something about a manifest that a person should know: where, what, and what to do."""
 
     file: str
@@ -56,33 +56,37 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def read(paths: Iterable[Path]) -> tuple[list[Document], list[Finding]]:
+def read(paths: Iterable[Path]) -> tuple[list[Document], list[ManifestFinding]]:
     """Return the documents in files and folders, and what could not be read. A List is taken apart."""
     documents: list[Document] = []
-    findings: list[Finding] = []
+    findings: list[ManifestFinding] = []
     for path in paths:
         files = files_of([path])
         if not files:
-            findings.append(Finding(str(path), "", "", f"the folder contains no manifest ({', '.join(SUFFIXES)})"))
+            findings.append(
+                ManifestFinding(str(path), "", "", f"the folder contains no manifest ({', '.join(SUFFIXES)})")
+            )
         for file in files:
             try:
                 found = [one for one in yaml.load_all(file.read_text(), _StrictLoader) if one is not None]
                 if not found:
                     findings.append(
-                        Finding(str(file), "", "", "the file is empty: write a manifest, or leave the file out")
+                        ManifestFinding(str(file), "", "", "the file is empty: write a manifest, or leave the file out")
                     )
                 for data in found:
                     documents += _documents(str(file), data, findings)
             except OSError as error:
-                findings.append(Finding(str(file), "", "", f"the file cannot be read: {error.strerror}"))
+                findings.append(ManifestFinding(str(file), "", "", f"the file cannot be read: {error.strerror}"))
             except (yaml.YAMLError, ValueError, RecursionError) as error:
-                findings.append(Finding(str(file), "", "", f"the file is not YAML: {' '.join(str(error).split())}"))
+                findings.append(
+                    ManifestFinding(str(file), "", "", f"the file is not YAML: {' '.join(str(error).split())}")
+                )
     return documents, findings
 
 
-def _documents(file: str, data: Any, findings: list[Finding]) -> Iterator[Document]:
+def _documents(file: str, data: Any, findings: list[ManifestFinding]) -> Iterator[Document]:
     if not isinstance(data, dict):
-        findings.append(Finding(file, "", "", "a document is not a mapping of fields to values"))
+        findings.append(ManifestFinding(file, "", "", "a document is not a mapping of fields to values"))
         return
     items = data.get("items")
     if data.get("kind") == "List" and isinstance(items, list):
@@ -91,7 +95,7 @@ def _documents(file: str, data: Any, findings: list[Finding]) -> Iterator[Docume
         return
     document = Document(file, data)
     unusable = list(_not_json(data, ""))
-    findings.extend(Finding(file, document.name, field, message) for field, message in unusable)
+    findings.extend(ManifestFinding(file, document.name, field, message) for field, message in unusable)
     if not unusable:
         yield Document(file, _without_nulls(data))
 

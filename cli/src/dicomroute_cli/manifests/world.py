@@ -12,7 +12,7 @@ from dicomroute_operator.kinds.crd import open_api_schema
 from dicomroute_operator.kinds.listed import KINDS
 from dicomroute_operator.kinds.objects import Objects
 
-from .read import Document, Finding, read
+from .read import Document, ManifestFinding, read
 from .schema import schema_errors, with_defaults
 from .validations import rule_errors
 
@@ -59,7 +59,7 @@ Key = tuple[str, str]
 
 
 @dataclass
-class World(Objects[Key]):
+class ManifestWorld(Objects[Key]):
     """The objects of a set of manifests, by namespace and name."""
 
     secrets: dict[Key, Mapping[str, bytes]] = field(default_factory=dict)
@@ -68,17 +68,17 @@ class World(Objects[Key]):
     """Namespace, kind and name of what the API server would refuse: it is in the files all the same."""
     files: dict[str, str] = field(default_factory=dict)
     """Where each object, NAMESPACE/KIND/NAME, was read from."""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ManifestFinding] = field(default_factory=list)
 
     def file_of(self, namespace: str, kind: str, name: str) -> str:
         """Return the file that an object was read from."""
         return self.files.get(f"{namespace}/{kind}/{name}", "")
 
 
-def load_world(paths: Iterable[Path]) -> World:
+def load_world(paths: Iterable[Path]) -> ManifestWorld:
     """Read manifests and check each as the API server would. Never raises for what a file holds."""
     documents, findings = read(paths)
-    world = World(findings=findings)
+    world = ManifestWorld(findings=findings)
     for document in documents:
         if document.data.get("apiVersion") == "v1" and document.kind == "Secret":
             _take_values(world, document, world.secrets, encoded="data", plain="stringData")
@@ -88,23 +88,23 @@ def load_world(paths: Iterable[Path]) -> World:
             _take_resource(world, document)
         elif "apiVersion" not in document.data or not document.kind:
             world.findings.append(
-                Finding(document.file, document.name, "", "apiVersion and kind are missing: add them")
+                ManifestFinding(document.file, document.name, "", "apiVersion and kind are missing: add them")
             )
     return world
 
 
-def _take_resource(world: World, document: Document) -> None:
+def _take_resource(world: ManifestWorld, document: Document) -> None:
     kind = KINDS.get(document.kind)
     version = document.data.get("apiVersion", "(no apiVersion)")
     if version != API_VERSION or kind is None:
         what = f"{version} {document.kind}"
         *kinds, last = KINDS
         message = f"there is no {what}: use {API_VERSION} with the kind {', '.join(kinds)} or {last}"
-        world.findings.append(Finding(document.file, document.name, "kind", message))
+        world.findings.append(ManifestFinding(document.file, document.name, "kind", message))
         return
     data, errors = checked(kind.model, document.data)
     if errors:
-        world.findings += [Finding(document.file, document.name, where, what) for where, what in errors]
+        world.findings += [ManifestFinding(document.file, document.name, where, what) for where, what in errors]
         metadata = document.data.get("metadata")
         if isinstance(metadata, dict) and isinstance(metadata.get("name"), str):
             world.invalid.add((str(metadata.get("namespace", "default")), document.kind, metadata["name"]))
@@ -128,14 +128,14 @@ def checked(model: type[Model], data: dict[str, Any]) -> tuple[dict[str, Any], l
 
 
 def _take_values(
-    world: World, document: Document, store: dict[Key, Mapping[str, bytes]], *, encoded: str, plain: str
+    world: ManifestWorld, document: Document, store: dict[Key, Mapping[str, bytes]], *, encoded: str, plain: str
 ) -> None:
     """Take over a Secret or a ConfigMap: one of its fields is encoded, the other is not."""
     schema = {"properties": {"metadata": _METADATA_SCHEMA, encoded: _TEXTS, plain: _TEXTS}}
     content = {field: document.data.get(field, {}) for field in schema["properties"]}
     errors = list(schema_errors(content, schema)) or list(rule_errors(content, schema))
     if errors:
-        world.findings += [Finding(document.file, document.name, where, what) for where, what in errors]
+        world.findings += [ManifestFinding(document.file, document.name, where, what) for where, what in errors]
         return
     metadata = document.data["metadata"]
     values: dict[str, bytes] = {}
@@ -144,7 +144,7 @@ def _take_values(
             values[key] = base64.b64decode("".join(value.split()), validate=True)
         except (binascii.Error, ValueError):
             message = f"is not base64: encode the value, or write it in {plain}"
-            world.findings.append(Finding(document.file, document.name, f"{encoded}.{key}", message))
+            world.findings.append(ManifestFinding(document.file, document.name, f"{encoded}.{key}", message))
     for key, value in content[plain].items():
         values[key] = value.encode()
     where = (metadata.get("namespace", "default"), metadata["name"])
@@ -152,11 +152,11 @@ def _take_values(
         store[where] = values
 
 
-def _is_first(world: World, document: Document, key: Key) -> bool:
+def _is_first(world: ManifestWorld, document: Document, key: Key) -> bool:
     identity = f"{key[0]}/{document.kind}/{key[1]}"
     if identity in world.files:
         message = f"is also in {world.files[identity]}: remove or rename one of them"
-        world.findings.append(Finding(document.file, document.name, "metadata.name", message))
+        world.findings.append(ManifestFinding(document.file, document.name, "metadata.name", message))
         return False
     world.files[identity] = document.file
     return True

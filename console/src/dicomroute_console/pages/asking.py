@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from jinja2 import Environment
 
 from dicomroute_client import asynchronous
-from dicomroute_client.asynchronous import AdminClient, Gateway
+from dicomroute_client.asynchronous import AdminClient, GatewayAddress
 from dicomroute_client.calls import Call, D
 from dicomroute_client.errors import AdminError, Refused
 from dicomroute_console import audit
@@ -115,7 +115,9 @@ class Said(Generic[D]):
     problem: str = ""
 
 
-async def ask(gateway: Gateway, client: AdminClient, call: Call[D], where: tuple[str, str], by: str = "") -> Said[D]:
+async def ask(
+    gateway: GatewayAddress, client: AdminClient, call: Call[D], where: tuple[str, str], by: str = ""
+) -> Said[D]:
     """Make a call at one gateway; a problem is an answer too."""
     try:
         answer = await client.ask(gateway, call, by)

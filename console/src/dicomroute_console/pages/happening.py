@@ -13,7 +13,7 @@ from typing import Final
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 
-from dicomroute_client.asynchronous import EventFollower, Gateway
+from dicomroute_client.asynchronous import EventFollower, GatewayAddress
 from dicomroute_client.errors import AdminError, TooOld
 from dicomroute_console.sources.person import NotKnown, Person
 from dicomroute_console.sources.source import ROUTES, NotAllowed, NotFound, OutOfReach, Right
@@ -31,7 +31,7 @@ _BEAT_SECONDS: Final = 15.0
 _GATHERED_SECONDS: Final = 1.0
 _AGAIN_MILLISECONDS: Final = 2000
 
-_Followed = tuple[str, str, Gateway]
+_Followed = tuple[str, str, GatewayAddress]
 
 
 @router.get("/routes/{namespace}/{name}/events", dependencies=[Depends(needs(Right.SEE_QUEUE))])

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from dicomroute_client.asynchronous import Gateway
+from dicomroute_client.asynchronous import GatewayAddress
 
 from .person import NotKnown, Person
 from .source import Conflict, Invalid, Json, NotAllowed, NotFound, OutOfReach, Right
@@ -97,7 +97,7 @@ class Cluster:
         self._rights[key] = (time.monotonic() + RIGHTS_SECONDS, allowed)
         return allowed
 
-    async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
+    async def gateways(self, person: Person, namespace: str, name: str) -> list[GatewayAddress]:
         """Return the gateways of a route: their pods, and the admin credential, both read as the person."""
         where = f"/api/v1/namespaces/{quote(namespace, safe='')}"
         try:
@@ -110,7 +110,7 @@ class Cluster:
         except (KeyError, ValueError, binascii.Error) as error:
             raise OutOfReach(f"the Secret {name}-gw-admin was not created by the operator") from error
         addresses = await self.addresses(person, namespace, name)
-        return [Gateway(address, API_PORT, token, fingerprint) for address in addresses]
+        return [GatewayAddress(address, API_PORT, token, fingerprint) for address in addresses]
 
     async def addresses(self, person: Person, namespace: str, name: str) -> list[str]:
         """Return the addresses of the pods of a route."""

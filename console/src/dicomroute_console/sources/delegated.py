@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from dicomroute_client.asynchronous import Gateway
+from dicomroute_client.asynchronous import GatewayAddress
 from dicomroute_client.tokens import signer
 
 from .cluster import API_PORT, GROUP, RIGHTS_SECONDS, Cluster
@@ -56,7 +56,7 @@ class Delegated:
         verb, resource, subresource = right.value
         return await self._allows(person, verb, resource, subresource, namespace, name)
 
-    async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
+    async def gateways(self, person: Person, namespace: str, name: str) -> list[GatewayAddress]:
         """Return the gateways of a route that the person may get. What they are asked has a right of its own."""
         route = await self.resource(person, ROUTES, namespace, name)
         fingerprint = str((route.get("status") or {}).get("adminCertificateSHA256") or "")
@@ -67,7 +67,7 @@ class Delegated:
             )
         makes = signer(self._console_key, str(route["metadata"]["uid"]))
         addresses = await self._cluster.addresses(self._account(), namespace, name)
-        return [Gateway(address, API_PORT, "", bytes.fromhex(fingerprint), makes) for address in addresses]
+        return [GatewayAddress(address, API_PORT, "", bytes.fromhex(fingerprint), makes) for address in addresses]
 
     async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:
         """Write a resource as `Cluster.apply` does, for a person who may patch and create it."""
@@ -131,7 +131,7 @@ class Either:
         """Return whether a person has a right."""
         return await self._for(person).may(person, right, namespace, name)
 
-    async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
+    async def gateways(self, person: Person, namespace: str, name: str) -> list[GatewayAddress]:
         """Return the gateways of a route."""
         return await self._for(person).gateways(person, namespace, name)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dicomroute_client.asynchronous import Gateway
+from dicomroute_client.asynchronous import GatewayAddress
 
 from .person import NotKnown, Person
 from .source import Json, NotAllowed, NotFound, OutOfReach, Right
@@ -49,7 +49,7 @@ class Local:
         """Return True: who may read the token may read the gateways' own."""
         return True
 
-    async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
+    async def gateways(self, person: Person, namespace: str, name: str) -> list[GatewayAddress]:
         """Return the one gateway of a route."""
         found = self._read()["gateways"].get(f"{namespace}/{name}")
         if found is None:
@@ -61,7 +61,7 @@ class Local:
             raise OutOfReach(f"the state of {namespace}/{name} cannot be read: {error.strerror}") from error
         host, _, port = address.rpartition(":")
         fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate)).digest()
-        return [Gateway(_reachable(host.strip("[]")), int(port), token, fingerprint)]
+        return [GatewayAddress(_reachable(host.strip("[]")), int(port), token, fingerprint)]
 
     async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:
         """Write nothing: here the manifests are files. Raises NotAllowed."""

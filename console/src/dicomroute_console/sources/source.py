@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Protocol
 
-from dicomroute_client.asynchronous import Gateway
+from dicomroute_client.asynchronous import GatewayAddress
 
 from .person import Person
 
@@ -77,7 +77,7 @@ class Source(Protocol):
     async def may(self, person: Person, right: Right, namespace: str, name: str) -> bool:
         """Return whether a person has a right on a resource."""
 
-    async def gateways(self, person: Person, namespace: str, name: str) -> list[Gateway]:
+    async def gateways(self, person: Person, namespace: str, name: str) -> list[GatewayAddress]:
         """Return the gateways of a route, with what they know the person by. Raises NotAllowed, NotFound."""
 
     async def apply(self, person: Person, document: Json, *, dry_run: bool) -> Json:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from dicomroute_client.documents.explain import ExplanationDocument
 from dicomroute_gateway.configuration.model import Configuration
-from dicomroute_gateway.explain.explanation import Caller, explanation
+from dicomroute_gateway.explain.explanation import ExplainedCaller, explanation
 from dicomroute_gateway.explain.instance import of_descriptor
 from dicomroute_gateway.explain.treatment import Words
 
@@ -18,14 +18,14 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 _NAME: Final = Path("the file")
 
 
-def caller_of(query: Mapping[str, str]) -> Caller:
+def caller_of(query: Mapping[str, str]) -> ExplainedCaller:
     """Return who would send, as a request says. Raises ValueError."""
     calling = query.get("calling", "")
     if not 1 <= len(calling) <= 16:
         raise ValueError("calling must be an AE title of 1 to 16 characters")
     address = query.get("address") or "127.0.0.1"
     try:
-        return Caller(calling, query.get("called") or None, ip_address(address))
+        return ExplainedCaller(calling, query.get("called") or None, ip_address(address))
     except ValueError as error:
         raise ValueError(f"address must be an IP address, not {address!r}") from error
 
@@ -43,7 +43,7 @@ async def content_of(request: web.Request) -> bytes:
 
 
 def explained(
-    configuration: Configuration, caller: Caller, content: bytes, now: float, words: Words
+    configuration: Configuration, caller: ExplainedCaller, content: bytes, now: float, words: Words
 ) -> ExplanationDocument:
     """Return what a configuration would do with a file; `words` returns mounted ConfigMaps. Raises NotAnInstance."""
     descriptor = os.memfd_create("explain", os.MFD_CLOEXEC)

@@ -24,7 +24,7 @@ from dicomroute_client.tokens import Scope
 from dicomroute_gateway import audit
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import destination_named
-from dicomroute_gateway.dimse.refused import Refused
+from dicomroute_gateway.dimse.refused import RefusalCount
 from dicomroute_gateway.events.feed import Feed
 from dicomroute_gateway.explain.treatment import Words
 from dicomroute_gateway.measures import Measures
@@ -74,7 +74,7 @@ class AdminServer:
         ledger: Callable[[], LedgerView | None],
         token_file: Path,
         measures: Measures,
-        refused: Callable[[], Sequence[Refused]],
+        refused: Callable[[], Sequence[RefusalCount]],
         prober: Callable[[], Prober | None],
         configuration: Callable[[], Configuration | None],
         studies: Callable[[], StudiesView | None] = lambda: None,

@@ -35,8 +35,8 @@ from dicomroute_gateway.deliver.last_error import LastError
 from dicomroute_gateway.deliver.worker import Paused
 from dicomroute_gateway.destination import Destination, kind_of, name_of
 from dicomroute_gateway.dimse.counts import CountsSnapshot
-from dicomroute_gateway.dimse.refused import Refused
-from dicomroute_gateway.probes.findings import Finding, Findings, within_milliseconds
+from dicomroute_gateway.dimse.refused import RefusalCount
+from dicomroute_gateway.probes.findings import Findings, ProbeFinding, within_milliseconds
 from dicomroute_gateway.probes.steps import Probed
 from dicomroute_gateway.query.watched import Failing
 from dicomroute_gateway.reasons import Reason
@@ -197,7 +197,7 @@ def _listener_mode(seen: Observation, name: str) -> str:
     return next((str(one.mode) for one in configuration.listeners if one.name == name), "")
 
 
-def refused_document(refused: Sequence[Refused]) -> RefusedDocument:
+def refused_document(refused: Sequence[RefusalCount]) -> RefusedDocument:
     """Return the callers that were refused as the API answers them."""
     callers = [
         RefusedCaller(
@@ -240,7 +240,7 @@ def probe_document(probed: Probed, findings: Findings) -> ProbeDocument:
     )
 
 
-def _finding(one: Finding) -> ProbeFindingDocument:
+def _finding(one: ProbeFinding) -> ProbeFindingDocument:
     status: Literal["True", "False", "Unknown"] = "Unknown" if one.status is None else "True" if one.status else "False"
     return ProbeFindingDocument(status=status, reason=one.reason, message=one.message)
 

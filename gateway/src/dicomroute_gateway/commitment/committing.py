@@ -31,7 +31,7 @@ from dicomroute_gateway.node.calling import Peer, associate
 from dicomroute_gateway.spool.errors import SpoolFailed
 from dicomroute_gateway.spool.spool import Spool
 
-from .decide import FailureReason, Known, Promise, Verdict, decide
+from .decide import CommitmentVerdict, FailureReason, Known, Promise, decide
 from .transactions import Open, Transaction, Transactions
 
 _REPORTS: Final = 4
@@ -134,7 +134,10 @@ class Committing:
             entry = entries.get(reference.sop_instance_uid)
             if entry is None or entry.received.superseded:
                 continue
-            if decide(reference, Known(entry.received, entry.deliveries, entry.hold), promise) is Verdict.WAITS:
+            if (
+                decide(reference, Known(entry.received, entry.deliveries, entry.hold), promise)
+                is CommitmentVerdict.WAITS
+            ):
                 waiting.add(transaction_uid)
         return waiting
 
@@ -150,9 +153,9 @@ class Committing:
         waiting: list[Reference] = []
         for reference in references:
             said = decide(reference, known.get(reference.sop_instance_uid), promise)
-            if said is Verdict.COMMITTED:
+            if said is CommitmentVerdict.COMMITTED:
                 committed.append(reference)
-            elif said is not Verdict.WAITS:
+            elif said is not CommitmentVerdict.WAITS:
                 failed.append((reference, int(said)))
             elif is_over:
                 failed.append((reference, int(FailureReason.PROCESSING_FAILURE)))

@@ -38,7 +38,7 @@ class FailureReason(IntEnum):
     SOP_CLASS_NOT_SUPPORTED = 0x0122
 
 
-class Verdict(IntEnum):
+class CommitmentVerdict(IntEnum):
     """What is said of an instance where it is no failure."""
 
     COMMITTED = 0
@@ -66,7 +66,7 @@ class Promise:
         return self.named or frozenset(known.deliveries.keys() - set(self.optional))
 
 
-def decide(reference: Reference, known: Known | None, promise: Promise) -> FailureReason | Verdict:
+def decide(reference: Reference, known: Known | None, promise: Promise) -> FailureReason | CommitmentVerdict:
     """Return what is said of an instance; `known` is its newest version."""
     if not is_storage_class(reference.sop_class_uid):
         return FailureReason.SOP_CLASS_NOT_SUPPORTED
@@ -75,23 +75,23 @@ def decide(reference: Reference, known: Known | None, promise: Promise) -> Failu
     if known.received.sop_class_uid != reference.sop_class_uid:
         return FailureReason.CLASS_INSTANCE_CONFLICT
     if known.hold:
-        return Verdict.WAITS
+        return CommitmentVerdict.WAITS
     counted = promise.counted(known)
     verdicts = {_at(known.deliveries.get(destination)) for destination in counted}
     if not counted or FailureReason.PROCESSING_FAILURE in verdicts:
         return FailureReason.PROCESSING_FAILURE
-    return Verdict.WAITS if Verdict.WAITS in verdicts else Verdict.COMMITTED
+    return CommitmentVerdict.WAITS if CommitmentVerdict.WAITS in verdicts else CommitmentVerdict.COMMITTED
 
 
-def _at(delivery: DeliveryRecord | None) -> FailureReason | Verdict:
+def _at(delivery: DeliveryRecord | None) -> FailureReason | CommitmentVerdict:
     """Return what is said of one delivery."""
     if delivery is None or delivery.recipe:
         return FailureReason.PROCESSING_FAILURE
     match delivery.state:
         case DeliveryState.DELIVERED:
             reasons = {delivery.reason, *(attempt.reason for attempt in delivery.earlier)}
-            return FailureReason.PROCESSING_FAILURE if DUPLICATE_ACCEPTED in reasons else Verdict.COMMITTED
+            return FailureReason.PROCESSING_FAILURE if DUPLICATE_ACCEPTED in reasons else CommitmentVerdict.COMMITTED
         case DeliveryState.PENDING | DeliveryState.WAITING | DeliveryState.UNCONFIRMED | DeliveryState.HELD:
-            return Verdict.WAITS
+            return CommitmentVerdict.WAITS
         case DeliveryState.SKIPPED | DeliveryState.DEAD_LETTERED:
             return FailureReason.PROCESSING_FAILURE

@@ -15,7 +15,7 @@ from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.dimse.admission import Refusal
 from dicomroute_gateway.dimse.associate import AssociateRequest
 from dicomroute_gateway.dimse.command import CommandField, Status
-from dicomroute_gateway.dimse.services import Answered, Call, Event, Exchange, Offer, Proposal, Reply, Responder
+from dicomroute_gateway.dimse.services import Answered, Call, EventReport, Exchange, Offer, Proposal, Reply, Responder
 from dicomroute_gateway.dimse.storage_commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
@@ -29,7 +29,7 @@ from dicomroute_gateway.dimse.storage_commitment import (
 from dicomroute_gateway.node.reports import Reports
 from dicomroute_gateway.spool.errors import SpoolFailed
 
-from .transactions import OtherContent, TooMany, Transaction, Transactions
+from .transactions import OtherContent, TooManyRequests, Transaction, Transactions
 
 MOST_DATA_SET_BYTES: Final = 4 << 20
 """Of a request or a report: 10 000 references take a megabyte."""
@@ -134,7 +134,7 @@ class _Request(_Bounded):
         """Take the request, say so, and report at once where that is possible before the peer says more."""
         try:
             request = self._taken()
-        except TooMany as error:
+        except TooManyRequests as error:
             self._refuse(responder, Status.RESOURCE_LIMITATION, str(error))
         except (NotCommitment, OtherContent) as error:
             self._refuse(responder, Status.INVALID_ARGUMENT_VALUE, str(error))
@@ -148,10 +148,10 @@ class _Request(_Bounded):
     def _taken(self) -> CommitmentRequest:
         """Return the request once it is on stable storage."""
         if self.is_too_long:
-            raise TooMany("the request is too long")
+            raise TooManyRequests("the request is too long")
         request = decode_commitment_request(bytes(self.data), self._call.context.transfer_syntax)
         if not self._transactions.loaded.wait(_LOAD_SECONDS):
-            raise TooMany("the gateway is starting")
+            raise TooManyRequests("the gateway is starting")
         facts = self._call.association
         is_new = self._transactions.begin(
             Transaction(request, facts.calling_ae_title, facts.called_ae_title, facts.listener, time.time()),
@@ -180,7 +180,7 @@ class _Request(_Bounded):
             if report is not None:
                 self._transactions.claim(transaction_uid, _ANSWER_SECONDS)
                 data_set = encode_commitment_report(report, self._call.context.transfer_syntax)
-                event = Event(PUSH_MODEL, PUSH_MODEL_INSTANCE, report.event_type, data_set)
+                event = EventReport(PUSH_MODEL, PUSH_MODEL_INSTANCE, report.event_type, data_set)
                 responder.report(event, self._transactions.reported(transaction_uid))
                 return
         self._transactions.claim(transaction_uid, 0)

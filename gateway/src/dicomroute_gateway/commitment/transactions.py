@@ -62,7 +62,7 @@ class NotTaken(Exception):
     """A request is not taken; the message says why, in at most 64 characters."""
 
 
-class TooMany(NotTaken):
+class TooManyRequests(NotTaken):
     """There is no room for a request (0213)."""
 
 
@@ -104,12 +104,12 @@ class Transactions:
     def begin(self, transaction: Transaction, *, claim_seconds: float) -> bool:
         """Return when a transaction is on stable storage; and whether it is new: an equal one that is open goes on.
 
-        Its report is left to the association of the request for `claim_seconds`. Raises TooMany, OtherContent,
+        Its report is left to the association of the request for `claim_seconds`. Raises TooManyRequests, OtherContent,
         SpoolFailed, OSError.
         """
         uid, references = transaction.request.transaction_uid, transaction.request.references
         if len(references) > MOST_REFERENCES:
-            raise TooMany(f"more than {MOST_REFERENCES} references in a request")
+            raise TooManyRequests(f"more than {MOST_REFERENCES} references in a request")
         with self._mutex:
             known = self._open.get(uid)
             if known is not None:
@@ -120,7 +120,7 @@ class Transactions:
                 return False
             full = len(self._open) >= MOST_OPEN or self._references + len(references) > MOST_OPEN_REFERENCES
             if full:
-                raise TooMany("too many transactions are open")
+                raise TooManyRequests("too many transactions are open")
             self._put(transaction)
             self._open[uid] = Open(transaction, claimed_until=time.monotonic() + claim_seconds)
             self._references += len(references)

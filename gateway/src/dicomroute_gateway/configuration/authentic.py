@@ -19,7 +19,7 @@ def configuration_mac(key: str, name: str, text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
+class ConfigurationSeal:
     """What configurations are recognized by: the file of the key, which may change at any time."""
 
     key_file: Path

@@ -26,7 +26,7 @@ class NodeCertificate(Section):
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
 
-class Caller(Section):
+class AllowedCaller(Section):
     """A DicomNode that may associate: the titles it calls with and the networks it calls from.
 
     With `certificates` it has to show one of them.
@@ -43,7 +43,7 @@ class Sources(Section):
     """Who may associate with one listener."""
 
     policy: SourcePolicy
-    callers: list[Caller] = Field(default=[])
+    callers: list[AllowedCaller] = Field(default=[])
 
 
 class ClientCertificates(StrEnum):

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from .destinations import Accepts, CloudTargetDestination, DicomNodeDestination
-from .listener import Caller
+from .listener import AllowedCaller
 from .section import Section
 
 
@@ -17,7 +17,7 @@ class QueryMode(StrEnum):
     REFUSE = "Refuse"
 
 
-class QueryClient(Caller):
+class QueryClient(AllowedCaller):
     """A DicomNode that may query.
 
     `is_relational`: its queries may leave out unique keys of levels above without having negotiated that.

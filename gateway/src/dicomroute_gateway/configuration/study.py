@@ -50,7 +50,7 @@ class UnknownPlan(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
+class WaitPlan:
     """What a delivery waits for: the rules that named its destination, in their order. One that agrees is enough."""
 
     waits: tuple[Wait, ...]
@@ -70,9 +70,9 @@ class Plan:
 _WAITS: TypeAdapter[tuple[Wait, ...]] = TypeAdapter(tuple[Wait, ...])
 
 
-def parse_plan(form: str) -> Plan:
+def parse_plan(form: str) -> WaitPlan:
     """Return the plan with a canonical form. Raises UnknownPlan, also for one of a later gateway."""
     try:
-        return Plan(_WAITS.validate_json(form))
+        return WaitPlan(_WAITS.validate_json(form))
     except ValueError as error:
         raise UnknownPlan(str(error)) from error

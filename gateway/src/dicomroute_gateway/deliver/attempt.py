@@ -7,7 +7,7 @@ from typing import Final
 from dicomroute_gateway.reasons import NoReason, Reason, recalled
 from dicomroute_gateway.spool.records import Attempt, DeliveryRecord, DeliveryState, Received
 
-from .outcome import Outcome, Verdict
+from .outcome import AttemptOutcome, Verdict
 
 EARLIER_ATTEMPTS: Final = 9
 """How many attempts before the last are remembered of each delivery."""
@@ -18,7 +18,7 @@ CONTENT: Final = frozenset((Verdict.REFUSED, Verdict.DOUBTFUL, Verdict.DUPLICATE
 
 def after(
     delivery: DeliveryRecord,
-    outcome: Outcome,
+    outcome: AttemptOutcome,
     stamp: float,
     alone: bool,
     content_attempts: int,
@@ -61,7 +61,7 @@ def held_back(delivery: DeliveryRecord, reason: Reason, stamp: float) -> Deliver
 
 
 def after_asking(
-    delivery: DeliveryRecord, outcome: Outcome, stamp: float, content_attempts: int, *, is_over: bool
+    delivery: DeliveryRecord, outcome: AttemptOutcome, stamp: float, content_attempts: int, *, is_over: bool
 ) -> DeliveryRecord | None:
     """Return the state of a delivery that was sent, once its destination said this of it; None: ask again.
 
@@ -94,7 +94,7 @@ def is_our_own(received: Received, delivery: DeliveryRecord) -> bool:
     return delivery.may_have_arrived and not received.follows
 
 
-def may_be_its_own(outcome: Outcome) -> bool:
+def may_be_its_own(outcome: AttemptOutcome) -> bool:
     """Return whether a fault may be an instance's own: the destination answered, or broke off while it dealt with it.
 
     The statuses that say nothing of the instance are those of HTTP; none of a C-STORE that is a fault has their number.
@@ -106,7 +106,7 @@ def may_be_its_own(outcome: Outcome) -> bool:
     return outcome.at_the_instance or outcome.status not in (None, 408, 425, 429, 503)
 
 
-def content_may_be_the_cause(fault: Outcome) -> bool:
+def content_may_be_the_cause(fault: AttemptOutcome) -> bool:
     """Return whether a fault may be for what an instance holds: what is in it breaks the one who deals with it."""
     return fault.verdict is Verdict.RETRY and (
         fault.broke_off or fault.at_the_instance or fault.reason in _AT_THE_CONTENT
@@ -125,15 +125,15 @@ _AT_THE_CONTENT: Final = frozenset(
 
 
 def apart(
-    deliveries: Sequence[DeliveryRecord], faults: Mapping[int, Outcome], others: Reason | NoReason = ""
-) -> list[Outcome]:
+    deliveries: Sequence[DeliveryRecord], faults: Mapping[int, AttemptOutcome], others: Reason | NoReason = ""
+) -> list[AttemptOutcome]:
     """Return what becomes of a batch of which some cannot be sent: those as `faults` say, the others in smaller ones.
 
     `faults` are outcomes by their place in the batch. Of the others `others` is the reason, where the request had
     begun; where it had not, the reason of their last attempt.
     """
 
-    def apart_from(delivery: DeliveryRecord) -> Outcome:
-        return Outcome(Verdict.ALONE, others or recalled(delivery.reason) or Reason.NOT_SENT, delivery.status)
+    def apart_from(delivery: DeliveryRecord) -> AttemptOutcome:
+        return AttemptOutcome(Verdict.ALONE, others or recalled(delivery.reason) or Reason.NOT_SENT, delivery.status)
 
     return [faults.get(index) or apart_from(delivery) for index, delivery in enumerate(deliveries)]

@@ -28,7 +28,7 @@ from .backoff import full_jitter
 from .delivery_log import names_of
 from .holding import held
 from .last_error import LastError
-from .outcome import Outcome, Verdict
+from .outcome import AttemptOutcome, Verdict
 from .preparation import Unprepared, prepare
 from .settling import Settling
 from .transport import Confirmation, Due, Item, Sent
@@ -41,7 +41,7 @@ _LOOK_AGAIN_SECONDS: Final = 15.0
 _SILENT_SECONDS: Final = 1800.0
 _SAID_AGAIN_SECONDS: Final = 300.0
 _FIRST_BACKOFF_SECONDS: Final = 2.0
-_NOT_ASKED: Final = Outcome(Verdict.DELIVERED, Reason.CONFIRMATION_NOT_ASKED)
+_NOT_ASKED: Final = AttemptOutcome(Verdict.DELIVERED, Reason.CONFIRMATION_NOT_ASKED)
 
 log = structlog.get_logger(__name__)
 
@@ -185,7 +185,7 @@ class Confirming:
             await self._settle(dues, sent, settings.within_seconds, batch)
         except Exception:
             log.exception("confirmation.error", destination=self._destination, **names_of(dues))
-            fault = Outcome(Verdict.RETRY, Reason.GATEWAY_ERROR)
+            fault = AttemptOutcome(Verdict.RETRY, Reason.GATEWAY_ERROR)
             self._again([one.received.id for one in dues], batch)
             self._tell(LastError(fault.reason, None, time.time(), "the gateway failed; its log says why"), ())
 
@@ -204,7 +204,7 @@ class Confirming:
         fault = next((one for one in prepared if isinstance(one, Unprepared)), None)
         if fault is None:
             return items, None
-        waits = Outcome(Verdict.RETRY, fault.outcome.reason)
+        waits = AttemptOutcome(Verdict.RETRY, fault.outcome.reason)
         return items, Sent([waits] * len(dues), fault.sentence)
 
     async def _settle(self, dues: Sequence[Due], sent: Sent, within_seconds: float, batch: dict[int, int]) -> None:
@@ -212,7 +212,7 @@ class Confirming:
         stamp, content_attempts = time.time(), self._configuration().retry.content_attempts
         records: list[DeliveryRecord] = []
         waits: list[int] = []
-        fault: Outcome | None = None
+        fault: AttemptOutcome | None = None
         for due, outcome in zip(dues, sent.outcomes, strict=True):
             is_over = stamp >= _sent_time(due) + within_seconds
             record = after_asking(due.delivery, outcome, stamp, content_attempts, is_over=is_over)

@@ -6,7 +6,7 @@ import structlog
 
 from dicomroute_gateway.spool.records import DeliveryRecord, DeliveryState
 
-from .outcome import Outcome
+from .outcome import AttemptOutcome
 from .transport import Due
 
 log = structlog.get_logger(__name__)
@@ -18,7 +18,7 @@ def names_of(batch: Sequence[Due]) -> dict[str, list[str] | list[int]]:
     return {"instances": [item.received.id for item in batch], "associations": list(associations)}
 
 
-def log_attempted(item: Due, outcome: Outcome, record: DeliveryRecord, message: str, seconds: float) -> None:
+def log_attempted(item: Due, outcome: AttemptOutcome, record: DeliveryRecord, message: str, seconds: float) -> None:
     """Log what came of an attempt of `seconds` that `record` notes; `message` is what the destination said."""
     facts = {"destination": item.delivery.destination, "instance": item.received.id}
     if outcome.warning is not None:

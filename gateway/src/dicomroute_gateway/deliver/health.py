@@ -11,7 +11,7 @@ from typing import Final
 from dicomroute_gateway.reasons import Reason
 
 from .attempt import content_may_be_the_cause, may_be_its_own
-from .outcome import Outcome, Verdict
+from .outcome import AttemptOutcome, Verdict
 
 OUT_OF_PATIENCE: Final = (Reason.TIMED_OUT, Reason.RESPONSE_TIMED_OUT)
 """Reasons of attempts that took all the time that a destination has."""
@@ -51,7 +51,7 @@ class Health:
         self._in_a_row, self._last_alone = 0, None
         self._taken += 1
 
-    def failed(self, alone: int | None, fault: Outcome) -> None:
+    def failed(self, alone: int | None, fault: AttemptOutcome) -> None:
         """Take note that an attempt failed; that one which failed alone at its instance does so again says nothing."""
         is_repeated = alone is not None and alone in self._alone and may_be_its_own(fault)
         if not is_repeated or alone != self._last_alone:
@@ -72,13 +72,13 @@ class Health:
         faults = self._recent.count(False)
         return faults < len(self._recent) and faults >= _FAULTS_OF_SOME_WEIGHT and self.share >= _MIXED_SHARE
 
-    def goes_on(self, fault: Outcome) -> bool:
+    def goes_on(self, fault: AttemptOutcome) -> bool:
         """Return whether the destination is given more after this fault, because others get through."""
         if fault.status in _REFUSALS_OF_US or (fault.verdict is Verdict.PAUSE and fault.status is None):
             return False
         return any(self._recent) and self._in_a_row < _MOST_FAULTS_IN_A_ROW
 
-    def counts(self, alone: int, fault: Outcome) -> bool:
+    def counts(self, alone: int, fault: AttemptOutcome) -> bool:
         """Take note of how an instance failed alone, which `failed` was told; return whether that counts against it.
 
         It does where what it holds may be the cause, others pass, and it fails in the same way as before. An answer
@@ -112,6 +112,6 @@ class _Failed:
     failed: int
 
 
-def _weight(fault: Outcome) -> int:
+def _weight(fault: AttemptOutcome) -> int:
     """Return how much a fault says for the destination being down: more where nothing came in all the time it has."""
     return 4 if fault.status is None and fault.reason in OUT_OF_PATIENCE else 1

@@ -6,7 +6,7 @@ from typing import Final
 
 from .attempt import may_be_its_own
 from .health import OUT_OF_PATIENCE, Health
-from .outcome import Outcome, Verdict
+from .outcome import AttemptOutcome, Verdict
 from .pace import Pace
 from .suspects import Suspects
 from .transport import Due, Sent
@@ -25,7 +25,7 @@ class Judgement:
     is sent again soon, as it was. `counts`: the fault counts against the one instance that was sent.
     """
 
-    fault: Outcome | None
+    fault: AttemptOutcome | None
     goes_on: bool
     soon: bool
     counts: bool
@@ -72,7 +72,7 @@ class Judge:
         return Judgement(fault, goes_on=False, soon=False, counts=counts)
 
     def _pace_by(
-        self, items: Sequence[Due], sent: Sent, faults: Sequence[Outcome], busy: int, began: float, now: float
+        self, items: Sequence[Due], sent: Sent, faults: Sequence[AttemptOutcome], busy: int, began: float, now: float
     ) -> None:
         """Learn how much the destination is to be given at once."""
         outcomes, lanes = sent.outcomes, self._pace.lanes
@@ -92,6 +92,6 @@ class Judge:
             self._pace.stored(len(items), request_bytes, sent.answer_seconds)
 
 
-def _shows_too_many(fault: Outcome) -> bool:
+def _shows_too_many(fault: AttemptOutcome) -> bool:
     """Return whether a fault is one of a destination that is given more than it does in time."""
     return fault.status in _TOO_MANY or fault.reason in OUT_OF_PATIENCE

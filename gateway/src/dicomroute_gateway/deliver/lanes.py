@@ -8,7 +8,7 @@ that could bring came of it. One whose answers become slow, and one that throttl
 from statistics import fmean
 from typing import Final
 
-from .transport import Limits
+from .transport import BatchLimits
 
 _SLOW: Final = 4.0
 _SLOW_SECONDS: Final = 0.25
@@ -28,7 +28,7 @@ _LEAST_OF_A_TRIAL: Final = 2
 class Lanes:
     """The lanes of one destination. A round is as many answers as there are lanes, with all of them in use."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: BatchLimits) -> None:
         self.count = limits.lanes
         self._limits = limits
         self._most = limits.most_lanes

@@ -29,7 +29,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttemptOutcome:
     """The verdict on one instance; `reason` and `status` are what a person is shown of it.
 
     `warning` is the Warning Reason (0008,1196) of an instance that was stored all the same. `is_own`: whatever the

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .lanes import Lanes
-from .transport import Limits
+from .transport import BatchLimits
 
 _QUICK_SECONDS: Final = 0.25
 _SLOW_SECONDS: Final = 1.0
@@ -20,7 +20,7 @@ _SMALL_BYTES: Final = 4 << 20
 class Pace:
     """The pace of one destination. Times are seconds of a monotonic clock."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: BatchLimits) -> None:
         self.lanes = Lanes(limits)
         self.batch_instances = limits.batch_instances
         self.batch_bytes = limits.batch_bytes

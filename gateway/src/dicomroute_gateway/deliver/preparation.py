@@ -19,7 +19,7 @@ from dicomroute_gateway.spool.spool import Spool
 from dicomroute_gateway.spool.views import Treatment
 
 from .holding import NOT_DEIDENTIFIED, takes_deidentified_only
-from .outcome import Outcome, Verdict
+from .outcome import AttemptOutcome, Verdict
 from .transport import Due, Item
 
 PREPARING: Final = ThreadPoolExecutor(2, thread_name_prefix="prepare")
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 class Unprepared:
     """An instance has no form that can be sent: what that means for it, and what a person is told."""
 
-    outcome: Outcome
+    outcome: AttemptOutcome
     sentence: str
 
 
@@ -55,7 +55,7 @@ async def prepare_in_force(preparing: Preparing, spool: Spool, active: Active, d
             due = await asyncio.get_running_loop().run_in_executor(PREPARING, bring)
     except TreatmentNotInForce:
         sentence = "rules treat what its destination gets, and do not say how this instance is treated"
-        return Unprepared(Outcome(Verdict.WITHHELD, TREATMENT_NOT_IN_FORCE), sentence)
+        return Unprepared(AttemptOutcome(Verdict.WITHHELD, TREATMENT_NOT_IN_FORCE), sentence)
     except Exception as error:
         return unprepared(error.__cause__ if isinstance(error.__cause__, Unreadable) else error)
     strict = takes_deidentified_only(destination, active.configuration)
@@ -83,7 +83,7 @@ async def prepare(preparing: Preparing, due: Due, *, deidentified_only: bool = F
             "the destination accepts de-identified instances only, but this instance was received before that and is "
             "not de-identified"
         )
-        return Unprepared(Outcome(Verdict.WITHHELD, NOT_DEIDENTIFIED), sentence)
+        return Unprepared(AttemptOutcome(Verdict.WITHHELD, NOT_DEIDENTIFIED), sentence)
     fault = parcel.file.fault()
     return unprepared(fault) if fault is not None else Item(due.received, due.delivery, parcel)
 
@@ -91,23 +91,23 @@ async def prepare(preparing: Preparing, due: Due, *, deidentified_only: bool = F
 def _withheld(error: TreatmentFailed | TranscodingFailed) -> Unprepared:
     """Return what becomes of an instance that its recipe cannot prepare: what came is not for this destination."""
     if isinstance(error, TreatmentFailed):
-        return Unprepared(Outcome(Verdict.WITHHELD, error.reason), str(error))
+        return Unprepared(AttemptOutcome(Verdict.WITHHELD, error.reason), str(error))
     reason = Reason.DECODER_FAILED if isinstance(error, DecoderDied) else Reason.TRANSCODING_FAILED
-    return Unprepared(Outcome(Verdict.WITHHELD, reason), str(error))
+    return Unprepared(AttemptOutcome(Verdict.WITHHELD, reason), str(error))
 
 
 def unprepared(error: Exception) -> Unprepared:
     """Return what becomes of an instance of which another form could not be written."""
     match error:
         case DecoderDied():
-            return Unprepared(Outcome(Verdict.DOUBTFUL, Reason.DECODER_FAILED, is_own=True), str(error))
+            return Unprepared(AttemptOutcome(Verdict.DOUBTFUL, Reason.DECODER_FAILED, is_own=True), str(error))
         case TranscodingFailed():
             sentence = f"the instance cannot be sent as received, and cannot be converted: {error}"
-            return Unprepared(Outcome(Verdict.REFUSED, Reason.TRANSCODING_FAILED, is_own=True), sentence)
+            return Unprepared(AttemptOutcome(Verdict.REFUSED, Reason.TRANSCODING_FAILED, is_own=True), sentence)
         case Unreadable():
-            return Unprepared(Outcome(Verdict.RETRY, error.reason), str(error))
+            return Unprepared(AttemptOutcome(Verdict.RETRY, error.reason), str(error))
         case OSError():
-            return Unprepared(Outcome(Verdict.RETRY, UNREADABLE), str(error))
+            return Unprepared(AttemptOutcome(Verdict.RETRY, UNREADABLE), str(error))
     log.error("delivery.unprepared", exc_info=error)
     sentence = "the gateway failed to convert the instance; its log says why"
-    return Unprepared(Outcome(Verdict.DOUBTFUL, Reason.GATEWAY_ERROR, is_own=True), sentence)
+    return Unprepared(AttemptOutcome(Verdict.DOUBTFUL, Reason.GATEWAY_ERROR, is_own=True), sentence)

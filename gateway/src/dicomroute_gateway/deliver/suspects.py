@@ -6,7 +6,7 @@ from typing import Final
 from dicomroute_gateway.spool.records import Received
 
 from .attempt import may_be_its_own
-from .outcome import Outcome
+from .outcome import AttemptOutcome
 
 _MOST_SERIES: Final = 1000
 
@@ -21,7 +21,7 @@ class Suspects:
         """The instance that failed alone since then, if one did: that it fails again says nothing of others."""
         self._series: set[str] = set()
 
-    def failed(self, received: Sequence[Received], fault: Outcome) -> bool:
+    def failed(self, received: Sequence[Received], fault: AttemptOutcome) -> bool:
         """Take note of a fault of instances that were sent together; return whether it is that of the one that was.
 
         It is where the destination took others before: another one that fails then is a sign of the destination.

@@ -7,7 +7,7 @@ from typing import Protocol
 from dicomroute_gateway.prepare.parcel import Parcel
 from dicomroute_gateway.spool.records import DeliveryRecord, Received
 
-from .outcome import Outcome
+from .outcome import AttemptOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Sent:
     says nothing of its load. `most_lanes` is how many attempts side by side it serves; None where nobody knows.
     """
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[AttemptOutcome]
     message: str
     wait_seconds: float | None = None
     answer_seconds: float | None = None
@@ -44,7 +44,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """How much a destination is given at once: attempts side by side, and what one of them carries at most.
 
     More small instances go together, up to `most_batch_instances`, where that is quick. An instance that is larger
@@ -78,7 +78,7 @@ class Confirmation(Protocol):
 class Transport(Protocol):
     """Carries instances to one destination. Lives in one event loop."""
 
-    limits: Limits
+    limits: BatchLimits
 
     def send(self, items: Sequence[Item]) -> AsyncGenerator[Sent]:
         """Make one attempt with all of `items`, and yield what comes of it, in as many parts as is known apart.

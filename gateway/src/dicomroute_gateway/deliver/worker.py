@@ -19,7 +19,7 @@ import structlog
 
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.destination import Destination
-from dicomroute_gateway.measures import Attempt, Measures
+from dicomroute_gateway.measures import MeasuredAttempt, Measures
 from dicomroute_gateway.prepare.preparing import Preparing
 from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.rules.active import Active
@@ -37,7 +37,7 @@ from .holding import held
 from .judging import Judge, Judgement
 from .last_error import LastError
 from .line import Line, Turn
-from .outcome import Outcome, Verdict
+from .outcome import AttemptOutcome, Verdict
 from .pace import Pace
 from .preparation import Unprepared, prepare_in_force
 from .rule_holds import hold_by_rules
@@ -196,7 +196,9 @@ class Worker:
         except Exception:
             # An error of ours must not end the worker: what was under way is tried again like after any fault.
             log.exception("delivery.error", destination=self.destination, **names_of(batch))
-            self._fault(Outcome(Verdict.RETRY, Reason.GATEWAY_ERROR), None, "the gateway failed; its log says why")
+            self._fault(
+                AttemptOutcome(Verdict.RETRY, Reason.GATEWAY_ERROR), None, "the gateway failed; its log says why"
+            )
         finally:
             self._busy -= 1
             self._asking -= asks
@@ -204,7 +206,7 @@ class Worker:
 
     def _interrupted(self, batch: list[Due]) -> None:
         """Write down that an attempt was cut off when the gateway ended: what it sent may have arrived."""
-        outcome = Outcome(Verdict.RETRY, Reason.INTERRUPTED, may_have_arrived=True)
+        outcome = AttemptOutcome(Verdict.RETRY, Reason.INTERRUPTED, may_have_arrived=True)
         try:
             self._spool.settle(after(item.delivery, outcome, time.time(), False, 1) for item in batch)
         except SpoolFailed as error:
@@ -360,7 +362,7 @@ class Worker:
                 if self._active() is not active:
                     return
 
-    def _fault(self, outcome: Outcome, wait: float | None, message: str) -> None:
+    def _fault(self, outcome: AttemptOutcome, wait: float | None, message: str) -> None:
         """Let the destination wait."""
         now = time.monotonic()
         self._judge.waits()
@@ -381,7 +383,7 @@ class Worker:
         )
 
     def _requeue(
-        self, batch: list[Due], outcomes: Sequence[Outcome], records: Sequence[DeliveryRecord], judged: Judgement
+        self, batch: list[Due], outcomes: Sequence[AttemptOutcome], records: Sequence[DeliveryRecord], judged: Judgement
     ) -> None:
         """Put the deliveries that are still pending where their outcomes say."""
         pending = [
@@ -426,7 +428,7 @@ class Worker:
         )
 
 
-def _is_ours(outcome: Outcome) -> bool:
+def _is_ours(outcome: AttemptOutcome) -> bool:
     """Return whether nothing was sent, for a reason that is the gateway's."""
     return outcome.verdict is Verdict.WITHHELD or outcome.reason in FAULTS_OF_THE_SPOOL
 
@@ -435,7 +437,7 @@ _ARRIVED: Final = (DeliveryState.DELIVERED, DeliveryState.UNCONFIRMED)
 _OURS: Final = Judgement(None, goes_on=True, soon=False, counts=False)
 
 
-def _measured(stamp: float, item: Due, outcome: Outcome, record: DeliveryRecord) -> Attempt:
+def _measured(stamp: float, item: Due, outcome: AttemptOutcome, record: DeliveryRecord) -> MeasuredAttempt:
     """Return what is measured of a delivery that was attempted at `stamp`, in seconds since 1970."""
     is_delivered = record.state in _ARRIVED
-    return Attempt(outcome.reason, is_delivered, item.received.length, stamp - item.received.time)
+    return MeasuredAttempt(outcome.reason, is_delivered, item.received.length, stamp - item.received.time)

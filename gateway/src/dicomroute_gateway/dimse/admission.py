@@ -6,7 +6,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeVar
 
-from dicomroute_gateway.configuration.listener import Caller as Node
+from dicomroute_gateway.configuration.listener import AllowedCaller as Node
 from dicomroute_gateway.configuration.listener import Listener, ListenerMode, SourcePolicy
 from dicomroute_gateway.configuration.model import Mode
 

@@ -15,7 +15,7 @@ from dicomroute_gateway.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION
 from .items import (
     APPLICATION_CONTEXT,
     FIXED_BYTES,
-    Item,
+    ItemType,
     decode_items,
     decode_maximum_length,
     decode_uid,
@@ -62,11 +62,11 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
     contexts: list[ProposedContext] = []
     user_information = b""
     for kind, value in decode_items(body[FIXED_BYTES:]):
-        if kind == Item.APPLICATION_CONTEXT:
+        if kind == ItemType.APPLICATION_CONTEXT:
             application_context = decode_uid(value)
-        elif kind == Item.PRESENTATION_CONTEXT_RQ:
+        elif kind == ItemType.PRESENTATION_CONTEXT_RQ:
             contexts.append(_context(value))
-        elif kind == Item.USER_INFORMATION:
+        elif kind == ItemType.USER_INFORMATION:
             user_information = value
     if not contexts:
         raise invalid("an A-ASSOCIATE-RQ needs a presentation context")
@@ -77,15 +77,15 @@ def decode_associate_request(body: bytes) -> AssociateRequest:
     roles: list[tuple[str, bool, bool]] = []
     extended: list[tuple[str, bytes]] = []
     for kind, value in decode_whole_items(user_information):
-        if kind == Item.MAXIMUM_LENGTH:
+        if kind == ItemType.MAXIMUM_LENGTH:
             maximum = decode_maximum_length(value) or 0
-        elif kind == Item.ASYNCHRONOUS_OPERATIONS_WINDOW:
+        elif kind == ItemType.ASYNCHRONOUS_OPERATIONS_WINDOW:
             window = True
-        elif kind == Item.ROLE_SELECTION:
+        elif kind == ItemType.ROLE_SELECTION:
             uid, rest = _counted_uid(value)
             if uid and len(rest) == 2:
                 roles.append((uid, bool(rest[0]), bool(rest[1])))
-        elif kind == Item.EXTENDED_NEGOTIATION:
+        elif kind == ItemType.EXTENDED_NEGOTIATION:
             uid, information = _counted_uid(value)
             if uid:
                 extended.append((uid, information))
@@ -115,21 +115,21 @@ def encode_associate_accept(
 
     An asynchronous operations window is answered with 1/1.
     """
-    user = [encode_item(Item.MAXIMUM_LENGTH, struct.pack(">I", max_pdu_bytes))]
-    user.append(encode_item(Item.IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode()))
+    user = [encode_item(ItemType.MAXIMUM_LENGTH, struct.pack(">I", max_pdu_bytes))]
+    user.append(encode_item(ItemType.IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode()))
     if request.proposes_window:
-        user.append(encode_item(Item.ASYNCHRONOUS_OPERATIONS_WINDOW, struct.pack(">HH", 1, 1)))
+        user.append(encode_item(ItemType.ASYNCHRONOUS_OPERATIONS_WINDOW, struct.pack(">HH", 1, 1)))
     for uid, role in roles.items():
         user.append(encode_role(uid, role))
-    user.append(encode_item(Item.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode()))
+    user.append(encode_item(ItemType.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode()))
     for uid, information in extended.items():
-        user.append(encode_item(Item.EXTENDED_NEGOTIATION, _count(uid) + information))
-    items = [encode_item(Item.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode())]
+        user.append(encode_item(ItemType.EXTENDED_NEGOTIATION, _count(uid) + information))
+    items = [encode_item(ItemType.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode())]
     for context in contexts:
-        transfer_syntax = encode_item(Item.TRANSFER_SYNTAX, context.transfer_syntax.encode())
+        transfer_syntax = encode_item(ItemType.TRANSFER_SYNTAX, context.transfer_syntax.encode())
         head = bytes((context.context_id, 0, context.result, 0))
-        items.append(encode_item(Item.PRESENTATION_CONTEXT_AC, head + transfer_syntax))
-    items.append(encode_item(Item.USER_INFORMATION, b"".join(user)))
+        items.append(encode_item(ItemType.PRESENTATION_CONTEXT_AC, head + transfer_syntax))
+    items.append(encode_item(ItemType.USER_INFORMATION, b"".join(user)))
     fixed = struct.pack(">HH", 1, 0) + request.echoed
     return encode_pdu(PDUType.ASSOCIATE_AC, fixed + b"".join(items))
 
@@ -148,11 +148,11 @@ def _context(data: bytes) -> ProposedContext:
     abstract_syntax = ""
     transfer_syntaxes: list[str] = []
     for kind, value in decode_items(data[4:]):
-        if kind == Item.ABSTRACT_SYNTAX:
+        if kind == ItemType.ABSTRACT_SYNTAX:
             if abstract_syntax:
                 raise invalid("a presentation context has two abstract syntaxes")
             abstract_syntax = decode_uid(value)
-        elif kind == Item.TRANSFER_SYNTAX:
+        elif kind == ItemType.TRANSFER_SYNTAX:
             transfer_syntaxes.append(decode_uid(value))
     return ProposedContext(identifier, abstract_syntax, tuple(transfer_syntaxes))
 

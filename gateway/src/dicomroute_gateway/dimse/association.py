@@ -19,8 +19,8 @@ from .items import MAX_ASSOCIATE_BYTES
 from .message import Message, MessageResponder
 from .messages import encode_event_report_request
 from .negotiation import MAX_UID, ContextResult, NegotiatedContext, abstract_syntaxes_of, described_contexts
-from .refused import Caller
-from .services import AssociationFacts, Call, Event, Reply, Service, Services
+from .refused import RefusedCaller
+from .services import AssociationFacts, Call, EventReport, Reply, Service, Services
 from .strangers import Stranger, recognize
 from .stream import (
     AbortReason,
@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AssociationLimits:
     """Time-outs in seconds and sizes in bytes of one association."""
 
     max_pdu_bytes: int
@@ -70,7 +70,7 @@ class Watcher(Protocol):
     def aborted(self, reason: str) -> None:
         """An association was aborted by this side."""
 
-    def turned_away(self, caller: Caller) -> None:
+    def turned_away(self, caller: RefusedCaller) -> None:
         """Somebody went without an association, or without a context to send in."""
 
 
@@ -94,7 +94,7 @@ class Association:
         wire: Wire,
         address: str,
         listener: str,
-        limits: Limits,
+        limits: AssociationLimits,
         admit: Callable[[AssociateRequest], Admission],
         services: Services,
         watcher: Watcher,
@@ -178,7 +178,7 @@ class Association:
         """Take note of who ended before there was an association; return what that looks like."""
         found = recognize(self._stream.opening)
         stranger = otherwise if found is Stranger.MALFORMED else found
-        self._watcher.turned_away(Caller(None, None, self._address, self._listener, stranger.label))
+        self._watcher.turned_away(RefusedCaller(None, None, self._address, self._listener, stranger.label))
         return stranger.looks_like
 
     def _establish(self) -> bool:
@@ -257,7 +257,9 @@ class Association:
         )
         if not self._contexts:
             titles = (request.calling_ae_title, request.called_ae_title)
-            caller = Caller(*titles, self._address, self._listener, "NoContextAccepted", abstract_syntaxes_of(refused))
+            caller = RefusedCaller(
+                *titles, self._address, self._listener, "NoContextAccepted", abstract_syntaxes_of(refused)
+            )
             self._watcher.turned_away(caller)
         return True
 
@@ -373,7 +375,7 @@ class Association:
         """Wait so long; return whether the peer said nothing meanwhile, and nobody wants the association to end."""
         return not self._stream.buffered and not self._wire.wait_to_receive(seconds, self._drain.fileno())
 
-    def report(self, message: Message, event: Event, reported: Callable[[int | None], None]) -> None:
+    def report(self, message: Message, event: EventReport, reported: Callable[[int | None], None]) -> None:
         """Send an N-EVENT-REPORT-RQ, whose response comes as a message like others."""
         message_id = len(self._reported) + 1
         self._reported[message_id] = reported

@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 
-from .refused import Caller, RefusedCallers
+from .refused import RefusedCaller, RefusedCallers
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Counts:
         with self._lock:
             self._aborted[reason] += 1
 
-    def turned_away(self, caller: Caller) -> None:
+    def turned_away(self, caller: RefusedCaller) -> None:
         """Take note of somebody who went without an association, or without a context to send in."""
         self.callers.note(caller)
 

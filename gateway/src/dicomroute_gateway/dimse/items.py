@@ -14,7 +14,7 @@ FIXED_BYTES: Final = 68
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 
 
-class Item(IntEnum):
+class ItemType(IntEnum):
     """Item and sub-item types (PS3.8 9.3.2, PS3.7 annex D.3)."""
 
     APPLICATION_CONTEXT = 0x10
@@ -31,7 +31,7 @@ class Item(IntEnum):
     EXTENDED_NEGOTIATION = 0x56
 
 
-def encode_item(kind: Item, value: bytes) -> bytes:
+def encode_item(kind: ItemType, value: bytes) -> bytes:
     """Return an item or sub-item."""
     return struct.pack(">BxH", kind, len(value)) + value
 
@@ -39,7 +39,7 @@ def encode_item(kind: Item, value: bytes) -> bytes:
 def encode_role(sop_class_uid: str, role: tuple[bool, bool]) -> bytes:
     """Return a role selection sub-item: whether somebody is SCU and SCP of a SOP class (PS3.7 D.3.3.4)."""
     counted = struct.pack(">H", len(sop_class_uid)) + sop_class_uid.encode()
-    return encode_item(Item.ROLE_SELECTION, counted + bytes(role))
+    return encode_item(ItemType.ROLE_SELECTION, counted + bytes(role))
 
 
 def decode_items(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -21,10 +21,10 @@ from dicomroute_gateway.reasons import Reason
 from .admission import Caller as AllowedCaller
 from .admission import Refusal, may_connect, may_stay, places_of, refusal, wants_certificates
 from .associate import AssociateRequest
-from .association import Admission, Association, Limits
+from .association import Admission, Association, AssociationLimits
 from .certificate import read_certificate
 from .counts import Counts
-from .refused import Caller
+from .refused import RefusedCaller
 from .services import AssociationFacts, Services
 from .strangers import Stranger, recognize
 from .stream import DrainSignal
@@ -188,7 +188,7 @@ class Listener:
         if not may_connect(address, configuration):
             # Before a byte is read: strangers take neither a thread nor a place.
             self._counts.refused(Refusal.SOURCE_ADDRESS.label)
-            self._counts.turned_away(Caller(None, None, str(address), self.name, Refusal.SOURCE_ADDRESS.label))
+            self._counts.turned_away(RefusedCaller(None, None, str(address), self.name, Refusal.SOURCE_ADDRESS.label))
             connection.close()
             return None
         return _Silent(connection, address, time.monotonic() + configuration.acse_timeout_seconds)
@@ -241,7 +241,7 @@ class Listener:
             configuration, _ = self._settings()
             if configuration.tls is not None:
                 wire = self._secured(connection, configuration.tls)
-            limits = Limits(
+            limits = AssociationLimits(
                 max_pdu_bytes=configuration.max_pdu_bytes,
                 acse_timeout_seconds=configuration.acse_timeout_seconds,
                 idle_timeout_seconds=configuration.idle_timeout_seconds,
@@ -311,7 +311,7 @@ class Listener:
             "listener.tls_failed", listener=self.name, address=str(address), reason=failure.reason, why=str(failure)
         )
         if failure.reason != ABORTED:
-            self._counts.turned_away(Caller(None, None, str(address), self.name, failure.reason))
+            self._counts.turned_away(RefusedCaller(None, None, str(address), self.name, failure.reason))
 
     def _leave(self, wire: Wire) -> None:
         """Give the place of an association back that has ended."""
@@ -352,7 +352,9 @@ class Listener:
             titles = (request.calling_ae_title, request.called_ae_title)
             is_other = reason is Refusal.CERTIFICATE_OF_ANOTHER
             digest = who.certificate.sha256 if is_other and who.certificate is not None else ""
-            self._counts.turned_away(Caller(*titles, str(address), self.name, reason.label, certificate_sha256=digest))
+            self._counts.turned_away(
+                RefusedCaller(*titles, str(address), self.name, reason.label, certificate_sha256=digest)
+            )
         return Admission(facts, reason, lambda: self._is_still_admitted(facts), lambda: self._leave(wire))
 
     def _is_still_admitted(self, facts: AssociationFacts) -> bool:

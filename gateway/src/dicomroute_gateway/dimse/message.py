@@ -6,7 +6,7 @@ from typing import Protocol
 from .command import Command
 from .negotiation import NegotiatedContext
 from .propose import Syntaxes
-from .services import Event, Exchange, Reply, Service
+from .services import EventReport, Exchange, Reply, Service
 from .source import DataSetSource
 from .suboperations import StoreOperations
 
@@ -39,7 +39,7 @@ class Answers(Protocol):
     def is_quiet(self, seconds: float) -> bool:
         """Return whether the peer says nothing for so long."""
 
-    def report(self, message: Message, event: Event, reported: Callable[[int | None], None]) -> None:
+    def report(self, message: Message, event: EventReport, reported: Callable[[int | None], None]) -> None:
         """Send an event."""
 
 
@@ -63,7 +63,7 @@ class MessageResponder:
         """Return whether the peer says nothing for so long."""
         return self._association.is_quiet(seconds)
 
-    def report(self, event: Event, reported: Callable[[int | None], None]) -> None:
+    def report(self, event: EventReport, reported: Callable[[int | None], None]) -> None:
         """Send an event."""
         self._association.report(self._message, event, reported)
 

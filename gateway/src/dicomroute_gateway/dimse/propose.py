@@ -15,7 +15,7 @@ from .failures import AssociationRejected, ContextRefusal
 from .items import (
     APPLICATION_CONTEXT,
     FIXED_BYTES,
-    Item,
+    ItemType,
     decode_items,
     decode_maximum_length,
     decode_uid,
@@ -91,20 +91,20 @@ def encode_associate_request(
     `roles` are whether this side is SCU and SCP of a SOP class, where it is not the SCU alone (PS3.7 D.3.3.4). Without
     an asynchronous operations window one operation is under way at a time (PS3.7 annex D.3.3.3).
     """
-    items = [encode_item(Item.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode())]
+    items = [encode_item(ItemType.APPLICATION_CONTEXT, APPLICATION_CONTEXT.encode())]
     for context in contexts:
         value = bytes((context.context_id, 0, 0, 0))
-        value += encode_item(Item.ABSTRACT_SYNTAX, context.abstract_syntax.encode())
+        value += encode_item(ItemType.ABSTRACT_SYNTAX, context.abstract_syntax.encode())
         for transfer_syntax in context.transfer_syntaxes:
-            value += encode_item(Item.TRANSFER_SYNTAX, transfer_syntax.encode())
-        items.append(encode_item(Item.PRESENTATION_CONTEXT_RQ, value))
+            value += encode_item(ItemType.TRANSFER_SYNTAX, transfer_syntax.encode())
+        items.append(encode_item(ItemType.PRESENTATION_CONTEXT_RQ, value))
     user = (
-        encode_item(Item.MAXIMUM_LENGTH, struct.pack(">I", max_pdu_bytes))
-        + encode_item(Item.IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode())
+        encode_item(ItemType.MAXIMUM_LENGTH, struct.pack(">I", max_pdu_bytes))
+        + encode_item(ItemType.IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode())
         + b"".join(encode_role(uid, role) for uid, role in roles.items())
-        + encode_item(Item.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode())
+        + encode_item(ItemType.IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME.encode())
     )
-    items.append(encode_item(Item.USER_INFORMATION, user))
+    items.append(encode_item(ItemType.USER_INFORMATION, user))
     fixed = struct.pack(">HH", _PROTOCOL_VERSION, 0) + _title(called_ae_title) + _title(calling_ae_title) + bytes(32)
     return encode_pdu(PDUType.ASSOCIATE_RQ, fixed + b"".join(items))
 
@@ -120,21 +120,21 @@ def decode_associate_accept(body: bytes, proposed: Sequence[ProposedContext]) ->
     answers: dict[int, tuple[int, str]] = {}
     user_information = b""
     for kind, value in decode_whole_items(body[FIXED_BYTES:]):
-        if kind == Item.PRESENTATION_CONTEXT_AC and len(value) >= _CONTEXT_HEAD_BYTES:
+        if kind == ItemType.PRESENTATION_CONTEXT_AC and len(value) >= _CONTEXT_HEAD_BYTES:
             identifier, result, transfer_syntax = _answer(value)
             answers[identifier] = (result, transfer_syntax)
-        elif kind == Item.USER_INFORMATION:
+        elif kind == ItemType.USER_INFORMATION:
             user_information = value
     if not answers:
         list(decode_items(body[FIXED_BYTES:]))  # what is no acceptance at all is not taken for one that accepts nothing
     maximum, class_uid, version_name = _USUAL_MAX_PDU_BYTES, "", ""
     for kind, value in decode_whole_items(user_information):
-        if kind == Item.MAXIMUM_LENGTH:
+        if kind == ItemType.MAXIMUM_LENGTH:
             said = decode_maximum_length(value)
             maximum = maximum if said is None else said
-        elif kind == Item.IMPLEMENTATION_CLASS_UID:
+        elif kind == ItemType.IMPLEMENTATION_CLASS_UID:
             class_uid = decode_uid(value[:_MOST_UID_BYTES])
-        elif kind == Item.IMPLEMENTATION_VERSION_NAME:
+        elif kind == ItemType.IMPLEMENTATION_VERSION_NAME:
             version_name = value[:16].strip(b" \0").decode("ascii", "backslashreplace")
     contexts: dict[Syntaxes, int | ContextRefusal] = {}
     for context in proposed:
@@ -168,7 +168,7 @@ def _answer(value: bytes) -> tuple[int, int, str]:
     if result:
         return identifier, result, ""  # the transfer syntax beside a refusal is not significant (PS3.8 table 9-18)
     rest = decode_whole_items(value[_CONTEXT_HEAD_BYTES:])
-    syntaxes = [decode_uid(uid) for kind, uid in rest if kind == Item.TRANSFER_SYNTAX]
+    syntaxes = [decode_uid(uid) for kind, uid in rest if kind == ItemType.TRANSFER_SYNTAX]
     return identifier, result, syntaxes[0] if syntaxes else ""
 
 

@@ -12,7 +12,7 @@ _CALLERS_OF_AN_ADDRESS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class RefusedCaller:
     """A caller and why it was refused. Titles are as they came, whatever bytes that were; None when none came."""
 
     calling_ae_title: str | None
@@ -27,10 +27,10 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusalCount:
     """How often a caller was refused, and when; times in seconds since 1970."""
 
-    caller: Caller
+    caller: RefusedCaller
     count: int
     first_time: float
     last_time: float
@@ -41,10 +41,10 @@ class RefusedCallers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: OrderedDict[Caller, Refused] = OrderedDict()
+        self._seen: OrderedDict[RefusedCaller, RefusalCount] = OrderedDict()
         self._of_address: Counter[str] = Counter()
 
-    def note(self, caller: Caller) -> None:
+    def note(self, caller: RefusedCaller) -> None:
         """Note that a caller was refused at this moment."""
         now = time.time()
         with self._lock:
@@ -54,10 +54,10 @@ class RefusedCallers:
                 self._seen.move_to_end(caller)
                 return
             self._make_room(caller.address)
-            self._seen[caller] = Refused(caller, 1, now, now)
+            self._seen[caller] = RefusalCount(caller, 1, now, now)
             self._of_address[caller.address] += 1
 
-    def latest(self) -> list[Refused]:
+    def latest(self) -> list[RefusalCount]:
         """Return the callers, the one that was refused last first."""
         with self._lock:
             return list(reversed(self._seen.values()))

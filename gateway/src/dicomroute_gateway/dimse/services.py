@@ -98,7 +98,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class EventReport:
     """What an N-EVENT-REPORT-RQ says (PS3.7 10.3.1); `data_set` is in the transfer syntax of the context."""
 
     sop_class_uid: str
@@ -138,7 +138,7 @@ class Responder(Protocol):
     def is_quiet(self, seconds: float) -> bool:
         """Wait so long; return whether the peer said nothing meanwhile, and the association is to go on."""
 
-    def report(self, event: Event, reported: Callable[[int | None], None]) -> None:
+    def report(self, event: EventReport, reported: Callable[[int | None], None]) -> None:
         """Send an N-EVENT-REPORT-RQ on the association of the message, in its context, once that is answered.
 
         `reported` is told the status of the response, or None when the association ends without one. Raises PeerGone,

@@ -17,17 +17,17 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.model import EventLimits
-from dicomroute_gateway.dimse.refused import Refused
+from dicomroute_gateway.dimse.refused import RefusalCount
 from dicomroute_gateway.measures import EventMeasures
 from dicomroute_gateway.spool.history import day_of
 from dicomroute_gateway.spool.records import FinishedRecord, Received
 from dicomroute_gateway.spool.spool import Spool
-from dicomroute_gateway.spool.trail import Place
+from dicomroute_gateway.spool.trail import JournalPlace
 
 from .derive import Batch, Derivation
 from .levels import Levels, Seen
 from .refusals import Refusals
-from .store import FILE, Cursor, NoRoom, Page, Store, StoreDamaged, TooOld, remove_files
+from .store import FILE, Cursor, FeedNotWritable, Page, Store, StoreDamaged, TooOld, remove_files
 from .told import Teller, Told
 
 _LOOK_SECONDS: Final = 0.2
@@ -63,7 +63,7 @@ class _Look:
     """What was seen beside the ledger."""
 
     seen: Seen
-    refused: Sequence[Refused]
+    refused: Sequence[RefusalCount]
 
 
 class Feed:
@@ -84,7 +84,7 @@ class Feed:
         self._levels = Levels(self._teller)
         self._refusals = Refusals(self._teller)
         self._standing: dict[str, str] = {}
-        self._place = self._written = Place(0, 0)
+        self._place = self._written = JournalPlace(0, 0)
         self._look: _Look | None = None
         self._refused: list[Told] = []
         """What is to be told of callers, and is not written down yet."""
@@ -104,7 +104,7 @@ class Feed:
         self._changed.set()
         self._thread.join()
 
-    def look(self, seen: Seen, refused: Sequence[Refused]) -> None:
+    def look(self, seen: Seen, refused: Sequence[RefusalCount]) -> None:
         """Take note of how the gateway stands."""
         self._look = _Look(seen, refused)
         self._changed.set()
@@ -123,7 +123,7 @@ class Feed:
         store = self._usable()
         try:
             return store.page(after or store.first(), limit, names)
-        except (StoreDamaged, NoRoom) as error:
+        except (StoreDamaged, FeedNotWritable) as error:
             raise NoFeed(str(error)) from error
 
     def last(self) -> Cursor:
@@ -131,7 +131,7 @@ class Feed:
         store = self._usable()
         try:
             return store.last()
-        except (StoreDamaged, NoRoom) as error:
+        except (StoreDamaged, FeedNotWritable) as error:
             raise NoFeed(str(error)) from error
 
     def _usable(self) -> Store:
@@ -154,7 +154,7 @@ class Feed:
                         self._closing.wait(min(_MOST_REST_SECONDS, _REST * (time.monotonic() - begin)))
                     begin = time.monotonic()
                 self._measures.is_failing = False
-            except NoRoom as error:
+            except FeedNotWritable as error:
                 self._measures.is_failing = True
                 log.warning("events.not_written", why=str(error))
                 pause = _NO_ROOM_SECONDS
@@ -226,7 +226,7 @@ class Feed:
         return len(done)
 
     def _write(
-        self, store: Store, batch: Batch, now: float, place: Place | None, standing: dict[str, str | None]
+        self, store: Store, batch: Batch, now: float, place: JournalPlace | None, standing: dict[str, str | None]
     ) -> None:
         new = store.write(batch.told, now, place, batch.parts, standing)
         for name, value in standing.items():
@@ -259,7 +259,7 @@ class Feed:
             if place is None or not self._trail.has(place):
                 place = self._rebuild(store)
             else:
-                at = Place(place.segment, 0)
+                at = JournalPlace(place.segment, 0)
                 while at != place:
                     self._raise_if_closing()
                     records, at = self._trail.read(at, until=place)
@@ -272,7 +272,7 @@ class Feed:
         self._store = store
         return store
 
-    def _rebuild(self, store: Store) -> Place:
+    def _rebuild(self, store: Store) -> JournalPlace:
         """Make anew of the history what it tells; return from where on the journal tells the rest.
 
         All of it has the ids that it had. What the journal still speaks of is left to that.
@@ -280,7 +280,7 @@ class Feed:
         began, now = time.monotonic(), time.time()
         store.forget_parts()
         end = self._trail.end
-        at, first = Place(end.segment, 0), Place(end.segment, 0)
+        at, first = JournalPlace(end.segment, 0), JournalPlace(end.segment, 0)
         present: set[int] = set()
         while at != end:
             self._raise_if_closing()
@@ -317,7 +317,7 @@ class Feed:
     def _make_room(self) -> None:
         """Let the oldest events go, if they are why there is no room."""
         if self._store is not None:
-            with suppress(NoRoom, StoreDamaged):
+            with suppress(FeedNotWritable, StoreDamaged):
                 self._store.tidy(time.time() - self._bounds()[0].retention_seconds)
 
     def _lose(self) -> None:

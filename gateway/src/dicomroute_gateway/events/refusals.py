@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dicomroute_client.documents.events import CALLER_REFUSED, CallerRefused
-from dicomroute_gateway.dimse.refused import Caller, Refused
+from dicomroute_gateway.dimse.refused import RefusalCount, RefusedCaller
 
 from .told import Teller, Told, title
 
@@ -20,18 +20,18 @@ class Refusals:
 
     def __init__(self, teller: Teller) -> None:
         self._teller = teller
-        self._told: dict[Caller, tuple[int, float]] = {}
+        self._told: dict[RefusedCaller, tuple[int, float]] = {}
         """How often each was refused when it was told last, and when that was."""
         self._one_by_one: list[float] = []
         self._gathered_at = float("-inf")
 
-    def look(self, latest: Sequence[Refused], now: float) -> list[Told]:
+    def look(self, latest: Sequence[RefusalCount], now: float) -> list[Told]:
         """Return what is to be told at a moment, in seconds since 1970, of the callers that were refused last."""
         present = {one.caller for one in latest}
         self._told = {caller: known for caller, known in self._told.items() if caller in present}
         self._one_by_one = [time for time in self._one_by_one if now - time < _AGAIN_SECONDS]
         told: list[Told] = []
-        rest: dict[tuple[str, str], list[Refused]] = defaultdict(list)
+        rest: dict[tuple[str, str], list[RefusalCount]] = defaultdict(list)
         for one in latest:
             count, time = self._told.get(one.caller, (0, float("-inf")))
             if one.count <= count or now - time < _AGAIN_SECONDS:
@@ -49,7 +49,7 @@ class Refusals:
                 self._told.update({one.caller: (one.count, now) for one in some})
         return told
 
-    def _caller(self, one: Refused, count: int, now: float) -> Told:
+    def _caller(self, one: RefusalCount, count: int, now: float) -> Told:
         caller = one.caller
         data = CallerRefused(
             calling_ae_title=title(caller.calling_ae_title),
@@ -61,7 +61,7 @@ class Refusals:
         )
         return self._teller.tell(CALLER_REFUSED, data, caller.listener, one.last_time, *_identity(caller), now)
 
-    def _gathered(self, listener: str, reason: str, some: Sequence[Refused], now: float) -> Told:
+    def _gathered(self, listener: str, reason: str, some: Sequence[RefusalCount], now: float) -> Told:
         count = sum(one.count - self._told.get(one.caller, (0, 0.0))[0] for one in some)
         data = CallerRefused(
             calling_ae_title=None,
@@ -75,7 +75,7 @@ class Refusals:
         return self._teller.tell(CALLER_REFUSED, data, listener, now, listener, reason, now)
 
 
-def _identity(caller: Caller) -> tuple[object, ...]:
+def _identity(caller: RefusedCaller) -> tuple[object, ...]:
     return (
         caller.calling_ae_title,
         caller.called_ae_title,

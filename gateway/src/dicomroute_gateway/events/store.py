@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dicomroute_gateway.spool.trail import Place
+from dicomroute_gateway.spool.trail import JournalPlace
 
 from .parts import Part, PartKey
 from .told import Told
@@ -49,7 +49,7 @@ class StoreDamaged(Exception):
     """The database cannot be used: it is to be made anew."""
 
 
-class NoRoom(Exception):
+class FeedNotWritable(Exception):
     """It cannot be written at this moment, mostly for want of room."""
 
 
@@ -147,11 +147,11 @@ class Store:
     # -- writing -----------------------------------------------------------------------------------------------
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> JournalPlace | None:
         """How far events were made of the journal; None where they never were."""
         with _errors():
             segment, byte = self._writer.execute("SELECT segment, byte FROM about").fetchone()
-        return Place(segment, byte) if segment else None
+        return JournalPlace(segment, byte) if segment else None
 
     def standing(self) -> dict[str, str]:
         """Return what was told last of things that change, by their names."""
@@ -184,7 +184,7 @@ class Store:
         self,
         told: Iterable[Told],
         now: float,
-        place: Place | None = None,
+        place: JournalPlace | None = None,
         parts: Mapping[PartKey, Part] = {},
         standing: Mapping[str, str | None] = {},
     ) -> int:
@@ -336,9 +336,9 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise (StoreDamaged if _is_damage(error) else NoRoom)(str(error)) from error
+        raise (StoreDamaged if _is_damage(error) else FeedNotWritable)(str(error)) from error
     except OSError as error:
-        raise NoRoom(str(error)) from error
+        raise FeedNotWritable(str(error)) from error
 
 
 def _is_damage(error: Exception) -> bool:

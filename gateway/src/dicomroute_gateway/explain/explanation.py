@@ -8,7 +8,7 @@ from dicomroute_gateway.configuration.holds import NO_STUDY, RULE_HELD
 from dicomroute_gateway.configuration.listener import ClientCertificates, Listener
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.configuration.recipe import Recipe
-from dicomroute_gateway.configuration.study import Plan
+from dicomroute_gateway.configuration.study import WaitPlan
 from dicomroute_gateway.deliver.holding import held
 from dicomroute_gateway.dimse.admission import Caller as AllowedCaller
 from dicomroute_gateway.dimse.admission import caller_refusal, may_connect
@@ -26,7 +26,7 @@ from .treatment import Words, differences
 
 
 @dataclass(frozen=True)
-class Caller:
+class ExplainedCaller:
     """Who would send the instance."""
 
     calling: str
@@ -36,7 +36,7 @@ class Caller:
 
 
 def explanation(
-    configuration: Configuration, caller: Caller, instance: InstanceFile, now: float, words: Words
+    configuration: Configuration, caller: ExplainedCaller, instance: InstanceFile, now: float, words: Words
 ) -> dict[str, Any]:
     """Return what a configuration would do with an instance: the document of `dicomroute explain`.
 
@@ -67,7 +67,7 @@ def explanation(
     }
 
 
-def _waits(plan: Plan | None) -> dict[str, Any]:
+def _waits(plan: WaitPlan | None) -> dict[str, Any]:
     """Return what a delivery would wait for; nothing where it is made at once."""
     if plan is None:
         return {}
@@ -90,7 +90,7 @@ def _prepared(recipe: Recipe | None, instance: InstanceFile, came: Came, words: 
     return {"changes": found.changes, **deidentified}
 
 
-def _admission(configuration: Configuration, listener: Listener, caller: Caller) -> dict[str, Any]:
+def _admission(configuration: Configuration, listener: Listener, caller: ExplainedCaller) -> dict[str, Any]:
     called = caller.called or listener.ae_titles[0]
     if not may_connect(caller.address, listener):
         why = f"the connection is closed without an answer: no caller is allowed from {caller.address}"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _NICE: Final = 5
 
 
-class Gateway:
+class AskingProcess:
     """The process that has asked, as the one to ask. It also lends the decoder that it has."""
 
     def __init__(self, requests: IO[bytes], answers: IO[bytes], frame_bytes: int) -> None:
@@ -52,7 +52,7 @@ class Gateway:
         return answer
 
     @contextmanager
-    def lend(self) -> Iterator["Gateway"]:
+    def lend(self) -> Iterator["AskingProcess"]:
         """Lend itself."""
         yield self
 
@@ -67,7 +67,7 @@ class Gateway:
 class _Instance(io.RawIOBase):
     """The data set of the instance, read from the gateway."""
 
-    def __init__(self, gateway: Gateway, length: int) -> None:
+    def __init__(self, gateway: AskingProcess, length: int) -> None:
         super().__init__()
         self._gateway = gateway
         self._length = length
@@ -103,7 +103,7 @@ def _plan(form: bytes) -> Plan:
     return keyed_of(form).plan()
 
 
-def _answer(head: dict[str, Any], form: bytes, gateway: Gateway) -> None:
+def _answer(head: dict[str, Any], form: bytes, gateway: AskingProcess) -> None:
     """De-identify one instance, and say how that ended."""
     length = head["length"]
 
@@ -148,7 +148,7 @@ def main() -> None:
         head, told = message
         form = told or form
         signal.alarm(int(head["seconds"]))  # whose default is to end the process, whatever it is about
-        _answer(head, form, Gateway(requests, answers, head["frame_bytes"]))
+        _answer(head, form, AskingProcess(requests, answers, head["frame_bytes"]))
         signal.alarm(0)
 
 

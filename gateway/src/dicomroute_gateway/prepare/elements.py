@@ -57,7 +57,7 @@ def header_of(tag: int, vr: str, size: int, encoding: Encoding) -> bytes:
 
 
 @dataclass(slots=True)
-class Level:
+class ElementLevel:
     """A data set, an item's or the whole, or a sequence of items; `end` is where it ends, None if a delimiter says.
 
     `is_signed` and `bits_allocated` are what the elements before say of its pixels.
@@ -79,12 +79,12 @@ class Elements:
 
     def __init__(self, file: BinaryIO, length: int | None, encoding: Encoding) -> None:
         self._file = file
-        self._levels = [Level(is_sequence=False, end=length, encoding=encoding)]
+        self._levels = [ElementLevel(is_sequence=False, end=length, encoding=encoding)]
         self.offset = 0
         """How much has been read, in bytes."""
 
     @property
-    def level(self) -> Level:
+    def level(self) -> ElementLevel:
         """What the element that was read last is in."""
         return self._levels[-1]
 
@@ -130,7 +130,7 @@ class Elements:
         self.offset += 4
         return tag, vr, int.from_bytes(length, "big" if encoding.is_big else "little")
 
-    def _end(self, level: Level, tag: int) -> None:
+    def _end(self, level: ElementLevel, tag: int) -> None:
         """Leave a level whose delimiter was read."""
         if level.end is not None or len(self._levels) == 1 or level.is_sequence is not (tag == SEQUENCE_END):
             raise TranscodingFailed("a delimiter where none belongs")
@@ -145,7 +145,7 @@ class Elements:
         if level.is_sequence:
             if tag != ITEM:
                 raise TranscodingFailed("something but an item in a sequence")
-            self._levels.append(Level(False, end, level.encoding, level.is_signed, level.bits_allocated))
+            self._levels.append(ElementLevel(False, end, level.encoding, level.is_signed, level.bits_allocated))
             return True
         if vr != "SQ" and end is not None:
             if not vr:
@@ -155,7 +155,7 @@ class Elements:
             raise TranscodingFailed("a value without a length that is not a sequence")
         # What was UN in an explicit syntax is Implicit VR Little Endian within (PS3.5 6.2.2).
         within = level.encoding if vr == "SQ" else IMPLICIT
-        self._levels.append(Level(True, end, within, level.is_signed, level.bits_allocated))
+        self._levels.append(ElementLevel(True, end, within, level.is_signed, level.bits_allocated))
         if len(self._levels) > _MOST_DEPTH:
             raise TranscodingFailed("sequences are nested too deep")
         return True
@@ -199,7 +199,7 @@ class Elements:
         outer = self._levels[-1]
         if outer.end is not None and end > outer.end:
             raise TranscodingFailed("an element reaches beyond what holds it")
-        self._levels.append(Level(True, end, IMPLICIT, outer.is_signed, outer.bits_allocated))
+        self._levels.append(ElementLevel(True, end, IMPLICIT, outer.is_signed, outer.bits_allocated))
 
     def fragment(self) -> int | None:
         """Return the length of the next item of encapsulated Pixel Data, None at its end (PS3.5 A.4)."""

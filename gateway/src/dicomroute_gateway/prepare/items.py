@@ -13,7 +13,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.tag import BaseTag
 
 from dicomroute_gateway.configuration.recipe import ChangeKind
-from dicomroute_gateway.rules.paths import AttributePath, Step
+from dicomroute_gateway.rules.paths import AttributePath, PathStep
 
 from .elements import Encoding
 from .failures import TranscodingFailed, TreatmentFailed
@@ -52,7 +52,7 @@ def changed_in_items(element: bytes, encoding: Encoding, change: ItemChange) -> 
     return bytes(written.getvalue())
 
 
-def _change(data_set: Dataset, steps: tuple[Step, ...], change: ItemChange, encoding: Encoding) -> bool:
+def _change(data_set: Dataset, steps: tuple[PathStep, ...], change: ItemChange, encoding: Encoding) -> bool:
     """Change what a path means from here on; return whether anything was."""
     step = steps[0]
     is_new = len(steps) == 1 and change.kind in (ChangeKind.SET, ChangeKind.COPY)
@@ -82,7 +82,7 @@ def _raw(element: object) -> bytes:
     return "\\".join([value] if isinstance(value, str) else map(str, value or ())).encode("latin-1")
 
 
-def _tag_of(data_set: Dataset, step: Step, *, reserve: bool) -> BaseTag | None:
+def _tag_of(data_set: Dataset, step: PathStep, *, reserve: bool) -> BaseTag | None:
     """Return the tag of an attribute; None for a private one whose creator has no block."""
     if not step.creator:
         return BaseTag(step.tag)

@@ -11,7 +11,7 @@ _MOST_ELEMENTS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ElementPlace:
     """An element: its tag and VR, and where its header, its value and what follows it begin, in bytes."""
 
     tag: int
@@ -21,13 +21,13 @@ class Place:
     end: int
 
 
-def places(file: BinaryIO, length: int, encoding: Encoding) -> list[Place]:
+def places(file: BinaryIO, length: int, encoding: Encoding) -> list[ElementPlace]:
     """Return the places of the top-level elements of the data set that begins where `file` stands.
 
     Raises TranscodingFailed for what is no data set of `length` bytes in that encoding, or has its elements in another
     order than that of their tags: nobody can say which of two is meant.
     """
-    elements, found = Elements(file, length, encoding), list[Place]()
+    elements, found = Elements(file, length, encoding), list[ElementPlace]()
     while True:
         start = elements.offset
         header = elements.header()
@@ -47,7 +47,7 @@ def places(file: BinaryIO, length: int, encoding: Encoding) -> list[Place]:
             raise TranscodingFailed("its elements do not ascend by tag (PS3.5 7.1)")
         if len(found) == _MOST_ELEMENTS:
             raise TranscodingFailed(f"it has more than {_MOST_ELEMENTS} elements")
-        found.append(Place(tag, vr, start, value, elements.offset))
+        found.append(ElementPlace(tag, vr, start, value, elements.offset))
 
 
 def _walk(elements: Elements, tag: int, vr: str) -> None:
@@ -66,7 +66,7 @@ def _walk(elements: Elements, tag: int, vr: str) -> None:
 
 
 def rewritten(
-    found: Iterable[Place], changes: Mapping[int, bytes], read: Callable[[int, int], bytes]
+    found: Iterable[ElementPlace], changes: Mapping[int, bytes], read: Callable[[int, int], bytes]
 ) -> Iterator[bytes]:
     """Yield a data set in which the elements of `changes`, by tag, are written so; empty: left out.
 

@@ -16,13 +16,13 @@ from dicomroute_gateway.rules.attributes import ValueUnusable
 from dicomroute_gateway.rules.changes import CompiledChange, CompiledTransform
 from dicomroute_gateway.rules.expression import EvaluationError
 from dicomroute_gateway.rules.head import HeadError, scan
-from dicomroute_gateway.rules.paths import Step
+from dicomroute_gateway.rules.paths import PathStep
 from dicomroute_gateway.rules.routing import attribute_values
 
 from .elements import EXPLICIT, IMPLICIT, ITEM, UNDEFINED, Encoding, header_of
 from .failures import TreatmentFailed
 from .items import ItemChange, changed_in_items
-from .places import Place, places, rewritten
+from .places import ElementPlace, places, rewritten
 from .transcode import IMPLICIT_VR_LITTLE_ENDIAN
 from .values import ValueUnwritable, value_bytes
 
@@ -104,7 +104,7 @@ class _Changing:
         self.places = places(source.stream(), source.length, self._encoding)
         self.changes: dict[int, bytes] = {}
         """Elements as they are written, by tag; empty where one is left out."""
-        self._by_tag: dict[int, Place] = {place.tag: place for place in self.places}
+        self._by_tag: dict[int, ElementPlace] = {place.tag: place for place in self.places}
         self._recorded: set[int] = set()
         self._character_set = self._value_of(_CHARACTER_SET)
 
@@ -189,7 +189,7 @@ class _Changing:
         now = changed_in_items(known, self._encoding, ItemChange(change.kind, change.path, encoded))
         self._put(change, tag, now)
 
-    def _tag_of(self, step: Step, *, reserve: bool) -> int | None:
+    def _tag_of(self, step: PathStep, *, reserve: bool) -> int | None:
         """Return the tag of an attribute of the top level; None for a private one whose creator has no block."""
         if not step.creator:
             return step.tag
@@ -217,7 +217,7 @@ class _Changing:
         wanted = {tag & 0xFFFF0000 | (tag & 0xFF00) >> 8 for tag in private}
         return {tag for tag in wanted if tag in self._by_tag}
 
-    def _has_no_length(self, place: Place) -> bool:
+    def _has_no_length(self, place: ElementPlace) -> bool:
         header = self._source.read(place.start, place.value - place.start)
         return header[-4:] == UNDEFINED.to_bytes(4, "little")
 

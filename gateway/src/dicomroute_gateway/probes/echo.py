@@ -15,7 +15,7 @@ from dicomroute_gateway.dimse.tls import TlsContexts
 from dicomroute_gateway.dimse.wire import Wire
 from dicomroute_gateway.reasons import TLS_REASONS, Reason
 
-from .steps import Probed, Result, Step, StepName
+from .steps import Probed, ProbeStep, StepName, StepResult
 
 VERIFICATION_NOT_ACCEPTED: Final = Reason.VERIFICATION_NOT_ACCEPTED
 """The node associates and takes no C-ECHO: it is there and knows our title, which is what is asked."""
@@ -39,16 +39,16 @@ def echo(node: DicomNodeDestination, contexts: TlsContexts, calling_ae_title: st
 
     Blocks for a minute and a half at most, and for as long as the resolver takes.
     """
-    made: dict[StepName, Step] = {}
+    made: dict[StepName, ProbeStep] = {}
     try:
         _make(made, node, contexts, calling_ae_title or node.calling_ae_title)
     except _Failed:
         pass
     names = (StepName.DNS, StepName.TCP, StepName.TLS, StepName.ASSOCIATION, StepName.ECHO)
-    return Probed(time.time(), tuple(made.get(name, Step(name, Result.NOT_TRIED)) for name in names))
+    return Probed(time.time(), tuple(made.get(name, ProbeStep(name, StepResult.NOT_TRIED)) for name in names))
 
 
-def _make(made: dict[StepName, Step], node: DicomNodeDestination, contexts: TlsContexts, calling: str) -> None:
+def _make(made: dict[StepName, ProbeStep], node: DicomNodeDestination, contexts: TlsContexts, calling: str) -> None:
     addresses = _step(made, StepName.DNS, lambda: resolve(node.host, node.port))
     connection = _step(made, StepName.TCP, lambda: reach(node.host, node.port, addresses, _CONNECT_SECONDS))
     wire = _wire(made, node, contexts, connection)
@@ -63,10 +63,12 @@ def _make(made: dict[StepName, Step], node: DicomNodeDestination, contexts: TlsC
         requestor.release()
 
 
-def _wire(made: dict[StepName, Step], node: DicomNodeDestination, contexts: TlsContexts, connection: socket) -> Wire:
+def _wire(
+    made: dict[StepName, ProbeStep], node: DicomNodeDestination, contexts: TlsContexts, connection: socket
+) -> Wire:
     settings = node.tls
     if settings is None:
-        made[StepName.TLS] = Step(StepName.TLS, Result.NOT_NEEDED)
+        made[StepName.TLS] = ProbeStep(StepName.TLS, StepResult.NOT_NEEDED)
         return Wire(connection)
 
     def shake_hands() -> Wire:
@@ -80,18 +82,20 @@ def _wire(made: dict[StepName, Step], node: DicomNodeDestination, contexts: TlsC
     return _step(made, StepName.TLS, shake_hands)
 
 
-def _verify(made: dict[StepName, Step], requestor: Requestor) -> None:
+def _verify(made: dict[StepName, ProbeStep], requestor: Requestor) -> None:
     if requestor.refusal(VERIFYING) is not None:
         sentence = "the node accepts the association, but does not offer C-ECHO: the connection works"
-        made[StepName.ECHO] = Step(StepName.ECHO, Result.NOT_NEEDED, VERIFICATION_NOT_ACCEPTED, sentence)
+        made[StepName.ECHO] = ProbeStep(StepName.ECHO, StepResult.NOT_NEEDED, VERIFICATION_NOT_ACCEPTED, sentence)
         return
     status = _step(made, StepName.ECHO, requestor.echo)
     if status != Status.SUCCESS:
         sentence = f"the node answers a C-ECHO with status {status:04X}H: its log says why"
-        made[StepName.ECHO] = Step(StepName.ECHO, Result.FAILED, ECHO_FAILED, sentence, made[StepName.ECHO].seconds)
+        made[StepName.ECHO] = ProbeStep(
+            StepName.ECHO, StepResult.FAILED, ECHO_FAILED, sentence, made[StepName.ECHO].seconds
+        )
 
 
-def _step(made: dict[StepName, Step], name: StepName, work: Callable[[], T]) -> T:
+def _step(made: dict[StepName, ProbeStep], name: StepName, work: Callable[[], T]) -> T:
     """Make a step; return what came of it. Raises _Failed."""
     begin = time.monotonic()
     try:
@@ -100,7 +104,7 @@ def _step(made: dict[StepName, Step], name: StepName, work: Callable[[], T]) -> 
         reason = _WHENEVER.get(failure.reason, failure.reason)
         if name is StepName.ASSOCIATION and reason in TLS_REASONS:
             name = StepName.TLS  # TLS 1.3 tells on the first read that a certificate is wanted
-        made[name] = Step(name, Result.FAILED, reason, str(failure), time.monotonic() - begin)
+        made[name] = ProbeStep(name, StepResult.FAILED, reason, str(failure), time.monotonic() - begin)
         raise _Failed from failure
-    made[name] = Step(name, Result.PASSED, seconds=time.monotonic() - begin)
+    made[name] = ProbeStep(name, StepResult.PASSED, seconds=time.monotonic() - begin)
     return value

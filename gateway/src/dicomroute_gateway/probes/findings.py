@@ -20,11 +20,11 @@ from typing import Final
 
 from dicomroute_gateway.reasons import NoReason, Reason
 
-from .steps import Probed, Result, Step, StepName
+from .steps import Probed, ProbeStep, StepName, StepResult
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeFinding:
     """One thing that is known of a target; status None is Unknown."""
 
     status: bool | None
@@ -36,9 +36,9 @@ class Finding:
 class Findings:
     """All that is known of a target or a node."""
 
-    reachable: Finding
-    authenticated: Finding
-    ready: Finding
+    reachable: ProbeFinding
+    authenticated: ProbeFinding
+    ready: ProbeFinding
 
     @property
     def fails(self) -> bool:
@@ -94,10 +94,10 @@ ANSWER_REASONS: Final = frozenset(
 _NO_PROOF: Final = frozenset((Reason.QUERY_NOT_ALLOWED, Reason.QUERY_FAILED))
 """Answers that say nothing of whether the target stores."""
 
-_REACHABLE: Final = Finding(True, Reason.REACHABLE, "it answers")
-_AUTHENTICATED: Final = Finding(True, Reason.AUTHENTICATED, "the target accepts the credential, or requires none")
-_READY: Final = Finding(True, Reason.READY, "the target answers an authenticated DICOMweb query")
-_STORING: Final = Finding(True, Reason.READY, "the target accepts deliveries")
+_REACHABLE: Final = ProbeFinding(True, Reason.REACHABLE, "it answers")
+_AUTHENTICATED: Final = ProbeFinding(True, Reason.AUTHENTICATED, "the target accepts the credential, or requires none")
+_READY: Final = ProbeFinding(True, Reason.READY, "the target answers an authenticated DICOMweb query")
+_STORING: Final = ProbeFinding(True, Reason.READY, "the target accepts deliveries")
 
 
 def findings(probed: Probed, stores: Stores) -> Findings:
@@ -116,8 +116,8 @@ def node_findings(probed: Probed, stores: Stores) -> Findings:
     """Return what is known of a node: whether it is reachable, which is all that there is to being ready."""
     found = _node_reachable(probed)
     if not found.status and stores.proof and stores.taken_time is not None and stores.taken_time >= probed.time:
-        found = Finding(True, Reason.REACHABLE, "the node accepts deliveries")
-    return Findings(found, Finding(None, Reason.NOT_TESTED, "a node has no credential of its own"), found)
+        found = ProbeFinding(True, Reason.REACHABLE, "the node accepts deliveries")
+    return Findings(found, ProbeFinding(None, Reason.NOT_TESTED, "a node has no credential of its own"), found)
 
 
 def within_milliseconds(seconds: float) -> int:
@@ -130,81 +130,84 @@ def within_milliseconds(seconds: float) -> int:
         step *= 10
 
 
-def _node_reachable(probed: Probed) -> Finding:
-    failed = next((step for step in probed.steps if step.result is Result.FAILED), None)
+def _node_reachable(probed: Probed) -> ProbeFinding:
+    failed = next((step for step in probed.steps if step.result is StepResult.FAILED), None)
     if failed is not None:
-        return Finding(False, failed.reason, failed.message)
+        return ProbeFinding(False, failed.reason, failed.message)
     seconds, echo = probed.round_trip_seconds, probed.step(StepName.ECHO)
     if seconds is not None:
-        return Finding(True, Reason.REACHABLE, f"the node answers a C-ECHO within {within_milliseconds(seconds)} ms")
-    return Finding(True, echo.reason, echo.message)
+        return ProbeFinding(
+            True, Reason.REACHABLE, f"the node answers a C-ECHO within {within_milliseconds(seconds)} ms"
+        )
+    return ProbeFinding(True, echo.reason, echo.message)
 
 
-def _reachable(probed: Probed) -> Finding:
+def _reachable(probed: Probed) -> ProbeFinding:
     for step in probed.steps:
-        if step.result is not Result.FAILED or step.name is StepName.CREDENTIAL:
+        if step.result is not StepResult.FAILED or step.name is StepName.CREDENTIAL:
             continue
         if step.reason in CREDENTIAL_REASONS:
             if step.name is StepName.QUERY:
                 continue
-            return Finding(None, Reason.NOT_TESTED, f"not tried: {step.message}")
+            return ProbeFinding(None, Reason.NOT_TESTED, f"not tried: {step.message}")
         if step.reason not in ANSWER_REASONS:
-            return Finding(False, step.reason, step.message)
-    if probed.step(StepName.TCP).result is Result.PASSED:
+            return ProbeFinding(False, step.reason, step.message)
+    if probed.step(StepName.TCP).result is StepResult.PASSED:
         return _REACHABLE
-    return Finding(None, Reason.NOT_TESTED, "not tried")
+    return ProbeFinding(None, Reason.NOT_TESTED, "not tried")
 
 
-def _authenticated(probed: Probed, stores: Stores) -> Finding:
+def _authenticated(probed: Probed, stores: Stores) -> ProbeFinding:
     fault = _credential_fault(probed)
     if fault is not None:
-        return Finding(False, fault.reason, fault.message)
+        return ProbeFinding(False, fault.reason, fault.message)
     if stores.refused in (Reason.UNAUTHORIZED, Reason.FORBIDDEN):
         sentence = f"the target refuses to store ({stores.refused_message or stores.refused})"
-        return Finding(
+        return ProbeFinding(
             False, stores.refused, f"{sentence}: grant this identity permission to store, or correct spec.auth"
         )
     query = probed.step(StepName.QUERY)
-    if query.result is Result.PASSED or (query.reason in ANSWER_REASONS and stores.proof):
+    if query.result is StepResult.PASSED or (query.reason in ANSWER_REASONS and stores.proof):
         return _AUTHENTICATED
     if query.reason in ANSWER_REASONS:
-        return Finding(
+        return ProbeFinding(
             None,
             Reason.NOT_PROVEN,
             f"the answer does not show whether the target accepts the credential: {query.message}",
         )
-    return Finding(None, Reason.NOT_TESTED, "unknown until the target is reachable")
+    return ProbeFinding(None, Reason.NOT_TESTED, "unknown until the target is reachable")
 
 
-def _credential_fault(probed: Probed) -> Step | None:
+def _credential_fault(probed: Probed) -> ProbeStep | None:
     return next(
         (
             step
             for step in probed.steps
-            if step.result is Result.FAILED and (step.name is StepName.CREDENTIAL or step.reason in CREDENTIAL_REASONS)
+            if step.result is StepResult.FAILED
+            and (step.name is StepName.CREDENTIAL or step.reason in CREDENTIAL_REASONS)
         ),
         None,
     )
 
 
-def _ready(probed: Probed, stores: Stores) -> Finding:
+def _ready(probed: Probed, stores: Stores) -> ProbeFinding:
     query = probed.step(StepName.QUERY)
     if stores.refused:
         sentence = f"the target refuses every instance: {stores.refused}"
         shown = f"{sentence} ({stores.refused_message})" if stores.refused_message else sentence
-        return Finding(False, Reason.STORE_REFUSED, f"{shown}; correct spec.url, or the server's settings")
-    if query.result is Result.PASSED:
+        return ProbeFinding(False, Reason.STORE_REFUSED, f"{shown}; correct spec.url, or the server's settings")
+    if query.result is StepResult.PASSED:
         return _READY
-    if query.result is not Result.FAILED:
-        return Finding(None, Reason.NOT_TESTED, "the query was not tried")
+    if query.result is not StepResult.FAILED:
+        return ProbeFinding(None, Reason.NOT_TESTED, "the query was not tried")
     if stores.proof:
-        return Finding(
+        return ProbeFinding(
             True,
             Reason.QUERY_NOT_ALLOWED,
             f"the target accepts deliveries, but a query fails ({query.message}); deliveries do not need queries",
         )
     if query.reason in _NO_PROOF:
-        return Finding(
+        return ProbeFinding(
             None, query.reason, f"{query.message}; the first delivery will show whether the target stores instances"
         )
-    return Finding(False, query.reason, query.message)
+    return ProbeFinding(False, query.reason, query.message)

@@ -13,7 +13,7 @@ from dicomroute_gateway.dicomweb.client import Client, CredentialFault, Transpor
 from dicomroute_gateway.dicomweb.connections import proxy_for
 from dicomroute_gateway.reasons import PROXY_REASONS, TLS_REASONS, Reason
 
-from .steps import Probed, Result, Step, StepName, advised, answered
+from .steps import Probed, ProbeStep, StepName, StepResult, advised, answered
 from .wire import Address, Way, connect, resolve, shake_hands, way_to
 
 _STEP_SECONDS: Final = 10.0
@@ -28,13 +28,13 @@ class _Steps:
     """The steps of one probe, as they are made."""
 
     def __init__(self, url: str) -> None:
-        self.made: list[Step] = []
+        self.made: list[ProbeStep] = []
         self._url = url
         self._end = time.monotonic() + _ALL_SECONDS
 
-    def note(self, name: StepName, result: Result) -> None:
+    def note(self, name: StepName, result: StepResult) -> None:
         """Note a step that is not made."""
-        self.made.append(Step(name, result))
+        self.made.append(ProbeStep(name, result))
 
     async def make(self, name: StepName, work: Callable[[], Awaitable[T]], seconds: float = _STEP_SECONDS) -> T | None:
         """Make a step; return what came of it, None when it failed."""
@@ -49,14 +49,14 @@ class _Steps:
                 name, Reason.TIMED_OUT, f"{self._url} did not answer within {time.monotonic() - begin:.0f} s", begin
             )
         else:
-            self.made.append(Step(name, Result.PASSED, seconds=time.monotonic() - begin))
+            self.made.append(ProbeStep(name, StepResult.PASSED, seconds=time.monotonic() - begin))
             return value
         return None
 
     def _fail(self, name: StepName, reason: Reason, message: str, begin: float) -> None:
         if name is StepName.CREDENTIAL and reason in {Reason.TIMED_OUT, *TLS_REASONS, *PROXY_REASONS}:
             reason, message = Reason.TOKEN_ENDPOINT_UNREACHABLE, f"{message} ({reason})"
-        self.made.append(Step(name, Result.FAILED, reason, advised(reason, message), time.monotonic() - begin))
+        self.made.append(ProbeStep(name, StepResult.FAILED, reason, advised(reason, message), time.monotonic() - begin))
 
 
 async def probe(client: Client, target: CloudTargetDestination) -> Probed:
@@ -67,14 +67,14 @@ async def probe(client: Client, target: CloudTargetDestination) -> Probed:
     steps = _Steps(target.url)
     is_reached = await _reach(steps, client, target)
     if isinstance(target.auth, NoAuth):
-        steps.note(StepName.CREDENTIAL, Result.NOT_NEEDED)
+        steps.note(StepName.CREDENTIAL, StepResult.NOT_NEEDED)
         has_credential = True
     else:
         has_credential = await steps.make(StepName.CREDENTIAL, lambda: _credential(client, target), 30.0) is not None
     if is_reached and has_credential:
         await steps.make(StepName.QUERY, lambda: _query(client, target), _QUERY_SECONDS)
     else:
-        steps.note(StepName.QUERY, Result.NOT_TRIED)
+        steps.note(StepName.QUERY, StepResult.NOT_TRIED)
     return Probed(time.time(), tuple(steps.made))
 
 
@@ -83,13 +83,13 @@ async def _reach(steps: _Steps, client: Client, target: CloudTargetDestination) 
     try:
         way = way_to(target.url, proxy_for(target, target.url))
     except TransportFailed as error:
-        steps.made.append(Step(StepName.DNS, Result.FAILED, error.reason, str(error)))
-        steps.note(StepName.TCP, Result.NOT_TRIED)
-        steps.note(StepName.TLS, Result.NOT_TRIED)
+        steps.made.append(ProbeStep(StepName.DNS, StepResult.FAILED, error.reason, str(error)))
+        steps.note(StepName.TCP, StepResult.NOT_TRIED)
+        steps.note(StepName.TLS, StepResult.NOT_TRIED)
         return False
     addresses: list[Address] | None = None
     if way.has_literal_address:
-        steps.note(StepName.DNS, Result.NOT_NEEDED)
+        steps.note(StepName.DNS, StepResult.NOT_NEEDED)
         addresses = list(await resolve(way))
     else:
         addresses = await steps.make(StepName.DNS, lambda: _addresses(way))
@@ -98,11 +98,11 @@ async def _reach(steps: _Steps, client: Client, target: CloudTargetDestination) 
     if addresses is not None:
         connection = await steps.make(StepName.TCP, lambda: connect(way, addresses), _STEP_SECONDS + 1)
     else:
-        steps.note(StepName.TCP, Result.NOT_TRIED)
+        steps.note(StepName.TCP, StepResult.NOT_TRIED)
     if not is_tls:
-        steps.note(StepName.TLS, Result.NOT_NEEDED)
+        steps.note(StepName.TLS, StepResult.NOT_NEEDED)
     elif connection is None:
-        steps.note(StepName.TLS, Result.NOT_TRIED)
+        steps.note(StepName.TLS, StepResult.NOT_TRIED)
     if connection is None:
         return False
     if not is_tls:

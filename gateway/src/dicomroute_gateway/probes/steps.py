@@ -24,7 +24,7 @@ class StepName(StrEnum):
     """A C-ECHO (PS3.4 annex A)."""
 
 
-class Result(StrEnum):
+class StepResult(StrEnum):
     """What came of a step."""
 
     PASSED = "Passed"
@@ -35,11 +35,11 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ProbeStep:
     """One step; `seconds` is how long it took, None where it was not tried."""
 
     name: StepName
-    result: Result
+    result: StepResult
     reason: Reason | NoReason = ""
     message: str = ""
     seconds: float | None = None
@@ -50,22 +50,22 @@ class Probed:
     """A probe of a target or a node; `time` is when it ended, in seconds since 1970."""
 
     time: float
-    steps: tuple[Step, ...]
+    steps: tuple[ProbeStep, ...]
 
-    def step(self, name: StepName) -> Step:
+    def step(self, name: StepName) -> ProbeStep:
         """Return a step; one that the probe does not have was not tried."""
-        return next((one for one in self.steps if one.name is name), Step(name, Result.NOT_TRIED))
+        return next((one for one in self.steps if one.name is name), ProbeStep(name, StepResult.NOT_TRIED))
 
     @property
     def passed(self) -> bool:
         """Whether every step that is needed passed."""
-        return all(one.result in (Result.PASSED, Result.NOT_NEEDED) for one in self.steps)
+        return all(one.result in (StepResult.PASSED, StepResult.NOT_NEEDED) for one in self.steps)
 
     @property
     def round_trip_seconds(self) -> float | None:
         """How long a node took to answer a C-ECHO; None where it answered none."""
         echo = self.step(StepName.ECHO)
-        return echo.seconds if echo.result is Result.PASSED else None
+        return echo.seconds if echo.result is StepResult.PASSED else None
 
 
 ADVICE: Final[Mapping[Reason, str]] = {

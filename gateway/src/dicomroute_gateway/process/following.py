@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from dicomroute_gateway.configuration.authentic import Seal
+from dicomroute_gateway.configuration.authentic import ConfigurationSeal
 from dicomroute_gateway.configuration.load import ConfigurationError, Loaded, load, untold
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.reasons import Reason
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 class Following:
     """The configuration in force. `kept` is the folder in which the last good one is kept, on the spool's volume."""
 
-    def __init__(self, mounted: Path, kept: Path, problems: Problems, seal: Seal) -> None:
+    def __init__(self, mounted: Path, kept: Path, problems: Problems, seal: ConfigurationSeal) -> None:
         self._mounted = mounted
         self._seal = seal
         self._doubted_since: float | None = None

@@ -20,7 +20,7 @@ from dicomroute_gateway.admin.studies import StudiesView
 from dicomroute_gateway.commitment.committing import Committing
 from dicomroute_gateway.commitment.scp import CommitmentService
 from dicomroute_gateway.commitment.transactions import Transactions
-from dicomroute_gateway.configuration.authentic import Seal
+from dicomroute_gateway.configuration.authentic import ConfigurationSeal
 from dicomroute_gateway.configuration.model import EventLimits
 from dicomroute_gateway.deliver.deliverer import Deliverer
 from dicomroute_gateway.destination import Destination
@@ -114,7 +114,7 @@ class Gateway:
             settings.configuration,
             settings.spool,
             self._problems,
-            Seal(settings.admin_token.with_name("configuration-key")),
+            ConfigurationSeal(settings.admin_token.with_name("configuration-key")),
         )
         self._watching = Watching(settings.secrets)
         self._certificate: ServingCertificate | None = None

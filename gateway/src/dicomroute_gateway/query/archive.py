@@ -38,7 +38,7 @@ class ArchiveIncapable(ArchiveFailed):
     """It answers no request of this kind, however it is: that says nothing against it."""
 
 
-class TooMany(ArchiveFailed):
+class TooManyCandidates(ArchiveFailed):
     """There are more candidates than may be looked at; the request is to be narrowed."""
 
     def __init__(self, message: str) -> None:
@@ -80,7 +80,7 @@ class Query:
     level: Level
     keys: Attributes
     max_candidates: int
-    """How many answers are taken from the archive before TooMany is raised."""
+    """How many answers are taken from the archive before TooManyCandidates is raised."""
     timeout_seconds: float
     """How long the archive may be without a new page before it counts as unreachable."""
     check: Check

@@ -27,7 +27,7 @@ from .archive import (
     NotFetched,
     Query,
     Scope,
-    TooMany,
+    TooManyCandidates,
 )
 from .fetching import Errand, Fetching
 from .listing import Listing
@@ -259,7 +259,7 @@ class CloudTargetArchive:
             return self._loop.run(coroutine, check)
         except SearchFailed as error:
             if error.reason == Reason.TOO_BROAD:
-                raise TooMany(str(error)) from error
+                raise TooManyCandidates(str(error)) from error
             failed = ArchiveUnreachable if error.status >= 500 or error.status == 429 else ArchiveRefused
             raise failed(error.reason, f"{self.name}: {error}") from error
         except CredentialFault as error:
@@ -274,7 +274,7 @@ def _go_on() -> None:
 
 def _raise_if_more(taken: int, most: int) -> None:
     if taken > most:
-        raise TooMany(f"more than {most} candidates to check: narrow the query")
+        raise TooManyCandidates(f"more than {most} candidates to check: narrow the query")
 
 
 def _single(keys: Attributes, tag: int) -> str:

@@ -17,14 +17,14 @@ from dicomroute_gateway.dimse.services import Answered, Call, Exchange, Offer, P
 from dicomroute_gateway.measures import Measures
 
 from .answers import response, without_ours
-from .archive import Archive, Cancelled, Check, IndexIncomplete, OutOfTime, Query, TooMany
+from .archive import Archive, Cancelled, Check, IndexIncomplete, OutOfTime, Query, TooManyCandidates
 from .identifier import (
     Identifier,
     encode_identifier,
 )
 from .matching import is_universal
 from .models import FIND_MODELS, keyword_of, query_keys
-from .request import Places, Refused, Request, offered
+from .request import Places, Request, RequestRefused, offered
 from .search import Match, Search
 
 EXTENDED: Final = bytes((1, 1, 0, 0, 0, 0, 0))
@@ -130,7 +130,7 @@ class _Find(Request):
         while not self._service.places.take(most, _TICK_SECONDS):
             check()
             if time.monotonic() >= deadline:
-                raise Refused(Status.OUT_OF_RESOURCES, "too many queries are running: retry")
+                raise RequestRefused(Status.OUT_OF_RESOURCES, "too many queries are running: retry")
 
     def _search(
         self,
@@ -150,7 +150,7 @@ class _Find(Request):
             for match in search.matches():
                 check()
                 if self._told >= settings.max_matches:
-                    raise Refused(
+                    raise RequestRefused(
                         Status.OUT_OF_RESOURCES, f"more than {settings.max_matches} matches: narrow the query"
                     )
                 self._tell(identifier, level, match, responder)
@@ -158,9 +158,9 @@ class _Find(Request):
             self._tell_failures("query.archive_failed", search.failures, self._service.measures)
         if search.has_failed:
             failure = next((one for one in search.failures if one.required), search.failures[0])
-            narrow = isinstance(failure.error, (TooMany, IndexIncomplete))
+            narrow = isinstance(failure.error, (TooManyCandidates, IndexIncomplete))
             comment = str(failure.error) if narrow else f"{failure.archive}: {failure.error.reason}"
-            raise Refused(Status.OUT_OF_RESOURCES if narrow else Status.CANNOT_UNDERSTAND, comment)
+            raise RequestRefused(Status.OUT_OF_RESOURCES if narrow else Status.CANNOT_UNDERSTAND, comment)
 
     def _tell(self, identifier: Identifier, level: Level, match: Match, responder: Responder) -> None:
         """Send a pending response with what was asked of a match, in a character set of its own."""

@@ -12,7 +12,7 @@ from .archive import (
     InstanceReference,
     NotFetched,
     Scope,
-    TooMany,
+    TooManyCandidates,
 )
 from .search import Failure
 from .tally import MOST_SUB_OPERATIONS, Listed
@@ -65,9 +65,11 @@ class Gathering:
                     of_this.update((one.sop_instance_uid, one) for one in page)
                     known.update(one.sop_instance_uid for one in page)
                     if len(known) > MOST_SUB_OPERATIONS:
-                        raise TooMany(f"more than {MOST_SUB_OPERATIONS} instances: retrieve them in several requests")
+                        raise TooManyCandidates(
+                            f"more than {MOST_SUB_OPERATIONS} instances: retrieve them in several requests"
+                        )
                     found(len(known))
-            except TooMany:
+            except TooManyCandidates:
                 raise
             except ArchiveFailed as error:
                 self.failures.append(Failure(source.name, source.required, error))

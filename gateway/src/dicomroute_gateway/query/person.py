@@ -24,7 +24,7 @@ from dicomroute_gateway.decoded import Element, Level
 from dicomroute_gateway.dimse.command import Command, CommandField, Status, SubOperations
 from dicomroute_gateway.dimse.negotiation import ContextResult, NegotiatedContext
 from dicomroute_gateway.dimse.propose import Syntaxes
-from dicomroute_gateway.dimse.services import AssociationFacts, Call, Event, Reply, Service
+from dicomroute_gateway.dimse.services import AssociationFacts, Call, EventReport, Reply, Service
 from dicomroute_gateway.dimse.source import DataSetSource
 
 from .find import FindService
@@ -107,7 +107,7 @@ class _Ear:
         """Wait so long."""
         return not self.ended.wait(seconds)
 
-    def report(self, event: Event, reported: Callable[[int | None], None]) -> None:
+    def report(self, event: EventReport, reported: Callable[[int | None], None]) -> None:
         """Never asked: that is of storage commitment."""
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from .archive import Cancelled, Fetched, NotFetched, TooMany
+from .archive import Cancelled, Fetched, NotFetched, TooManyCandidates
 from .forms import discard
 from .gathering import Gathering
 from .tally import Tally
@@ -28,7 +28,7 @@ class Producing:
     def __init__(
         self, gathering: Gathering, tally: Tally, folder: Path, prepare: Prepare, ended: threading.Event
     ) -> None:
-        self.too_many: TooMany | None = None
+        self.too_many: TooManyCandidates | None = None
         self.has_failed = False
         """Whether it ended by an error of ours; the log says which."""
         self.is_listed = threading.Event()
@@ -82,7 +82,7 @@ class Producing:
                 self._put(self._prepare(result) if isinstance(result, Fetched) else result)
         except Cancelled:
             pass
-        except TooMany as error:
+        except TooManyCandidates as error:
             self.too_many = error
         except Exception:
             log.exception("retrieval.failed")

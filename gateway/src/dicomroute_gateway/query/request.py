@@ -46,7 +46,7 @@ class Places:
             self._free.notify()
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that is not put to anybody, or not to the end: its final status, and a sentence for the peer."""
 
     def __init__(self, status: Status, comment: str) -> None:
@@ -108,14 +108,14 @@ class Request(ABC):
     def _answered(self, responder: Responder) -> Reply:
         try:
             return self._final(responder)
-        except Refused as refused:
+        except RequestRefused as refused:
             return Reply(refused.status, refused.comment)
         except IdentifierInvalid as error:
             return Reply(Status.DATA_SET_MISMATCH, str(error))
 
     @abstractmethod
     def _final(self, responder: Responder) -> Reply:
-        """Return the final response. Raises Refused, IdentifierInvalid, and what ends an association."""
+        """Return the final response. Raises RequestRefused, IdentifierInvalid, and what ends an association."""
 
     @abstractmethod
     def _note(self, status: str, seconds: float) -> None:
@@ -124,15 +124,15 @@ class Request(ABC):
     def _identifier(self, settings: QueryRetrieve | None) -> tuple[QueryRetrieve, Identifier, Level]:
         """Return the settings where they let the peer ask, its identifier and the level of that.
 
-        Raises Refused, IdentifierInvalid.
+        Raises RequestRefused, IdentifierInvalid.
         """
         facts, context = self._call.association, self._call.context
         if settings is None:
-            raise Refused(Status.NOT_AUTHORIZED, "queries and retrievals are not served here")
+            raise RequestRefused(Status.NOT_AUTHORIZED, "queries and retrievals are not served here")
         if not facts.person:
             self._client = _client(settings, facts)
         if self._call.command.affected_sop_class_uid != context.abstract_syntax:
-            raise Refused(Status.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not the one of its context")
+            raise RequestRefused(Status.SOP_CLASS_NOT_SUPPORTED, "the SOP class is not the one of its context")
         if len(self._data) > MAX_IDENTIFIER_BYTES:
             raise IdentifierInvalid("the identifier is longer than 4 MiB")
         default = self._client.default_character_set.encode("ascii", "replace") if self._client is not None else b""
@@ -187,10 +187,12 @@ class Request(ABC):
 
 
 def _client(settings: QueryRetrieve, facts: AssociationFacts) -> QueryClient:
-    """Return the client that a peer is. Raises Refused for one that may not ask."""
+    """Return the client that a peer is. Raises RequestRefused for one that may not ask."""
     found = find_caller(settings.clients, facts.calling_ae_title, facts.address, facts.certificate)
     if found is None:
-        raise Refused(Status.NOT_AUTHORIZED, "this node is not a client of queryRetrieve")
+        raise RequestRefused(Status.NOT_AUTHORIZED, "this node is not a client of queryRetrieve")
     if found.accepts is not Accepts.ANY:
-        raise Refused(Status.NOT_AUTHORIZED, "this node accepts de-identified data only, and answers contain names")
+        raise RequestRefused(
+            Status.NOT_AUTHORIZED, "this node accepts de-identified data only, and answers contain names"
+        )
     return found

@@ -36,7 +36,7 @@ from .identifier import encode_identifier
 from .models import GET_MODELS, MOVE_MODELS, keyword_of
 from .moving import Moving
 from .producing import Producing
-from .request import Refused, Request
+from .request import Request, RequestRefused
 from .scope import scope_of
 from .storing import Storing
 from .tally import Listed, Tally
@@ -86,7 +86,10 @@ class _Retrieval(Request):
 
     @abstractmethod
     def _retrieve(self, settings: QueryRetrieve, scope: Scope, folder: Path, responder: Responder) -> Reply:
-        """Make the sub-operations; return the final response. Raises Refused, OSError, and what ends an association."""
+        """Make the sub-operations; return the final response.
+
+        Raises RequestRefused, OSError, and what ends an association.
+        """
 
     def _gathering(self, settings: QueryRetrieve, scope: Scope, attended: Attended) -> Gathering:
         means = self._service.means
@@ -137,10 +140,12 @@ class Move(_Retrieval):
     def _retrieve(self, settings: QueryRetrieve, scope: Scope, folder: Path, responder: Responder) -> Reply:
         node = self._service.destination(settings, self._call.command.move_destination)
         if node is None:
-            raise Refused(Status.MOVE_DESTINATION_UNKNOWN, "this gateway has no such move destination")
+            raise RequestRefused(Status.MOVE_DESTINATION_UNKNOWN, "this gateway has no such move destination")
         self._destination = node.name
         if node.accepts is not Accepts.ANY:
-            raise Refused(Status.NOT_AUTHORIZED, "the destination takes de-identified data alone, which this has not")
+            raise RequestRefused(
+                Status.NOT_AUTHORIZED, "the destination takes de-identified data alone, which this has not"
+            )
         attended = Attended(responder, self._tally, settings.pending_interval_seconds)
         gathering = self._gathering(settings, scope, attended)
         producing = Producing(gathering, self._tally, folder, lambda one: one, attended.ended)
@@ -182,7 +187,7 @@ class Get(_Retrieval):
         gathering = self._gathering(settings, scope, attended)
         takes = responder.takes()
         if not takes:
-            raise Refused(Status.CANNOT_PERFORM, "no storage context was proposed with the SCP role")
+            raise RequestRefused(Status.CANNOT_PERFORM, "no storage context was proposed with the SCP role")
         means = self._service.means
         made = Forms(means.preparing, means.files, folder)
 

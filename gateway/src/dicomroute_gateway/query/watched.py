@@ -24,7 +24,7 @@ from .archive import (
     OutOfTime,
     Query,
     Scope,
-    TooMany,
+    TooManyCandidates,
 )
 
 _AGAIN_SECONDS: Final = 15.0
@@ -107,7 +107,7 @@ class WatchedArchive:
             for page in pages:
                 self._health.answered(self.name)
                 yield page
-        except (ArchiveIncapable, TooMany):
+        except (ArchiveIncapable, TooManyCandidates):
             self._health.answered(self.name)
             raise
         except ArchiveFailed as error:

@@ -38,7 +38,7 @@ class PathError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathStep:
     """One attribute of a path. A private one has the last two digits of its element, and its creator.
 
     `index` is that of the item that is meant, from 0; None for every item.
@@ -54,11 +54,11 @@ class AttributePath:
     """Where an attribute is: sequences, and in their items the attribute itself, and the VR that it is written with."""
 
     text: str
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
     vr: str
 
     @property
-    def top(self) -> Step:
+    def top(self) -> PathStep:
         """What stands at the top level of the data set."""
         return self.steps[0]
 
@@ -77,7 +77,7 @@ def parse_path(text: str, vr: str = "") -> AttributePath:
         raise PathError(
             f"an attribute's path has at most {MAX_PATH_CHARACTERS} characters, but this one has {len(text)}"
         )
-    steps, at = list[Step](), 0
+    steps, at = list[PathStep](), 0
     while True:
         found = _STEP.match(text, at)
         if found is None:
@@ -134,24 +134,24 @@ def check_writable(path: AttributePath) -> None:
         raise PathError(f"{path.text} has VR {path.vr}: a transform can remove it, but cannot set it")
 
 
-def _step(found: re.Match[str]) -> Step:
+def _step(found: re.Match[str]) -> PathStep:
     index = None if found["index"] is None else int(found["index"])
     if found["creator"] is not None:
         group = int(found["group"], 16)
         if group % 2 == 0:
             raise PathError(f"{found[0]}: a private element has an odd group (PS3.5 7.8)")
-        return Step(group << 16 | int(found["offset"], 16), found["creator"].strip(" "), index)
+        return PathStep(group << 16 | int(found["offset"], 16), found["creator"].strip(" "), index)
     if found["keyword"] is None:
-        return Step(int(found["group"] + found["element"], 16), index=index)
+        return PathStep(int(found["group"] + found["element"], 16), index=index)
     tag = tag_for_keyword(found["keyword"])
     if tag is None:
         near = difflib.get_close_matches(found["keyword"], keyword_dict, n=1)
         hint = f": did you mean {near[0]}?" if near else ": use a keyword of the data dictionary (PS3.6)"
         raise PathError(f"{found['keyword']} is not a DICOM keyword{hint}")
-    return Step(tag, index=index)
+    return PathStep(tag, index=index)
 
 
-def _vr_of(step: Step) -> str:
+def _vr_of(step: PathStep) -> str:
     """Return the VR of an attribute by the data dictionary; "" for one that it does not have."""
     try:
         if not step.creator:

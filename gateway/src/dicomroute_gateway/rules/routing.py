@@ -8,7 +8,7 @@ from typing import Final
 from dicomroute_gateway.configuration.destinations import DeliveryMode
 from dicomroute_gateway.configuration.recipe import Recipe
 from dicomroute_gateway.configuration.rules import Rule, RuleMatching, Rules, Unmatched
-from dicomroute_gateway.configuration.study import Plan, Wait
+from dicomroute_gateway.configuration.study import Wait, WaitPlan
 from dicomroute_gateway.destination import Destination
 
 from .attributes import SPECIFIC_CHARACTER_SET, TRANSFER_SYNTAX_KEYWORD, Attribute, Value, ValueUnusable, value_of
@@ -45,7 +45,7 @@ class Routing:
     unmatched: Unmatched
     recipes: Mapping[Destination, Recipe] = field(default_factory=dict)
     """How it is prepared, for each destination that is not to get it as it came."""
-    waits: Mapping[Destination, Plan] = field(default_factory=dict)
+    waits: Mapping[Destination, WaitPlan] = field(default_factory=dict)
     """What its delivery waits for, for each destination that rules name for complete studies alone."""
     conflicts: tuple[Destination, ...] = ()
     """Destinations that rules name for it with different recipes: nobody can say which of them is meant."""
@@ -182,7 +182,7 @@ def _apply_rules(
         unmatched,
         {one: recipe for one, recipe in sure.items() if recipe.steps},
         # What one rule sends at once waits for no other.
-        {one: Plan(tuple(found)) for one in sure if (found := list(filter(None, waits[one]))) == waits[one]},
+        {one: WaitPlan(tuple(found)) for one in sure if (found := list(filter(None, waits[one]))) == waits[one]},
         tuple(one for one in recipes if one not in sure),
         frozenset(one for one, found in modes.items() if found == {DeliveryMode.HOLD_DELIVERIES}),
     )

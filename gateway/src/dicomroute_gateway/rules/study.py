@@ -30,7 +30,7 @@ Fact = int | str | list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class StudyCondition:
     """A compiled condition."""
 
     text: str
@@ -48,7 +48,7 @@ class Condition:
 
 
 @lru_cache(256)
-def compile_condition(text: str) -> Condition:
+def compile_condition(text: str) -> StudyCondition:
     """Return the compiled form of a condition. Raises ExpressionError, which says what to write."""
     if len(text) > MAX_EXPRESSION_CHARACTERS:
         raise ExpressionError(f"an expression has at most {MAX_EXPRESSION_CHARACTERS} characters, this has {len(text)}")
@@ -59,7 +59,7 @@ def compile_condition(text: str) -> Condition:
     if program.return_type() != cel.Type.BOOL:
         kind = program.return_type().name()
         raise ExpressionError(f"the condition answers {kind}; it must answer true or false")
-    return Condition(text, program)
+    return StudyCondition(text, program)
 
 
 @cache

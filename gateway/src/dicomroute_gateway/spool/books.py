@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Final
 
-from dicomroute_gateway.configuration.study import Plan
+from dicomroute_gateway.configuration.study import WaitPlan
 from dicomroute_gateway.reasons import Reason
 
 from .deliveries import AWAITED, sent_again
@@ -17,7 +17,7 @@ from .journal import Journal, JournalFailed
 from .ledger import Ledger
 from .records import DeliveryRecord, DeliveryState, PlanRecord, Received, Record, StudyRecord
 from .repeats import replaced_records
-from .segments import Content
+from .segments import JournalContent
 from .views import Owed
 from .waiting import Waiter
 
@@ -30,7 +30,7 @@ class Books:
     Before `is_loaded` the journal is still being read, so that it is not known what is owed.
     """
 
-    def __init__(self, files: Files, content: Content, next_id: int, has_trail: bool = False) -> None:
+    def __init__(self, files: Files, content: JournalContent, next_id: int, has_trail: bool = False) -> None:
         """Open the journal for appending; its totals are taken over, the rest is for whoever reads `content`.
 
         `has_trail`: segments that are replaced are kept for whoever reads behind.
@@ -66,7 +66,7 @@ class Books:
                         waiter.notice(record)
             self._tell_reopened()
 
-    def keep_plan(self, plan: Plan) -> None:
+    def keep_plan(self, plan: WaitPlan) -> None:
         """Write down what deliveries will wait for, before a record names it."""
         if plan.id not in self.ledger.plans:
             self.take_over(PlanRecord(plan.id, plan.form))

@@ -11,13 +11,13 @@ from .errors import SpoolError
 from .files import Files
 from .incoming import INSTANCES, file_of
 from .records import Received, TotalsRecord
-from .segments import Content, JournalCorrupt
+from .segments import JournalContent, JournalCorrupt
 from .volume import defect
 
 _INSTANCE_FILE: Final = re.compile(r"[0-9]{12}\.dcm")
 
 
-def open_journal(files: Files, *, keeps_past: bool = False) -> Content:
+def open_journal(files: Files, *, keeps_past: bool = False) -> JournalContent:
     """Return what the journal of a spool says, a new one's too, once it is certain that it can be trusted.
 
     `keeps_past`: a segment that another one has replaced stays for whoever reads behind.

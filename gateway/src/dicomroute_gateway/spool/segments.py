@@ -82,7 +82,7 @@ def id_of(record: Record) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class JournalContent:
     """What a journal says: the lines of its newest segment, each of them whole."""
 
     segment: int
@@ -119,7 +119,7 @@ class Content:
         return is_last and 0 < self.safe_length == self.last_group
 
 
-def read_newest(files: Files) -> Content:
+def read_newest(files: Files) -> JournalContent:
     """Return what the newest segment says; its number is 0 when there is no journal yet. Nothing is changed.
 
     A record that the process did not finish writing ends the journal. Only checksums are looked at, so that this is
@@ -129,13 +129,13 @@ def read_newest(files: Files) -> Content:
     """
     segments = numbers(files)
     if not segments:
-        return Content(0, b"", 0)
+        return JournalContent(0, b"", 0)
     data = files.read(name_of(segments[-1]))
     valid, last_group = _whole_lines(data, name_of(segments[-1]))
-    return Content(segments[-1], data[:valid], last_group)
+    return JournalContent(segments[-1], data[:valid], last_group)
 
 
-def mend(files: Files, content: Content, *, keeps_past: bool = False) -> None:
+def mend(files: Files, content: JournalContent, *, keeps_past: bool = False) -> None:
     """Make what was read of the newest segment safe, and all that is left of the journal. Raises OSError.
 
     A record that was not written whole is cut off. An older segment, left by a crash right after a new one was begun,

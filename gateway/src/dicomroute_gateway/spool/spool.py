@@ -40,7 +40,7 @@ from .sealed import SALT_BYTES, Sealer
 from .study_door import StudyDoor
 from .trail import Trail
 from .upkeep import Upkeep
-from .views import Follower, Level, Owed, Snapshot
+from .views import Follower, Owed, Snapshot, SpoolLevel
 from .waiting import Waiter
 
 _READ_AT_ONCE_BYTES: Final = 1 << 20
@@ -446,19 +446,19 @@ class Spool:
         """Take over changed keys: what comes from now on, and every reading that begins, uses them."""
         self._keys = keys
 
-    def level(self) -> Level:
+    def level(self) -> SpoolLevel:
         """Return how full the spool is: of its own size, or of the file system where that is smaller.
 
         What is being received counts.
         """
         total, free = self._files.file_system()
         if total < self._size_bytes:
-            return Level(total - free, total, total * self._percent // 100)
+            return SpoolLevel(total - free, total, total * self._percent // 100)
         # In this order: what passes from one to the other meanwhile counts twice, never not at all.
         own = self._under_way.bytes + self._books.spooled_bytes + self._derived.total_bytes
         # Others may fill a larger file system: what is not free there is as good as used.
         used = max(own, self._size_bytes - free)
-        return Level(used, self._size_bytes, self._size_bytes * self._percent // 100)
+        return SpoolLevel(used, self._size_bytes, self._size_bytes * self._percent // 100)
 
     def _room_bytes(self) -> int:
         level = self.level()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dicomroute_gateway.configuration.study import Plan
+from dicomroute_gateway.configuration.study import WaitPlan
 
 from .books import Books
 from .formats import STUDIES, Format
@@ -25,7 +25,7 @@ class StudyDoor:
         if received.modality is not None:
             self._format.need(STUDIES)
 
-    def keep_plans(self, plans: Iterable[Plan]) -> None:
+    def keep_plans(self, plans: Iterable[WaitPlan]) -> None:
         """Write down what deliveries are to wait for, so that later records may name it. Raises SpoolFailed."""
         for plan in plans:
             self._books.raise_if_failed()

@@ -17,7 +17,7 @@ _READ_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class JournalPlace:
     """A place in the journal: a segment, and a byte in it at which a record begins."""
 
     segment: int
@@ -40,11 +40,11 @@ class Trail:
             self._open = None
 
     @property
-    def end(self) -> Place:
+    def end(self) -> JournalPlace:
         """The end of what is safe at this moment."""
-        return Place(*self._safe_end())
+        return JournalPlace(*self._safe_end())
 
-    def has(self, place: Place) -> bool:
+    def has(self, place: JournalPlace) -> bool:
         """Return whether the records from a place on can still be read, without a gap."""
         newest, _ = self._safe_end()
         past = past_numbers(self._files)
@@ -53,7 +53,7 @@ class Trail:
         size = self._files.size(self._name(place.segment, newest))
         return size is not None and place.offset <= size
 
-    def read(self, place: Place, until: Place | None = None) -> tuple[list[Record], Place]:
+    def read(self, place: JournalPlace, until: JournalPlace | None = None) -> tuple[list[Record], JournalPlace]:
         """Return some records from a place on, and the place behind them: an equal one at the end of what is safe.
 
         Behind a segment that was replaced it is that where the records begin in the next one that the earlier does not
@@ -65,11 +65,11 @@ class Trail:
         if place.segment == newest or until is not None:
             most = min(_READ_BYTES, safe - place.offset)
             records, length = self._records(place, newest, most)
-            return records, Place(place.segment, place.offset + length)
+            return records, JournalPlace(place.segment, place.offset + length)
         records, length = self._records(place, newest, _READ_BYTES)
         if length:
-            return records, Place(place.segment, place.offset + length)
-        return [], Place(place.segment + 1, self._begin_of_new(place.segment + 1, newest))
+            return records, JournalPlace(place.segment, place.offset + length)
+        return [], JournalPlace(place.segment + 1, self._begin_of_new(place.segment + 1, newest))
 
     def forget_before(self, segment: int) -> None:
         """Remove the segments that were replaced and have lower numbers: they have been read. Raises OSError."""
@@ -80,7 +80,7 @@ class Trail:
     def _name(self, segment: int, newest: int) -> str:
         return name_of(segment) if segment == newest else past_name_of(segment)
 
-    def _records(self, place: Place, newest: int, most: int) -> tuple[list[Record], int]:
+    def _records(self, place: JournalPlace, newest: int, most: int) -> tuple[list[Record], int]:
         if most <= 0:
             return [], 0
         data = self._read(place.segment, newest, place.offset, most)
@@ -128,9 +128,9 @@ class Trail:
                 offset += len(line)
 
 
-def first_place(files: Files) -> Place:
+def first_place(files: Files) -> JournalPlace:
     """Return where the newest segment begins."""
-    return Place(max(numbers(files), default=1), 0)
+    return JournalPlace(max(numbers(files), default=1), 0)
 
 
 def _decoded(line: bytes) -> Record:

@@ -22,7 +22,7 @@ class Follower(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class SpoolLevel:
     """How full the spool is, in bytes; above `watermark` nothing is accepted."""
 
     used: int
@@ -90,7 +90,7 @@ class Snapshot:
     held_instances: int
     deliveries: dict[Destination, dict[DeliveryState, int]]
     oldest_owed_time: float | None
-    level: Level
+    level: SpoolLevel
     instances_by_key: Mapping[str, int] = field(default_factory=dict)
     """How many instances are encrypted with a key, by its id; "" for those in clear."""
     oldest_owed: Mapping[Destination, float] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 import structlog
 
 from dicomroute_client import calls
-from dicomroute_client.asynchronous import AdminClient, Gateway, session
+from dicomroute_client.asynchronous import AdminClient, GatewayAddress, session
 from dicomroute_client.documents.status import StatusDocument
 from dicomroute_client.errors import AdminError, Refused, Unknown, Unreadable
 from dicomroute_operator.render import names
@@ -26,7 +26,7 @@ class GatewayError(Exception):
 
 async def ask(client: AdminClient, address: str, access: Access) -> StatusDocument:
     """Return what the gateway at a pod's address reports. Raises GatewayError."""
-    gateway = Gateway(address, names.API_PORT, access.token, access.fingerprint)
+    gateway = GatewayAddress(address, names.API_PORT, access.token, access.fingerprint)
     try:
         return (await client.ask(gateway, calls.status())).document
     except Unknown as error:

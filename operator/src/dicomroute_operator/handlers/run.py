@@ -20,7 +20,7 @@ from dicomroute_operator.kube.lease import DURATION_SECONDS, RENEW_SECONDS, Leas
 from dicomroute_operator.kube.resources import NAMESPACE, OWN, WATCHED_CHILDREN
 from dicomroute_operator.reconcile.peers import PeerReconciler
 from dicomroute_operator.reconcile.polling import Poller
-from dicomroute_operator.reconcile.queue import Queue
+from dicomroute_operator.reconcile.queue import WorkQueue
 from dicomroute_operator.reconcile.route import RouteReconciler, RouteSettings
 from dicomroute_operator.reconcile.world import Key, World
 from dicomroute_operator.render import names
@@ -72,7 +72,7 @@ class Operator:
         self._client = client
         self._settings = settings
         self._world = World()
-        self._queue: Queue[Key] = Queue(self._reconcile, _WORKERS)
+        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, _WORKERS)
         recorder = Recorder(client)
         self._routes = RouteReconciler(
             client, recorder, self._world, settings.route, self._enqueue, self._queue.later, self._is_selected

@@ -19,7 +19,7 @@ class ReconcileError(Exception):
     """Something that was foreseen went wrong; the message says what, and the same is tried again."""
 
 
-class Queue(Generic[K]):
+class WorkQueue(Generic[K]):
     """Runs `work(key)` for keys. A failed one is tried again after 1 s, 2 s, up to 5 min, with jitter."""
 
     def __init__(self, work: Callable[[K], Awaitable[None]], workers: int) -> None:

@@ -12,11 +12,11 @@ The last row is for servers that keep the first and answer with success.
 from enum import Enum
 
 from dicomroute_gateway.configuration.destinations import OnDuplicate
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.reasons import Reason
 
 
-class Step(Enum):
+class NextStep(Enum):
     """What has to be done at the destination before an outcome is known."""
 
     COMPARE = "compare"
@@ -33,55 +33,61 @@ class Found(Enum):
     """It could not be compared."""
 
 
-def settle(outcome: Outcome, policy: OnDuplicate, *, own: bool, follows: bool) -> Outcome | Step:
+def settle(outcome: AttemptOutcome, policy: OnDuplicate, *, own: bool, follows: bool) -> AttemptOutcome | NextStep:
     """Return the outcome of an answer, or what has to be done to know it.
 
     `own`: the destination has the instance from an earlier attempt. `follows`: it is a later version of an instance
     that was in the spool, so that the destination may have kept the earlier one.
     """
     if outcome.verdict is Verdict.DELIVERED:
-        return Step.COMPARE if follows and policy is not OnDuplicate.ACCEPT else outcome
+        return NextStep.COMPARE if follows and policy is not OnDuplicate.ACCEPT else outcome
     if outcome.verdict is Verdict.CONFLICT:
-        return Step.OVERWRITE if policy is OnDuplicate.OVERWRITE else Step.COMPARE
+        return NextStep.OVERWRITE if policy is OnDuplicate.OVERWRITE else NextStep.COMPARE
     if outcome.verdict is not Verdict.DUPLICATE:
         return outcome
     if own:
-        return Outcome(Verdict.DELIVERED, Reason.STORED_BEFORE, outcome.status)
+        return AttemptOutcome(Verdict.DELIVERED, Reason.STORED_BEFORE, outcome.status)
     match policy:
         case OnDuplicate.ACCEPT:
             return _accepted(outcome)
         case OnDuplicate.FAIL:
             return _refused(outcome)
         case OnDuplicate.OVERWRITE:
-            return Step.OVERWRITE
+            return NextStep.OVERWRITE
         case OnDuplicate.ACCEPT_IDENTICAL:
-            return Step.COMPARE
+            return NextStep.COMPARE
 
 
-def compared(outcome: Outcome, found: Found, policy: OnDuplicate, status: int | None) -> Outcome | Step:
+def compared(
+    outcome: AttemptOutcome, found: Found, policy: OnDuplicate, status: int | None
+) -> AttemptOutcome | NextStep:
     """Return the outcome after a comparison that was answered with the HTTP status `status`."""
     if found is Found.UNKNOWN or (found is Found.ABSENT and outcome.verdict is not Verdict.CONFLICT):
         return (
-            Step.OVERWRITE
+            NextStep.OVERWRITE
             if policy is OnDuplicate.OVERWRITE
-            else Outcome(Verdict.RETRY, Reason.CANNOT_COMPARE, status, is_own=True)
+            else AttemptOutcome(Verdict.RETRY, Reason.CANNOT_COMPARE, status, is_own=True)
         )
     if found is Found.ABSENT:
-        return Outcome(Verdict.DOUBTFUL, outcome.reason, outcome.status)
+        return AttemptOutcome(Verdict.DOUBTFUL, outcome.reason, outcome.status)
     if outcome.verdict is Verdict.CONFLICT and policy is OnDuplicate.FAIL:
         return _refused(outcome)
     if found is Found.IDENTICAL:
-        return outcome if outcome.verdict is Verdict.DELIVERED else Outcome(Verdict.DELIVERED, Reason.IDENTICAL, status)
+        return (
+            outcome
+            if outcome.verdict is Verdict.DELIVERED
+            else AttemptOutcome(Verdict.DELIVERED, Reason.IDENTICAL, status)
+        )
     match policy:
         case OnDuplicate.ACCEPT:
             return _accepted(outcome)
         case OnDuplicate.OVERWRITE:
-            return Step.OVERWRITE
+            return NextStep.OVERWRITE
         case _:
-            return Outcome(Verdict.REFUSED, Reason.DUPLICATE_DIFFERS, outcome.status)
+            return AttemptOutcome(Verdict.REFUSED, Reason.DUPLICATE_DIFFERS, outcome.status)
 
 
-def overwritten(outcome: Outcome) -> Outcome:
+def overwritten(outcome: AttemptOutcome) -> AttemptOutcome:
     """Return the outcome of an instance after the answer to what was to replace the destination's.
 
     Whatever it is but success, the destination may have either: an instance that exists then proves nothing.
@@ -90,14 +96,14 @@ def overwritten(outcome: Outcome) -> Outcome:
         case Verdict.DELIVERED | Verdict.REFUSED | Verdict.DOUBTFUL:
             return outcome
         case Verdict.CONFLICT:
-            return Outcome(Verdict.DOUBTFUL, outcome.reason, outcome.status)
+            return AttemptOutcome(Verdict.DOUBTFUL, outcome.reason, outcome.status)
         case _:
-            return Outcome(Verdict.RETRY, Reason.OVERWRITE_FAILED, outcome.status, is_own=True)
+            return AttemptOutcome(Verdict.RETRY, Reason.OVERWRITE_FAILED, outcome.status, is_own=True)
 
 
-def _accepted(outcome: Outcome) -> Outcome:
-    return Outcome(Verdict.DELIVERED, Reason.DUPLICATE_ACCEPTED, outcome.status)
+def _accepted(outcome: AttemptOutcome) -> AttemptOutcome:
+    return AttemptOutcome(Verdict.DELIVERED, Reason.DUPLICATE_ACCEPTED, outcome.status)
 
 
-def _refused(outcome: Outcome) -> Outcome:
-    return Outcome(Verdict.REFUSED, Reason.DUPLICATE_INSTANCE, outcome.status)
+def _refused(outcome: AttemptOutcome) -> AttemptOutcome:
+    return AttemptOutcome(Verdict.REFUSED, Reason.DUPLICATE_INSTANCE, outcome.status)

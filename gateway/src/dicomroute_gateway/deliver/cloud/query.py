@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dicomroute_gateway.configuration.destinations import CloudTargetDestination, Provider
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.deliver.transport import Item, Sent
 from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Client, CredentialFault, TransportFailed
@@ -34,7 +34,7 @@ _SOP_CLASS_UID, _SOP_INSTANCE_UID = "00080016", "00080018"
 class _Unanswered(Exception):
     """The target gave no answer to a search."""
 
-    def __init__(self, outcome: Outcome, message: str) -> None:
+    def __init__(self, outcome: AttemptOutcome, message: str) -> None:
         super().__init__(message)
         self.outcome = outcome
 
@@ -52,11 +52,11 @@ class QueryConfirmation:
         """Search for `items`. One that is not found may still be on its way to the index, until the time is over."""
         target = self._target()
         if target is None:
-            return Sent([Outcome(Verdict.RETRY, Reason.NO_SUCH_DESTINATION)] * len(items), "")
+            return Sent([AttemptOutcome(Verdict.RETRY, Reason.NO_SUCH_DESTINATION)] * len(items), "")
         series: dict[tuple[str, str], list[int]] = defaultdict(list)
         for index, item in enumerate(items):
             series[item.parcel.study_instance_uid, item.parcel.series_instance_uid].append(index)
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, AttemptOutcome] = {}
         sentence = ""
         for names, indexes in series.items():
             wanted = {items[index].parcel.sop_instance_uid: items[index].parcel.sop_class_uid for index in indexes}
@@ -68,10 +68,10 @@ class QueryConfirmation:
                 continue
             for index in indexes:
                 if items[index].parcel.sop_instance_uid in found:
-                    outcomes[index] = Outcome(Verdict.DELIVERED, Reason.FOUND)
+                    outcomes[index] = AttemptOutcome(Verdict.DELIVERED, Reason.FOUND)
                 else:
                     verdict = Verdict.RETRY if seconds > 0 else Verdict.DOUBTFUL
-                    outcomes[index] = Outcome(verdict, Reason.NOT_FOUND)
+                    outcomes[index] = AttemptOutcome(verdict, Reason.NOT_FOUND)
                     sentence = "the target answered that it took the instance, but a search does not find it"
         return Sent([outcomes[index] for index in range(len(items))], sentence)
 
@@ -86,7 +86,7 @@ class QueryConfirmation:
         path = resources.below(target, study, series)
         if path is None:
             sentence = "the instance has no Study or Series Instance UID to search for"
-            raise _Unanswered(Outcome(Verdict.RETRY, Reason.NOT_SEARCHABLE), sentence)
+            raise _Unanswered(AttemptOutcome(Verdict.RETRY, Reason.NOT_SEARCHABLE), sentence)
         path = f"{path}/instances"
         uids = list(wanted)
         if target.provider in _WITHOUT_LISTS:
@@ -124,24 +124,25 @@ class QueryConfirmation:
                 content = await response.read(_MOST_PAGE_BYTES + 1)
                 status = response.status
         except CredentialFault as error:
-            raise _Unanswered(Outcome(Verdict.RETRY, error.reason), str(error)) from error
+            raise _Unanswered(AttemptOutcome(Verdict.RETRY, error.reason), str(error)) from error
         except TransportFailed as error:
-            raise _Unanswered(Outcome(Verdict.RETRY, error.reason), str(error)) from error
+            raise _Unanswered(AttemptOutcome(Verdict.RETRY, error.reason), str(error)) from error
         except TimeoutError as error:
             sentence = f"{target.url} did not answer a search completely in time"
-            raise _Unanswered(Outcome(Verdict.RETRY, Reason.TIMED_OUT), sentence) from error
+            raise _Unanswered(AttemptOutcome(Verdict.RETRY, Reason.TIMED_OUT), sentence) from error
         if status in (204, 404):
             return []
         if status not in (200, 206):
             sentence = f"the target refuses a search for the instance: HTTP {status}"
-            raise _Unanswered(Outcome(Verdict.RETRY, Reason.SEARCH_REFUSED, status), sentence)
+            raise _Unanswered(AttemptOutcome(Verdict.RETRY, Reason.SEARCH_REFUSED, status), sentence)
         try:
             document = await asyncio.to_thread(json.loads, content)
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, list) or not all(isinstance(one, dict) for one in document):
             raise _Unanswered(
-                Outcome(Verdict.RETRY, Reason.SEARCH_UNREADABLE, status), "its answer to a search is not DICOM JSON"
+                AttemptOutcome(Verdict.RETRY, Reason.SEARCH_UNREADABLE, status),
+                "its answer to a search is not DICOM JSON",
             )
         return document
 

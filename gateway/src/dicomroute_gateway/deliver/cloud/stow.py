@@ -12,10 +12,10 @@ from dicomroute_gateway.configuration.destinations import CloudTargetDestination
 from dicomroute_gateway.deliver.attempt import apart, is_our_own
 from dicomroute_gateway.deliver.cloud.replies.decision import outcomes
 from dicomroute_gateway.deliver.cloud.replies.reasons import reading
-from dicomroute_gateway.deliver.cloud.replies.result import Answer
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.cloud.replies.result import HTTPAnswer
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.deliver.preparation import PREPARING, Unprepared, unprepared
-from dicomroute_gateway.deliver.transport import Item, Limits, Sent
+from dicomroute_gateway.deliver.transport import BatchLimits, Item, Sent
 from dicomroute_gateway.dicomweb import resources
 from dicomroute_gateway.dicomweb.client import Body, Client, CredentialFault, TransportFailed
 from dicomroute_gateway.dicomweb.credentials.tokens import TokenCache
@@ -28,7 +28,7 @@ from dicomroute_gateway.spool.content import Unreadable
 from dicomroute_gateway.throttle import Throttle
 
 from .comparison import compare
-from .duplicates import Step, compared, overwritten, settle
+from .duplicates import NextStep, compared, overwritten, settle
 
 _LOST_ANSWERS: Final = (Reason.CONNECTION_LOST, Reason.TIMED_OUT)
 _MAX_ANSWER_BYTES: Final = 1 << 20
@@ -41,7 +41,7 @@ _UPSERTS: Final = (Provider.AZURE, Provider.GOOGLE)
 class StowTransport:
     """Carries instances to a CloudTarget. `target` returns it as it is configured at the moment, if it is."""
 
-    limits = Limits(lanes=8, most_lanes=32, batch_instances=10, most_batch_instances=50, batch_bytes=32 << 20)
+    limits = BatchLimits(lanes=8, most_lanes=32, batch_instances=10, most_batch_instances=50, batch_bytes=32 << 20)
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class StowTransport:
         """Store `items` by one request, and settle what the target says to have already."""
         target = self._target()
         if target is None:
-            return Sent([Outcome(Verdict.RETRY, Reason.NO_SUCH_DESTINATION)] * len(items), "")
+            return Sent([AttemptOutcome(Verdict.RETRY, Reason.NO_SUCH_DESTINATION)] * len(items), "")
         taken = [await self._as_taken(target, item) for item in items]
         if faults := {index: one for index, one in enumerate(taken) if isinstance(one, Unprepared)}:
             outcomes_of = {index: one.outcome for index, one in faults.items()}
@@ -74,24 +74,26 @@ class StowTransport:
         if most_bytes is not None and body.content_length > most_bytes:
             verdict = Verdict.REFUSED if len(items) == 1 else Verdict.ALONE
             sentence = f"{target.provider} accepts requests of up to {most_bytes} bytes, but this one is longer"
-            return Sent([Outcome(verdict, Reason.TOO_LARGE)] * len(items), sentence)
+            return Sent([AttemptOutcome(verdict, Reason.TOO_LARGE)] * len(items), sentence)
         try:
             answer, wait_seconds, answer_seconds = await store(self._client, target, body)
         except CredentialFault as error:
-            return Sent([Outcome(Verdict.PAUSE, error.reason)] * len(items), str(error))
+            return Sent([AttemptOutcome(Verdict.PAUSE, error.reason)] * len(items), str(error))
         except (TransportFailed, Unreadable) as error:
             if body.fault is not None:
                 index, fault = body.fault
                 deliveries = [item.delivery for item in items]
-                faulty = {index: Outcome(Verdict.RETRY, fault.reason)}
+                faulty = {index: AttemptOutcome(Verdict.RETRY, fault.reason)}
                 return Sent(apart(deliveries, faulty, Reason.CONNECTION_LOST), str(fault))
             broke_off = isinstance(error, TransportFailed) and error.broke_off
             may_have_arrived = error.reason in _LOST_ANSWERS
-            outcome = Outcome(Verdict.RETRY, error.reason, broke_off=broke_off, may_have_arrived=may_have_arrived)
+            outcome = AttemptOutcome(
+                Verdict.RETRY, error.reason, broke_off=broke_off, may_have_arrived=may_have_arrived
+            )
             return Sent([outcome] * len(items), str(error))
         found = outcomes(answer, [item.parcel.sop_instance_uid for item in items], reading(target))
         message = f"HTTP {answer.status}"
-        settled: list[Outcome] = []
+        settled: list[AttemptOutcome] = []
         for item, outcome in zip(items, found, strict=True):
             final, sentence = await self._settle(target, item, outcome)
             settled.append(final)
@@ -113,26 +115,28 @@ class StowTransport:
         except Exception as error:
             return unprepared(error)
 
-    async def _settle(self, target: CloudTargetDestination, item: Item, outcome: Outcome) -> tuple[Outcome, str]:
+    async def _settle(
+        self, target: CloudTargetDestination, item: Item, outcome: AttemptOutcome
+    ) -> tuple[AttemptOutcome, str]:
         """Return what an outcome comes to by the target's `onDuplicate`, and what a person is told of that."""
         policy = target.on_duplicate
         own = is_our_own(item.received, item.delivery)
         step = settle(outcome, policy, own=own, follows=item.received.follows)
         sentence = ""
         try:
-            if step is Step.COMPARE:
+            if step is NextStep.COMPARE:
                 found = await compare(self._client, target, item.parcel)
                 step, sentence = compared(outcome, found.found, policy, found.status), found.message
-            if step is Step.OVERWRITE:
+            if step is NextStep.OVERWRITE:
                 step, sentence = await self._overwrite(target, item)
         except CredentialFault as error:
-            return Outcome(Verdict.PAUSE, error.reason), str(error)
+            return AttemptOutcome(Verdict.PAUSE, error.reason), str(error)
         except Unreadable as error:
-            return Outcome(Verdict.RETRY, error.reason), str(error)
-        assert isinstance(step, Outcome)
+            return AttemptOutcome(Verdict.RETRY, error.reason), str(error)
+        assert isinstance(step, AttemptOutcome)
         return step, sentence
 
-    async def _overwrite(self, target: CloudTargetDestination, item: Item) -> tuple[Outcome, str]:
+    async def _overwrite(self, target: CloudTargetDestination, item: Item) -> tuple[AttemptOutcome, str]:
         """Replace what the target has of an instance's UID.
 
         A crash in between leaves the target without either: the delivery is still owed then, and made again.
@@ -145,11 +149,11 @@ class StowTransport:
                         "the target does not delete its older instance: let the server overwrite by itself, or grant "
                         "permission to delete"
                     )
-                    return Outcome(Verdict.RETRY, Reason.OVERWRITE_FAILED, status, is_own=True), sentence
+                    return AttemptOutcome(Verdict.RETRY, Reason.OVERWRITE_FAILED, status, is_own=True), sentence
             method = "PUT" if target.provider in _UPSERTS else "POST"
             answer, _, _ = await store(self._client, target, MultipartBody([item.parcel.file]), method)
         except TransportFailed as error:
-            return Outcome(Verdict.RETRY, Reason.OVERWRITE_FAILED, is_own=True), str(error)
+            return AttemptOutcome(Verdict.RETRY, Reason.OVERWRITE_FAILED, is_own=True), str(error)
         (outcome,) = outcomes(answer, [item.parcel.sop_instance_uid], reading(target))
         return overwritten(outcome), f"{method} was answered with HTTP {answer.status}"
 
@@ -163,7 +167,7 @@ class StowTransport:
 
 async def store(
     client: Client, target: CloudTargetDestination, body: Body, method: str = "POST"
-) -> tuple[Answer, float | None, float]:
+) -> tuple[HTTPAnswer, float | None, float]:
     """Send instances to the target's studies resource.
 
     Return its answer, how many seconds it asks to wait before the next request, and how many it took to answer. The
@@ -175,5 +179,5 @@ async def store(
     async with client.request(target, method, resources.studies(target), headers, body) as response:
         content = await response.read(_MAX_ANSWER_BYTES)
         wait_seconds = retry_after_seconds(response.headers.get("Retry-After"), time.time())
-        answer = Answer(response.status, response.headers.get("Content-Type", ""), content)
+        answer = HTTPAnswer(response.status, response.headers.get("Content-Type", ""), content)
         return answer, wait_seconds, response.answer_seconds

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from dicomroute_gateway.configuration.destinations import DicomNodeDestination
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.deliver.transport import Item, Sent
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dimse.command import Status
@@ -105,7 +105,7 @@ class CommitmentConfirmation:
 
     async def _request(
         self, peer: Peer, request: CommitmentRequest, is_told: threading.Event
-    ) -> tuple[Outcome, str] | None:
+    ) -> tuple[AttemptOutcome, str] | None:
         async with self._asking:
             if is_told.is_set():
                 return None
@@ -114,9 +114,13 @@ class CommitmentConfirmation:
                     partial(self._call, peer, request, is_told), f"ask for commitment {self._destination}"
                 )
             except RequestorFailure as failure:
-                return Outcome(Verdict.RETRY, failure.reason), f"storage commitment could not be requested: {failure}"
+                return AttemptOutcome(
+                    Verdict.RETRY, failure.reason
+                ), f"storage commitment could not be requested: {failure}"
 
-    def _call(self, peer: Peer, request: CommitmentRequest, is_told: threading.Event) -> tuple[Outcome, str] | None:
+    def _call(
+        self, peer: Peer, request: CommitmentRequest, is_told: threading.Event
+    ) -> tuple[AttemptOutcome, str] | None:
         """Ask, and stay for the report for a while; return why the node does not take the request. In a thread."""
         requestor = associate(peer, CONTEXTS, self._contexts)
         with self._mutex:
@@ -127,7 +131,7 @@ class CommitmentConfirmation:
             response = requestor.action(syntaxes, PUSH_MODEL_INSTANCE, REQUEST, data_set)
             if response.status != Status.SUCCESS:
                 sentence = f"the node refuses a request for storage commitment with status {response.status:04X}H"
-                return Outcome(Verdict.RETRY, Reason.COMMITMENT_REFUSED, response.status), sentence
+                return AttemptOutcome(Verdict.RETRY, Reason.COMMITMENT_REFUSED, response.status), sentence
             with suppress(RequestorFailure):  # how it ends is of no moment: the report may come on another one
                 self._stay(requestor, is_told)
             return None
@@ -169,20 +173,20 @@ def _outcomes(items: Sequence[Item], report: CommitmentReport) -> Sent:
             outcomes.append(_failure(reason))
             sentence = f"the node does not commit to the instance: Failure Reason {reason:04X}H"
         elif reference in committed:
-            outcomes.append(Outcome(Verdict.DELIVERED, Reason.COMMITTED))
+            outcomes.append(AttemptOutcome(Verdict.DELIVERED, Reason.COMMITTED))
         else:
-            outcomes.append(Outcome(Verdict.RETRY, Reason.NOT_IN_REPORT))
+            outcomes.append(AttemptOutcome(Verdict.RETRY, Reason.NOT_IN_REPORT))
             sentence = sentence or "the node's report omits an instance of the request"
     return Sent(outcomes, sentence)
 
 
-def _failure(reason: int) -> Outcome:
+def _failure(reason: int) -> AttemptOutcome:
     """Return what a Failure Reason (0008,1197) of a report means (PS3.3 C.14.1.1)."""
     if reason in (Status.RESOURCE_LIMITATION, Status.DUPLICATE_TRANSACTION_UID):
-        return Outcome(Verdict.RETRY, Reason.NOT_COMMITTED, reason)
+        return AttemptOutcome(Verdict.RETRY, Reason.NOT_COMMITTED, reason)
     definite = reason in (Status.SOP_CLASS_NOT_SUPPORTED, Status.CLASS_INSTANCE_CONFLICT)
-    return Outcome(Verdict.REFUSED if definite else Verdict.DOUBTFUL, Reason.NOT_COMMITTED, reason)
+    return AttemptOutcome(Verdict.REFUSED if definite else Verdict.DOUBTFUL, Reason.NOT_COMMITTED, reason)
 
 
 def _all(items: Sequence[Item], reason: Reason, sentence: str) -> Sent:
-    return Sent([Outcome(Verdict.RETRY, reason)] * len(items), sentence)
+    return Sent([AttemptOutcome(Verdict.RETRY, reason)] * len(items), sentence)

@@ -11,9 +11,9 @@ import structlog
 
 from dicomroute_gateway.configuration.destinations import DicomNodeDestination
 from dicomroute_gateway.deliver.attempt import is_our_own
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.deliver.preparation import unprepared
-from dicomroute_gateway.deliver.transport import Item, Limits, Sent
+from dicomroute_gateway.deliver.transport import BatchLimits, Item, Sent
 from dicomroute_gateway.destination import Destination
 from dicomroute_gateway.dimse.failures import AFTER_REQUEST, ContextRefused, RequestorFailure, SourceFailed
 from dicomroute_gateway.dimse.propose import MOST_CONTEXTS, Syntaxes
@@ -28,7 +28,7 @@ from dicomroute_gateway.prepare.preparing import Preparing, other_forms
 from dicomroute_gateway.reasons import Reason
 from dicomroute_gateway.throttle import Throttle
 
-from .store_status import Judgement, of_failure, of_status
+from .store_status import StoreJudgement, of_failure, of_status
 
 _TURN_SECONDS: Final = 0.25
 """How long a thread goes on before what it has done is written down, and others may have the association."""
@@ -43,14 +43,14 @@ log = structlog.get_logger(__name__)
 class _Answered:
     """What came of one instance, and how long the peer took once it had everything; None without an answer."""
 
-    judgement: Judgement
+    judgement: StoreJudgement
     seconds: float | None = None
 
 
 class CStoreTransport:
     """Carries instances to a DicomNode. `node` returns it as it is configured at the moment, if it is."""
 
-    limits = Limits(lanes=2, most_lanes=4, batch_instances=100, most_batch_instances=100, batch_bytes=64 << 20)
+    limits = BatchLimits(lanes=2, most_lanes=4, batch_instances=100, most_batch_instances=100, batch_bytes=64 << 20)
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class CStoreTransport:
         while left:
             node = self._node()
             if node is None:
-                yield Sent([Outcome(Verdict.RETRY, Reason.NO_SUCH_DESTINATION)] * len(left), "")
+                yield Sent([AttemptOutcome(Verdict.RETRY, Reason.NO_SUCH_DESTINATION)] * len(left), "")
                 return
             some = _of_few_kinds(left)
             try:
@@ -114,7 +114,7 @@ class CStoreTransport:
                 parcel = self._as_taken(kept, item)
             except Exception as error:  # of ours too: what was stored before it is to be written down
                 fault = unprepared(error)
-                done.append(_Answered(Judgement(fault.outcome, fault.sentence)))
+                done.append(_Answered(StoreJudgement(fault.outcome, fault.sentence)))
                 return done
             source = Outgoing(parcel.file, parcel.length, self._throttle, self._closing)
             instance = StoreInstance(parcel.sop_class_uid, parcel.sop_instance_uid, parcel.transfer_syntax_uid, source)
@@ -127,7 +127,7 @@ class CStoreTransport:
             kept.answered += 1
             judgement = of_status(response.status)
             if judgement.outcome.verdict is Verdict.DUPLICATE and is_our_own(item.received, item.delivery):
-                stored = Outcome(Verdict.DELIVERED, Reason.STORED_BEFORE, judgement.outcome.status)
+                stored = AttemptOutcome(Verdict.DELIVERED, Reason.STORED_BEFORE, judgement.outcome.status)
                 judgement = replace(judgement, outcome=stored)
             done.append(_Answered(judgement, time.monotonic() - source.ended))
             is_stored = judgement.outcome.verdict is Verdict.DELIVERED
@@ -163,9 +163,9 @@ def _parts(answered: Sequence[_Answered]) -> list[Sequence[_Answered]]:
     return [part for part in (answered[:stored], answered[stored:]) if part]
 
 
-def _of_failure(failure: RequestorFailure, source: Outgoing) -> Judgement:
+def _of_failure(failure: RequestorFailure, source: Outgoing) -> StoreJudgement:
     if source.fault is not None:
-        return Judgement(Outcome(Verdict.RETRY, source.fault.reason), str(source.fault))
+        return StoreJudgement(AttemptOutcome(Verdict.RETRY, source.fault.reason), str(source.fault))
     return of_failure(failure, began=True)
 
 

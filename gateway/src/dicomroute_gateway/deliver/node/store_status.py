@@ -7,7 +7,7 @@ that was refused: that is a refusal of all instances of that SOP class in that t
 from dataclasses import dataclass
 from typing import Final
 
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.dimse.failures import (
     AFTER_REQUEST,
     AssociationRejected,
@@ -19,10 +19,10 @@ from dicomroute_gateway.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class StoreJudgement:
     """The outcome of an attempt, and a sentence for a person, without patient data; "" for a plain success."""
 
-    outcome: Outcome
+    outcome: AttemptOutcome
     sentence: str = ""
 
 
@@ -45,14 +45,14 @@ _AT_AN_INSTANCE: Final = frozenset(
 """Reasons of attempts that failed while the destination dealt with the instance: what breaks it may be in there."""
 
 
-def of_status(status: int) -> Judgement:
+def of_status(status: int) -> StoreJudgement:
     """Return what the Status (0000,0900) of a C-STORE response means for the instance."""
     meaning = _STATUSES.get(status) or next((m for first, last, m in _RANGES if first <= status <= last), _UNKNOWN)
     verdict, reason, sentence = meaning
-    return Judgement(Outcome(verdict, reason, status), sentence)
+    return StoreJudgement(AttemptOutcome(verdict, reason, status), sentence)
 
 
-def of_failure(failure: RequestorFailure, *, began: bool = False) -> Judgement:
+def of_failure(failure: RequestorFailure, *, began: bool = False) -> StoreJudgement:
     """Return what it means for an instance that no response came, or that it could not be sent.
 
     `began` says that the association stood and the instance's request had begun. A rejection for good is one of our
@@ -60,16 +60,16 @@ def of_failure(failure: RequestorFailure, *, began: bool = False) -> Judgement:
     """
     if isinstance(failure, ContextRefused):
         verdict, reason = _CONTEXTS[failure.refusal]
-        return Judgement(Outcome(verdict, reason), str(failure))
+        return StoreJudgement(AttemptOutcome(verdict, reason), str(failure))
     paused = isinstance(failure, AssociationRejected) and not failure.is_transient
     reason = _BROKEN_OFF.get(failure.reason, failure.reason) if began else failure.reason
-    outcome = Outcome(
+    outcome = AttemptOutcome(
         Verdict.PAUSE if paused else Verdict.RETRY,
         reason,
         at_the_instance=reason in _AT_AN_INSTANCE,
         may_have_arrived=reason in _MAY_HAVE_ARRIVED,
     )
-    return Judgement(outcome, str(failure))
+    return StoreJudgement(outcome, str(failure))
 
 
 _Meaning = tuple[Verdict, Reason, str]

@@ -71,7 +71,7 @@ class Authorizer:
                 return Authorized({"Authorization": f"Bearer {self._static_token(auth)}"})
             case AWSWebIdentityAuth():
                 token = await self._tokens.get(aws.source(auth, exchange), refused)
-                assert isinstance(token.value, aws.Keys)
+                assert isinstance(token.value, aws.TemporaryKeys)
                 body_digest = await _digest(request)
                 return Authorized(await asyncio.to_thread(aws.sign, token.value, auth, request, body_digest), token)
             case _:

@@ -26,7 +26,7 @@ _SESSION: Final = "dicomroute"
 
 
 @dataclass(frozen=True)
-class Keys:
+class TemporaryKeys:
     """Temporary keys of AWS."""
 
     access_key: str = field(repr=False)
@@ -86,7 +86,7 @@ async def _keys(exchange: Exchange, request: Request) -> Token:
         raise refused(request, reply.status, values.get("Code"))
     check(request, reply, {})
     try:
-        keys = Keys(values["AccessKeyId"], values["SecretAccessKey"], values["SessionToken"])
+        keys = TemporaryKeys(values["AccessKeyId"], values["SecretAccessKey"], values["SessionToken"])
         ends = datetime.fromisoformat(values["Expiration"])
     except (KeyError, ValueError) as error:
         raise answer_invalid(request, "no keys") from error
@@ -107,7 +107,7 @@ def _values(content: bytes) -> dict[str, str]:
     return {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root.iter()}
 
 
-def sign(keys: Keys, auth: AWSWebIdentityAuth, request: Signable, body_digest: str) -> dict[str, str]:
+def sign(keys: TemporaryKeys, auth: AWSWebIdentityAuth, request: Signable, body_digest: str) -> dict[str, str]:
     """Return the headers that sign a request: its method, URL, given headers, and the SHA-256 of its body in hex."""
     from botocore.auth import SigV4Auth  # noqa: PLC0415  # only where AWS is spoken to
     from botocore.awsrequest import AWSRequest  # noqa: PLC0415

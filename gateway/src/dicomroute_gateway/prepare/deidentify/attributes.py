@@ -9,7 +9,7 @@ from dicomroute_gateway.rules.character_sets import decode_text
 
 from .codes import is_public, meaning
 from .dates import aged, shifted
-from .level import Level
+from .level import NestingLevel
 from .plan import TECHNICAL, Action, Plan
 from .subject import Subject
 from .values import DATES, DUMMY_TEXT, TEXT, dummy, is_proper, without_text
@@ -52,7 +52,7 @@ class Attributes:
             return known
         return known if vr == "UN" and " or " not in known else vr
 
-    def action(self, tag: int, vr: str, level: Level) -> Action:
+    def action(self, tag: int, vr: str, level: NestingLevel) -> Action:
         """Return what becomes of an element that is no sequence. `vr` is the one that it is judged by."""
         chosen = self._plan.ruled(tag)
         if chosen is None and (entry := self._plan.entries.get(tag)) is not None:
@@ -63,7 +63,7 @@ class Attributes:
             return Action.DUMMY
         return chosen
 
-    def _basic(self, tag: int, level: Level) -> Action:
+    def _basic(self, tag: int, level: NestingLevel) -> Action:
         """Return what the Basic Profile does, or what is left to do where a value cannot be cleaned."""
         entry = self._plan.entries.get(tag)
         if entry is None:
@@ -71,7 +71,7 @@ class Attributes:
         kind = self._plan.table.required.get(level.place, {}).get(tag)
         return entry.basic(kind, is_known_place=level.is_known_place)
 
-    def sequence_action(self, tag: int, level: Level) -> Action:
+    def sequence_action(self, tag: int, level: NestingLevel) -> Action:
         """Return what becomes of a sequence: KEEP goes into it, DUMMY too, and replaces all text there."""
         chosen = self._plan.ruled(tag)
         entry = self._plan.entries.get(tag)
@@ -81,7 +81,7 @@ class Attributes:
             return Action.REMOVE
         return chosen if chosen in (Action.REMOVE, Action.EMPTY, Action.DUMMY) else Action.KEEP
 
-    def _unlisted(self, tag: int, vr: str, level: Level) -> Action:
+    def _unlisted(self, tag: int, vr: str, level: NestingLevel) -> Action:
         """Return what becomes of an attribute that the table has no row for."""
         if dictionary_vr(tag) == _UNKNOWN:
             return Action.REMOVE
@@ -97,7 +97,7 @@ class Attributes:
             return Action.REMOVE
         return Action.REMOVE if vr == "UN" and " or " not in dictionary_vr(tag) else Action.KEEP
 
-    def _unlisted_text(self, tag: int, level: Level) -> Action:
+    def _unlisted_text(self, tag: int, level: NestingLevel) -> Action:
         if level.is_dummy:
             return Action.DUMMY
         if tag in TECHNICAL or tag in CODE_PARTS:
@@ -110,7 +110,7 @@ class Attributes:
             case UnlistedText.DUMMY:
                 return Action.DUMMY
 
-    def written(self, tag: int, vr: str, value: bytes, action: Action, level: Level) -> bytes | None:
+    def written(self, tag: int, vr: str, value: bytes, action: Action, level: NestingLevel) -> bytes | None:
         """Return the value that is written in the place of one, None if the element is not written at all."""
         match action:
             case Action.REMOVE:
@@ -132,7 +132,7 @@ class Attributes:
         uids = value.decode("latin-1").split("\\")
         return "\\".join(self._plan.pseudonyms.uid(one) if (one := uid.strip(" \0")) else "" for uid in uids).encode()
 
-    def _kept(self, tag: int, vr: str, value: bytes, level: Level) -> bytes | None:
+    def _kept(self, tag: int, vr: str, value: bytes, level: NestingLevel) -> bytes | None:
         """Return a value that stays as it is, if it is what its VR says."""
         if tag == _ICC_PROFILE:
             return without_text(value)
@@ -145,7 +145,7 @@ class Attributes:
             return self._instead(tag, vr, value, level)
         return self._new_uids(value) if vr == "UI" else b""
 
-    def _cleaned(self, tag: int, vr: str, value: bytes, action: Action, level: Level) -> bytes | None:
+    def _cleaned(self, tag: int, vr: str, value: bytes, action: Action, level: NestingLevel) -> bytes | None:
         """Return a value with what may stay of it; what cannot be cleaned is as in the Basic Profile."""
         if vr in DATES:
             moved = shifted(vr, value.decode("latin-1"), self._days) if is_proper(vr, value) else None
@@ -156,7 +156,7 @@ class Attributes:
             return text
         return self._instead(tag, vr, value, level)
 
-    def _instead(self, tag: int, vr: str, value: bytes, level: Level) -> bytes | None:
+    def _instead(self, tag: int, vr: str, value: bytes, level: NestingLevel) -> bytes | None:
         return self.written(tag, vr, value, self._basic(tag, level), level)
 
     def _allowed(self, vr: str, value: bytes) -> bytes:

@@ -24,7 +24,7 @@ from dicomroute_gateway.reasons import Reason
 from .additions import additions
 from .attributes import CODE_PARTS, Attributes
 from .frames import whole_frames
-from .level import Level
+from .level import NestingLevel
 from .masks import Masks, masks_of
 from .plan import Action, Plan
 from .private import PrivateGroup
@@ -69,7 +69,7 @@ class Writing:
         self.residue = Residue(plan, subject)
         self._additions = additions(plan, masks=bool(regions))
         sop_class = subject.text(0x00080016)
-        self._levels = [Level(sop_class, sop_class in plan.table.required)]
+        self._levels = [NestingLevel(sop_class, sop_class in plan.table.required)]
         self._out = bytearray()
         self._written = 0
 
@@ -105,7 +105,7 @@ class Writing:
     def _enter_item(self, tag: int, size: int) -> None:
         self._elements.enter(tag, "", size)
         sequence = self._levels[-1]
-        self._levels.append(Level(sequence.place, True, sequence.is_dummy))
+        self._levels.append(NestingLevel(sequence.place, True, sequence.is_dummy))
         self._out += _ITEM
 
     def _element(self, tag: int, vr: str, size: int) -> None:
@@ -184,7 +184,7 @@ class Writing:
         else:
             self._elements.enter(tag, vr, size)
         self._out += header_of(tag, "SQ", UNDEFINED, EXPLICIT)
-        self._levels.append(Level(f"{tag:08X}", True, level.is_dummy or action is Action.DUMMY))
+        self._levels.append(NestingLevel(f"{tag:08X}", True, level.is_dummy or action is Action.DUMMY))
 
     def _private(self, tag: int, vr: str, size: int) -> None:
         """Keep a private element that is known to be safe; nothing else of odd groups."""
@@ -209,7 +209,7 @@ class Writing:
             while self._additions and (first := min(self._additions)) < tag:
                 self._out += self._additions.pop(first)
 
-    def _write_code(self, level: Level) -> None:
+    def _write_code(self, level: NestingLevel) -> None:
         """Write the parts of a code that wait to be judged together, and what stands between them, by tag."""
         if level.codes:
             codes, level.codes = level.codes, {}

@@ -6,7 +6,7 @@ from .private import PrivateGroup
 
 
 @dataclass(slots=True)
-class Level:
+class NestingLevel:
     """A data set, an item's or the whole, or a sequence, and what of it waits to be written.
 
     `place` is the SOP Class UID at the top, and the tag of its sequence in an item. In a dummy all text is replaced.

@@ -7,14 +7,14 @@ neither list has an unknown outcome and is sent again.
 from collections.abc import Sequence
 from typing import Final
 
-from dicomroute_gateway.deliver.outcome import Outcome, Verdict
+from dicomroute_gateway.deliver.outcome import AttemptOutcome, Verdict
 from dicomroute_gateway.reasons import Reason
 
 from .reasons import Reading
-from .result import Answer, StoreResult, parse_result
+from .result import HTTPAnswer, StoreResult, parse_result
 
 
-def outcomes(answer: Answer, sent: Sequence[str], reading: Reading) -> list[Outcome]:
+def outcomes(answer: HTTPAnswer, sent: Sequence[str], reading: Reading) -> list[AttemptOutcome]:
     """Return the outcome of each SOP Instance UID in `sent`, in that order."""
     result = parse_result(answer) if answer.status < 500 else None
     alone = len(sent) == 1
@@ -23,10 +23,10 @@ def outcomes(answer: Answer, sent: Sequence[str], reading: Reading) -> list[Outc
     return [_of_one(uid, result, answer.status, reading, alone=alone) for uid in sent]
 
 
-def _of_one(uid: str, result: StoreResult, status: int, reading: Reading, *, alone: bool) -> Outcome:
+def _of_one(uid: str, result: StoreResult, status: int, reading: Reading, *, alone: bool) -> AttemptOutcome:
     if uid in result.stored and uid not in result.failed:
         warning = result.warnings.get(uid)
-        return Outcome(
+        return AttemptOutcome(
             Verdict.DELIVERED, Reason.STORED if warning is None else Reason.STORED_WITH_WARNING, status, warning
         )
     if status in _PAUSING or status in _BUSY:
@@ -37,15 +37,15 @@ def _of_one(uid: str, result: StoreResult, status: int, reading: Reading, *, alo
     if alone and result.nameless:
         return _failure(result.nameless[0], status, reading)
     if result.nameless:
-        return Outcome(Verdict.ALONE, Reason.NOT_IN_ANSWER, status, may_have_arrived=True)
-    return Outcome(Verdict.RETRY, Reason.NOT_IN_ANSWER, status, may_have_arrived=True)
+        return AttemptOutcome(Verdict.ALONE, Reason.NOT_IN_ANSWER, status, may_have_arrived=True)
+    return AttemptOutcome(Verdict.RETRY, Reason.NOT_IN_ANSWER, status, may_have_arrived=True)
 
 
-def _failure(reason: int, status: int, reading: Reading) -> Outcome:
+def _failure(reason: int, status: int, reading: Reading) -> AttemptOutcome:
     meaning = reading.meaning(reason)
     if meaning.verdict is Verdict.DOUBTFUL and status == 409 and reading.conflict_may_be_duplicate:
-        return Outcome(Verdict.CONFLICT, meaning.name, reason)
-    return Outcome(meaning.verdict, meaning.name, reason)
+        return AttemptOutcome(Verdict.CONFLICT, meaning.name, reason)
+    return AttemptOutcome(meaning.verdict, meaning.name, reason)
 
 
 _PAUSING: Final = {
@@ -69,25 +69,25 @@ _CONTENT: Final = {
 }
 
 
-def _without_result(status: int, reading: Reading, *, alone: bool, has_body: bool) -> Outcome:
+def _without_result(status: int, reading: Reading, *, alone: bool, has_body: bool) -> AttemptOutcome:
     """Return the verdict for an answer that names no instance."""
     if status in _PAUSING:
-        return Outcome(Verdict.PAUSE, _PAUSING[status], status)
+        return AttemptOutcome(Verdict.PAUSE, _PAUSING[status], status)
     if 300 <= status < 400:
-        return Outcome(Verdict.PAUSE, Reason.REDIRECTED, status)
+        return AttemptOutcome(Verdict.PAUSE, Reason.REDIRECTED, status)
     if status in _CONTENT:
         if not alone:
-            return Outcome(Verdict.ALONE, _CONTENT[status], status)
+            return AttemptOutcome(Verdict.ALONE, _CONTENT[status], status)
         if status == 409 and reading.conflict_may_be_duplicate:
-            return Outcome(Verdict.CONFLICT, _CONTENT[status], status)
-        return Outcome(Verdict.REFUSED if status == 413 else Verdict.DOUBTFUL, _CONTENT[status], status)
+            return AttemptOutcome(Verdict.CONFLICT, _CONTENT[status], status)
+        return AttemptOutcome(Verdict.REFUSED if status == 413 else Verdict.DOUBTFUL, _CONTENT[status], status)
     if status in (200, 202, 204):
         reason = Reason.ANSWER_NAMES_NO_INSTANCE if has_body else Reason.ANSWER_WITHOUT_RESULT
-        return Outcome(Verdict.RETRY, reason, status, may_have_arrived=True)
+        return AttemptOutcome(Verdict.RETRY, reason, status, may_have_arrived=True)
     if status == 429:
-        return Outcome(Verdict.RETRY, Reason.THROTTLED, status)
+        return AttemptOutcome(Verdict.RETRY, Reason.THROTTLED, status)
     if status in (408, 425, 503):
-        return Outcome(Verdict.RETRY, Reason.BUSY, status, may_have_arrived=True)
+        return AttemptOutcome(Verdict.RETRY, Reason.BUSY, status, may_have_arrived=True)
     if status >= 500:
-        return Outcome(Verdict.RETRY, Reason.SERVER_ERROR, status, may_have_arrived=True)
-    return Outcome(Verdict.RETRY, Reason.UNEXPECTED_STATUS, status)
+        return AttemptOutcome(Verdict.RETRY, Reason.SERVER_ERROR, status, may_have_arrived=True)
+    return AttemptOutcome(Verdict.RETRY, Reason.UNEXPECTED_STATUS, status)

@@ -24,7 +24,7 @@ _FOUR_HEXADECIMAL_DIGITS: Final = re.compile(r"[0-9A-Fa-f]{4}")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HTTPAnswer:
     """An HTTP answer as far as it matters here; `body` is cut off at the size that the client reads."""
 
     status: int
@@ -51,7 +51,7 @@ class StoreResult:
         return bool(self.stored or self.failed or self.nameless)
 
 
-def parse_result(answer: Answer) -> StoreResult | None:
+def parse_result(answer: HTTPAnswer) -> StoreResult | None:
     """Return the result in a body of DICOM JSON or XML, whatever the status; None when there is none.
 
     Where no media type is said, the body shows it by how it begins. Whatever a parser makes of a stranger's bytes,
