@@ -70,7 +70,7 @@ async def found(
     keys = {**dict.fromkeys(SHOWN, ""), **asked}
     said = (await ask_route(console, me, *route, calls.find("STUDY", keys, limit), first=True))[0]
     count = len(said.document.matches) if said.document is not None else 0
-    by = sorted(keyword for keyword, value in asked.items() if value)
+    by = ", ".join(sorted(keyword for keyword, value in asked.items() if value))
     audit.done(me, "query", route="/".join(route), keys=by, found=count, problem=said.problem)
     return said
 
