@@ -14,8 +14,8 @@ from ports import free_port
 from processes import Process
 
 from dicomroute_cli.examine import inputs_of
+from dicomroute_cli.manifests.mounted import mounted_files
 from dicomroute_cli.manifests.world import load_world
-from dicomroute_cli.supervise import mounted_files
 from dicomroute_operator.render.gateway_configuration import configuration_text, gateway_configuration
 
 

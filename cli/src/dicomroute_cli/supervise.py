@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from dicomroute_operator.api.inputs import RouteInputs
 from dicomroute_operator.render.gateway_configuration import configuration_text, gateway_configuration
-from dicomroute_operator.render.names import mounted_file
 
 from .console import ConsoleProcess
 from .examine import examine, inputs_of
+from .manifests.mounted import mounted_files
 from .manifests.read import ManifestFinding, files_of
 from .manifests.world import Key, ManifestWorld, load_world
 from .output import Failure, print_error
@@ -321,18 +320,6 @@ def _check_ports(world: ManifestWorld, settings: RunSettings) -> None:
             taken[port] = what
     for name in settings.ports.keys() - known:
         raise Failure(f"--port {name}: there is no such listener; there are {', '.join(sorted(known))}", 2)
-
-
-def mounted_files(world: ManifestWorld, inputs: RouteInputs) -> dict[str, dict[str, bytes]]:
-    """Return the files that a gateway of this route would have mounted, by folder and key."""
-    wanted: dict[str, dict[str, bytes]] = {}
-    for needed in inputs.files():
-        store = world.secrets if needed.kind == "Secret" else world.config_maps
-        value = store.get((inputs.route.metadata.namespace, needed.name), {}).get(needed.key)
-        if value is not None:
-            folder, _, key = mounted_file(needed.kind, needed.name, needed.key).partition("/")
-            wanted.setdefault(folder, {})[key] = value
-    return wanted
 
 
 def _fingerprint(paths: Sequence[Path]) -> list[tuple[str, int, int, int]]:

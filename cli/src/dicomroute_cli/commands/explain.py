@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from dicomroute_cli.examine import examine, inputs_of
+from dicomroute_cli.manifests.mounted import mounted_files
 from dicomroute_cli.manifests.world import Key, ManifestWorld, load_world
 from dicomroute_cli.output import Failure, Format, print_data, print_error, print_table
-from dicomroute_cli.supervise import mounted_files
 from dicomroute_gateway.configuration.load import ConfigurationError, load
 from dicomroute_gateway.configuration.model import Configuration
 from dicomroute_gateway.dimse.certificate import PeerCertificate, read_certificate
