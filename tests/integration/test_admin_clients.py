@@ -49,7 +49,7 @@ def test_a_gateway_explains_a_file_as_the_command_line_does(running: Running) ->
     printed = json.loads(cli("explain", FILES / "CT_small.dcm", *words, check=True).stdout)
     for one in said["destinations"]:
         assert (one.pop("notPrepared"), one.pop("changes")) == ("", [])
-        assert (one.pop("deidentifiedBy"), one.pop("masked")) == ("", [])
+        assert (one.pop("deidentifiedBy"), one.pop("masked"), one.pop("waitsForStudy")) == ("", [], [])
     assert said == printed
     waiting = blocking.AdminClient(known.url, known.token, running.tls)
     with pytest.raises(Refused, match="is not a DICOM file"):
