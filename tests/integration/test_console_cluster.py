@@ -36,7 +36,7 @@ def test_a_viewer_sees_the_status_of_his_namespace_and_no_queue(there: InCluster
     for path in (f"{ROUTE}/queue", f"{ROUTE}/refused", f"{ROUTE}/queue/drop"):
         refused = there.ask("viewer", path)
         assert (path, refused.code) == (path, 403)
-        assert "has not the right to" in refused.text
+        assert "does not have the right to" in refused.text
     assert "Not asked" in there.ask("viewer", "/studies?calling=CT1").text
     assert there.ask("viewer", "/targets/default/archive/test", form={}).code == 403
     assert "/nodes/default/ct-1" in there.ask("viewer", "/nodes").text
