@@ -209,7 +209,7 @@ def test_ones_whose_key_is_lost_are_dropped_by_it_and_their_copies_are_taken(
     (tmp_path / "keys").write_text(f"{NEW}\n{OLD}\n")
     spool = file.parents[2]
     result = cli("salvage", spool, "--keys", tmp_path / "keys", "--to", tmp_path / "plain")
-    assert (result.returncode, result.stdout) == (0, "1 whole, 0 unverified, 0 missing\n"), result.stderr
+    assert (result.returncode, result.stdout) == (0, "1 complete, 0 unverified, 0 missing\n"), result.stderr
     assert (tmp_path / "plain" / "from-CT1" / file.name).read_bytes().endswith(data)
     (tmp_path / "keys").write_text(f"{NEW}\n")
     result = cli("salvage", spool, "--keys", tmp_path / "keys", "--to", tmp_path / "without-the-key")

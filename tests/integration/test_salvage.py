@@ -54,7 +54,7 @@ def files_of(spool: Path) -> list[Path]:
 def test_each_file_is_compared_with_its_record(spool: Path, sent: dict[str, bytes], tmp_path: Path) -> None:
     first, second, third, fourth = files_of(spool)
     result = cli("salvage", spool, "--to", tmp_path / "all")
-    assert (result.returncode, result.stdout) == (0, "4 whole, 0 unverified, 0 missing\n"), result.stderr
+    assert (result.returncode, result.stdout) == (0, "4 complete, 0 unverified, 0 missing\n"), result.stderr
     for file, data in zip((first, second, third, fourth), sent.values(), strict=True):
         assert (tmp_path / "all" / FROM / file.name).read_bytes().endswith(data)
     modes = {path.is_dir(): path.stat().st_mode & 0o777 for path in (tmp_path / "all", *(tmp_path / "all").rglob("*"))}
@@ -67,7 +67,7 @@ def test_each_file_is_compared_with_its_record(spool: Path, sent: dict[str, byte
     (journal,) = spool.glob("journal/*.jsonl")
     journal.write_bytes(b"broken\n" + journal.read_bytes())
     result = cli("salvage", spool, "--to", tmp_path / "some")
-    assert (result.returncode, result.stdout) == (1, "2 whole, 3 unverified, 0 missing\n"), result.stderr
+    assert (result.returncode, result.stdout) == (1, "2 complete, 3 unverified, 0 missing\n"), result.stderr
     assert {file.name for file in (tmp_path / "some" / FROM).glob("*.dcm")} == {second.name, fourth.name}
     for file, why in (
         (first, "the content differs from the digest in its record"),
@@ -88,7 +88,7 @@ def test_what_is_owed_and_not_there_is_named(spool: Path, sent: dict[str, bytes]
     first.unlink()
     second.write_bytes(b"")
     result = cli("salvage", spool, "--to", tmp_path / "to")
-    assert (result.returncode, result.stdout) == (1, "2 whole, 0 unverified, 2 missing\n"), result.stderr
+    assert (result.returncode, result.stdout) == (1, "2 complete, 0 unverified, 2 missing\n"), result.stderr
     for file, uid in zip((first, second), sent, strict=False):
         (line,) = (line for line in result.stderr.splitlines() if line.startswith(file.name))
         assert f"instance {uid}, received from CT1 at 2" in line
