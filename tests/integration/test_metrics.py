@@ -102,6 +102,9 @@ def test_nothing_that_a_peer_chose_is_in_the_metrics_and_they_stay_bounded(
     gateway.wait_for(deliveredTotal=1)
     refused = [f"STRANGER{number:02d}" for number in range(50)]
     assert Peer(gateway.port).associate(called=refused[0].encode()) == Rejected(1, 1, 7)
+    gateway.process.wait_until(
+        lambda: "\ndicomroute_events_oldest_seconds " in gateway.metrics(), "the feed tells of no event"
+    )
     before = len(samples(gateway.metrics()))
     for title, stranger in zip(titles[1:], refused[1:], strict=True):
         uids += store(gateway, title.encode())

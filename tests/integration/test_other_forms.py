@@ -153,7 +153,7 @@ def test_what_has_no_other_form_says_so_and_keeps_nobody_waiting(
     (one,) = gateway.get("/api/v1/queue?state=DeadLettered")["items"]
     assert one["reason"] == "TranscodingFailed"
     error = gateway.status()["destinations"][0]["lastError"]
-    assert "no other form: an element reaches beyond what holds it" in error["message"]
+    assert "and cannot be converted: an element reaches beyond what holds it" in error["message"]
 
 
 COMPRESSED = {
