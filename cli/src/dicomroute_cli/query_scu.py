@@ -113,7 +113,11 @@ class Asking:
         if self._association.is_rejected:
             raise Failure(f"the gateway rejects {gateway.calling_ae_title}: run `dicomroute refused` to see why")
         if not self._association.is_established:
-            raise Failure(f"cannot associate with {gateway.host}:{gateway.port} as {gateway.called_ae_title}")
+            # pynetdicom takes one rejection in a hundred for an abort, where the connection closes right behind it.
+            raise Failure(
+                f"cannot associate with {gateway.host}:{gateway.port} as {gateway.called_ae_title}: if a gateway listens "
+                "there, run `dicomroute refused` to see whether it refused you"
+            )
         if not self._association.accepted_contexts:
             self.release()
             raise Failure(
