@@ -115,8 +115,8 @@ class Asking:
         if not self._association.is_established:
             # pynetdicom takes one rejection in a hundred for an abort, where the connection closes right behind it.
             raise Failure(
-                f"cannot associate with {gateway.host}:{gateway.port} as {gateway.called_ae_title}: if a gateway listens "
-                "there, run `dicomroute refused` to see whether it refused you"
+                f"cannot associate with {gateway.host}:{gateway.port} as {gateway.called_ae_title}: if a gateway "
+                "listens there, run `dicomroute refused` to see whether it refused you"
             )
         if not self._association.accepted_contexts:
             self.release()
