@@ -5,8 +5,7 @@ import binascii
 import hashlib
 import json
 import ssl
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,12 +15,10 @@ import aiohttp
 from dicomroute_client.asynchronous import GatewayAddress
 
 from .person import NotKnown, Person
+from .rights import GROUP, Rights
 from .source import Conflict, Invalid, Json, NotAllowed, NotFound, OutOfReach, Right
 
-GROUP: Final = "dicomroute.dev"
 _API: Final = f"/apis/{GROUP}/v1alpha1"
-RIGHTS_SECONDS: Final = 30
-_MOST_RIGHTS: Final = 10_000
 API_PORT: Final = 8443
 FIELD_MANAGER: Final = "dicomroute-console"
 _APPLY: Final = "application/apply-patch+yaml"
@@ -38,7 +35,7 @@ class Cluster:
         self._tls = ssl.create_default_context(cafile=str(authorities))
         self._namespaces = tuple(namespaces)
         self._session: aiohttp.ClientSession | None = None
-        self._rights: dict[tuple[str, ...], tuple[float, bool]] = {}
+        self._rights = Rights()
 
     async def person(self, secret: str, namespaces: Sequence[str]) -> Person:
         """Return as whom the API server knows a token (SelfSubjectReview). Raises NotKnown."""
@@ -78,24 +75,12 @@ class Cluster:
 
     async def may(self, person: Person, right: Right, namespace: str, name: str) -> bool:
         """Return whether RBAC gives the person a right (SelfSubjectAccessReview); an answer counts for 30 s."""
-        verb, resource, subresource = right.value
-        key = (hashlib.sha256(person.token.encode()).hexdigest(), verb, resource, subresource, namespace, name)
-        known = self._rights.get(key)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
-        attributes = {
-            "group": GROUP,
-            "resource": resource,
-            "subresource": subresource,
-            "verb": verb,
-            "namespace": namespace,
-            "name": name,
-        }
-        allowed = await self.review(person, "SelfSubjectAccessReview", {"resourceAttributes": attributes})
-        if len(self._rights) >= _MOST_RIGHTS:
-            self._rights.clear()
-        self._rights[key] = (time.monotonic() + RIGHTS_SECONDS, allowed)
-        return allowed
+
+        def review(attributes: Json) -> Awaitable[bool]:
+            return self.review(person, "SelfSubjectAccessReview", {"resourceAttributes": attributes})
+
+        token = hashlib.sha256(person.token.encode()).hexdigest()
+        return await self._rights.allowed(token, (*right.value, namespace, name), review)
 
     async def gateways(self, person: Person, namespace: str, name: str) -> list[GatewayAddress]:
         """Return the gateways of a route: their pods, and the admin credential, both read as the person."""

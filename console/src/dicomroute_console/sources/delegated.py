@@ -5,19 +5,18 @@ stays the one place. The account reads our kinds and the addresses of pods; gate
 for one route, one scope and the person's name, and no Secret is read.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Final
 
 from dicomroute_client.asynchronous import GatewayAddress
 from dicomroute_client.tokens import signer
 
-from .cluster import API_PORT, GROUP, RIGHTS_SECONDS, Cluster
+from .cluster import API_PORT, Cluster
 from .person import NotKnown, Person
+from .rights import Rights
 from .source import ROUTES, Json, NotAllowed, NotFound, Right
 
-_MOST_RIGHTS: Final = 10_000
 _AUTHENTICATED: Final = "system:authenticated"
 """The group of everybody whom an API server knows: RBAC's default roles are for it."""
 
@@ -30,7 +29,7 @@ class Delegated:
         self._cluster = cluster
         self._token_file = token_file
         self._console_key = console_key
-        self._rights: dict[tuple[object, ...], tuple[float, bool]] = {}
+        self._rights = Rights()
 
     async def person(self, secret: str, namespaces: Sequence[str]) -> Person:
         """Return nobody: who comes here was known before."""
@@ -88,24 +87,13 @@ class Delegated:
     async def _allows(
         self, person: Person, verb: str, resource: str, subresource: str, namespace: str, name: str
     ) -> bool:
-        key = (person.name, person.groups, verb, resource, subresource, namespace, name)
-        known = self._rights.get(key)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
-        asked = {
-            "group": GROUP,
-            "resource": resource,
-            "subresource": subresource,
-            "verb": verb,
-            "namespace": namespace,
-            "name": name,
-        }
-        spec = {"user": person.name, "groups": [*person.groups, _AUTHENTICATED], "resourceAttributes": asked}
-        allowed = await self._cluster.review(self._account(), "SubjectAccessReview", spec)
-        if len(self._rights) >= _MOST_RIGHTS:
-            self._rights.clear()
-        self._rights[key] = (time.monotonic() + RIGHTS_SECONDS, allowed)
-        return allowed
+
+        def review(attributes: Json) -> Awaitable[bool]:
+            spec = {"user": person.name, "groups": [*person.groups, _AUTHENTICATED], "resourceAttributes": attributes}
+            return self._cluster.review(self._account(), "SubjectAccessReview", spec)
+
+        who = (person.name, person.groups)
+        return await self._rights.allowed(who, (verb, resource, subresource, namespace, name), review)
 
 
 class Either:
